@@ -1,0 +1,138 @@
+"""Configuration objects and the key-value form in which they travel.
+
+A field of a config class names its key with ``KV``::
+
+    class Mine(ConfigModel):
+        temperature: Annotated[float | None, KV("llm.prediction.temperature")] = None
+        max_tokens: Annotated[int | Literal[False] | None,
+                              KV("llm.prediction.maxPredictedTokens", checkbox=1)] = None
+
+``None`` always means "not set". A *checkbox* key travels as ``{"checked": …, "value": …}``;
+``False`` turns it off, with the checkbox's filler as the value that the wire form demands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+from typing_extensions import Self
+
+from .data import InputStruct
+from .errors import LMStudioValueError
+
+__all__ = ["KV", "ConfigModel", "config_stack", "kv_config", "kv_values"]
+
+_NO_CHECKBOX: Final = object()
+_C = TypeVar("_C", bound="ConfigModel")
+
+
+@dataclass(frozen=True)
+class KV:
+    """Which key a config field travels under; ``checkbox`` is the filler value for ``False``."""
+
+    key: str
+    checkbox: Any = _NO_CHECKBOX
+
+    def encode(self, value: Any) -> Any:
+        """The wire form of a set value."""
+        if self.checkbox is _NO_CHECKBOX:
+            return value
+        if value is False:
+            return {"checked": False, "value": self.checkbox}
+        return {"checked": True, "value": value}
+
+    def decode(self, value: Any) -> Any:
+        """The config value of a wire form; what is not a checkbox is taken as it is."""
+        if self.checkbox is _NO_CHECKBOX or not isinstance(value, Mapping):
+            return value
+        return value.get("value") if value.get("checked") else False
+
+
+def kv_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"fields": [{"key": …, "value": …}, …]}`` of a plain mapping."""
+    return {"fields": [{"key": key, "value": value} for key, value in values.items()]}
+
+
+def kv_values(config: Any) -> dict[str, Any]:
+    """The plain mapping of a ``kvConfig`` that a server sent; what is malformed is left out."""
+    fields = config.get("fields") if isinstance(config, Mapping) else None
+    if not isinstance(fields, Sequence):
+        return {}
+    return {
+        f["key"]: f.get("value")
+        for f in fields
+        if isinstance(f, Mapping) and isinstance(f.get("key"), str)
+    }
+
+
+def config_stack(*layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A ``kvConfigStack`` of (layer name, values) pairs; later layers override earlier ones."""
+    return {
+        "layers": [{"layerName": name, "config": kv_config(values)} for name, values in layers]
+    }
+
+
+class ConfigModel(InputStruct):
+    """The base of all configs: made of keyword arguments, a dict in either spelling, or itself."""
+
+    @classmethod
+    def _keys(cls) -> Iterable[tuple[str, KV]]:
+        for name, field in cls.model_fields.items():
+            for meta in field.metadata:
+                if isinstance(meta, KV):
+                    yield name, meta
+
+    @classmethod
+    def parse(cls, config: Self | Mapping[str, Any] | None) -> Self:
+        """The config object of whatever a caller passed; ``None`` is an empty config.
+
+        Raises:
+            LMStudioValueError: A key is unknown, a value is wrong, or ``config`` is of a wrong type.
+        """
+        if config is None:
+            return cls()
+        if isinstance(config, cls):
+            return config
+        if isinstance(config, Mapping):
+            return cls.from_dict(config)
+        raise LMStudioValueError(
+            f"config must be a {cls.__name__} or a dict, not {type(config).__name__}."
+        )
+
+    def to_kv(self) -> dict[str, Any]:
+        """Every set field as key and wire value. Subclasses add what is more than a copy."""
+        return {
+            kv.key: kv.encode(_plain(value))
+            for name, kv in self._keys()
+            if (value := getattr(self, name)) is not None
+        }
+
+    @classmethod
+    def from_kv(cls, values: Mapping[str, Any]) -> Self:
+        """The config that a server's values describe; unknown keys and values are skipped."""
+        found = {name: kv.decode(values[kv.key]) for name, kv in cls._keys() if kv.key in values}
+        return cls.lenient(found)
+
+    @classmethod
+    def lenient(cls, found: dict[str, Any]) -> Self:
+        """A config of what is valid in ``found``; the rest is left out."""
+        while True:
+            try:
+                return cls.model_validate(found)
+            except ValidationError as error:
+                bad = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
+                kept = {k: v for k, v in found.items() if k not in bad}
+                if len(kept) == len(found):
+                    raise
+                found = kept
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, InputStruct):
+        return value.to_dict()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,194 @@
+"""Every error this family raises.
+
+::
+
+    LMStudioError
+    ├── LMStudioValueError            (ValueError)    an argument cannot be right
+    ├── LMStudioRuntimeError          (RuntimeError)  not possible in this state
+    │   ├── CapabilityNotInstalledError               a package of the family is missing
+    │   └── PluginLoadError                           an installed plugin is broken
+    ├── LMStudioOSError               (OSError)       a file or a process of this machine
+    ├── LMStudioTimeoutError          (TimeoutError)  nothing came for too long
+    ├── LMStudioServerError                           the server answered with an error
+    │   ├── LMStudioModelNotFoundError
+    │   ├── LMStudioPresetNotFoundError
+    │   ├── LMStudioPredictionError                   a prediction could not be finished or read
+    │   ├── LMStudioChannelClosedError                a channel ended without its last packet
+    │   └── LMStudioRequestRejectedError              the server does not know or accept the request
+    └── LMStudioClientError
+        ├── LMStudioCancelledError                    cancelled by this program
+        ├── LMStudioUnknownMessageWarning (UserWarning)
+        └── LMStudioWebsocketError                    the connection
+            ├── LMStudioConnectionError (ConnectionError)  no server there, or lost
+            └── LMStudioAuthenticationError                the server refused the credentials
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .server_errors import SerializedLMSExtendedError
+
+__all__ = [
+    "CapabilityNotInstalledError",
+    "LMStudioAuthenticationError",
+    "LMStudioCancelledError",
+    "LMStudioChannelClosedError",
+    "LMStudioClientError",
+    "LMStudioConnectionError",
+    "LMStudioError",
+    "LMStudioModelNotFoundError",
+    "LMStudioOSError",
+    "LMStudioPredictionError",
+    "LMStudioPresetNotFoundError",
+    "LMStudioRequestRejectedError",
+    "LMStudioRuntimeError",
+    "LMStudioServerError",
+    "LMStudioTimeoutError",
+    "LMStudioUnknownMessageWarning",
+    "LMStudioValueError",
+    "LMStudioWebsocketError",
+    "PluginLoadError",
+]
+
+
+class LMStudioError(Exception):
+    """The base of every error of this family."""
+
+
+class LMStudioValueError(ValueError, LMStudioError):
+    """An argument cannot be right; nothing was sent to the server."""
+
+
+class LMStudioRuntimeError(RuntimeError, LMStudioError):
+    """What was asked is not possible in the present state."""
+
+
+class CapabilityNotInstalledError(LMStudioRuntimeError):
+    """A capability was used whose package is not installed.
+
+    ``capability`` is its name and ``package`` what to install, if that is known.
+    """
+
+    def __init__(self, message: str, *, capability: str, package: str | None = None) -> None:
+        super().__init__(message)
+        self.capability = capability
+        self.package = package
+
+
+class PluginLoadError(LMStudioRuntimeError):
+    """An installed plugin or capability could not be used.
+
+    ``plugin`` is the entry point's name and ``distribution`` the package it came with.
+    """
+
+    def __init__(self, message: str, *, plugin: str, distribution: str | None = None) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.distribution = distribution
+
+
+class LMStudioOSError(OSError, LMStudioError):
+    """A file, process or socket of this machine did not work."""
+
+
+class LMStudioTimeoutError(LMStudioError, TimeoutError):
+    """Nothing arrived for a call in the time allowed.
+
+    ``seconds`` is the limit and ``endpoint`` names the call, where they are known.
+    """
+
+    def __init__(
+        self, message: str = "", *, seconds: float | None = None, endpoint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        self.endpoint = endpoint
+
+
+class LMStudioServerError(LMStudioError):
+    """The server answered with an error.
+
+    ``server_error`` holds its title, cause, suggestion and display data; ``endpoint`` names what
+    was asked.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        server_error: SerializedLMSExtendedError | None = None,
+        *,
+        endpoint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.server_error = server_error
+        self.endpoint = endpoint
+
+    @property
+    def display_data(self) -> Mapping[str, Any]:
+        """The machine-readable part of the server's error; empty if it sent none."""
+        if self.server_error is None or self.server_error.display_data is None:
+            return {}
+        return self.server_error.display_data
+
+
+class LMStudioModelNotFoundError(LMStudioServerError):
+    """No model matches the key, identifier or query."""
+
+
+class LMStudioPresetNotFoundError(LMStudioServerError):
+    """No preset matches the name."""
+
+
+class LMStudioPredictionError(LMStudioServerError):
+    """A prediction could not be finished, or its output is not what was asked for."""
+
+
+class LMStudioChannelClosedError(LMStudioServerError):
+    """The server closed a channel before its last packet."""
+
+
+class LMStudioRequestRejectedError(LMStudioServerError):
+    """The server does not know the endpoint or does not accept the request's shape.
+
+    Servers answer such a request with a warning only; ``kind`` is that warning's kind.
+    """
+
+    def __init__(
+        self, message: str = "", *, endpoint: str | None = None, kind: str | None = None
+    ) -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.kind = kind
+
+
+class LMStudioClientError(LMStudioError):
+    """Something on this side of the connection."""
+
+
+class LMStudioCancelledError(LMStudioClientError):
+    """The program itself cancelled what it was waiting for."""
+
+
+class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):
+    """The server sent something this version does not know; it was ignored."""
+
+
+class LMStudioWebsocketError(LMStudioClientError):
+    """The connection to the server failed."""
+
+
+class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
+    """No server could be reached, or the connection to it was lost.
+
+    ``tried`` lists the addresses tried, in order.
+    """
+
+    def __init__(self, message: str = "", *, tried: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.tried = tuple(tried)
+
+
+class LMStudioAuthenticationError(LMStudioWebsocketError):
+    """The server refused this client's credentials."""

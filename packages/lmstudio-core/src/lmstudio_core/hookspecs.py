@@ -1,0 +1,56 @@
+"""The hooks that plugins may implement (pluggy project name ``lmstudio``).
+
+A plugin announces a module or object by an entry point in the group ``lmstudio.plugins`` and marks
+its functions with ``hookimpl``. A hook implementation may leave out arguments it does not need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["PLUGIN_GROUP", "PROJECT_NAME", "hookimpl", "hookspec"]
+
+PROJECT_NAME: Final = "lmstudio"
+PLUGIN_GROUP: Final = "lmstudio.plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT_NAME)
+hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+
+
+@hookspec(firstresult=True)
+def lmstudio_find_server(tried: tuple[str, ...]) -> str | None:
+    """Find, or start, a server when no LM Studio was found.
+
+    Args:
+        tried: The addresses that were tried, in order.
+
+    Returns:
+        ``"host:port"`` of a server that answers, or ``None`` to let the next plugin try.
+    """
+
+
+@hookspec
+def lmstudio_register_commands(cli: click.Group) -> None:
+    """Add commands to the ``lmstudio`` command with ``cli.add_command``."""
+
+
+@hookspec
+def lmstudio_register_toolsets(register: Any) -> None:
+    """Offer toolsets to agents: call ``register(name, factory)`` for each.
+
+    ``factory`` takes no arguments and returns a list of tools.
+    """
+
+
+@hookspec
+def lmstudio_request_finished(endpoint: str, seconds: float, error: BaseException | None) -> None:
+    """A request ended: ``endpoint`` as ``"namespace.name"``, its duration, its error if it failed.
+
+    Called in the thread (or event loop) of the caller after every call and channel; it should
+    return at once. An exception in it is logged and does not reach the caller.
+    """

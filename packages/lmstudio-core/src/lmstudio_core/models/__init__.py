@@ -1,0 +1,1 @@
+"""Model management shared by the capabilities that hold models."""

@@ -1,0 +1,127 @@
+"""Downloaded models: entries of the server's list, which can be loaded from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..config import ConfigModel
+from .infos import ModelInfoBase
+from .operations import DEFAULT_TTL, LoadProgressCallback
+
+if TYPE_CHECKING:
+    from ..client import AsyncClient, Client
+
+__all__ = ["AsyncDownloadedModel", "DownloadedModel", "DownloadedModelBase"]
+
+
+class DownloadedModelBase:
+    """What both share: the info, its most used fields, and how it prints."""
+
+    _namespace: ClassVar[str | None] = None
+    _shown: ClassVar[tuple[str, ...]] = ("model_key", "display_name", "architecture")
+
+    def __init__(self, info: ModelInfoBase) -> None:
+        self._info = info
+
+    @property
+    def info(self) -> Any:
+        """All that the server told of the model."""
+        return self._info
+
+    @property
+    def type(self) -> str:
+        """The domain, such as ``"llm"`` or ``"embedding"``."""
+        return self._info.type
+
+    @property
+    def path(self) -> str:
+        """The path of the model inside the server's models folder."""
+        return self._info.path
+
+    @property
+    def model_key(self) -> str:
+        """The key that loads the model."""
+        return self._info.model_key
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self._info, name, None)!r}" for name in self._shown)
+        return f"{type(self).__name__}({shown})"
+
+
+class DownloadedModel(DownloadedModelBase):
+    """A downloaded model. Of a domain whose package is not installed, it can only be looked at."""
+
+    def __init__(self, info: ModelInfoBase, client: Client) -> None:
+        super().__init__(info)
+        self._client = client
+
+    def load_new_instance(
+        self,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        instance_identifier: str | None = None,
+        config: ConfigModel | Mapping[str, Any] | None = None,
+        on_load_progress: LoadProgressCallback | None = None,
+    ) -> Any:
+        """Load one more instance of this model; see ``client.llm.load_new_instance``."""
+        namespace = self._client.capability(self._namespace or self.type)
+        return namespace.load_new_instance(
+            self.model_key,
+            instance_identifier,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+        )
+
+    def model(
+        self,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        config: ConfigModel | Mapping[str, Any] | None = None,
+        on_load_progress: LoadProgressCallback | None = None,
+    ) -> Any:
+        """This model: the loaded instance if there is one, else it is loaded."""
+        namespace = self._client.capability(self._namespace or self.type)
+        return namespace.model(
+            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
+        )
+
+
+class AsyncDownloadedModel(DownloadedModelBase):
+    """A downloaded model, for asyncio."""
+
+    def __init__(self, info: ModelInfoBase, client: AsyncClient) -> None:
+        super().__init__(info)
+        self._client = client
+
+    async def load_new_instance(
+        self,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        instance_identifier: str | None = None,
+        config: ConfigModel | Mapping[str, Any] | None = None,
+        on_load_progress: LoadProgressCallback | None = None,
+    ) -> Any:
+        """Load one more instance of this model; see ``client.llm.load_new_instance``."""
+        namespace = self._client.capability(self._namespace or self.type)
+        return await namespace.load_new_instance(
+            self.model_key,
+            instance_identifier,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+        )
+
+    async def model(
+        self,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        config: ConfigModel | Mapping[str, Any] | None = None,
+        on_load_progress: LoadProgressCallback | None = None,
+    ) -> Any:
+        """This model: the loaded instance if there is one, else it is loaded."""
+        namespace = self._client.capability(self._namespace or self.type)
+        return await namespace.model(
+            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
+        )

@@ -1,0 +1,113 @@
+"""What the server tells of models, downloaded and loaded.
+
+Older servers leave out some of these fields; they have defaults, so that parsing never fails.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+from ..data import InputStruct, ServerStruct
+
+__all__ = [
+    "AnyModelInfo",
+    "EmbeddingModelInfo",
+    "EmbeddingModelInstanceInfo",
+    "LlmInfo",
+    "LlmInstanceInfo",
+    "ModelInfo",
+    "ModelInfoBase",
+    "ModelInstanceInfo",
+    "ModelLoadResult",
+    "ModelQuery",
+    "Quantization",
+    "parse_model_info",
+]
+
+
+class Quantization(ServerStruct):
+    """How a model's weights are stored: ``name`` such as ``"Q4_K_M"``, ``bits`` per weight."""
+
+    name: str = ""
+    bits: int | None = None
+
+
+class ModelInfoBase(ServerStruct):
+    """What every downloaded model has; sizes in bytes."""
+
+    type: str = ""
+    model_key: str = ""
+    format: str = ""
+    display_name: str = ""
+    publisher: str | None = None
+    path: str = ""
+    size_bytes: int = 0
+    indexed_model_identifier: str | None = None
+    device_identifier: str | None = None
+    params_string: str | None = None
+    architecture: str | None = None
+    quantization: Quantization | None = None
+    variants: tuple[str, ...] | None = None
+    selected_variant: str | None = None
+    max_context_length: int = 0
+
+
+class LlmInfo(ModelInfoBase):
+    """A downloaded language model. ``max_context_length`` is in tokens."""
+
+    type: str = "llm"
+    vision: bool = False
+    trained_for_tool_use: bool = False
+
+
+class EmbeddingModelInfo(ModelInfoBase):
+    """A downloaded embedding model. ``max_context_length`` is in tokens."""
+
+    type: str = "embedding"
+
+
+class _InstanceFields(ServerStruct):
+    identifier: str = ""
+    instance_reference: str = ""
+    ttl_ms: int | None = None
+    last_used_time: float | None = None
+    context_length: int = 0
+
+
+class LlmInstanceInfo(_InstanceFields, LlmInfo):
+    """A loaded language model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds."""
+
+
+class EmbeddingModelInstanceInfo(_InstanceFields, EmbeddingModelInfo):
+    """A loaded embedding model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds."""
+
+
+ModelInfo = Union[LlmInfo, EmbeddingModelInfo]
+ModelInstanceInfo = Union[LlmInstanceInfo, EmbeddingModelInstanceInfo]
+AnyModelInfo = ModelInfoBase
+
+_INFO: dict[str, type[ModelInfoBase]] = {"llm": LlmInfo, "embedding": EmbeddingModelInfo}
+
+
+def parse_model_info(raw: object) -> ModelInfoBase:
+    """The info of a downloaded model; a domain that this version does not know is kept as base."""
+    data = raw if isinstance(raw, dict) else {}
+    return _INFO.get(str(data.get("type")), ModelInfoBase).from_dict(data)
+
+
+class ModelQuery(InputStruct):
+    """Which loaded model is meant; every field that is set has to match."""
+
+    domain: str | None = None
+    identifier: str | None = None
+    path: str | None = None
+    vision: bool | None = None
+    device_identifier: str | None = None
+
+
+class ModelLoadResult(ServerStruct):
+    """What a load gave: the instance's identifier and reference, and the model's path."""
+
+    identifier: str
+    instance_reference: str = ""
+    path: str = ""

@@ -1,0 +1,1 @@
+"""The wire protocol as decisions without I/O: standard library and pydantic only."""

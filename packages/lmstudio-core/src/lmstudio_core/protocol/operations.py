@@ -1,0 +1,140 @@
+"""Operations: what a caller wants from the server, as values with no I/O in them.
+
+The lightest form that fits is used: a ``Call`` is one request and its answer, a ``Channel`` one
+stream of packets folded into events and a result, and an ``Op`` a generator that yields these and
+gets their results back. Each driver (``drivers.sync``, ``drivers.aio``) has one way to run each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Union
+
+from ..errors import LMStudioChannelClosedError, LMStudioServerError
+from ..server_errors import server_error
+
+__all__ = ["VOID", "Batch", "Call", "Channel", "Endpoint", "Invoke", "Op", "Step", "VoidType"]
+
+R = TypeVar("R")
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+class VoidType:
+    """The type of ``VOID``."""
+
+    _instance: ClassVar[VoidType | None] = None
+
+    def __new__(cls) -> VoidType:
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "VOID"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+VOID: Final = VoidType()
+"""No value at all: the key is left out of the frame (``None`` would be sent as ``null``)."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One of the server's endpoints.
+
+    ``serialization`` is ``"raw"`` (plain JSON) or ``"superjson"``; nothing on the wire says which.
+    """
+
+    namespace: str
+    name: str
+    kind: Literal["rpc", "channel", "signal", "writableSignal"] = "rpc"
+    serialization: Literal["raw", "superjson"] = "raw"
+
+    def __str__(self) -> str:
+        return f"{self.namespace}.{self.name}"
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Call(Generic[R]):
+    """One remote call: ``parameter`` goes out, ``decode`` turns the answer into the result.
+
+    ``decode`` gets ``VOID`` when the answer holds no value. A server's error becomes an exception
+    by ``error``.
+    """
+
+    endpoint: Endpoint
+    parameter: Any = VOID
+    decode: Callable[[Any], R] = field(default=_as_is)
+
+    def error(self, raw: Any) -> LMStudioServerError:
+        """The exception for the server's error packet."""
+        return server_error(raw, str(self.endpoint), default=LMStudioServerError)
+
+
+class Channel(Generic[E, R]):
+    """One stream of packets, folded: ``feed`` turns a packet into events, ``result`` sums up.
+
+    Subclasses set ``endpoint``, ``parameter`` and ``cancel_message`` and define ``feed`` and
+    ``result``; they set ``done`` when they have seen the packet after which only the channel's
+    close may follow.
+    """
+
+    endpoint: Endpoint
+    parameter: Any = VOID
+    cancel_message: Mapping[str, Any] | None = {"type": "cancel"}  # noqa: RUF012 - never mutated
+    done: bool = False
+
+    def feed(self, message: Any) -> Sequence[E]:
+        """Take one packet and return the events in it; packets of unknown type give none."""
+        raise NotImplementedError
+
+    def result(self) -> R:
+        """The result, once ``done``."""
+        raise NotImplementedError
+
+    def error(self, raw: Any) -> LMStudioServerError:
+        """The exception for the server's error packet."""
+        return server_error(raw, str(self.endpoint), default=LMStudioServerError)
+
+    def on_close(self) -> None:
+        """The server closed the channel; an error unless the last packet was seen."""
+        if not self.done:
+            raise LMStudioChannelClosedError(
+                f"The server closed {self.endpoint} before its final packet.",
+                endpoint=str(self.endpoint),
+            )
+
+
+@dataclass(frozen=True)
+class Batch(Generic[R]):
+    """Many calls to one endpoint, sent with up to ``max_in_flight`` unanswered at a time.
+
+    The results are a list in the order of the calls; the first error ends the batch.
+    """
+
+    calls: Iterable[Call[R]]
+    max_in_flight: int = 64
+
+
+@dataclass(frozen=True)
+class Invoke(Generic[R]):
+    """Call a function of the user's or of this machine.
+
+    The async driver awaits what it returns if that is awaitable, and runs it in a thread if
+    ``blocking``.
+    """
+
+    function: Callable[[], R]
+    blocking: bool = False
+
+
+Step = Union[Call[Any], Channel[Any, Any], Batch[Any], Invoke[Any]]
+Op = Generator[Step, Any, R]

@@ -1,0 +1,113 @@
+"""What runs operations, as types: the clients implement these, facades and ops rely on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from typing_extensions import Self
+
+from .protocol.operations import Batch, Call, Channel, Invoke, Op
+
+__all__ = ["AsyncChannelStream", "AsyncRunner", "ChannelStream", "SyncRunner"]
+
+R = TypeVar("R")
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+
+class ChannelStream(Protocol, Generic[E_co, R_co]):
+    """A channel that is open: iterate over its events, then take its result."""
+
+    def __iter__(self) -> Iterator[E_co]: ...
+    def __next__(self) -> E_co: ...
+    def cancel(self) -> None:
+        """Ask the server to stop; go on iterating to get what it still sends, and the result."""
+
+    def close(self) -> None:
+        """Stop waiting; the server is told if it had not finished."""
+
+    def result(self) -> R_co:
+        """The result, once the iteration has ended."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+
+class AsyncChannelStream(Protocol, Generic[E_co, R_co]):
+    """``ChannelStream`` for asyncio."""
+
+    async def start(self) -> None:
+        """Send the request; the first step of the iteration does it otherwise."""
+
+    def __aiter__(self) -> AsyncIterator[E_co]: ...
+    async def __anext__(self) -> E_co: ...
+    async def cancel(self) -> None:
+        """Ask the server to stop; go on iterating to get what it still sends, and the result."""
+
+    async def aclose(self) -> None:
+        """Stop waiting; the server is told if it had not finished."""
+
+    def result(self) -> R_co:
+        """The result, once the iteration has ended."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+
+class SyncRunner(Protocol):
+    """Runs operations in the calling thread."""
+
+    @overload
+    def run(self, operation: Call[R]) -> R: ...
+    @overload
+    def run(self, operation: Channel[Any, R]) -> R: ...
+    @overload
+    def run(self, operation: Batch[R]) -> list[R]: ...
+    @overload
+    def run(self, operation: Invoke[R]) -> R: ...
+    @overload
+    def run(self, operation: Op[R]) -> R: ...
+    def open(self, channel: Channel[E, R]) -> ChannelStream[E, R]:
+        """Start a channel and hand over its stream."""
+        ...
+
+    def capability(self, capability: str) -> Any:
+        """The client's namespace of that name."""
+        ...
+
+
+class AsyncRunner(Protocol):
+    """Runs operations in the running event loop."""
+
+    @overload
+    async def run(self, operation: Call[R]) -> R: ...
+    @overload
+    async def run(self, operation: Channel[Any, R]) -> R: ...
+    @overload
+    async def run(self, operation: Batch[R]) -> list[R]: ...
+    @overload
+    async def run(self, operation: Invoke[R]) -> R: ...
+    @overload
+    async def run(self, operation: Op[R]) -> R: ...
+    def open(self, channel: Channel[E, R]) -> AsyncChannelStream[E, R]:
+        """The stream of a channel; it starts when it is first used."""
+        ...
+
+    def capability(self, capability: str) -> Any:
+        """The client's namespace of that name."""
+        ...

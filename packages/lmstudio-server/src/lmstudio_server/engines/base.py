@@ -1,0 +1,237 @@
+"""The contract between the server's API and an engine.
+
+The API layer knows these types only; an engine knows nothing of LM Studio's wire protocol. All
+token counts are in tokens, all times in seconds, all progress values in 0.0 to 1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+StopReason = Literal["eos", "stop_string", "length", "context", "tool_calls"]
+
+
+class EngineError(Exception):
+    """An engine could not do what was asked.
+
+    ``title`` says what happened, ``cause`` the engine's own words, ``suggestion`` what to do next.
+    """
+
+    def __init__(self, title: str, *, cause: str | None = None, suggestion: str | None = None) -> None:
+        super().__init__(title if cause is None else f"{title}: {cause}")
+        self.title = title
+        self.cause = cause
+        self.suggestion = suggestion
+
+
+class EngineCrashedError(EngineError):
+    """The engine's process ended while it was needed."""
+
+
+class ContextOverflowError(EngineError):
+    """The prompt does not fit the context. ``prompt_tokens`` and ``context_length`` say by how much."""
+
+    def __init__(self, prompt_tokens: int, context_length: int) -> None:
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens and the model's context holds {context_length}.",
+            suggestion="Shorten the conversation or load the model with a larger contextLength.",
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What to load and how."""
+
+    path: Path
+    kind: Literal["llm", "embedding"] = "llm"
+    context_length: int = 2048
+    parallel: int = 4
+    batch_size: int = 256
+    threads: int | None = None
+    """``None``: as many as the machine has physical cores to spare."""
+    use_mmap: bool = True
+    context_shift: bool = False
+    flash_attention: bool = False
+    gpu_layers: int | None = None
+    """``None``: the engine's own choice; 0: none; -1: all."""
+    seed: int | None = None
+    rope_frequency_base: float | None = None
+    rope_frequency_scale: float | None = None
+    mmproj: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen. ``None`` leaves a value to the engine's default."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: Sequence[str] = ()
+    log_probs: int | None = None
+    """How many candidates to report per token; ``None``: report no probabilities."""
+    json_schema: Mapping[str, Any] | None = None
+    grammar: str | None = None
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A conversation in OpenAI's message form (what chat templates take), and how to continue it."""
+
+    messages: Sequence[Mapping[str, Any]]
+    sampling: Sampling = field(default_factory=Sampling)
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: Literal["none", "auto", "required"] = "auto"
+    enable_thinking: bool | None = None
+    chat_template: str | None = None
+    """A Jinja template that replaces the model's own for this request."""
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """A raw prompt, continued as it stands."""
+
+    prompt: str
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True)
+class TokenCandidate:
+    text: str
+    id: int
+    log_prob: float
+
+
+@dataclass(frozen=True)
+class Token:
+    text: str
+    id: int
+    log_prob: float | None = None
+    candidates: Sequence[TokenCandidate] = ()
+
+
+@dataclass(frozen=True)
+class PromptProgress:
+    total: int
+    processed: int
+    cached: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """Generated text. ``structural``: markup that belongs to neither answer nor reasoning (tags)."""
+
+    content: str
+    tokens_count: int = 1
+    reasoning: Literal["none", "reasoning", "reasoningStartTag", "reasoningEndTag"] = "none"
+    structural: bool = False
+    tokens: Sequence[Token] = ()
+
+
+@dataclass(frozen=True)
+class ToolCallStart:
+    id: str
+
+
+@dataclass(frozen=True)
+class ToolCallName:
+    name: str
+
+
+@dataclass(frozen=True)
+class ToolCallArguments:
+    content: str
+
+
+@dataclass(frozen=True)
+class ToolCallEnd:
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    raw: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolCallFailed:
+    message: str
+    raw: str | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event of every generation that was not cancelled."""
+
+    stop_reason: StopReason
+    stop_string: str | None = None
+    prompt_tokens: int = 0
+    predicted_tokens: int = 0
+    time_to_first_token: float | None = None
+    total_time: float | None = None
+
+
+EngineEvent = (
+    PromptProgress
+    | Text
+    | ToolCallStart
+    | ToolCallName
+    | ToolCallArguments
+    | ToolCallEnd
+    | ToolCallFailed
+    | Finished
+)
+
+
+class LoadedModel(Protocol):
+    """A model in memory, ready to be asked.
+
+    Closing the generator of ``chat`` or ``complete`` cancels the generation in the engine.
+    """
+
+    @property
+    def context_length(self) -> int: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]: ...
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent, None]: ...
+
+    async def apply_template(self, request: ChatRequest) -> str: ...
+
+    async def tokenize(self, text: str) -> list[int]: ...
+
+    async def embed(self, text: str) -> list[float]: ...
+
+    async def unload(self) -> None:
+        """End the engine's process and wait until its memory is free. Safe to call twice."""
+
+    def on_exit(self, callback: Callable[[str], None]) -> None:
+        """Call ``callback`` with the reason if the process ends without ``unload``."""
+
+
+class Engine(Protocol):
+    """Loads model files of one format."""
+
+    name: str
+    version: str
+
+    async def load(
+        self, request: LoadRequest, on_progress: Callable[[float], None]
+    ) -> LoadedModel:
+        """Load a model; cancelling the awaiting task ends the engine's process.
+
+        Raises ``EngineError`` with the engine's own words when the file cannot be loaded.
+        """
+        ...
