@@ -14,7 +14,18 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Union
 from ..errors import LMStudioChannelClosedError, LMStudioServerError
 from ..server_errors import server_error
 
-__all__ = ["VOID", "Batch", "Call", "Channel", "Endpoint", "Invoke", "Op", "Step", "VoidType"]
+__all__ = [
+    "VOID",
+    "Batch",
+    "Call",
+    "Channel",
+    "Endpoint",
+    "Invoke",
+    "InvokeMany",
+    "Op",
+    "Step",
+    "VoidType",
+]
 
 R = TypeVar("R")
 E = TypeVar("E")
@@ -136,5 +147,23 @@ class Invoke(Generic[R]):
     blocking: bool = False
 
 
-Step = Union[Call[Any], Channel[Any, Any], Batch[Any], Invoke[Any]]
+@dataclass(frozen=True)
+class InvokeMany(Generic[R]):
+    """Call several functions of the user's, up to ``max_parallel`` of them at the same time.
+
+    The result is a list with one outcome for each, in the order of the functions: what it
+    returned, or the ``Exception`` that it raised (other exceptions pass through at once). With
+    ``max_parallel=1`` they run one after the other; ``None`` lets the driver choose a number that
+    fits this machine's processors.
+
+    The sync driver runs them in the calling thread if only one may run at a time, else in threads;
+    the async driver runs coroutine functions in its loop and all others in threads. Both await
+    what a function returns if that is awaitable.
+    """
+
+    functions: Sequence[Callable[[], R]]
+    max_parallel: int | None = 1
+
+
+Step = Union[Call[Any], Channel[Any, Any], Batch[Any], Invoke[Any], InvokeMany[Any]]
 Op = Generator[Step, Any, R]
