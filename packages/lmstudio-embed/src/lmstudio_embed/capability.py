@@ -1,0 +1,30 @@
+"""What this package announces to the clients: the namespace ``embedding`` and its names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lmstudio_core.capability import Capability
+
+if TYPE_CHECKING:
+    from .namespaces import AsyncEmbeddingNamespace, EmbeddingNamespace
+
+__all__ = ["CAPABILITY"]
+
+CAPABILITY: Final[Capability[EmbeddingNamespace, AsyncEmbeddingNamespace]] = Capability(
+    name="embedding",
+    sync_namespace="lmstudio_embed.namespaces:EmbeddingNamespace",
+    async_namespace="lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
+    exports={
+        "AsyncDownloadedEmbeddingModel": "lmstudio_embed.downloaded:AsyncDownloadedEmbeddingModel",
+        "AsyncEmbeddingModel": "lmstudio_embed.models:AsyncEmbeddingModel",
+        "AsyncEmbeddingNamespace": "lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
+        "DownloadedEmbeddingModel": "lmstudio_embed.downloaded:DownloadedEmbeddingModel",
+        "EmbeddingLoadModelConfig": "lmstudio_embed.config:EmbeddingLoadModelConfig",
+        "EmbeddingLoadModelConfigDict": "lmstudio_embed.config:EmbeddingLoadModelConfigDict",
+        "EmbeddingModel": "lmstudio_embed.models:EmbeddingModel",
+        "EmbeddingNamespace": "lmstudio_embed.namespaces:EmbeddingNamespace",
+        "embedding_model": "lmstudio_embed.convenience:embedding_model",
+    },
+    model_kind="lmstudio_embed.kind:EMBEDDING_KIND",
+)

@@ -1,0 +1,44 @@
+"""Embedding models through the default client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lmstudio_core.default import get_default_client
+
+from lmstudio_core.models.operations import DEFAULT_TTL
+
+if TYPE_CHECKING:
+    from .config import EmbeddingLoadModelConfig
+    from .models import EmbeddingModel
+
+__all__ = ["embedding_model"]
+
+
+def embedding_model(
+    model_key: str | None = None,
+    /,
+    *,
+    ttl: int | None = DEFAULT_TTL,
+    config: EmbeddingLoadModelConfig | Mapping[str, Any] | None = None,
+) -> EmbeddingModel:
+    """Get an embedding model through the default client; it is loaded if it is not loaded yet.
+
+    Args:
+        model_key: Which model; without it, any that is loaded.
+        ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
+            keeps it. Ignored if the model is loaded already, as is ``config``.
+        config: How to load it: a config object or a dict.
+
+    Returns:
+        The loaded model.
+
+    Raises:
+        LMStudioModelNotFoundError: No such model is downloaded, or (without a key) none is loaded.
+        LMStudioConnectionError: No server was found.
+
+    Example:
+        ``vector = lmstudio.embedding_model("all-minilm-l6-v2").embed("Hello, world!")``
+    """
+    return get_default_client().embedding.model(model_key, ttl=ttl, config=config)

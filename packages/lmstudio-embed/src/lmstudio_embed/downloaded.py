@@ -1,0 +1,77 @@
+"""Downloaded embedding models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedModel
+
+if TYPE_CHECKING:
+    from lmstudio_core.config import ConfigModel
+    from lmstudio_core.models.infos import EmbeddingModelInfo
+    from lmstudio_core.models.operations import LoadProgressCallback
+
+    from .models import AsyncEmbeddingModel, EmbeddingModel
+
+__all__ = ["AsyncDownloadedEmbeddingModel", "DownloadedEmbeddingModel"]
+
+
+class DownloadedEmbeddingModel(DownloadedModel):
+    """An embedding model on the server's disk.
+
+    Example:
+        ``client.embedding.list_downloaded()[0].model().embed("Hello")``
+    """
+
+    _namespace: ClassVar[str | None] = "embedding"
+
+    if TYPE_CHECKING:
+
+        @property
+        def info(self) -> EmbeddingModelInfo: ...
+        def load_new_instance(
+            self,
+            *,
+            ttl: int | None = ...,
+            instance_identifier: str | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> EmbeddingModel: ...
+        def model(
+            self,
+            *,
+            ttl: int | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> EmbeddingModel: ...
+
+
+class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
+    """An embedding model on the server's disk, for asyncio.
+
+    Example:
+        ``model = await (await client.embedding.list_downloaded())[0].model()``
+    """
+
+    _namespace: ClassVar[str | None] = "embedding"
+
+    if TYPE_CHECKING:
+
+        @property
+        def info(self) -> EmbeddingModelInfo: ...
+        async def load_new_instance(
+            self,
+            *,
+            ttl: int | None = ...,
+            instance_identifier: str | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> AsyncEmbeddingModel: ...
+        async def model(
+            self,
+            *,
+            ttl: int | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> AsyncEmbeddingModel: ...

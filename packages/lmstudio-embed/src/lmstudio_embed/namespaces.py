@@ -1,0 +1,49 @@
+"""``client.embedding``: embedding models of a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lmstudio_core.models.kind import ModelKind
+from lmstudio_core.models.namespaces import AsyncModelNamespace, SyncModelNamespace
+
+from .downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel
+from .kind import EMBEDDING_KIND
+from .models import AsyncEmbeddingModel, EmbeddingModel
+
+if TYPE_CHECKING:
+    from lmstudio_core.models.infos import EmbeddingModelInstanceInfo
+
+__all__ = ["AsyncEmbeddingNamespace", "EmbeddingNamespace"]
+
+
+class EmbeddingNamespace(SyncModelNamespace[EmbeddingModel, DownloadedEmbeddingModel]):
+    """Embedding models: load, list and unload them.
+
+    Example:
+        ``client.embedding.model("all-minilm-l6-v2").embed("Hello")``
+    """
+
+    server_namespace: ClassVar[str] = "embedding"
+    kind: ClassVar[ModelKind] = EMBEDDING_KIND
+
+    if TYPE_CHECKING:
+
+        def get_model_info(self, model_specifier: Any) -> EmbeddingModelInstanceInfo: ...
+
+
+class AsyncEmbeddingNamespace(
+    AsyncModelNamespace[AsyncEmbeddingModel, AsyncDownloadedEmbeddingModel]
+):
+    """Embedding models, for asyncio: load, list and unload them.
+
+    Example:
+        ``model = await client.embedding.model("all-minilm-l6-v2")``
+    """
+
+    server_namespace: ClassVar[str] = "embedding"
+    kind: ClassVar[ModelKind] = EMBEDDING_KIND
+
+    if TYPE_CHECKING:
+
+        async def get_model_info(self, model_specifier: Any) -> EmbeddingModelInstanceInfo: ...

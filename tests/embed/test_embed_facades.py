@@ -1,0 +1,69 @@
+"""The sync and the async facade are the same; the capability declares what the package offers."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import lmstudio_embed
+from lmstudio_core.capability import load_object
+from lmstudio_embed import models, namespaces
+from lmstudio_embed.capability import CAPABILITY
+from lmstudio_embed.downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel
+
+PAIRS = [
+    (models.EmbeddingModel, models.AsyncEmbeddingModel),
+    (DownloadedEmbeddingModel, AsyncDownloadedEmbeddingModel),
+    (namespaces.EmbeddingNamespace, namespaces.AsyncEmbeddingNamespace),
+]
+SAME_UNDER_ANOTHER_NAME = {"close": "aclose", "embed_stream": "embed_stream"}
+
+
+def public(cls: type) -> dict[str, Any]:
+    return {name: getattr(cls, name) for name in dir(cls) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("sync", "aio"), PAIRS)
+def test_sync_and_async_have_the_same_signatures(sync: type, aio: type) -> None:
+    names = {SAME_UNDER_ANOTHER_NAME.get(name, name): name for name in public(sync)}
+    assert set(names) == set(public(aio))
+    for async_name, sync_name in names.items():
+        one, other = getattr(sync, sync_name), getattr(aio, async_name)
+        if not inspect.isfunction(one):
+            continue
+        ours, theirs = inspect.signature(one), inspect.signature(other)
+        assert list(ours.parameters.values()) == list(theirs.parameters.values()), sync_name
+
+
+def test_every_export_is_where_the_capability_says() -> None:
+    assert CAPABILITY.name == "embedding"
+    assert CAPABILITY.load_sync() is namespaces.EmbeddingNamespace
+    assert CAPABILITY.load_async() is namespaces.AsyncEmbeddingNamespace
+    assert CAPABILITY.load_model_kind() is lmstudio_embed.EMBEDDING_KIND
+    for name, path in CAPABILITY.exports.items():
+        assert load_object(path) is getattr(lmstudio_embed, name), name
+    assert set(CAPABILITY.exports) == set(lmstudio_embed.__all__) - {"EMBEDDING_KIND"}
+
+
+def test_unknown_attributes_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="embedder"):
+        lmstudio_embed.embedder  # noqa: B018
+    assert "embedding_model" in dir(lmstudio_embed)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, lmstudio_embed, lmstudio_embed.capability\n"
+        "print([m for m in ('pydantic', 'asyncio', 'websockets', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_handles_print_as_documented() -> None:
+    assert repr(models.EmbeddingModel("x", None)) == "EmbeddingModel(identifier='x')"
+    assert repr(models.AsyncEmbeddingModel("x", None)) == "AsyncEmbeddingModel(identifier='x')"
