@@ -1,0 +1,32 @@
+"""The ``embedding`` namespace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kv.stack import fields
+from . import parameters as p
+from .endpoint import Call
+from .models import model_endpoints, resolve, run_engine
+
+__all__ = ["namespace"]
+
+namespace = model_endpoints("embedding")
+
+
+@namespace.rpc("embedString", p.EmbedString)
+async def embed_string(call: Call, parameter: p.EmbedString) -> Any:
+    """The embedding of one text."""
+    instance = resolve(call, parameter.model_specifier)
+    async with call.services.registry.use(instance, "computingEmbedding"):
+        embedding = await run_engine(
+            instance.model.embed(parameter.input_string), instance.identifier
+        )
+    return {"embedding": embedding}
+
+
+@namespace.rpc("getBasePredictionConfig", p.GetBaseConfig)
+async def get_base_prediction_config(call: Call, parameter: p.GetBaseConfig) -> Any:
+    """Embedding has no settings per call."""
+    resolve(call, parameter.specifier)
+    return fields({})

@@ -1,0 +1,155 @@
+"""Endpoints: a name, a parameter type and a function that answers.
+
+A namespace is a table of them. Nothing here knows of sockets or frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+
+from pydantic import BaseModel, ValidationError
+
+from ..errors import not_offered
+from ..wire.frames import ABSENT
+from ..wire.session import InvalidParameterError
+
+if TYPE_CHECKING:
+    from ..services import Services
+
+__all__ = ["ABSENT", "Call", "Channel", "Endpoint", "Namespace", "PacketSink"]
+
+
+class PacketSink(Protocol):
+    """Where a channel's packets go."""
+
+    async def __call__(self, packet: Mapping[str, Any], /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: who asks, of which namespace, and what the server has to answer with."""
+
+    services: Services
+    namespace: str
+    client: str
+    trusted: bool
+    """The client knows a secret of this server, or comes from this machine."""
+
+    @property
+    def kind(self) -> Literal["llm", "embedding"]:
+        """The kind of model this namespace is about."""
+        return "embedding" if self.namespace == "embedding" else "llm"
+
+
+@dataclass(frozen=True)
+class Channel(Call):
+    """A request that is answered with packets, and may be told to stop."""
+
+    send: PacketSink
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """A message from the client. Every message that endpoints here accept means "stop"."""
+        del message
+        self.cancelled.set()
+
+
+RpcHandler: TypeAlias = Callable[[Call, Any], Awaitable[Any]]
+ChannelHandler: TypeAlias = Callable[[Channel, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An entry of a namespace. ``handler`` of an rpc returns ``ABSENT`` for a void result."""
+
+    name: str
+    kind: Literal["rpc", "channel"]
+    handler: RpcHandler | ChannelHandler
+    parameter: type[BaseModel] | None = None
+    messages: frozenset[str] = frozenset()
+    lenient: bool = False
+    """Any parameter and message is let through (endpoints that only answer with an error)."""
+
+    def read_parameter(self, parameter: Any) -> Any:
+        """Check a parameter; void endpoints take none at all, not even null."""
+        if self.lenient:
+            return parameter
+        if self.parameter is None:
+            if parameter is not ABSENT:
+                raise InvalidParameterError("this endpoint takes no parameter; leave the key out")
+            return ABSENT
+        if parameter is ABSENT:
+            raise InvalidParameterError("a parameter is required")
+        try:
+            return self.parameter.model_validate(parameter)
+        except ValidationError as error:
+            raise InvalidParameterError(_explain(error)) from error
+
+    def read_message(self, message: Any) -> Any:
+        """Check a channel message of the client."""
+        if self.lenient:
+            return message
+        if isinstance(message, dict):
+            kind = cast("dict[str, Any]", message).get("type")
+            if kind in self.messages:
+                return cast("dict[str, Any]", message)
+        known = ", ".join(sorted(self.messages)) or "none"
+        raise InvalidParameterError(f"the messages of endpoint {self.name} are: {known}")
+
+
+class Namespace:
+    """The endpoints that share one socket."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.endpoints: dict[str, Endpoint] = {}
+
+    def rpc(
+        self, name: str, parameter: type[BaseModel] | None = None
+    ) -> Callable[[RpcHandler], RpcHandler]:
+        """Register the function below as the rpc endpoint ``name``."""
+
+        def register(handler: RpcHandler) -> RpcHandler:
+            self.endpoints[name] = Endpoint(name, "rpc", handler, parameter)
+            return handler
+
+        return register
+
+    def channel(
+        self,
+        name: str,
+        parameter: type[BaseModel] | None = None,
+        messages: tuple[str, ...] = ("cancel",),
+    ) -> Callable[[ChannelHandler], ChannelHandler]:
+        """Register the function below as the channel endpoint ``name``."""
+
+        def register(handler: ChannelHandler) -> ChannelHandler:
+            self.endpoints[name] = Endpoint(
+                name, "channel", handler, parameter, frozenset(messages)
+            )
+            return handler
+
+        return register
+
+    def include(self, other: Namespace) -> None:
+        """Take over the endpoints of another table (the part that two namespaces share)."""
+        self.endpoints.update(other.endpoints)
+
+    def decline(self, kind: Literal["rpc", "channel"], *names: str) -> None:
+        """Endpoints of the protocol that answer with an error that says so."""
+        for name in names:
+
+            async def handler(_call: Call, _parameter: Any, name: str = name) -> None:
+                raise not_offered(self.name, name)
+
+            self.endpoints[name] = Endpoint(name, kind, handler, lenient=True)
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the parameter"
+    more = error.error_count() - 1
+    return f"{where}: {first['msg']}" + (f" (and {more} more)" if more else "")

@@ -1,0 +1,276 @@
+"""What the ``llm`` and ``embedding`` namespaces share: finding, loading and describing models."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..convert.info import instance_info, model_info
+from ..engines.base import EngineError
+from ..errors import (
+    WireError,
+    domain_mismatch,
+    from_engine,
+    model_not_found,
+    no_loaded_model,
+    specific_model_unloaded,
+)
+from ..kv.load import effective_load_config, load_request
+from ..kv.stack import collapse, fields
+from . import parameters as p
+from .endpoint import ABSENT, Call, Channel, Namespace
+from .usage import estimate_usage
+
+if TYPE_CHECKING:
+    from ..library import ModelFile
+    from ..loading import Progress
+    from ..registry import Instance
+
+__all__ = ["client_config", "model_endpoints", "require_model", "resolve", "run_engine"]
+
+_log = logging.getLogger(__name__)
+
+
+def client_config(stack: p.KVStack) -> dict[str, Any]:
+    """A parameter's configuration stack, collapsed."""
+    return collapse(layer.config.fields_ for layer in stack.layers)
+
+
+def lookup(call: Call, specifier: p.Specifier) -> Instance | None:
+    """The loaded instance that a specifier means; ``None`` if a query matches nothing."""
+    registry = call.services.registry
+    if isinstance(specifier, p.InstanceSpecifier):
+        instance = registry.by_reference(specifier.instance_reference)
+        if instance is None or instance.kind != call.kind:
+            raise specific_model_unloaded(specifier.instance_reference)
+        return instance
+    query = specifier.query
+    if query.device_identifier is not None or query.domain not in (None, call.kind):
+        return None
+    found = registry.instances(call.kind)
+    if query.identifier is not None:
+        named = registry.find(call.kind, query.identifier)
+        found = [named] if named is not None else []
+    if query.path is not None:
+        found = [i for i in found if query.path in (i.file.path, i.key)]
+    if query.vision is not None:
+        found = [i for i in found if i.file.vision == query.vision]
+    # Of several, the one that was used last: it is the likeliest to be meant.
+    return max(found, key=lambda i: i.last_used_ms or 0, default=None)
+
+
+def resolve(call: Call, specifier: p.Specifier) -> Instance:
+    """The loaded instance that a specifier means, or an error that says what is loaded."""
+    instance = lookup(call, specifier)
+    if instance is None:
+        assert isinstance(specifier, p.QuerySpecifier)
+        query = specifier.query.model_dump(by_alias=True, exclude_none=True)
+        raise _nothing_loaded(call, query)
+    return instance
+
+
+def _nothing_loaded(call: Call, query: Mapping[str, Any]) -> WireError:
+    loaded = [instance.identifier for instance in call.services.registry.instances(call.kind)]
+    name = query.get("identifier")
+    matches = [key for key in loaded if isinstance(name, str) and name.lower() in key.lower()]
+    return no_loaded_model(query, loaded, matches)
+
+
+async def require_model(call: Call, key: str) -> ModelFile:
+    """The model file with a key, of the namespace's kind and in working order."""
+    library = call.services.library
+    file = await asyncio.to_thread(library.find, key)
+    if file is None:
+        files = await asyncio.to_thread(library.scan)
+        keys = [file.key for file in files if file.problem is None]
+        raise model_not_found(key, keys, library.close_matches(key, 3))
+    if file.problem is not None:
+        raise WireError(
+            f'The file of the model "{file.key}" cannot be used.',
+            cause=f"{file.file}: {file.problem}",
+            suggestion="Download the model again, or remove the file.",
+        )
+    if file.kind != call.kind:
+        raise domain_mismatch(file.key, file.kind, call.kind)
+    return file
+
+
+async def run_engine(awaitable: Any, model: str) -> Any:
+    """Await something of an engine; its errors become errors for the client."""
+    try:
+        return await awaitable
+    except EngineError as error:
+        raise from_engine(error, model) from error
+
+
+async def _load(
+    channel: Channel,
+    file: ModelFile,
+    stack: p.KVStack,
+    *,
+    progress: Progress,
+    shared: bool,
+    identifier: str | None,
+    ttl_ms: int | None,
+) -> Instance | None:
+    services = channel.services
+    config = effective_load_config(channel.kind, client_config(stack), file.max_context_length)
+    request = load_request(channel.kind, config, file.file, file.mmproj)
+    try:
+        return await services.loads.run(
+            (channel.kind, file.key) if shared else None,
+            lambda report: services.registry.load(
+                file, request, config, identifier=identifier, ttl_ms=ttl_ms, on_progress=report
+            ),
+            progress=progress,
+            cancelled=channel.cancelled,
+        )
+    except EngineError as error:
+        _log.warning("loading %s failed: %s", file.file, error)
+        raise WireError(
+            f'The model "{file.key}" could not be loaded: {error.title}',
+            cause=" ".join(filter(None, (f"File {file.file}.", error.cause))),
+            suggestion=error.suggestion,
+        ) from error
+
+
+def _local_only(device: str | None) -> None:
+    if device is not None:
+        raise WireError(
+            f'The device "{device}" is not known to this server.',
+            cause="lmstudio-server runs models on its own machine only.",
+            suggestion="Leave deviceIdentifier out.",
+        )
+
+
+async def _load_model(channel: Channel, parameter: p.LoadModel) -> None:
+    _local_only(parameter.device_identifier)
+    file = await require_model(channel, parameter.model_key)
+    await channel.send({"type": "resolved", "info": model_info(file)})
+
+    async def progress(value: float) -> None:
+        await channel.send({"type": "progress", "progress": value})
+
+    instance = await _load(
+        channel,
+        file,
+        parameter.load_config_stack,
+        progress=progress,
+        shared=False,
+        identifier=parameter.identifier,
+        ttl_ms=parameter.ttl_ms,
+    )
+    if instance is not None:
+        await channel.send({"type": "success", "info": instance_info(instance)})
+
+
+async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
+    _local_only(parameter.device_identifier)
+    registry = channel.services.registry
+    loaded = registry.find(channel.kind, parameter.identifier)
+    file = None
+    if loaded is None:
+        # The name may be one that only the library understands ("pocket.gguf", other case).
+        file = await require_model(channel, parameter.identifier)
+        loaded = registry.find(channel.kind, file.key)
+    if loaded is not None:
+        await channel.send({"type": "alreadyLoaded", "info": instance_info(loaded)})
+        return
+    assert file is not None
+    await channel.send(
+        {"type": "startLoading", "identifier": file.key, "info": model_info(file)}
+    )
+
+    async def progress(value: float) -> None:
+        await channel.send({"type": "loadProgress", "progress": value})
+
+    instance = await _load(
+        channel,
+        file,
+        parameter.load_config_stack,
+        progress=progress,
+        shared=True,
+        identifier=None,
+        ttl_ms=parameter.load_ttl_ms,
+    )
+    if instance is not None:
+        await channel.send({"type": "loadSuccess", "info": instance_info(instance)})
+
+
+async def _unload(call: Call, parameter: p.Unload) -> Any:
+    instance = call.services.registry.by_identifier(parameter.identifier)
+    if instance is None or instance.kind != call.kind:
+        raise _nothing_loaded(call, {"identifier": parameter.identifier})
+    await call.services.registry.unload(instance)
+    return ABSENT
+
+
+async def _list_loaded(call: Call, _parameter: Any) -> Sequence[Any]:
+    return [instance_info(i) for i in call.services.registry.instances(call.kind)]
+
+
+async def _get_info(call: Call, parameter: p.GetInfo) -> Any:
+    if parameter.throw_if_not_found:
+        return instance_info(resolve(call, parameter.specifier))
+    try:
+        instance = lookup(call, parameter.specifier)
+    except WireError:
+        instance = None
+    return ABSENT if instance is None else instance_info(instance)
+
+
+async def _get_load_config(call: Call, parameter: p.GetLoadConfig) -> Any:
+    return fields(resolve(call, parameter.specifier).load_config)
+
+
+async def _processing_state(call: Call, parameter: p.GetInfo) -> Any:
+    if parameter.throw_if_not_found:
+        return resolve(call, parameter.specifier).processing_state()
+    try:
+        instance = lookup(call, parameter.specifier)
+    except WireError:
+        instance = None
+    return {"status": "idle", "queued": 0} if instance is None else instance.processing_state()
+
+
+async def _tokens(call: Call, parameter: p.TokenizeText) -> list[int]:
+    instance = resolve(call, parameter.specifier)
+    tokens: list[int] = await run_engine(
+        instance.model.tokenize(parameter.input_string), instance.identifier
+    )
+    return tokens
+
+
+async def _tokenize(call: Call, parameter: p.TokenizeText) -> Any:
+    return {"tokens": await _tokens(call, parameter)}
+
+
+async def _count_tokens(call: Call, parameter: p.TokenizeText) -> Any:
+    return {"tokenCount": len(await _tokens(call, parameter))}
+
+
+async def _estimate(call: Call, parameter: p.EstimateUsage) -> Any:
+    _local_only(parameter.device_identifier)
+    file = await require_model(call, parameter.model_key)
+    config = effective_load_config(
+        call.kind, client_config(parameter.load_config_stack), file.max_context_length
+    )
+    return await asyncio.to_thread(estimate_usage, file, config)
+
+
+def model_endpoints(name: str) -> Namespace:
+    """A namespace with the endpoints that both kinds of models have."""
+    namespace = Namespace(name)
+    namespace.rpc("unloadModel", p.Unload)(_unload)
+    namespace.rpc("listLoaded")(_list_loaded)
+    namespace.rpc("getModelInfo", p.GetInfo)(_get_info)
+    namespace.rpc("getLoadConfig", p.GetLoadConfig)(_get_load_config)
+    namespace.rpc("getInstanceProcessingState", p.GetInfo)(_processing_state)
+    namespace.rpc("tokenize", p.TokenizeText)(_tokenize)
+    namespace.rpc("countTokens", p.TokenizeText)(_count_tokens)
+    namespace.rpc("estimateModelUsage", p.EstimateUsage)(_estimate)
+    namespace.channel("loadModel", p.LoadModel)(_load_model)
+    namespace.channel("getOrLoad", p.GetOrLoad)(_get_or_load)
+    return namespace

@@ -1,0 +1,176 @@
+"""One prediction: from its parameters to the last packet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..convert.info import instance_info
+from ..convert.overflow import shorten_messages, shorten_text
+from ..convert.packets import Ending, PredictionFold
+from ..engines.base import (
+    ChatRequest,
+    CompletionRequest,
+    ContextOverflowError,
+    EngineCrashedError,
+    EngineError,
+    EngineEvent,
+    Finished,
+    PromptProgress,
+    Sampling,
+)
+from ..errors import from_engine
+from ..kv.stack import fields
+
+if TYPE_CHECKING:
+    from ..kv.prediction import OverflowPolicy
+    from ..registry import Instance, Use
+    from .endpoint import Channel
+
+__all__ = ["Prediction", "shorten"]
+
+_log = logging.getLogger(__name__)
+
+Request = ChatRequest | CompletionRequest
+
+SHORTENING_ATTEMPTS = 12
+CRASH_PATIENCE_SECONDS = 2.0
+"""How long a generation may take to say what it knows about the end of its engine."""
+
+
+class Prediction:
+    """Runs one request on one instance and writes what happens to a channel."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        instance: Instance,
+        request: Request,
+        config: dict[str, Any],
+        overflow: OverflowPolicy,
+        make_fold: Callable[[float], PredictionFold],
+    ) -> None:
+        self._channel = channel
+        self._instance = instance
+        self._request = request
+        self._config = config
+        self._overflow: OverflowPolicy = overflow
+        self._fold = make_fold(time.monotonic())
+
+    async def run(self) -> None:
+        """Generate until the end, the client's cancel, or the end of the instance."""
+        registry = self._channel.services.registry
+        try:
+            async with registry.use(self._instance, "processingPrompt") as use:
+                ending = await self._generate(use)
+                # Told inside: an unload waits until its predictions have said good-bye.
+                await self._succeed(ending)
+        except EngineError as error:
+            raise from_engine(error, self._instance.identifier) from error
+
+    async def _generate(self, use: Use) -> Ending | None:
+        loop = asyncio.get_running_loop()
+        pump = loop.create_task(self._pump(use))
+        stops = {
+            loop.create_task(self._channel.cancelled.wait()),
+            loop.create_task(self._instance.ended.wait()),
+        }
+        try:
+            await asyncio.wait({pump, *stops}, return_when=asyncio.FIRST_COMPLETED)
+            if not pump.done() and self._instance.ended_because == "crashed":
+                await asyncio.wait({pump}, timeout=CRASH_PATIENCE_SECONDS)
+        finally:
+            for task in (pump, *stops):
+                task.cancel()
+            await asyncio.wait({pump, *stops})
+        return self._ending(pump)
+
+    def _ending(self, pump: asyncio.Task[None]) -> Ending | None:
+        error = None if pump.cancelled() else pump.exception()
+        if not pump.cancelled() and error is None:
+            return None
+        if self._channel.cancelled.is_set():
+            return "userStopped"
+        if self._instance.ended_because == "unloaded":
+            return "modelUnloaded"
+        if error is not None:
+            raise error
+        raise EngineCrashedError("the engine ended in the middle of a prediction.")
+
+    async def _pump(self, use: Use) -> None:
+        for attempt in range(SHORTENING_ATTEMPTS):
+            try:
+                return await self._stream(use)
+            except ContextOverflowError as error:
+                shorter = shorten(self._request, self._overflow, error, attempt)
+                if shorter is None:
+                    raise
+                _log.info(
+                    "%r: prompt of %d tokens shortened for a context of %d (%s)",
+                    self._instance.identifier,
+                    error.prompt_tokens,
+                    error.context_length,
+                    self._overflow,
+                )
+                self._request = shorter
+        return await self._stream(use)
+
+    async def _stream(self, use: Use) -> None:
+        fold, send = self._fold, self._channel.send
+        async with aclosing(self._open()) as events:
+            async for event in events:
+                if not isinstance(event, (PromptProgress, Finished)):
+                    use.now("generating")
+                packet = fold.feed(event, time.monotonic())
+                if packet is not None:
+                    await send(packet)
+
+    def _open(self) -> AsyncGenerator[EngineEvent, None]:
+        if isinstance(self._request, ChatRequest):
+            return self._instance.model.chat(self._request)
+        return self._instance.model.complete(self._request)
+
+    async def _succeed(self, ending: Ending | None) -> None:
+        stats = self._fold.stats(time.monotonic(), ending)
+        self._channel.services.record.predictions += 1
+        _log.info(
+            "%r: %s prompt and %d predicted tokens in %.2f s, %s",
+            self._instance.identifier,
+            stats.get("promptTokensCount", "?"),
+            stats["predictedTokensCount"],
+            stats["totalTimeSec"],
+            stats["stopReason"],
+        )
+        await self._channel.send(
+            {
+                "type": "success",
+                "stats": stats,
+                "modelInfo": instance_info(self._instance),
+                "loadModelConfig": fields(self._instance.load_config),
+                "predictionConfig": fields(self._config),
+            }
+        )
+
+
+def shorten(
+    request: Request, policy: OverflowPolicy, error: ContextOverflowError, attempt: int
+) -> Request | None:
+    """The request with less in it, so that the prompt fits and an answer too; ``None``: cannot."""
+    if policy == "stopAtLimit" or error.prompt_tokens <= 0:
+        return None
+    sampling: Sampling = request.sampling
+    context = error.context_length
+    room = min(sampling.max_tokens or context // 4, context // 2)
+    # Tokens are not spread evenly over the text; each further attempt asks for a little more.
+    keep = (context - room) / error.prompt_tokens * 0.95**attempt
+    keep = min(keep, 0.95)
+    if isinstance(request, CompletionRequest):
+        text = shorten_text(request.prompt, policy, keep)
+        return None if text is None else replace(request, prompt=text)
+    messages = shorten_messages(request.messages, policy, keep)
+    return None if messages is None else replace(request, messages=messages)

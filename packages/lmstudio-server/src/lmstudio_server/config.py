@@ -1,0 +1,47 @@
+"""How one server is to run."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+__all__ = ["DEFAULT_PORT", "ServerConfig", "is_loopback", "new_secret"]
+
+DEFAULT_PORT = 1234
+
+
+def new_secret() -> str:
+    """A random text that nobody can guess."""
+    return secrets.token_urlsafe(18)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine alone."""
+    bare = host.strip("[]").lower()
+    if bare == "localhost":
+        return True
+    try:
+        return ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """The settings of a server. The secrets stay out of its ``repr``."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    """0 lets the system choose a free one."""
+    api_tokens: tuple[str, ...] = field(default=(), repr=False)
+    model_folders: tuple[Path, ...] | None = None
+    """``None``: LM Studio's model folder and the server's own."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of web pages that may connect, besides those served from this machine."""
+    idle_timeout: float | None = None
+    """Seconds without a client after which the server ends; ``None``: never."""
+    is_daemon: bool = False
+    instance_id: str = field(default_factory=new_secret)
+    control_key: str = field(default_factory=new_secret, repr=False)

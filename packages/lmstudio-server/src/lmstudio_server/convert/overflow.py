@@ -1,0 +1,98 @@
+"""Making a prompt shorter that does not fit a model's context.
+
+How many tokens a text has, only the model knows; these functions take the share of the prompt
+that may stay, and the caller tries again until it fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+__all__ = ["shorten_messages", "shorten_text"]
+
+Policy = Literal["truncateMiddle", "rollingWindow"]
+Message = Mapping[str, Any]
+
+_MARK = "\n[…]\n"
+
+
+def shorten_messages(
+    messages: Sequence[Message], policy: Policy, keep: float
+) -> list[Message] | None:
+    """Drop turns until about ``keep`` (0 to 1) of the text remains.
+
+    System messages and the last turn stay. ``rollingWindow`` drops the oldest turns first;
+    ``truncateMiddle`` keeps the first turn too and drops those after it. When whole turns are not
+    enough, the longest text is cut. ``None`` when nothing is left to drop.
+    """
+    budget = sum(map(_size, messages)) * keep
+    head = [message for message in messages if message["role"] == "system"]
+    turns = _turns([message for message in messages if message["role"] != "system"])
+    first: list[list[Message]] = []
+    if policy == "truncateMiddle" and len(turns) > 2:
+        first, turns = turns[:1], turns[1:]
+    while len(turns) > 1 and _total(head, *first, *turns) > budget:
+        del turns[0]
+    if first and _total(head, *first, *turns) > budget:
+        first = []
+    kept = [*head, *(message for turn in (*first, *turns) for message in turn)]
+    if _total(kept) <= budget and len(kept) < len(messages):
+        return kept
+    return _cut_longest(kept, policy, budget)
+
+
+def shorten_text(text: str, policy: Policy, keep: float) -> str | None:
+    """Keep about ``keep`` of a text: its two ends, or its end; ``None`` if nothing would be left."""
+    budget = int(len(text) * keep)
+    if budget < 1 or budget >= len(text):
+        return None
+    if policy == "rollingWindow" or budget <= 2 * len(_MARK):
+        return text[-budget:]
+    side = (budget - len(_MARK)) // 2
+    return text[:side] + _MARK + text[-side:]
+
+
+def _turns(messages: Sequence[Message]) -> list[list[Message]]:
+    """Groups that only make sense together: what a user says and all that answers it."""
+    turns: list[list[Message]] = []
+    for message in messages:
+        if message["role"] == "user" or not turns:
+            turns.append([])
+        turns[-1].append(message)
+    return turns
+
+
+def _cut_longest(messages: Sequence[Message], policy: Policy, budget: float) -> list[Message] | None:
+    texts = [
+        (len(message["content"]), index)
+        for index, message in enumerate(messages)
+        if isinstance(message["content"], str)
+    ]
+    if not texts:
+        return None
+    length, index = max(texts)
+    surplus = _total(messages) - budget
+    if surplus <= 0 or length < 2:
+        return None
+    keep = max((length - surplus) / length, 0.02)
+    shorter = shorten_text(messages[index]["content"], policy, keep)
+    if shorter is None:
+        return None
+    cut = list(messages)
+    cut[index] = {**messages[index], "content": shorter}
+    return cut
+
+
+def _total(*groups: Sequence[Message]) -> int:
+    return sum(_size(message) for group in groups for message in group)
+
+
+def _size(message: Message) -> int:
+    content = message["content"]
+    calls = message.get("tool_calls")
+    # The markup that a template writes around every message counts a little too.
+    size = 16 + (len(str(calls)) if calls else 0)
+    if isinstance(content, str):
+        return size + len(content)
+    return size + sum(len(str(piece.get("text", ""))) for piece in content)

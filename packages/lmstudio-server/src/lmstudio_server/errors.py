@@ -1,0 +1,195 @@
+"""What goes wrong, in the shape in which clients are told.
+
+Every ``WireError`` says what happened (title), why (cause) and what to do next (suggestion);
+``display`` is the machine-readable part (``displayData`` on the wire).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ._version import __version__
+from .engines.base import EngineCrashedError, EngineError
+
+__all__ = [
+    "WireError",
+    "close_matches_text",
+    "domain_mismatch",
+    "from_engine",
+    "identifier_in_use",
+    "internal",
+    "model_not_found",
+    "no_loaded_model",
+    "not_offered",
+    "preset_not_found",
+    "specific_model_unloaded",
+    "unsupported_feature",
+]
+
+SAMPLE_SIZE: Final = 10
+_DOMAIN_WORDS: Final = {"llm": "an LLM", "embedding": "an embedding model"}
+
+
+class WireError(Exception):
+    """A failure that is told to the client as it stands."""
+
+    def __init__(
+        self,
+        title: str,
+        *,
+        cause: str | None = None,
+        suggestion: str | None = None,
+        display: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(title if cause is None else f"{title} {cause}")
+        self.title = title
+        self.cause = cause
+        self.suggestion = suggestion
+        self.display = display
+
+    def to_wire(self) -> dict[str, Any]:
+        """The error object of the protocol."""
+        error: dict[str, Any] = {"title": self.title, "rootTitle": self.title}
+        if self.cause is not None:
+            error["cause"] = self.cause
+        if self.suggestion is not None:
+            error["suggestion"] = self.suggestion
+        if self.display is not None:
+            error["displayData"] = dict(self.display)
+        return error
+
+
+def close_matches_text(matches: Sequence[str], otherwise: str) -> str:
+    """A suggestion from close matches, or ``otherwise`` when there are none."""
+    if not matches:
+        return otherwise
+    return "Did you mean " + " or ".join(f'"{match}"' for match in matches) + f"? {otherwise}"
+
+
+def model_not_found(key: str, keys: Sequence[str], matches: Sequence[str]) -> WireError:
+    """No model file has this key."""
+    listed = ", ".join(keys[:SAMPLE_SIZE]) or "none"
+    return WireError(
+        f'No model with the key "{key}" is downloaded.',
+        cause=f"Models on this machine ({len(keys)}): {listed}.",
+        suggestion=close_matches_text(
+            matches, "`list_downloaded_models()` lists every model with its key."
+        ),
+        display={
+            "code": "generic.pathNotFound",
+            "path": key,
+            "availablePathsSample": list(keys[:SAMPLE_SIZE]),
+            "totalModels": len(keys),
+        },
+    )
+
+
+def no_loaded_model(
+    query: Mapping[str, Any], loaded: Sequence[str], matches: Sequence[str] = ()
+) -> WireError:
+    """No loaded model answers the query."""
+    wanted = ", ".join(f'{key} "{value}"' for key, value in query.items() if value is not None)
+    listed = ", ".join(loaded[:SAMPLE_SIZE]) or "none"
+    return WireError(
+        f"No loaded model has the {wanted}." if wanted else "No model is loaded.",
+        cause=f"Loaded models ({len(loaded)}): {listed}.",
+        suggestion=close_matches_text(
+            matches, "Load a model first, for example with `client.llm.model(key)`."
+        ),
+        display={
+            "code": "generic.noModelMatchingQuery",
+            "query": dict(query),
+            "loadedModelsSample": list(loaded[:SAMPLE_SIZE]),
+            "totalLoadedModels": len(loaded),
+        },
+    )
+
+
+def specific_model_unloaded(reference: str) -> WireError:
+    """The instance a handle points at is gone."""
+    return WireError(
+        "The model instance of this handle is not loaded any more.",
+        cause=f"Instance {reference} was unloaded, or its engine ended.",
+        suggestion="Get a new handle, for example with `client.llm.model(key)`.",
+        display={"code": "generic.specificModelUnloaded"},
+    )
+
+
+def domain_mismatch(key: str, actual: str, expected: str) -> WireError:
+    """A model of one kind was asked for as the other."""
+    return WireError(
+        f'The model "{key}" is {_DOMAIN_WORDS[actual]}, not {_DOMAIN_WORDS[expected]}.',
+        suggestion=f"Use it through `client.{actual}`, or choose another key.",
+        display={
+            "code": "generic.domainMismatch",
+            "path": key,
+            "actualDomain": actual,
+            "expectedDomain": expected,
+        },
+    )
+
+
+def identifier_in_use(identifier: str) -> WireError:
+    """An instance with that identifier is loaded."""
+    return WireError(
+        f'A model with the identifier "{identifier}" already exists.',
+        suggestion="Choose another identifier, leave it out, or unload the other model first.",
+    )
+
+
+def preset_not_found(preset: str) -> WireError:
+    """This server keeps no presets."""
+    return WireError(
+        f'No preset matches "{preset}".',
+        cause="lmstudio-server keeps no presets.",
+        suggestion="Pass the settings in the config of the call, or use LM Studio.",
+        display={
+            "code": "generic.presetNotFound",
+            "specifiedFuzzyPresetIdentifier": preset,
+            "availablePresetsSample": [],
+            "totalAvailablePresets": 0,
+        },
+    )
+
+
+def not_offered(namespace: str, endpoint: str) -> WireError:
+    """An endpoint of the protocol that this server does not have."""
+    return WireError(
+        f"{namespace}.{endpoint} is not offered by lmstudio-server {__version__}.",
+        cause="lmstudio-server implements a part of LM Studio's API.",
+        suggestion="Connect to LM Studio for this, for example with Client(api_host=...).",
+    )
+
+
+def unsupported_feature(feature: str, suggestion: str) -> WireError:
+    """The engine cannot do this."""
+    return WireError(
+        f"{feature} is not supported by lmstudio-server {__version__}.",
+        suggestion=suggestion,
+        display={
+            "code": "generic.engineDoesNotSupportFeature",
+            "feature": feature,
+            "engineName": "llama.cpp",
+            "engineType": "gguf",
+            "installedVersion": __version__,
+            "supportedVersion": None,
+        },
+    )
+
+
+def from_engine(error: EngineError, model: str) -> WireError:
+    """An engine's failure, with the model it concerns."""
+    suggestion = error.suggestion
+    if suggestion is None and isinstance(error, EngineCrashedError):
+        suggestion = "Load the model again; the server's log has the engine's last words."
+    return WireError(f"{model}: {error.title}", cause=error.cause, suggestion=suggestion)
+
+
+def internal(endpoint: str, error: BaseException) -> WireError:
+    """A mistake of this server; the details are in its log."""
+    return WireError(
+        f"lmstudio-server failed in {endpoint}.",
+        cause=f"{type(error).__name__}: {error}",
+        suggestion="The server's log has the details; please report them.",
+    )

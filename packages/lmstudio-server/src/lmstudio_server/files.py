@@ -1,0 +1,109 @@
+"""Files that clients upload: kept on disk for as long as their client is connected."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Final
+
+from .errors import WireError
+
+__all__ = ["FileStore", "Upload", "recognise"]
+
+_MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"%PDF-", "application/pdf"),
+)
+_WORD: Final = frozenset({".doc", ".docx"})
+_PLAIN: Final = frozenset({"", ".txt", ".text"})
+
+
+def recognise(name: str, content: bytes) -> tuple[str, str]:
+    """LM Studio's file type and the MIME type, by content first and by name second."""
+    suffix = PurePath(name).suffix.lower()
+    mime = next((mime for magic, mime in _MAGIC if content.startswith(magic)), None)
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        mime = "image/webp"
+    if mime is not None:
+        return ("image" if mime.startswith("image/") else mime), mime
+    if suffix in _WORD:
+        return "application/word", "application/msword"
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "unknown", "application/octet-stream"
+    if "\x00" in text:
+        return "unknown", "application/octet-stream"
+    return ("text/plain" if suffix in _PLAIN else "text/other"), "text/plain"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One uploaded file."""
+
+    identifier: str
+    name: str
+    file_type: str
+    mime_type: str
+    size_bytes: int
+    path: Path
+
+    def read(self) -> bytes:
+        """The file's content."""
+        return self.path.read_bytes()
+
+
+class FileStore:
+    """The uploads of all clients; each sees only its own."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._uploads: dict[str, dict[str, Upload]] = {}
+
+    def add(self, client: str, name: str, content_base64: str) -> Upload:
+        """Keep a file and give it a new identifier."""
+        try:
+            content = base64.b64decode(content_base64, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise WireError(
+                f'The upload "{name}" is not valid base64.',
+                cause=str(error),
+                suggestion="Encode the file's bytes in standard base64.",
+            ) from error
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="lmstudio-server-"))
+        # Only the suffix of the client's name reaches the disk.
+        suffix = "".join(c for c in PurePath(name).suffix[:12] if c.isalnum() or c == ".")
+        stored = secrets.token_hex(16) + suffix
+        path = self._folder / stored
+        path.write_bytes(content)
+        file_type, mime_type = recognise(name, content)
+        upload = Upload(f"local:{stored}", name, file_type, mime_type, len(content), path)
+        self._uploads.setdefault(client, {})[upload.identifier] = upload
+        return upload
+
+    def find(self, client: str, identifier: str) -> Upload | None:
+        """A client's upload, by its identifier with or without the ``local:`` in front."""
+        uploads = self._uploads.get(client, {})
+        return uploads.get(identifier) or uploads.get(f"local:{identifier}")
+
+    def release(self, client: str) -> None:
+        """Delete what a client uploaded."""
+        for upload in self._uploads.pop(client, {}).values():
+            upload.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Delete everything."""
+        self._uploads.clear()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None

@@ -1,0 +1,177 @@
+"""From prediction configuration to what an engine is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from ..engines.base import Sampling
+from . import stack
+from .defaults import PREDICTION_DEFAULTS, model_defaults
+from .stack import Config
+from .templates import Template, read_template
+
+__all__ = [
+    "OverflowPolicy",
+    "PredictionSettings",
+    "effective_prediction_config",
+    "prediction_settings",
+]
+
+OverflowPolicy = Literal["stopAtLimit", "truncateMiddle", "rollingWindow"]
+ToolChoice = Literal["none", "auto", "required"]
+
+_PREFIX = "llm.prediction."
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """A prediction configuration, read."""
+
+    sampling: Sampling
+    overflow: OverflowPolicy
+    tools: Sequence[Mapping[str, Any]]
+    tool_choice: ToolChoice
+    tool_naming: str
+    tool_stop_strings: frozenset[str]
+    template: Template | None
+    system_prompt: str
+    enable_thinking: bool | None
+    parse_reasoning: bool
+    ignored: tuple[str, ...]
+    """Keys that were given and that this server cannot honour."""
+
+
+def effective_prediction_config(client: Config, model_key: str) -> dict[str, Any]:
+    """Defaults, then the model's own, then the client's, as results report it."""
+    return {**PREDICTION_DEFAULTS, **model_defaults(model_key), **client}
+
+
+def prediction_settings(config: Config, *, client: Config) -> PredictionSettings:
+    """Read an effective configuration. ``client`` is the part that the caller gave."""
+    template = read_template(config.get(_PREFIX + "promptTemplate"))
+    tool_stops = stack.strings(config.get(_PREFIX + "toolCallStopStrings"))
+    stops = stack.strings(config.get(_PREFIX + "stopStrings")) + tool_stops
+    if template is not None:
+        stops += template.stop_strings
+    return PredictionSettings(
+        sampling=_sampling(config, stops),
+        overflow=_overflow(config.get(_PREFIX + "contextOverflowPolicy")),
+        tools=_tools(config.get(_PREFIX + "tools")),
+        tool_choice=_tool_choice(config.get(_PREFIX + "toolChoice")),
+        tool_naming=str(config.get(_PREFIX + "toolNaming")),
+        tool_stop_strings=frozenset(tool_stops),
+        template=template,
+        system_prompt=_text(config.get(_PREFIX + "systemPrompt")),
+        enable_thinking=_thinking(client),
+        parse_reasoning=_parse_reasoning(config.get(_PREFIX + "reasoning.parsing")),
+        ignored=tuple(sorted(key for key in client if key.startswith(_PREFIX + "speculative")))
+        + tuple(sorted(key for key in client if key in _UNSUPPORTED)),
+    )
+
+
+_UNSUPPORTED = frozenset(
+    _PREFIX + key
+    for key in (
+        "contextPrefill",
+        "llama.cpuThreads",
+        "llama.xtcProbability",
+        "llama.xtcThreshold",
+        "llama.mirostatSampling",
+        "llama.tailFreeSampling",
+        "llama.locallyTypicalSampling",
+        "llama.logitBias",
+    )
+)
+
+
+def _sampling(config: Config, stops: Sequence[str]) -> Sampling:
+    def checked(key: str, off: float | None, low: float, high: float = float("inf")) -> Any:
+        is_on, value = stack.checkbox(config.get(_PREFIX + key))
+        found = stack.number(value, low, high) if is_on else None
+        return off if found is None else found
+
+    schema, grammar = _structure(config.get(_PREFIX + "structured"))
+    max_tokens = checked("maxPredictedTokens", None, 1)
+    log_probs = checked("logProbs", None, 0, 100)
+    seed = checked("seed", None, 0)
+    return Sampling(
+        temperature=stack.number(config.get(_PREFIX + "temperature"), 0),
+        top_k=_top_k(config.get(_PREFIX + "topKSampling")),
+        top_p=checked("topPSampling", 1.0, 0, 1),
+        min_p=checked("minPSampling", 0.0, 0, 1),
+        repeat_penalty=checked("repeatPenalty", 1.0, 0),
+        presence_penalty=checked("llama.presencePenalty", 0.0, -2**31),
+        frequency_penalty=checked("llama.frequencyPenalty", 0.0, -2**31),
+        seed=None if seed is None else int(seed),
+        max_tokens=None if max_tokens is None else int(max_tokens),
+        stop=tuple(dict.fromkeys(stops)),
+        log_probs=None if log_probs is None else int(log_probs),
+        json_schema=schema,
+        grammar=grammar,
+    )
+
+
+def _top_k(value: Any) -> int | None:
+    found = stack.integer(value, -1, 500)
+    # -1 means "all tokens", for which engines say 0.
+    return 0 if found == -1 else found
+
+
+def _structure(value: Any) -> tuple[Mapping[str, Any] | None, str | None]:
+    if not isinstance(value, dict):
+        return None, None
+    structured = cast("dict[str, Any]", value)
+    if structured.get("type") == "json":
+        schema = structured.get("jsonSchema")
+        return (cast("dict[str, Any]", schema) if isinstance(schema, dict) else {}), None
+    grammar = structured.get("gbnfGrammar")
+    if structured.get("type") == "gbnf" and isinstance(grammar, str):
+        return None, grammar
+    return None, None
+
+
+def _tools(value: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(value, dict):
+        return []
+    given = cast("dict[str, Any]", value)
+    tools = given.get("tools")
+    if given.get("type") != "toolArray" or not isinstance(tools, list):
+        return []
+    return [tool for tool in cast("list[Any]", tools) if _is_tool(tool)]
+
+
+def _is_tool(tool: Any) -> bool:
+    if not isinstance(tool, dict):
+        return False
+    function = cast("dict[str, Any]", tool).get("function")
+    return isinstance(function, dict) and isinstance(
+        cast("dict[str, Any]", function).get("name"), str
+    )
+
+
+def _tool_choice(value: Any) -> ToolChoice:
+    mode = cast("dict[str, Any]", value).get("mode") if isinstance(value, dict) else None
+    return mode if mode in ("none", "required") else "auto"
+
+
+def _overflow(value: Any) -> OverflowPolicy:
+    return value if value in ("stopAtLimit", "rollingWindow") else "truncateMiddle"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _thinking(client: Config) -> bool | None:
+    # A budget of nothing is the same wish as no thinking. Without a word from the client the
+    # model's own template decides.
+    checked, budget = stack.checkbox(client.get(_PREFIX + "reasoning.budgetTokens"))
+    if checked and budget == 0:
+        return False
+    return stack.boolean(client.get(_PREFIX + "reasoning.enableThinking"))
+
+
+def _parse_reasoning(value: Any) -> bool:
+    return not isinstance(value, dict) or cast("dict[str, Any]", value).get("enabled") is not False

@@ -1,0 +1,97 @@
+"""What the endpoints of one server share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._version import __version__
+from .files import FileStore
+from .loading import Loads
+from .presence import Presence
+from .registry import ModelRegistry
+from .wire.auth import Authenticator
+
+if TYPE_CHECKING:
+    from .config import ServerConfig
+    from .engines.base import Engine
+    from .library import ModelFile
+
+__all__ = ["ModelLibrary", "Record", "Services"]
+
+
+class ModelLibrary(Protocol):
+    """The models on disk."""
+
+    def scan(self) -> Sequence[ModelFile]: ...
+
+    def find(self, key: str) -> ModelFile | None: ...
+
+    def close_matches(self, key: str, n: int = 5) -> Sequence[str]: ...
+
+
+@dataclass
+class Record:
+    """What happened to this server, for its status."""
+
+    warnings_sent: int = 0
+    warnings_received: int = 0
+    predictions: int = 0
+
+
+@dataclass
+class Services:
+    """The state of one server."""
+
+    config: ServerConfig
+    engine: Engine
+    library: ModelLibrary
+    registry: ModelRegistry
+    loads: Loads
+    files: FileStore
+    authenticator: Authenticator
+    presence: Presence
+    shutdown: asyncio.Event
+    record: Record = field(default_factory=Record)
+    started: float = field(default_factory=time.time)
+    experiment_flags: set[str] = field(default_factory=set[str])
+
+    @classmethod
+    def create(cls, config: ServerConfig, engine: Engine, library: ModelLibrary) -> Services:
+        """Put a server's parts together."""
+        registry = ModelRegistry(engine)
+        shutdown = asyncio.Event()
+        return cls(
+            config=config,
+            engine=engine,
+            library=library,
+            registry=registry,
+            loads=Loads(registry),
+            files=FileStore(),
+            authenticator=Authenticator(config.api_tokens, config.control_key),
+            presence=Presence(config.idle_timeout, shutdown.set),
+            shutdown=shutdown,
+        )
+
+    def status(self, pid: int) -> dict[str, Any]:
+        """What ``/lms-status`` tells. It names no model where clients need a token to ask."""
+        status: dict[str, Any] = {
+            "package": "lmstudio-server",
+            "version": __version__,
+            "pid": pid,
+            "instanceId": self.config.instance_id,
+            "isDaemon": self.config.is_daemon,
+            "startedAt": self.started,
+            "requiresToken": self.authenticator.requires_token,
+            "connections": self.presence.sockets,
+        }
+        if not self.authenticator.requires_token:
+            status["loadedModels"] = [i.identifier for i in self.registry.instances()]
+            status["communicationWarnings"] = {
+                "sent": self.record.warnings_sent,
+                "received": self.record.warnings_received,
+            }
+        return status

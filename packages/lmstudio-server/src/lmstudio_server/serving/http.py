@@ -1,0 +1,91 @@
+"""What plain HTTP requests get, and which requests may become a WebSocket."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from ..api.namespaces import NAMESPACES
+from ..config import ServerConfig, is_loopback
+
+if TYPE_CHECKING:
+    from ..services import Services
+
+__all__ = ["answer", "namespace_of", "refusal"]
+
+GREETING_PATH = "/lmstudio-greeting"
+STATUS_PATH = "/lms-status"
+
+
+def namespace_of(path: str) -> str:
+    """The namespace that a request's path names (it may not exist)."""
+    return urlsplit(path).path.strip("/")
+
+
+def answer(services: Services, request: Request) -> Response | None:
+    """The answer to a request, or ``None`` to go on to the WebSocket handshake."""
+    reason = refusal(
+        services.config, request.headers.get_all("Host"), request.headers.get_all("Origin")
+    )
+    if reason is not None:
+        return _response(HTTPStatus.FORBIDDEN, {"error": reason})
+    parts = urlsplit(request.path)
+    if parts.path == GREETING_PATH:
+        return _response(HTTPStatus.OK, {"lmstudio": True})
+    if parts.path == STATUS_PATH:
+        if parts.query == "claim":
+            services.presence.claim()
+        return _response(HTTPStatus.OK, services.status(os.getpid()))
+    if namespace_of(request.path) not in NAMESPACES:
+        return _response(
+            HTTPStatus.NOT_FOUND,
+            {"error": f"Nothing is served at {parts.path[:200]}. Namespaces: {', '.join(NAMESPACES)}."},
+        )
+    return None
+
+
+def refusal(config: ServerConfig, hosts: Sequence[str], origins: Sequence[str]) -> str | None:
+    """Why a request is refused on account of its headers.
+
+    A web page can make a browser connect to this machine. Browsers tell the page's origin, and a
+    page whose own host name was made to point at this machine shows that name as the host.
+    """
+    if is_loopback(config.host) and not all(is_loopback(_host_name(host)) for host in hosts):
+        return "This server answers only under the name of its own machine (localhost)."
+    for origin in origins:
+        if origin in config.allowed_origins:
+            continue
+        name = urlsplit(origin).hostname
+        if name is None or not is_loopback(name):
+            return (
+                "Web pages of this origin may not connect. Start the server with "
+                "--allow-origin to let them."
+            )
+    return None
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _response(status: HTTPStatus, body: dict[str, Any]) -> Response:
+    content = json.dumps(body).encode()
+    headers = Headers(
+        [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(content))),
+            ("Cache-Control", "no-store"),
+            ("Connection", "close"),
+        ]
+    )
+    return Response(status.value, status.phrase, headers, content)

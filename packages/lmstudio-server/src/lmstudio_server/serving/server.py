@@ -1,0 +1,144 @@
+"""A server on its port."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from websockets.asyncio.server import Server, ServerConnection, serve as serve_websockets
+
+from ..api.namespaces import NAMESPACES
+from ..services import Services
+from .http import answer, namespace_of
+from .socket import Socket
+
+if TYPE_CHECKING:
+    from websockets.http11 import Request, Response
+
+    from ..config import ServerConfig
+    from ..engines.base import Engine
+    from ..services import ModelLibrary
+
+__all__ = ["PortTakenError", "RunningServer", "default_engine", "default_library", "serve"]
+
+_log = logging.getLogger(__name__)
+
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+"""An uploaded file is one frame."""
+
+
+class PortTakenError(OSError):
+    """Another program listens on the port."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            errno.EADDRINUSE,
+            f"Port {port} on {host} is taken by another program. Choose another one with --port, "
+            "or end that program.",
+        )
+        self.host = host
+        self.port = port
+
+
+class RunningServer:
+    """A server that listens."""
+
+    def __init__(self, services: Services, server: Server) -> None:
+        self.services = services
+        self._server = server
+        address: Any = next(iter(server.sockets)).getsockname()
+        self.port: int = cast("tuple[Any, ...]", address)[1]
+
+    @property
+    def host(self) -> str:
+        """``"host:port"``, as clients take it."""
+        bound = self.services.config.host
+        name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bound, bound)  # noqa: S104
+        if ":" in name and not name.startswith("["):
+            name = f"[{name}]"
+        return f"{name}:{self.port}"
+
+    async def wait_until_done(self) -> None:
+        """Return when a client asked for the end, or the server was idle for too long."""
+        await self.services.shutdown.wait()
+
+
+def default_engine() -> Engine:
+    """llama.cpp, each model in a process of its own."""
+    from ..engines.llamacpp import LlamaCppEngine
+
+    return LlamaCppEngine()
+
+
+def default_library(config: ServerConfig) -> ModelLibrary:
+    """The models of the configured folders, and the pocket models."""
+    from ..library import Library, default_folders
+
+    folders = config.model_folders
+    return Library(default_folders() if folders is None else list(folders))
+
+
+@asynccontextmanager
+async def serve(
+    config: ServerConfig, *, engine: Engine | None = None, library: ModelLibrary | None = None
+) -> AsyncGenerator[RunningServer, None]:
+    """Listen and serve until the block ends; then every model is unloaded.
+
+    Raises:
+        PortTakenError: The port is not free.
+    """
+    services = Services.create(
+        config, engine or default_engine(), library or default_library(config)
+    )
+    try:
+        server = await _listen(config, services)
+        try:
+            services.presence.start()
+            yield RunningServer(services, server)
+        finally:
+            services.shutdown.set()
+            services.presence.stop()
+            server.close()
+            await server.wait_closed()
+            # Sockets that closed on the way have started the wait for clients again.
+            services.presence.stop()
+    finally:
+        await services.registry.close()
+        services.files.close()
+
+
+async def _listen(config: ServerConfig, services: Services) -> Server:
+    async def handle(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        namespace = NAMESPACES[namespace_of(connection.request.path)]
+        await Socket(connection, namespace, services).run()
+
+    async def process_request(_connection: ServerConnection, request: Request) -> Response | None:
+        return answer(services, request)
+
+    # Every port scan and health check is an "error" to the library; that is for debugging only.
+    quiet = logging.getLogger("lmstudio_server.websockets")
+    if not _log.isEnabledFor(logging.DEBUG):
+        quiet.setLevel(logging.CRITICAL)
+    try:
+        return await serve_websockets(
+            handle,
+            config.host,
+            config.port,
+            process_request=process_request,
+            compression=None,
+            max_size=MAX_FRAME_BYTES,
+            # A synchronous client may leave its socket unread for as long as its user thinks.
+            ping_interval=None,
+            close_timeout=2,
+            server_header=None,
+            logger=quiet,
+        )
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, 10048):
+            raise PortTakenError(config.host, config.port) from error
+        raise

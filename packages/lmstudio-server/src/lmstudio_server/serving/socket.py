@@ -1,0 +1,174 @@
+"""Drives one WebSocket: moves texts between it and its session, and runs the handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from websockets.exceptions import ConnectionClosed
+
+from ..api.endpoint import Call, Channel, Endpoint, Namespace
+from ..config import is_loopback
+from ..errors import WireError, internal
+from ..wire.session import (
+    AUTH_TIMEOUT_SECONDS,
+    ChannelMessage,
+    ChannelOpened,
+    Entered,
+    Event,
+    HangUp,
+    Reply,
+    RpcRequested,
+    Session,
+    WarningReceived,
+    WarningSent,
+)
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
+    from ..services import Services
+
+__all__ = ["Socket"]
+
+_log = logging.getLogger(__name__)
+
+
+class Socket:
+    """One connection of a client to one namespace."""
+
+    def __init__(
+        self, connection: ServerConnection, namespace: Namespace, services: Services
+    ) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._services = services
+        self._session = Session(namespace.name, namespace.endpoints, services.authenticator)
+        self._channels: dict[int, Channel] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._client = ""
+        self._trusted = False
+
+    async def run(self) -> None:
+        """Serve the socket until it closes; nothing it started outlives this."""
+        self._services.presence.entered()
+        timer = asyncio.get_running_loop().call_later(
+            AUTH_TIMEOUT_SECONDS, lambda: self._spawn(self._auth_timeout())
+        )
+        try:
+            async for message in self._connection:
+                if isinstance(message, str):
+                    for event in self._session.receive(message):
+                        await self._take(event)
+        except ConnectionClosed:
+            pass
+        finally:
+            timer.cancel()
+            await self._finish()
+
+    async def _finish(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._session.closed():
+            self._services.files.release(self._client)
+        self._services.presence.left()
+
+    async def _take(self, event: Event) -> None:
+        match event:
+            case Reply():
+                await self._connection.send(event.text)
+            case RpcRequested():
+                self._spawn(self._run_rpc(event))
+            case ChannelOpened():
+                self._open_channel(event)
+            case ChannelMessage():
+                channel = self._channels.get(event.channel_id)
+                if channel is not None:
+                    channel.take(event.message)
+            case Entered():
+                self._enter(event)
+            case WarningReceived():
+                self._services.record.warnings_received += 1
+                _log.warning("a client warns (%s): %s", event.kind, event.warning)
+            case WarningSent():
+                self._services.record.warnings_sent += 1
+                _log.warning("warned a client (%s): %s", event.kind, event.warning)
+            case HangUp():
+                _log.info("refused a client of %s: %s", self._namespace.name, event.reason)
+                await self._connection.close()
+
+    def _enter(self, event: Entered) -> None:
+        address = self._connection.remote_address
+        local = isinstance(address, tuple) and is_loopback(str(cast("tuple[Any, ...]", address)[0]))
+        self._client = event.admission.identifier
+        self._trusted = event.admission.trusted or local
+
+    async def _auth_timeout(self) -> None:
+        for event in self._session.auth_timed_out():
+            await self._take(event)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except ConnectionClosed:
+            # The reading side notices too and ends the socket.
+            pass
+
+    async def _run_rpc(self, event: RpcRequested) -> None:
+        endpoint = self._namespace.endpoints[event.endpoint]
+        call = Call(self._services, self._namespace.name, self._client, self._trusted)
+        session = self._session
+        try:
+            result = await endpoint.handler(cast("Any", call), event.parameter)
+            text = session.rpc_result(event.call_id, result)
+        except (ConnectionClosed, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            text = session.rpc_error(event.call_id, self._describe(endpoint, error))
+        await self._connection.send(text)
+
+    def _open_channel(self, event: ChannelOpened) -> None:
+        channel_id = event.channel_id
+
+        async def send(packet: Mapping[str, Any], /) -> None:
+            text = self._session.channel_send(channel_id, packet)
+            if text is not None:
+                await self._connection.send(text)
+
+        channel = Channel(self._services, self._namespace.name, self._client, self._trusted, send)
+        self._channels[channel_id] = channel
+        self._spawn(self._run_channel(event, channel))
+
+    async def _run_channel(self, event: ChannelOpened, channel: Channel) -> None:
+        endpoint = self._namespace.endpoints[event.endpoint]
+        session = self._session
+        try:
+            await endpoint.handler(channel, event.parameter)
+            text = session.channel_close(event.channel_id)
+        except (ConnectionClosed, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            text = session.channel_error(event.channel_id, self._describe(endpoint, error))
+        finally:
+            if self._channels.get(event.channel_id) is channel:
+                del self._channels[event.channel_id]
+        if text is not None:
+            await self._connection.send(text)
+
+    def _describe(self, endpoint: Endpoint, error: Exception) -> Mapping[str, Any]:
+        name = f"{self._namespace.name}.{endpoint.name}"
+        if isinstance(error, WireError):
+            _log.info("%s answers with an error: %s", name, error)
+            return error.to_wire()
+        _log.error("%s failed", name, exc_info=error)
+        return internal(name, error).to_wire()

@@ -1,0 +1,219 @@
+"""The frames of the protocol: what a client may send, and how the server's answers look.
+
+A frame that does not fit its schema yields ``None``: the protocol drops it without an answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeAlias, cast
+
+__all__ = [
+    "ABSENT",
+    "Absent",
+    "ChannelAck",
+    "ChannelCreate",
+    "ChannelSend",
+    "ClientFrame",
+    "KeepAlive",
+    "PeerWarning",
+    "RpcCall",
+    "SignalSubscribe",
+    "SignalUnsubscribe",
+    "SignalUpdate",
+    "dump",
+    "load_object",
+    "parse",
+]
+
+
+class Absent(Enum):
+    """The type of ``ABSENT``: a key that was not sent (void), which is not the same as null."""
+
+    ABSENT = "absent"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True)
+class RpcCall:
+    endpoint: str
+    call_id: int
+    parameter: Any = ABSENT
+
+
+@dataclass(frozen=True)
+class ChannelCreate:
+    endpoint: str
+    channel_id: int
+    parameter: Any = ABSENT
+
+
+@dataclass(frozen=True)
+class ChannelSend:
+    channel_id: int
+    message: Any = ABSENT
+
+
+@dataclass(frozen=True)
+class ChannelAck:
+    channel_id: int
+    ack_id: int
+
+
+@dataclass(frozen=True)
+class SignalSubscribe:
+    endpoint: str
+    subscribe_id: int
+    writable: bool
+
+
+@dataclass(frozen=True)
+class SignalUnsubscribe:
+    subscribe_id: int
+    writable: bool
+
+
+@dataclass(frozen=True)
+class SignalUpdate:
+    subscribe_id: int
+
+
+@dataclass(frozen=True)
+class PeerWarning:
+    """The other side warned us; answering a warning with a warning would never end."""
+
+    warning: str
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class KeepAlive:
+    pass
+
+
+ClientFrame: TypeAlias = (
+    RpcCall
+    | ChannelCreate
+    | ChannelSend
+    | ChannelAck
+    | SignalSubscribe
+    | SignalUnsubscribe
+    | SignalUpdate
+    | PeerWarning
+    | KeepAlive
+)
+
+
+class _BadFrame(Exception):  # noqa: N818 - a signal inside this module, never raised out of it
+    pass
+
+
+def dump(frame: Mapping[str, Any]) -> str:
+    """One frame as the text that goes on the socket."""
+    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # Half of a surrogate pair, which JSON can escape and UTF-8 cannot carry.
+            return json.dumps(frame, separators=(",", ":"), allow_nan=False)
+    return text
+
+
+def load_object(text: str) -> dict[str, Any] | None:
+    """The JSON object in ``text``, or ``None`` if it holds anything else."""
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def parse(text: str) -> ClientFrame | None:
+    """Read one frame of a client; ``None`` when it fits no frame of the protocol."""
+    frame = load_object(text)
+    if frame is None:
+        return None
+    kind = frame.get("type")
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        return None
+    try:
+        return reader(frame)
+    except _BadFrame:
+        return None
+
+
+def _text(frame: Mapping[str, Any], key: str) -> str:
+    value = frame.get(key)
+    if not isinstance(value, str):
+        raise _BadFrame
+    return value
+
+
+def _integer(frame: Mapping[str, Any], key: str) -> int:
+    value = frame.get(key)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _BadFrame
+    return value
+
+
+def _read_channel_send(frame: Mapping[str, Any]) -> ClientFrame:
+    if "ackId" in frame:
+        _integer(frame, "ackId")
+    return ChannelSend(_integer(frame, "channelId"), frame.get("message", ABSENT))
+
+
+def _read_update(frame: Mapping[str, Any]) -> ClientFrame:
+    tags = frame.get("tags")
+    if not isinstance(frame.get("patches"), list) or not isinstance(tags, list):
+        raise _BadFrame
+    if not all(isinstance(tag, str) for tag in cast("list[Any]", tags)):
+        raise _BadFrame
+    return SignalUpdate(_integer(frame, "subscribeId"))
+
+
+def _read_warning(frame: Mapping[str, Any]) -> ClientFrame:
+    kind = frame.get("kind")
+    return PeerWarning(_text(frame, "warning"), kind if isinstance(kind, str) else None)
+
+
+def _subscribe(writable: bool) -> Callable[[Mapping[str, Any]], ClientFrame]:
+    return lambda frame: SignalSubscribe(
+        _text(frame, "endpoint"), _integer(frame, "subscribeId"), writable
+    )
+
+
+def _unsubscribe(writable: bool) -> Callable[[Mapping[str, Any]], ClientFrame]:
+    return lambda frame: SignalUnsubscribe(_integer(frame, "subscribeId"), writable)
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], ClientFrame]]] = {
+    "rpcCall": lambda frame: RpcCall(
+        _text(frame, "endpoint"), _integer(frame, "callId"), frame.get("parameter", ABSENT)
+    ),
+    "channelCreate": lambda frame: ChannelCreate(
+        _text(frame, "endpoint"),
+        _integer(frame, "channelId"),
+        frame.get("creationParameter", ABSENT),
+    ),
+    "channelSend": _read_channel_send,
+    "channelAck": lambda frame: ChannelAck(_integer(frame, "channelId"), _integer(frame, "ackId")),
+    "signalSubscribe": _subscribe(writable=False),
+    "writableSignalSubscribe": _subscribe(writable=True),
+    "signalUnsubscribe": _unsubscribe(writable=False),
+    "writableSignalUnsubscribe": _unsubscribe(writable=True),
+    "writableSignalUpdate": _read_update,
+    "communicationWarning": _read_warning,
+    "keepAlive": lambda _frame: KeepAlive(),
+}
