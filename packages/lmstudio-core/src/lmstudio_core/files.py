@@ -1,0 +1,44 @@
+"""Files that the server knows, as chats and file operations refer to them."""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
+
+from .data import InputStruct
+
+__all__ = ["FileHandle", "FileHandleDict", "FileHandleInput", "FileType"]
+
+FileType = Literal[
+    "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
+]
+"""The kinds of files that servers tell apart; a newer server may send others."""
+
+
+class FileHandle(InputStruct):
+    """A file that the server holds, to be attached to a message.
+
+    ``prepare_image`` makes one. ``identifier`` is the server's own and means nothing elsewhere;
+    ``size_bytes`` is the size of the file as uploaded.
+    """
+
+    type: Literal["file"] = Field(default="file", repr=False)
+    name: str
+    identifier: str
+    size_bytes: int
+    file_type: Union[FileType, str]
+
+
+class FileHandleDict(TypedDict):
+    """``FileHandle`` as a dict."""
+
+    type: NotRequired[Literal["file"]]
+    name: str
+    identifier: str
+    sizeBytes: int
+    fileType: str
+
+
+FileHandleInput = Union[FileHandle, FileHandleDict]

@@ -1,0 +1,229 @@
+"""The structured values inside prediction and load configs, and the dict forms of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args
+
+from lmstudio_core.data import InputStruct
+from lmstudio_core.gpu import GpuSetting, GpuSettingDict
+from pydantic import Field, GetCoreSchemaHandler
+from pydantic_core import core_schema
+from typing_extensions import TypedDict
+
+__all__ = [
+    "LlmContextOverflowPolicy",
+    "LlmJinjaPromptTemplate",
+    "LlmLlamaCacheQuantizationType",
+    "LlmLlamaCppArgument",
+    "LlmLlamaCppArgumentsOverride",
+    "LlmLoadModelConfigDict",
+    "LlmLoadPromptTemplate",
+    "LlmManualPromptTemplate",
+    "LlmMlxKvCacheQuantization",
+    "LlmPredictionConfigDict",
+    "LlmPromptTemplate",
+    "LlmReasoningParsing",
+    "LlmStructuredPredictionSetting",
+    "LlmToolChoice",
+    "LlmToolNaming",
+    "LlmToolUseSetting",
+]
+
+_T = TypeVar("_T")
+
+
+class _OffSwitch:
+    """Validates ``value | False`` by the value's type alone, so that 0 never counts as ``False``."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        value_type = get_args(source)[0]
+        return core_schema.no_info_wrap_validator_function(
+            _or_off,
+            handler.generate_schema(value_type),
+            serialization=core_schema.simple_ser_schema("any"),
+        )
+
+
+def _or_off(value: Any, validate: Callable[[Any], Any]) -> Any:
+    if value is True:
+        raise ValueError("give a value, or False to turn it off")
+    return False if value is False else validate(value)
+
+
+OrOff = Annotated[Union[_T, Literal[False]], _OffSwitch()]
+"""A value, or ``False`` to turn the setting off."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+CountFromZero = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+
+LlmContextOverflowPolicy = Literal["stopAtLimit", "truncateMiddle", "rollingWindow"]
+LlmToolNaming = Literal["passThrough", "removeSpecial", "snakeCase", "camelCase"]
+LlmLlamaCacheQuantizationType = Literal[
+    "f32", "f16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"
+]
+
+
+class LlmStructuredPredictionSetting(InputStruct):
+    """How the output is constrained: not at all, by a JSON schema, or by a GBNF grammar."""
+
+    type: Literal["none", "json", "gbnf"]
+    json_schema: Any = None
+    gbnf_grammar: str | None = None
+
+
+class LlmToolUseSetting(InputStruct):
+    """The tools that the model is told of, in the server's form."""
+
+    type: Literal["none", "toolArray"]
+    tools: Sequence[Mapping[str, Any]] | None = None
+
+
+class LlmToolChoice(InputStruct):
+    """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools."""
+
+    type: Literal["generic"] = "generic"
+    mode: Literal["none", "auto", "required"]
+
+
+class LlmReasoningParsing(InputStruct):
+    """Whether reasoning is told apart from the answer, and the tags by which it is found."""
+
+    enabled: bool
+    start_string: str = "<think>"
+    end_string: str = "</think>"
+
+
+class LlmJinjaPromptTemplate(InputStruct):
+    """A chat template in Jinja."""
+
+    template: str
+
+
+class LlmManualPromptTemplate(InputStruct):
+    """A chat template made of what stands before and after each role's text."""
+
+    before_system: str = ""
+    after_system: str = ""
+    before_user: str = ""
+    after_user: str = ""
+    before_assistant: str = ""
+    after_assistant: str = ""
+
+
+class LlmPromptTemplate(InputStruct):
+    """The chat template of a prediction."""
+
+    type: Literal["manual", "jinja"]
+    manual_prompt_template: LlmManualPromptTemplate | None = None
+    jinja_prompt_template: LlmJinjaPromptTemplate | None = None
+    stop_strings: Sequence[str] = ()
+
+
+class LlmLoadPromptTemplate(InputStruct):
+    """The chat template that a model is loaded with."""
+
+    type: Literal["jinja"] = "jinja"
+    jinja_prompt_template: LlmJinjaPromptTemplate
+
+
+class LlmLlamaCppArgument(InputStruct):
+    """One argument of llama.cpp's, such as ``--foo`` and ``1``."""
+
+    key: str
+    value: str
+
+
+class LlmLlamaCppArgumentsOverride(InputStruct):
+    """Arguments passed to llama.cpp as they are, in place of the config's."""
+
+    enabled: bool = True
+    disabled_parameters: Sequence[str] = ()
+    override_parameters: Sequence[LlmLlamaCppArgument] = ()
+    exclude_all_config: bool = False
+
+
+class LlmMlxKvCacheQuantization(InputStruct):
+    """How MLX stores the KV cache: bits per value, group size, tokens before it begins."""
+
+    enabled: bool = True
+    bits: Literal[8, 6, 4, 3, 2] = 8
+    group_size: Literal[32, 64, 128] = 64
+    quantized_start: CountFromZero = 5000
+
+
+class LlmPredictionConfigDict(TypedDict, total=False):
+    """``LlmPredictionConfig`` as a dict; snake_case keys work as well."""
+
+    maxTokens: int | Literal[False] | None
+    temperature: float | None
+    stopStrings: Sequence[str] | None
+    toolCallStopStrings: Sequence[str] | None
+    contextOverflowPolicy: LlmContextOverflowPolicy | None
+    structured: Any
+    rawTools: Any
+    toolChoice: Any
+    toolNaming: LlmToolNaming | None
+    topKSampling: float | None
+    repeatPenalty: float | Literal[False] | None
+    presencePenalty: float | Literal[False] | None
+    frequencyPenalty: float | Literal[False] | None
+    minPSampling: float | Literal[False] | None
+    topPSampling: float | Literal[False] | None
+    xtcProbability: float | Literal[False] | None
+    xtcThreshold: float | Literal[False] | None
+    logProbs: int | Literal[False] | None
+    seed: int | Literal[False] | None
+    cpuThreads: int | None
+    promptTemplate: Any
+    draftModel: str | None
+    speculativeDecodingNumDraftTokensExact: int | None
+    speculativeDecodingMinDraftLengthToConsider: int | None
+    speculativeDecodingMinContinueDraftingProbability: float | None
+    enableThinking: bool | None
+    reasoningBudget: int | Literal[False] | None
+    reasoningParsing: Any
+    userMaxImageDimensionPixels: int | Literal[False] | None
+    ignoreModelPreferredMaxImageDimension: bool | None
+    raw: Any
+
+
+class LlmLoadModelConfigDict(TypedDict, total=False):
+    """``LlmLoadModelConfig`` as a dict; snake_case keys work as well."""
+
+    autoFit: bool | None
+    gpu: GpuSetting | GpuSettingDict | None
+    gpuStrictVramCap: bool | None
+    offloadKVCacheToGpu: bool | None
+    contextLength: int | None
+    maxParallelPredictions: int | None
+    useUnifiedKvCache: bool | None
+    promptTemplate: Any
+    ropeFrequencyBase: float | Literal[False] | None
+    ropeFrequencyScale: float | Literal[False] | None
+    evalBatchSize: int | None
+    physicalBatchSize: int | None
+    flashAttention: bool | None
+    contextCheckpoints: int | None
+    reasoningBudgetMessage: str | None
+    speculativeDraftMtp: bool | None
+    speculativeDraftSimple: bool | None
+    speculativeDraftModel: str | None
+    speculativeDraftMaxTokens: int | None
+    speculativeDraftMinTokens: int | None
+    speculativeDraftMinContinueProbability: float | None
+    keepModelInMemory: bool | None
+    seed: int | Literal[False] | None
+    useFp16ForKVCache: bool | None
+    tryMmap: bool | None
+    tryDirectIO: bool | None
+    llamaCppArgumentsOverride: Any
+    numExperts: int | None
+    llamaKCacheQuantizationType: LlmLlamaCacheQuantizationType | Literal[False] | None
+    llamaVCacheQuantizationType: LlmLlamaCacheQuantizationType | Literal[False] | None
+    mlxDiskCache: bool | None
+    mlxKvCacheQuantization: Any

@@ -1,0 +1,187 @@
+"""What arrives while a model generates: fragments of text, tool calls in the making, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Union
+
+from lmstudio_core.data import ServerStruct
+from lmstudio_core.server_errors import SerializedLMSExtendedError
+from typing_extensions import Self
+
+from .messages import ToolCallRequest
+
+__all__ = [
+    "LlmPredictionFragment",
+    "PredictionEvent",
+    "PromptProcessingDetails",
+    "PromptProcessingProgress",
+    "ReasoningType",
+    "ToolCallArgumentsFragment",
+    "ToolCallGenerationEnd",
+    "ToolCallGenerationFailed",
+    "ToolCallGenerationStart",
+    "ToolCallNameReceived",
+    "fragment_from_wire",
+]
+
+ReasoningType = Literal["none", "reasoning", "reasoningStartTag", "reasoningEndTag"]
+
+_WIRE: Final = (
+    # Attribute, key on the wire; in the order of the slots.
+    ("content", "content"),
+    ("tokens_count", "tokensCount"),
+    ("contains_drafted", "containsDrafted"),
+    ("reasoning_type", "reasoningType"),
+    ("is_structural", "isStructural"),
+    ("tokens", "tokens"),
+)
+
+
+class LlmPredictionFragment:
+    """A piece of the model's output, mostly one token.
+
+    Not a pydantic model: one is made for every frame of every stream, and this costs a tenth.
+
+    Attributes:
+        content: The text.
+        tokens_count: How many tokens it stands for.
+        contains_drafted: Whether a draft model proposed some of them.
+        reasoning_type: ``"none"`` for the answer, ``"reasoning"`` for the model's thoughts,
+            ``"reasoningStartTag"`` and ``"reasoningEndTag"`` for what encloses these.
+        is_structural: Whether it is a marker of the model's own format, and no text to show.
+        tokens: Per token ``{"text", "id", "logProb", "candidates"}``, if ``log_probs`` was set.
+    """
+
+    __slots__ = (
+        "content",
+        "contains_drafted",
+        "is_structural",
+        "reasoning_type",
+        "tokens",
+        "tokens_count",
+    )
+
+    def __init__(
+        self,
+        content: str,
+        tokens_count: int = 1,
+        contains_drafted: bool = False,
+        reasoning_type: str = "none",
+        is_structural: bool = False,
+        tokens: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.content = content
+        self.tokens_count = tokens_count
+        self.contains_drafted = contains_drafted
+        self.reasoning_type = reasoning_type
+        self.is_structural = is_structural
+        self.tokens = tokens
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make one from a dict with camelCase or snake_case keys; what is missing gets a default."""
+        found = {name: data.get(key, data.get(name)) for name, key in _WIRE}
+        return cls(**{"content": "", **{k: v for k, v in found.items() if v is not None}})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The dict with camelCase keys."""
+        pairs = ((key, getattr(self, name)) for name, key in _WIRE)
+        return {key: value for key, value in pairs if value is not None}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LlmPredictionFragment):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name, _ in _WIRE)
+
+    def __hash__(self) -> int:
+        return hash((self.content, self.tokens_count, self.reasoning_type))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name, _ in _WIRE[:4])
+        return f"{type(self).__name__}({shown})"
+
+    def __str__(self) -> str:
+        return self.content
+
+
+def fragment_from_wire(raw: Mapping[str, Any]) -> LlmPredictionFragment:
+    """The fragment of a packet: the short way for what all servers send, else the lenient one."""
+    try:
+        return LlmPredictionFragment(
+            raw["content"],
+            raw["tokensCount"],
+            raw["containsDrafted"],
+            raw["reasoningType"],
+            raw.get("isStructural", False),
+            raw.get("tokens"),
+        )
+    except KeyError:
+        return LlmPredictionFragment.from_dict(raw)
+
+
+class PromptProcessingDetails(ServerStruct):
+    """How far the prompt is read, in tokens."""
+
+    cached_token_count: int = 0
+    total_prompt_token_count: int = 0
+    processed_prompt_token_count: int = 0
+    unprocessed_prompt_token_count: int = 0
+
+
+@dataclass(frozen=True)
+class PromptProcessingProgress:
+    """The prompt is being read: ``progress`` from 0.0 to 1.0; newer servers tell ``details``."""
+
+    progress: float
+    details: PromptProcessingDetails | None = None
+
+
+@dataclass(frozen=True)
+class ToolCallGenerationStart:
+    """The model begins to write a tool call."""
+
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolCallNameReceived:
+    """The name of the tool is known; not every server tells."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ToolCallArgumentsFragment:
+    """A piece of the call's arguments as the model writes them; not necessarily JSON."""
+
+    content: str
+
+
+@dataclass(frozen=True)
+class ToolCallGenerationEnd:
+    """The tool call is complete; ``raw_content`` is the model's own text for it, if told."""
+
+    request: ToolCallRequest
+    raw_content: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolCallGenerationFailed:
+    """The model wrote something that is no tool call."""
+
+    error: SerializedLMSExtendedError
+    raw_content: str | None = None
+
+
+PredictionEvent = Union[
+    LlmPredictionFragment,
+    PromptProcessingProgress,
+    ToolCallGenerationStart,
+    ToolCallNameReceived,
+    ToolCallArgumentsFragment,
+    ToolCallGenerationEnd,
+    ToolCallGenerationFailed,
+]
+"""Everything that ``stream.events()`` yields."""

@@ -1,0 +1,324 @@
+"""The messages of a chat and what they are made of.
+
+Each struct here has the server's form: ``to_dict()`` gives what goes over the wire and
+``from_dict()`` reads it. Unknown keys in what a server or another program wrote are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Union, cast
+
+import pydantic
+from lmstudio_core.data import Struct
+from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.files import FileHandle, FileHandleDict, FileHandleInput
+from pydantic import ConfigDict, Field
+from typing_extensions import NotRequired, TypedDict
+
+__all__ = [
+    "AnyChatMessage",
+    "AnyChatMessageDict",
+    "AssistantResponse",
+    "AssistantResponseContent",
+    "AssistantResponseDict",
+    "ChatHistoryData",
+    "ChatHistoryDataDict",
+    "FileHandle",
+    "FileHandleDict",
+    "FileHandleInput",
+    "SystemPrompt",
+    "SystemPromptContent",
+    "SystemPromptDict",
+    "TextData",
+    "TextDataDict",
+    "ToolCallRequest",
+    "ToolCallRequestData",
+    "ToolCallRequestDataDict",
+    "ToolCallRequestDict",
+    "ToolCallResultData",
+    "ToolCallResultDataDict",
+    "ToolResultMessage",
+    "ToolResultMessageDict",
+    "UserMessage",
+    "UserMessageContent",
+    "UserMessageDict",
+    "parse_message",
+]
+
+
+class ChatStruct(Struct):
+    """The base of messages and their parts."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class TextData(ChatStruct):
+    """A piece of text in a message."""
+
+    type: Literal["text"] = Field(default="text", repr=False)
+    text: str
+
+
+class ToolCallRequest(ChatStruct):
+    """The model's wish to call a tool.
+
+    Attributes:
+        name: The tool's name.
+        id: What ties the result to the request, if the server gave an id.
+        arguments: The arguments by name, as plain data.
+        raw_content: The text that the model generated for the call, where the server tells it;
+            it is not sent back.
+    """
+
+    type: Literal["function"] = Field(default="function", repr=False)
+    name: str
+    id: Union[str, None] = None
+    arguments: Union[dict[str, Any], None] = None
+    raw_content: Union[str, None] = Field(default=None, repr=False, exclude=True)
+
+
+class ToolCallRequestData(ChatStruct):
+    """The part of an assistant's message that holds a tool call request."""
+
+    type: Literal["toolCallRequest"] = Field(default="toolCallRequest", repr=False)
+    tool_call_request: ToolCallRequest
+
+
+class ToolCallResultData(ChatStruct):
+    """What a tool gave: ``content`` is text, by convention the JSON of the returned value."""
+
+    type: Literal["toolCallResult"] = Field(default="toolCallResult", repr=False)
+    content: str
+    tool_call_id: Union[str, None] = None
+    name: Union[str, None] = None
+
+
+SystemPromptContent = TextData
+UserMessageContent = Union[TextData, FileHandle]
+AssistantResponseContent = Union[TextData, FileHandle, ToolCallRequestData]
+
+
+class _Message(ChatStruct):
+    def text(self) -> str:
+        """The text parts of the message, joined."""
+        parts: Sequence[Any] = getattr(self, "content", ())
+        return "".join(part.text for part in parts if isinstance(part, TextData))
+
+
+class UserMessage(_Message):
+    """What the user says: text and files."""
+
+    role: Literal["user"] = Field(default="user", repr=False)
+    content: list[UserMessageContent]
+
+
+class SystemPrompt(_Message):
+    """Instructions that come before the conversation."""
+
+    role: Literal["system"] = Field(default="system", repr=False)
+    content: list[UserMessageContent]
+
+
+class AssistantResponse(_Message):
+    """What the model said, and which tools it asked for."""
+
+    role: Literal["assistant"] = Field(default="assistant", repr=False)
+    content: list[AssistantResponseContent]
+
+    @property
+    def tool_call_requests(self) -> list[ToolCallRequest]:
+        """The tool calls in this message, in order."""
+        return [p.tool_call_request for p in self.content if isinstance(p, ToolCallRequestData)]
+
+
+class ToolResultMessage(_Message):
+    """The results of the tools that the assistant's message before asked for."""
+
+    role: Literal["tool"] = Field(default="tool", repr=False)
+    content: list[ToolCallResultData]
+
+
+AnyChatMessage = Union[UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage]
+
+
+class ChatHistoryData(ChatStruct):
+    """A whole conversation in the server's form."""
+
+    messages: list[AnyChatMessage] = Field(default_factory=list[AnyChatMessage])
+
+
+class TextDataDict(TypedDict):
+    """``TextData`` as a dict."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ToolCallRequestDict(TypedDict):
+    """``ToolCallRequest`` as a dict."""
+
+    type: Literal["function"]
+    name: str
+    id: NotRequired[str]
+    arguments: NotRequired[dict[str, Any]]
+
+
+class ToolCallRequestDataDict(TypedDict):
+    """``ToolCallRequestData`` as a dict."""
+
+    type: Literal["toolCallRequest"]
+    toolCallRequest: ToolCallRequestDict
+
+
+class ToolCallResultDataDict(TypedDict):
+    """``ToolCallResultData`` as a dict."""
+
+    type: Literal["toolCallResult"]
+    content: str
+    toolCallId: NotRequired[str]
+    name: NotRequired[str]
+
+
+class UserMessageDict(TypedDict):
+    """``UserMessage`` as a dict; plain text serves as content too."""
+
+    role: Literal["user"]
+    content: Union[str, Sequence[Union[TextDataDict, FileHandleDict]]]
+
+
+class SystemPromptDict(TypedDict):
+    """``SystemPrompt`` as a dict; plain text serves as content too."""
+
+    role: Literal["system"]
+    content: Union[str, Sequence[Union[TextDataDict, FileHandleDict]]]
+
+
+class AssistantResponseDict(TypedDict):
+    """``AssistantResponse`` as a dict; plain text serves as content too."""
+
+    role: Literal["assistant"]
+    content: Union[str, Sequence[Union[TextDataDict, FileHandleDict, ToolCallRequestDataDict]]]
+
+
+class ToolResultMessageDict(TypedDict):
+    """``ToolResultMessage`` as a dict."""
+
+    role: Literal["tool"]
+    content: Sequence[ToolCallResultDataDict]
+
+
+AnyChatMessageDict = Union[
+    UserMessageDict, SystemPromptDict, AssistantResponseDict, ToolResultMessageDict
+]
+
+
+class ChatHistoryDataDict(TypedDict):
+    """``ChatHistoryData`` as a dict."""
+
+    messages: Sequence[AnyChatMessageDict]
+
+
+_MESSAGES: Mapping[str, type[AnyChatMessage]] = {
+    "user": UserMessage,
+    "system": SystemPrompt,
+    "assistant": AssistantResponse,
+    "tool": ToolResultMessage,
+}
+
+
+def parse_message(message: Mapping[str, Any]) -> AnyChatMessage:
+    """The message that a dict describes, in LM Studio's form or in OpenAI's.
+
+    OpenAI's form has text as ``content``, ``tool_calls`` beside it, and ``tool_call_id`` in the
+    messages of the role ``tool``.
+
+    Raises:
+        LMStudioValueError: The role is unknown, or the content does not fit it.
+    """
+    role = message.get("role")
+    cls = _MESSAGES.get(role) if isinstance(role, str) else None
+    if cls is None:
+        raise LMStudioValueError(
+            f"A message needs a role out of {', '.join(_MESSAGES)}, not {role!r}."
+        )
+    parts = _tool_parts(message) if cls is ToolResultMessage else _parts(message)
+    try:
+        return cast("AnyChatMessage", cls.model_validate({"content": parts}))
+    except pydantic.ValidationError as error:
+        raise _bad_content(str(role), error) from error
+
+
+def _parts(message: Mapping[str, Any]) -> list[Any]:
+    content = message.get("content")
+    parts: list[Any]
+    if content is None and message.get("tool_calls"):
+        parts = [TextData(text="")]  # OpenAI writes null beside tool calls; LM Studio empty text
+    else:
+        parts = content_parts(content)
+    return [*parts, *(_openai_tool_call(call) for call in message.get("tool_calls") or ())]
+
+
+def _tool_parts(message: Mapping[str, Any]) -> list[Any]:
+    content = message.get("content")
+    call_id = message.get("tool_call_id", message.get("toolCallId"))
+    if isinstance(content, str):
+        result: dict[str, Any] = {"content": content, "tool_call_id": call_id}
+        return [{**result, "name": message.get("name")}]
+    return content_parts(content)
+
+
+def content_parts(content: Any) -> list[Any]:
+    """The parts of whatever a caller gave as content; the structs check them afterwards."""
+    if isinstance(content, str):
+        return [TextData(text=content)]
+    if isinstance(content, (Mapping, ChatStruct, FileHandle)):
+        return [_part(content)]
+    if isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
+        return [_part(item) for item in cast("Sequence[Any]", content)]
+    raise LMStudioValueError(
+        f"Message content is text, a part or a list of parts, not {type(content).__name__}."
+    )
+
+
+def _part(part: Any) -> Any:
+    if isinstance(part, str):
+        return TextData(text=part)
+    if isinstance(part, Mapping):
+        given = cast("Mapping[str, Any]", part)
+        if "type" not in given and {"name", "identifier"} <= given.keys():
+            return FileHandle.from_dict(given)
+        if given.get("type") == "image_url":
+            raise LMStudioValueError(
+                "Images by URL are not known to LM Studio; upload the file with prepare_image() "
+                "and pass the handle in images=[...]."
+            )
+        return dict(given)
+    return part
+
+
+def _openai_tool_call(call: Any) -> ToolCallRequestData:
+    if not isinstance(call, Mapping):
+        raise LMStudioValueError(f"tool_calls holds dicts, not {type(call).__name__}.")
+    given = cast("Mapping[str, Any]", call)
+    function = cast("Mapping[str, Any]", given.get("function") or given)
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except ValueError as error:
+            raise LMStudioValueError(
+                f"The arguments of the tool call {function.get('name')!r} are not JSON: {error}."
+            ) from error
+    fields = {"id": given.get("id"), "name": function.get("name"), "arguments": arguments}
+    return ToolCallRequestData(tool_call_request=ToolCallRequest.model_validate(fields))
+
+
+def _bad_content(role: str, error: pydantic.ValidationError) -> LMStudioValueError:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return LMStudioValueError(
+        f"A message of the role {role!r} cannot hold {problem['input']!r} ({where}: "
+        f"{problem['msg']}); text is a string or {{'type': 'text', 'text': ...}}."
+    )

@@ -1,0 +1,247 @@
+"""The results of predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, Generic, TypeVar, cast
+
+from lmstudio_core.data import ServerStruct
+from lmstudio_core.errors import LMStudioPredictionError
+from lmstudio_core.models.infos import LlmInstanceInfo
+from typing_extensions import Self
+
+from .config import LlmLoadModelConfig, LlmPredictionConfig
+from .fragments import ToolCallGenerationFailed
+from .messages import ToolCallRequest
+
+__all__ = [
+    "LlmPredictionStats",
+    "PredictionResult",
+    "PredictionRoundResult",
+    "StructuredOutputError",
+]
+
+T = TypeVar("T")
+
+_SAME: Final[Any] = object()
+
+
+class LlmPredictionStats(ServerStruct):
+    """Numbers of a prediction.
+
+    Attributes:
+        stop_reason: Why it ended: ``eosFound``, ``stopStringFound``, ``toolCalls``,
+            ``maxPredictedTokensReached``, ``contextLengthReached``, ``userStopped``,
+            ``modelUnloaded`` or ``failed``.
+        stop_string: The stop string that was found.
+        tokens_per_second: The speed of generation.
+        num_gpu_layers: How many of the model's layers are on a GPU.
+        time_to_first_token_sec, total_time_sec: In seconds.
+        prompt_tokens_count, predicted_tokens_count, total_tokens_count: In tokens.
+        used_draft_model_key: The draft model of speculative decoding, and after it how many tokens
+            it proposed and what became of them.
+    """
+
+    stop_reason: str = ""
+    stop_string: str | None = None
+    tokens_per_second: float | None = None
+    num_gpu_layers: float | None = None
+    time_to_first_token_sec: float | None = None
+    total_time_sec: float | None = None
+    prompt_tokens_count: int | None = None
+    predicted_tokens_count: int | None = None
+    total_tokens_count: int | None = None
+    used_draft_model_key: str | None = None
+    total_draft_tokens_count: int | None = None
+    accepted_draft_tokens_count: int | None = None
+    rejected_draft_tokens_count: int | None = None
+    ignored_draft_tokens_count: int | None = None
+
+
+class StructuredOutputError(LMStudioPredictionError):
+    """The output does not satisfy the format that was asked for.
+
+    Attributes:
+        text: The output as it came.
+        stop_reason: Why the prediction ended; most often it was cut off.
+        problems: What is wrong, one line each.
+    """
+
+    def __init__(self, text: str, stop_reason: str, problems: Sequence[str]) -> None:
+        self.text = text
+        self.stop_reason = stop_reason
+        self.problems = tuple(problems)
+        super().__init__(
+            f"The output is not in the format asked for: {'; '.join(self.problems)}. The "
+            f"prediction ended with {stop_reason or 'no stop reason'!r}{_advice(stop_reason)}. "
+            f"Output: {text[:500]!r}"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.text, self.stop_reason, self.problems)
+
+
+def _advice(stop_reason: str) -> str:
+    if stop_reason in ("maxPredictedTokensReached", "contextLengthReached"):
+        return ": it was cut off, so raise max_tokens or the context length"
+    return ": it was stopped early" if stop_reason == "userStopped" else ""
+
+
+class PredictionResult(Generic[T]):
+    """What a prediction gave. ``T`` is the type of ``value``.
+
+    Attributes:
+        content: The answer as text, without the model's reasoning.
+        reasoning: The model's thoughts, if it is one that thinks aloud; else empty.
+        raw_content: All text as generated, with reasoning and the tags around it.
+        stats: Why it stopped, how many tokens, how fast.
+        model_info: The model that answered.
+        load_config: How that model was loaded.
+        prediction_config: The config that the server used, its own settings included.
+        structured: Whether ``parsed`` is data.
+        tool_calls: The tools that the model asked for.
+        failed_tool_calls: What it wrote instead of a tool call, with the server's error.
+    """
+
+    __slots__ = (
+        "_parsed",
+        "_problems",
+        "_value",
+        "content",
+        "failed_tool_calls",
+        "load_config",
+        "model_info",
+        "prediction_config",
+        "raw_content",
+        "reasoning",
+        "stats",
+        "structured",
+        "tool_calls",
+    )
+
+    def __init__(
+        self,
+        *,
+        content: str,
+        parsed: Any,
+        stats: LlmPredictionStats,
+        model_info: LlmInstanceInfo,
+        load_config: LlmLoadModelConfig,
+        prediction_config: LlmPredictionConfig,
+        structured: bool | None = None,
+        value: Any = _SAME,
+        problems: Sequence[str] = (),
+        reasoning: str = "",
+        raw_content: str | None = None,
+        tool_calls: Sequence[ToolCallRequest] = (),
+        failed_tool_calls: Sequence[ToolCallGenerationFailed] = (),
+    ) -> None:
+        self.content = content
+        self._parsed = parsed
+        self._value = parsed if value is _SAME else value
+        self._problems = tuple(problems)
+        self.stats = stats
+        self.model_info = model_info
+        self.load_config = load_config
+        self.prediction_config = prediction_config
+        self.structured = not isinstance(parsed, str) if structured is None else structured
+        self.reasoning = reasoning
+        self.raw_content = content if raw_content is None else raw_content
+        self.tool_calls = list(tool_calls)
+        self.failed_tool_calls = list(failed_tool_calls)
+
+    @property
+    def parsed(self) -> Any:
+        """The output as plain data if it is structured, else ``content``.
+
+        Raises:
+            StructuredOutputError: The output does not satisfy the format that was asked for.
+        """
+        self._check()
+        return self._parsed
+
+    @property
+    def value(self) -> T:
+        """The output as an instance of the class given as ``response_format``.
+
+        Without a class it is the same as ``parsed``.
+
+        Raises:
+            StructuredOutputError: The output does not satisfy the format that was asked for.
+        """
+        self._check()
+        return cast("T", self._value)
+
+    def _check(self) -> None:
+        if self._problems:
+            raise StructuredOutputError(self.content, self.stats.stop_reason, self._problems)
+
+    def _fields(self) -> dict[str, Any]:
+        """The arguments that make an equal result."""
+        names = ("content", "stats", "model_info", "load_config", "prediction_config")
+        more = ("structured", "reasoning", "raw_content", "tool_calls", "failed_tool_calls")
+        fields = {name: getattr(self, name) for name in (*names, *more)}
+        return {
+            **fields,
+            "parsed": self._parsed,
+            "value": self._value,
+            "problems": self._problems,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PredictionResult) or type(self) is not type(other):
+            return NotImplemented
+        return self._fields() == cast("PredictionResult[Any]", other)._fields()
+
+    __hash__ = None  # type: ignore[assignment]  # it holds lists
+
+    def __str__(self) -> str:
+        """The content; structured output as indented JSON."""
+        if not self.structured or self._problems:
+            return self.content
+        return json.dumps(self._parsed, indent=2, ensure_ascii=False)
+
+    def __repr__(self) -> str:
+        shown = [f"content={self.content!r}"]
+        shown += [f"reasoning={self.reasoning!r}"] if self.reasoning else []
+        shown += [f"tool_calls={self.tool_calls!r}"] if self.tool_calls else []
+        shown += [f"structured={self.structured}", f"stop_reason={self.stats.stop_reason!r}"]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class PredictionRoundResult(PredictionResult[T]):
+    """The result of one round of ``act()``; ``round_index`` counts from 0."""
+
+    __slots__ = ("round_index",)
+
+    def __init__(
+        self,
+        *,
+        content: str,
+        parsed: Any,
+        stats: LlmPredictionStats,
+        model_info: LlmInstanceInfo,
+        load_config: LlmLoadModelConfig,
+        prediction_config: LlmPredictionConfig,
+        round_index: int,
+        **more: Any,
+    ) -> None:
+        super().__init__(
+            content=content,
+            parsed=parsed,
+            stats=stats,
+            model_info=model_info,
+            load_config=load_config,
+            prediction_config=prediction_config,
+            **more,
+        )
+        self.round_index = round_index
+
+    @classmethod
+    def from_result(cls, result: PredictionResult[T], round_index: int) -> Self:
+        """The same result, with the number of its round."""
+        return cls(**{**result._fields(), "round_index": round_index})
+
+    def _fields(self) -> dict[str, Any]:
+        return {**super()._fields(), "round_index": self.round_index}

@@ -1,0 +1,235 @@
+"""Structured output: from what a caller asks for to the server's setting, and back to values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar, Union, cast, runtime_checkable
+
+import pydantic
+from lmstudio_core.errors import LMStudioValueError
+from pydantic import TypeAdapter
+
+from .jsonschema_check import schema_problems
+
+__all__ = [
+    "DictObject",
+    "DictSchema",
+    "GbnfGrammar",
+    "ModelSchema",
+    "OutputFormat",
+    "ResponseSchema",
+    "StructuredOutput",
+    "resolve_format",
+]
+
+T = TypeVar("T")
+
+DictObject = dict[str, Any]
+DictSchema = dict[str, Any]
+
+
+@runtime_checkable
+class ModelSchema(Protocol):
+    """Anything that tells its JSON schema as pydantic's models do."""
+
+    @classmethod
+    def model_json_schema(cls) -> DictSchema:
+        """The JSON schema that describes instances."""
+        ...
+
+
+@dataclass(frozen=True)
+class GbnfGrammar:
+    r"""A grammar in llama.cpp's GBNF notation that the output has to follow.
+
+    Example:
+        ``GbnfGrammar('root ::= "yes" | "no"')``
+    """
+
+    grammar: str
+
+
+ResponseSchema = Union[type[ModelSchema], type[Any], DictSchema, GbnfGrammar]
+"""Whatever ``response_format=`` takes."""
+
+
+@dataclass(frozen=True)
+class StructuredOutput:
+    """What became of an output: plain data and the value, or what is wrong with it."""
+
+    parsed: Any = None
+    value: Any = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OutputFormat(Generic[T]):
+    """A response format made ready.
+
+    Attributes:
+        setting: The value of ``llm.prediction.structured``.
+        read: Turns the text of the output into plain data and a value.
+        structured: Whether the output is data; the text of a grammar is not.
+    """
+
+    setting: dict[str, Any]
+    read: Callable[[str], StructuredOutput]
+    structured: bool = True
+
+
+def resolve_format(response_format: Any) -> OutputFormat[Any]:
+    """Make a response format ready.
+
+    Args:
+        response_format: A pydantic model or other class with ``model_json_schema``, a dataclass,
+            a TypedDict or another type that pydantic has a schema for, a JSON schema as a dict, a
+            ``GbnfGrammar``, or a setting in the server's form.
+
+    Raises:
+        LMStudioValueError: It is none of these, or the schema is no schema.
+    """
+    if isinstance(response_format, GbnfGrammar):
+        return _grammar(response_format.grammar)
+    if isinstance(response_format, Mapping):
+        return _of_dict(cast("Mapping[str, Any]", response_format))
+    if isinstance(response_format, (str, bytes)):
+        raise LMStudioValueError(
+            "response_format is a class, a JSON schema as a dict, or GbnfGrammar('...'), not text."
+        )
+    if callable(getattr(response_format, "model_json_schema", None)):
+        return _of_class(response_format)
+    return _of_type(response_format)
+
+
+def setting_format(setting: Mapping[str, Any]) -> OutputFormat[Any] | None:
+    """The format that a server's setting describes; ``None`` if it asks for nothing."""
+    if setting.get("type") == "gbnf":
+        return _grammar(setting.get("gbnfGrammar") or "")
+    if setting.get("type") == "json":
+        schema = setting.get("jsonSchema")
+        return _of_schema(schema if isinstance(schema, Mapping) else {}, dict(setting))
+    return None
+
+
+def _grammar(text: str) -> OutputFormat[str]:
+    if not text.strip():
+        raise LMStudioValueError("The GBNF grammar is empty; it needs at least a rule 'root ::= ...'.")
+    return OutputFormat(
+        {"type": "gbnf", "gbnfGrammar": text},
+        lambda output: StructuredOutput(output, output),
+        structured=False,
+    )
+
+
+def _of_dict(given: Mapping[str, Any]) -> OutputFormat[Any]:
+    if given.get("type") in ("json", "gbnf"):
+        found = setting_format(given)
+        assert found is not None
+        return found
+    return _of_schema(given, {"type": "json", "jsonSchema": dict(given)})
+
+
+def _of_schema(schema: Mapping[str, Any], setting: dict[str, Any]) -> OutputFormat[Any]:
+    check_schema(schema)
+
+    def read(text: str) -> StructuredOutput:
+        data, problems = _json(text)
+        problems = problems or schema_problems(data, schema)
+        return StructuredOutput(problems=problems) if problems else StructuredOutput(data, data)
+
+    return OutputFormat(setting, read)
+
+
+def _of_class(cls: Any) -> OutputFormat[Any]:
+    schema = cls.model_json_schema()
+    plain = _of_schema(schema, {"type": "json", "jsonSchema": schema})
+    make = _maker(cls)
+    if isinstance(cls, type) and issubclass(cls, pydantic.BaseModel):
+        return OutputFormat(plain.setting, lambda text: _validated(text, make))
+
+    def read(text: str) -> StructuredOutput:
+        plainly = plain.read(text)
+        return plainly if plainly.problems else _validated(text, make)
+
+    return OutputFormat(plain.setting, read)
+
+
+def _maker(cls: Any) -> Callable[[str], Any]:
+    """What makes an instance of JSON text: the class's own way, else its constructor."""
+    if callable(by_text := getattr(cls, "model_validate_json", None)):
+        return cast("Callable[[str], Any]", by_text)
+    by_data: Callable[..., Any] | None = getattr(cls, "model_validate", None)
+
+    def make(text: str) -> Any:
+        data = json.loads(text)
+        if by_data is not None:
+            return by_data(data)
+        return cls(**data) if isinstance(data, dict) else cls(data)
+
+    return make
+
+
+def _of_type(kind: Any) -> OutputFormat[Any]:
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        schema = adapter.json_schema()
+    except (pydantic.errors.PydanticUserError, TypeError, NameError) as error:
+        raise LMStudioValueError(
+            f"response_format={kind!r} has no JSON schema: {str(error).splitlines()[0]} Give a pydantic model, a "
+            "dataclass, a TypedDict, a JSON schema as a dict, or a GbnfGrammar."
+        ) from error
+    return OutputFormat(
+        {"type": "json", "jsonSchema": schema}, lambda text: _validated(text, adapter.validate_json)
+    )
+
+
+def _validated(text: str, make: Callable[[str], Any]) -> StructuredOutput:
+    data, problems = _json(text)
+    if problems:
+        return StructuredOutput(problems=problems)
+    try:
+        return StructuredOutput(data, make(text))
+    except pydantic.ValidationError as error:
+        return StructuredOutput(problems=tuple(_line(problem) for problem in error.errors()))
+    except Exception as error:  # noqa: BLE001 - the caller's class says why it cannot be made
+        return StructuredOutput(problems=(f"{type(error).__name__}: {error}",))
+
+
+def _line(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+
+
+def _json(text: str) -> tuple[Any, tuple[str, ...]]:
+    try:
+        return json.loads(text), ()
+    except ValueError as error:
+        return None, (f"not JSON: {error}",)
+
+
+_TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
+_KEYWORDS: Final = frozenset(
+    ("type", "properties", "anyOf", "oneOf", "allOf", "$ref", "enum", "const", "items", "not", "if")
+)
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Raise ``LMStudioValueError`` for what cannot be a JSON schema."""
+    problem: str | None = None
+    kind = schema.get("type")
+    kinds = cast("list[Any]", kind) if isinstance(kind, list) else [kind] if kind is not None else []
+    if schema and not _KEYWORDS & schema.keys():
+        problem = f"none of {', '.join(sorted(_KEYWORDS))} is in it"
+    elif any(not isinstance(name, str) or name not in _TYPES for name in kinds):
+        problem = f"'type' is one of {', '.join(_TYPES)}, not {kind!r}"
+    elif not isinstance(schema.get("properties", {}), Mapping):
+        problem = "'properties' is not a dict"
+    else:
+        try:
+            json.dumps(schema)
+        except (TypeError, ValueError) as error:
+            problem = f"it is not plain JSON data ({error})"
+    if problem:
+        raise LMStudioValueError(f"response_format is no JSON schema: {problem}.")

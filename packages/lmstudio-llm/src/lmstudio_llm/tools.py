@@ -1,0 +1,380 @@
+"""Tool definitions: what a model may call, and how its arguments reach Python.
+
+A tool is given as a function with type hints and a docstring, as a ``ToolFunctionDef``, as that in
+dict form, or as the wire form ``{"type": "function", "function": {...}}`` of a tool that this
+program does not run itself. ``resolve_tools`` makes ``Tool`` objects of all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Union, cast, get_type_hints
+
+import pydantic
+from lmstudio_core.errors import LMStudioValueError
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import NotRequired, Required, TypedDict
+
+__all__ = [
+    "Tool",
+    "ToolDefinition",
+    "ToolFunctionDef",
+    "ToolFunctionDefDict",
+    "ToolParameterDict",
+    "resolve_tool",
+    "resolve_tools",
+    "tools_setting",
+]
+
+_NO_DEFAULT: Any = inspect.Parameter.empty
+
+
+class ToolParameterDict(TypedDict):
+    """A parameter that has a default: ``{"type": int, "default": 3}``."""
+
+    type: Any
+    default: NotRequired[Any]
+
+
+class ToolFunctionDefDict(TypedDict):
+    """``ToolFunctionDef`` as a dict."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    implementation: Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolFunctionDef:
+    """A tool whose name, description and parameters are given apart from the function.
+
+    Attributes:
+        name: What the model calls it.
+        description: What it does, for the model.
+        parameters: Parameter name → type, or ``{"type": ..., "default": ...}``; or a whole JSON
+            schema of the type ``object``, whose arguments are then passed as they come.
+        implementation: The function, which may be ``async``; called with keyword arguments.
+
+    Example:
+        >>> def add(a: int, b: int) -> int:
+        ...     return a + b
+        >>> tool = ToolFunctionDef(
+        ...     name="add",
+        ...     description="Add two numbers.",
+        ...     parameters={"a": int, "b": int},
+        ...     implementation=add,
+        ... )
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    implementation: Callable[..., Any]
+
+    @classmethod
+    def from_callable(
+        cls, f: Callable[..., Any], *, name: str | None = None, description: str | None = None
+    ) -> ToolFunctionDef:
+        """Make one of a function with type hints.
+
+        Args:
+            f: The function (or method, or object with ``__call__``), ``async`` or not.
+            name: The tool's name; the function's unless given.
+            description: What it does; the docstring unless given.
+
+        Raises:
+            LMStudioValueError: The function has no name or docstring and none is given, or a
+                parameter has no type hint.
+        """
+        if not callable(f):
+            raise LMStudioValueError(f"A tool is a function, not {type(f).__name__}.")
+        known = name or getattr(f, "__name__", None)
+        if not known or known == "<lambda>":
+            raise LMStudioValueError(
+                f"The tool {f!r} has no name; use ToolFunctionDef.from_callable(f, name=...)."
+            )
+        text = description or inspect.getdoc(f) if _has_own_doc(f) else description
+        if not text:
+            raise LMStudioValueError(
+                f"The tool {known!r} has no docstring to tell the model what it does; write one, "
+                "or use ToolFunctionDef.from_callable(f, description=...)."
+            )
+        return cls(
+            name=known, description=text, parameters=_parameters(f, known), implementation=f
+        )
+
+
+ToolDefinition = Union[
+    Callable[..., Any], ToolFunctionDef, ToolFunctionDefDict, Mapping[str, Any]
+]
+"""Whatever stands for a tool."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool made ready: its schema for the model, and the way from arguments to a call.
+
+    Attributes:
+        name: What the model calls it.
+        description: What it does.
+        parameters: The JSON schema of its arguments, of the type ``object``.
+        implementation: The function; ``None`` for tools that run elsewhere.
+    """
+
+    name: str
+    description: str | None
+    parameters: Mapping[str, Any]
+    implementation: Callable[..., Any] | None = None
+    _adapter: TypeAdapter[Any] | None = field(default=None, repr=False, compare=False)
+    _defaults: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+    _positional: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether calling the implementation gives something to await."""
+        f: Any = self.implementation
+        while isinstance(f, functools.partial):
+            f = cast("Any", f).func
+        return inspect.iscoroutinefunction(f) or inspect.iscoroutinefunction(
+            getattr(f, "__call__", None)  # noqa: B004 - looked at, not asked for
+        )
+
+    def definition(self) -> dict[str, Any]:
+        """The tool as the server takes it."""
+        function: dict[str, Any] = {"name": self.name}
+        if self.description:
+            function["description"] = self.description
+        function["parameters"] = dict(self.parameters)
+        return {"type": "function", "function": function}
+
+    def prepare(self, arguments: Mapping[str, Any] | None) -> Callable[[], Any]:
+        """Check a model's arguments against the type hints and bind them to the function.
+
+        Args:
+            arguments: By name; values are coerced to the hints (``"3"`` to ``3``, a dict to a
+                model class, text to an enum). What is left out takes the function's default.
+
+        Returns:
+            The call, ready to be made; what it returns has to be awaited if ``is_async``.
+
+        Raises:
+            LMStudioValueError: Something is missing, unknown, or of the wrong type, or the tool
+                has no implementation here.
+        """
+        if self.implementation is None:
+            raise LMStudioValueError(f"The tool {self.name!r} has no implementation in Python.")
+        values: dict[str, Any] = dict(arguments or {})
+        if self._adapter is not None:
+            try:
+                values = self._adapter.validate_python(values)
+            except pydantic.ValidationError as error:
+                raise LMStudioValueError(self._problems(error)) from error
+        values = {**self._defaults, **values}
+        leading = _leading(self._positional, values)
+        return functools.partial(self.implementation, *leading, **values)
+
+    def _problems(self, error: pydantic.ValidationError) -> str:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        return f"The arguments do not fit the tool {self.name!r}: {'; '.join(lines)}"
+
+
+def _leading(positional: Sequence[str], values: dict[str, Any]) -> list[Any]:
+    """Take the values of positional-only parameters out of ``values``, up to the first not given."""
+    taken: list[Any] = []
+    for name in positional:
+        if name not in values:
+            break
+        taken.append(values.pop(name))
+    return taken
+
+
+def resolve_tools(tools: Iterable[ToolDefinition]) -> list[Tool]:
+    """All tools made ready.
+
+    Raises:
+        LMStudioValueError: One is no tool, or two have the same name.
+    """
+    if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Iterable):
+        raise LMStudioValueError(f"tools is a list of tools, not {type(tools).__name__}.")
+    made: dict[str, Tool] = {}
+    for given in tools:
+        tool = resolve_tool(given)
+        if tool.name in made:
+            raise LMStudioValueError(f"Two tools have the name {tool.name!r}; rename one of them.")
+        made[tool.name] = tool
+    return list(made.values())
+
+
+def resolve_tool(tool: ToolDefinition | Tool) -> Tool:
+    """One tool made ready; see ``resolve_tools``."""
+    if isinstance(tool, Tool):
+        return tool
+    if isinstance(tool, ToolFunctionDef):
+        return _from_def(tool)
+    if isinstance(tool, Mapping):
+        given = cast("Mapping[str, Any]", tool)
+        return _from_wire(given) if "function" in given else _from_def(_from_dict(given))
+    return _from_def(ToolFunctionDef.from_callable(tool))
+
+
+def tools_setting(tools: Iterable[Tool]) -> dict[str, Any]:
+    """The value of ``llm.prediction.tools`` for these tools."""
+    definitions = [tool.definition() for tool in tools]
+    return {"type": "toolArray", "tools": definitions} if definitions else {"type": "none"}
+
+
+def _from_dict(given: Mapping[str, Any]) -> ToolFunctionDef:
+    wanted = ("name", "description", "parameters", "implementation")
+    missing = [key for key in wanted if key not in given]
+    unknown = [key for key in given if key not in wanted]
+    if missing or unknown:
+        raise LMStudioValueError(
+            f"A tool as a dict has the keys {', '.join(wanted)}"
+            + (f"; missing: {', '.join(missing)}" if missing else "")
+            + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+            + "."
+        )
+    return ToolFunctionDef(**given)
+
+
+def _from_wire(given: Mapping[str, Any]) -> Tool:
+    function = given["function"]
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise LMStudioValueError("A tool's 'function' needs a 'name'.")
+    spec = cast("Mapping[str, Any]", function)
+    parameters = spec.get("parameters") or {"type": "object", "properties": {}}
+    return Tool(spec["name"], spec.get("description"), parameters)
+
+
+def _from_def(definition: ToolFunctionDef) -> Tool:
+    name, parameters = definition.name, definition.parameters
+    if not isinstance(name, str) or not name:
+        raise LMStudioValueError(f"A tool's name is a string, not {name!r}.")
+    if not callable(definition.implementation):
+        raise LMStudioValueError(f"The implementation of the tool {name!r} is not callable.")
+    if parameters.get("type") == "object":
+        return Tool(name, definition.description, parameters, definition.implementation)
+    try:
+        adapter = TypeAdapter(_arguments_type(name, parameters))
+        schema = adapter.json_schema(schema_generator=_PlainSchema)
+    except (pydantic.errors.PydanticUserError, NameError, TypeError) as error:
+        raise LMStudioValueError(
+            f"The parameters of the tool {name!r} have no JSON schema: {str(error).splitlines()[0]}"
+        ) from error
+    wanted = ("type", "properties", "required", "additionalProperties", "$defs")
+    plain = {key: schema[key] for key in wanted if key in schema}
+    plain.setdefault("properties", {})
+    return Tool(
+        name,
+        definition.description,
+        plain,
+        definition.implementation,
+        adapter,
+        _defaults(parameters),
+        _positional_only(definition.implementation),
+    )
+
+
+class _PlainSchema(GenerateJsonSchema):
+    """JSON schema without the titles that repeat the parameters' names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
+
+
+def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
+    """A TypedDict of the parameters: unlike a model's fields, its keys may have any name."""
+    hints: dict[str, Any] = {}
+    for parameter, declared in parameters.items():
+        kind, default = declared, _NO_DEFAULT
+        if isinstance(declared, Mapping):
+            spec = cast("Mapping[str, Any]", declared)
+            kind, default = spec.get("type", Any), spec.get("default", _NO_DEFAULT)
+        if default is _NO_DEFAULT:
+            hints[parameter] = Required[kind]
+        else:
+            hints[parameter] = NotRequired[_with_default(kind, default)]
+    made: Any = TypedDict(f"{name}_arguments", hints)  # type: ignore[operator, misc]
+    made.__pydantic_config__ = ConfigDict(
+        extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True
+    )
+    return made
+
+
+def _defaults(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: cast("Mapping[str, Any]", declared)["default"]
+        for name, declared in parameters.items()
+        if isinstance(declared, Mapping) and "default" in declared
+    }
+
+
+def _with_default(kind: Any, default: Any) -> Any:
+    """The type with its default told to the model, where JSON can say it."""
+    try:
+        shown = pydantic.TypeAdapter(Any).dump_python(default, mode="json")
+    except (ValueError, TypeError):
+        return kind
+    return Annotated[kind, Field(json_schema_extra={"default": shown})]
+
+
+def _has_own_doc(f: Callable[..., Any]) -> bool:
+    """Whether the docstring is the function's own: ``partial`` objects show their class's."""
+    return not isinstance(f, functools.partial) or f.__doc__ != functools.partial.__doc__
+
+
+def _signature(f: Callable[..., Any], name: str) -> inspect.Signature:
+    try:
+        return inspect.signature(f)
+    except (TypeError, ValueError) as error:
+        raise LMStudioValueError(
+            f"The tool {name!r} has no signature that Python can read; wrap it in a function."
+        ) from error
+
+
+def _positional_only(f: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+
+
+def _parameters(f: Callable[..., Any], name: str) -> dict[str, Any]:
+    target: Any = f
+    while isinstance(target, functools.partial):
+        target = cast("Any", target).func
+    if not inspect.isroutine(target) and not inspect.isclass(target):
+        target = type(target).__call__
+    try:
+        hints = get_type_hints(target, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise LMStudioValueError(
+            f"The type hints of the tool {name!r} cannot be resolved: {error}. Names in them have "
+            "to be known in the function's module."
+        ) from error
+    found: dict[str, Any] = {}
+    for parameter in _signature(f, name).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise LMStudioValueError(
+                f"The tool {name!r} takes *{parameter.name}; a model needs named parameters."
+            )
+        if parameter.name not in hints:
+            raise LMStudioValueError(
+                f"The parameter {parameter.name!r} of the tool {name!r} has no type hint; the "
+                "model needs one to know what to pass."
+            )
+        kind = hints[parameter.name]
+        found[parameter.name] = (
+            kind if parameter.default is _NO_DEFAULT else {"type": kind, "default": parameter.default}
+        )
+    return found
