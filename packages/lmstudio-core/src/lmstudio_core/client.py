@@ -1,0 +1,482 @@
+"""``Client`` and ``AsyncClient``: everything a program does with a server starts here."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from typing_extensions import Self
+
+from . import discovery
+from .capability import Capability
+from .drivers.aio import AsyncChannelStream, AsyncDriver
+from .drivers.sync import SyncChannelStream, SyncDriver
+from .errors import LMStudioRuntimeError, LMStudioValueError
+from .plugins import plugins
+from .protocol.address import Address, parse_api_host
+from .protocol.auth import credentials
+from .protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
+
+if TYPE_CHECKING:
+    from lmstudio_agent import AgentNamespace, AsyncAgentNamespace
+    from lmstudio_embed import (
+        AsyncEmbeddingNamespace,
+        EmbeddingNamespace,
+    )
+    from lmstudio_llm import AsyncLLMNamespace, LLMNamespace
+
+    from .files import FileHandle, LocalFileInput
+    from .namespaces.files import AsyncFilesNamespace, FilesNamespace
+    from .namespaces.models import AsyncModelsNamespace, ModelsNamespace
+    from .namespaces.repository import AsyncRepositoryNamespace, RepositoryNamespace
+    from .namespaces.system import AsyncSystemNamespace, SystemNamespace
+
+__all__ = ["AsyncClient", "Client"]
+
+logger = logging.getLogger("lmstudio")
+
+R = TypeVar("R")
+E = TypeVar("E")
+S = TypeVar("S")
+A = TypeVar("A")
+
+
+def _ask_plugins(tried: tuple[str, ...]) -> str | None:
+    host: str | None = plugins.hook.lmstudio_find_server(tried=tried)
+    return host
+
+
+def _find_server() -> Op[Address]:
+    return discovery.find_server(os.environ, Path.home(), _ask_plugins)
+
+
+def _find_local_host() -> Op[str | None]:
+    found = yield from discovery.find_local_server(os.environ, Path.home(), [])
+    return None if found is None else str(found)
+
+
+def _is_valid(api_host: str) -> Op[bool]:
+    try:
+        address = parse_api_host(api_host)
+    except LMStudioValueError:
+        return False
+    answer: bool = yield Invoke(lambda: discovery.answers_greeting(address), blocking=True)
+    return answer
+
+
+class ClientBase:
+    """What both clients share: where the server is, who they are, and their namespaces."""
+
+    def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
+        self._given = None if api_host is None else parse_api_host(api_host)
+        self._found: Address | None = None
+        self._credentials = credentials(api_token, os.environ)
+        self._namespaces: dict[str, Any] = {}
+        self._observer_hook = plugins.observer_hook()
+
+    def _observe(self, endpoint: str, seconds: float, error: BaseException | None) -> None:
+        try:
+            self._observer_hook(endpoint=endpoint, seconds=seconds, error=error)
+        except Exception:
+            logger.exception("an observer plugin raised")
+
+    @property
+    def _known(self) -> Address | None:
+        return self._given or self._found
+
+    def __repr__(self) -> str:
+        where = repr(str(self._known)) if self._known else "not connected yet"
+        return f"{type(self).__name__}({where})"
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *plugins.capability_names()})
+
+
+class Client(ClientBase):
+    """A connection to an LM Studio server, for synchronous programs.
+
+    Sockets open when they are first needed. Use it in a ``with`` statement, or call ``close()``.
+    It may be used from several threads at once.
+
+    Args:
+        api_host: ``"host:port"`` of the server. Without it, a local one is looked for: by the
+            environment variable ``LMSTUDIO_API_HOST``, by the file that LM Studio writes, on its
+            local ports; and if ``lmstudio-server`` is installed it is started.
+        api_token: The server's API token; by default that of ``LM_API_TOKEN`` or
+            ``LMSTUDIO_API_TOKEN``.
+
+    Raises:
+        LMStudioValueError: The host or the token is not of the form of one.
+
+    Example:
+        >>> with Client() as client:
+        ...     model = client.llm.model("pocket")
+        ...     print(model.respond("What is the capital of France?"))
+        The capital of France is Paris.
+    """
+
+    def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
+        super().__init__(api_host, api_token)
+        observer = self._observe if self._observer_hook is not None else None
+        self._driver = SyncDriver(self._resolve, self._credentials, observer)
+
+    def _resolve(self) -> Address:
+        if (known := self._known) is not None:
+            return known
+        address: Address = self._driver.run(_find_server())
+        self._found = address
+        return address
+
+    @property
+    def api_host(self) -> str:
+        """``"host:port"`` of the server; looked for now if it is not known yet."""
+        return str(self._resolve())
+
+    def __enter__(self) -> Self:
+        self._resolve()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every socket. Calls that wait get an error, and so do later ones."""
+        self._driver.close()
+
+    @classmethod
+    def is_valid_api_host(cls, api_host: str) -> bool:
+        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""
+        return bool(_run_alone(_is_valid(api_host)))
+
+    @classmethod
+    def find_default_local_api_host(cls) -> str | None:
+        """``"host:port"`` of the LM Studio running on this machine, or ``None``. Starts nothing."""
+        host: str | None = _run_alone(_find_local_host())
+        return host
+
+    # -- operations ------------------------------------------------------------------------------
+
+    @overload
+    def run(self, operation: Call[R]) -> R: ...
+    @overload
+    def run(self, operation: Channel[Any, R]) -> R: ...
+    @overload
+    def run(self, operation: Batch[R]) -> list[R]: ...
+    @overload
+    def run(self, operation: InvokeMany[R]) -> list[R | Exception]: ...
+    @overload
+    def run(self, operation: Invoke[R]) -> R: ...
+    @overload
+    def run(self, operation: Op[R]) -> R: ...
+    def run(self, operation: Any) -> Any:
+        """Run an operation to its result; the facades are made of this.
+
+        Raises:
+            LMStudioTimeoutError: Nothing came from the server within the sync timeout.
+            LMStudioServerError: The server answered with an error.
+            LMStudioConnectionError: There is no server, or the connection was lost.
+        """
+        return self._driver.run(operation)
+
+    def open(self, channel: Channel[E, R]) -> SyncChannelStream[E, R]:
+        """Start a channel and hand over its stream of events."""
+        return self._driver.open(channel)
+
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the socket of a server namespace is open."""
+        return self._driver.is_connected(namespace)
+
+    def connect(self, namespace: str) -> None:
+        """Open the socket of a server namespace now."""
+        self._driver.connection(namespace)
+
+    def disconnect(self, namespace: str) -> None:
+        """Close the socket of a server namespace; the next call opens it again."""
+        self._driver.disconnect(namespace)
+
+    # -- namespaces ------------------------------------------------------------------------------
+
+    @overload
+    def capability(self, capability: Capability[S, Any]) -> S: ...
+    @overload
+    def capability(self, capability: str) -> Any: ...
+    def capability(self, capability: Capability[Any, Any] | str) -> Any:
+        """The namespace of a capability, by its name or (typed) by its ``Capability``.
+
+        Raises:
+            CapabilityNotInstalledError: No installed package provides it.
+            PluginLoadError: The package that provides it is broken.
+        """
+        name = capability if isinstance(capability, str) else capability.name
+        if name not in self._namespaces:
+            found = plugins.capability(name) if isinstance(capability, str) else capability
+            self._namespaces[name] = found.load_sync()(self)
+        return self._namespaces[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in plugins.capability_names():
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.capability(name)
+
+    @property
+    def llm(self) -> LLMNamespace:
+        """Language models (package ``lmstudio-llm``)."""
+        return self.capability("llm")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def embedding(self) -> EmbeddingNamespace:
+        """Embedding models (package ``lmstudio-embed``)."""
+        return self.capability("embedding")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def agent(self) -> AgentNamespace:
+        """Agents (package ``lmstudio-agent``)."""
+        return self.capability("agent")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def models(self) -> ModelsNamespace:
+        """Models of every kind: list and unload."""
+        return self.capability("models")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def system(self) -> SystemNamespace:
+        """The server itself."""
+        return self.capability("system")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def files(self) -> FilesNamespace:
+        """Files and images for the server."""
+        return self.capability("files")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def repository(self) -> RepositoryNamespace:
+        """Models to download."""
+        return self.capability("repository")  # type: ignore[no-any-return] # by entry point
+
+    def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
+        """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
+        return self.models.list_downloaded(namespace)
+
+    def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
+        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
+        return self.models.list_loaded(namespace)
+
+    def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+        """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
+        return self.files.prepare_image(src, name)
+
+
+class AsyncClient(ClientBase):
+    """A connection to an LM Studio server, for asyncio programs.
+
+    Sockets open when they are first needed; no task runs between calls. Use it in an
+    ``async with`` statement, or call ``await aclose()``. It belongs to the event loop in which it
+    is first used.
+
+    Args:
+        api_host: ``"host:port"`` of the server. Without it, a local one is looked for as
+            ``Client`` does.
+        api_token: The server's API token; by default that of ``LM_API_TOKEN`` or
+            ``LMSTUDIO_API_TOKEN``.
+
+    Raises:
+        LMStudioValueError: The host or the token is not of the form of one.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with AsyncClient() as client:
+        ...         model = await client.llm.model("pocket")
+        ...         print(await model.respond("What is the capital of France?"))
+        >>> asyncio.run(main())
+        The capital of France is Paris.
+    """
+
+    def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
+        super().__init__(api_host, api_token)
+        observer = self._observe if self._observer_hook is not None else None
+        self._driver = AsyncDriver(self._resolve, self._credentials, observer)
+
+    async def _resolve(self) -> Address:
+        if (known := self._known) is not None:
+            return known
+        address: Address = await self._driver.run(_find_server())
+        self._found = address
+        return address
+
+    @property
+    def api_host(self) -> str:
+        """``"host:port"`` of the server.
+
+        Raises:
+            LMStudioRuntimeError: It was not given and has not been looked for yet.
+        """
+        if (known := self._known) is None:
+            raise LMStudioRuntimeError(
+                "The server has not been looked for yet: enter the client with 'async with', or "
+                "make any call first."
+            )
+        return str(known)
+
+    async def __aenter__(self) -> Self:
+        await self._resolve()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every socket. Calls that wait get an error, and so do later ones."""
+        await self._driver.aclose()
+
+    @classmethod
+    async def is_valid_api_host(cls, api_host: str) -> bool:
+        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""
+        return bool(await _run_alone_async(_is_valid(api_host)))
+
+    @classmethod
+    async def find_default_local_api_host(cls) -> str | None:
+        """``"host:port"`` of the LM Studio running on this machine, or ``None``. Starts nothing."""
+        host: str | None = await _run_alone_async(_find_local_host())
+        return host
+
+    # -- operations ------------------------------------------------------------------------------
+
+    @overload
+    async def run(self, operation: Call[R]) -> R: ...
+    @overload
+    async def run(self, operation: Channel[Any, R]) -> R: ...
+    @overload
+    async def run(self, operation: Batch[R]) -> list[R]: ...
+    @overload
+    async def run(self, operation: InvokeMany[R]) -> list[R | Exception]: ...
+    @overload
+    async def run(self, operation: Invoke[R]) -> R: ...
+    @overload
+    async def run(self, operation: Op[R]) -> R: ...
+    async def run(self, operation: Any) -> Any:
+        """Run an operation to its result; the facades are made of this.
+
+        It has no timeout of its own: use ``asyncio.wait_for`` or ``anyio.move_on_after``.
+
+        Raises:
+            LMStudioServerError: The server answered with an error.
+            LMStudioConnectionError: There is no server, or the connection was lost.
+        """
+        return await self._driver.run(operation)
+
+    def open(self, channel: Channel[E, R]) -> AsyncChannelStream[E, R]:
+        """The stream of a channel's events; it starts when it is first used."""
+        return self._driver.open(channel)
+
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the socket of a server namespace is open."""
+        return self._driver.is_connected(namespace)
+
+    async def connect(self, namespace: str) -> None:
+        """Open the socket of a server namespace now."""
+        await self._driver.connection(namespace)
+
+    async def disconnect(self, namespace: str) -> None:
+        """Close the socket of a server namespace; the next call opens it again."""
+        await self._driver.disconnect(namespace)
+
+    # -- namespaces ------------------------------------------------------------------------------
+
+    @overload
+    def capability(self, capability: Capability[Any, A]) -> A: ...
+    @overload
+    def capability(self, capability: str) -> Any: ...
+    def capability(self, capability: Capability[Any, Any] | str) -> Any:
+        """The namespace of a capability, by its name or (typed) by its ``Capability``.
+
+        Raises:
+            CapabilityNotInstalledError: No installed package provides it.
+            PluginLoadError: The package that provides it is broken.
+        """
+        name = capability if isinstance(capability, str) else capability.name
+        if name not in self._namespaces:
+            found = plugins.capability(name) if isinstance(capability, str) else capability
+            self._namespaces[name] = found.load_async()(self)
+        return self._namespaces[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in plugins.capability_names():
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.capability(name)
+
+    @property
+    def llm(self) -> AsyncLLMNamespace:
+        """Language models (package ``lmstudio-llm``)."""
+        return self.capability("llm")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def embedding(self) -> AsyncEmbeddingNamespace:
+        """Embedding models (package ``lmstudio-embed``)."""
+        return self.capability("embedding")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def agent(self) -> AsyncAgentNamespace:
+        """Agents (package ``lmstudio-agent``)."""
+        return self.capability("agent")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def models(self) -> AsyncModelsNamespace:
+        """Models of every kind: list and unload."""
+        return self.capability("models")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def system(self) -> AsyncSystemNamespace:
+        """The server itself."""
+        return self.capability("system")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def files(self) -> AsyncFilesNamespace:
+        """Files and images for the server."""
+        return self.capability("files")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def repository(self) -> AsyncRepositoryNamespace:
+        """Models to download."""
+        return self.capability("repository")  # type: ignore[no-any-return] # by entry point
+
+    async def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
+        """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
+        return await self.models.list_downloaded(namespace)
+
+    async def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
+        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
+        return await self.models.list_loaded(namespace)
+
+    async def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+        """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
+        return await self.files.prepare_image(src, name)
+
+
+def _no_address() -> Address:
+    raise LMStudioRuntimeError("This operation needs no server.")
+
+
+async def _no_address_async() -> Address:
+    return _no_address()
+
+
+def _run_alone(op: Op[Any]) -> Any:
+    """Run an op that looks around on this machine only."""
+    return SyncDriver(_no_address, credentials(None, {}), None).run(op)
+
+
+async def _run_alone_async(op: Op[Any]) -> Any:
+    return await AsyncDriver(_no_address_async, credentials(None, {}), None).run(op)

@@ -1,0 +1,74 @@
+"""The default client: what the convenience functions use, one per process."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING
+
+from .errors import LMStudioClientError
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["configure_default_client", "get_default_client"]
+
+_lock = threading.Lock()
+_client: Client | None = None
+_api_host: str | None = None
+_api_token: str | None = None
+
+
+def configure_default_client(api_host: str | None = None, api_token: str | None = None) -> None:
+    """Say where the default client connects to; call it before the first convenience function.
+
+    Args:
+        api_host: ``"host:port"`` of the server; ``None`` looks for a local one.
+        api_token: The server's API token.
+
+    Raises:
+        LMStudioClientError: The default client exists already.
+        LMStudioValueError: The host or the token is not of the form of one.
+    """
+    global _api_host, _api_token  # noqa: PLW0603 - one default client per process is the API
+    with _lock:
+        if _client is not None:
+            raise LMStudioClientError(
+                "The default client exists already; configure it before the first call that uses "
+                "it, or make a Client of your own."
+            )
+        from .client import Client  # noqa: PLC0415 - imported on first use, to keep imports light
+
+        Client(api_host, api_token).close()  # complains of what is wrong now, not later
+        _api_host, _api_token = api_host, api_token
+
+
+def get_default_client(api_host: str | None = None) -> Client:
+    """The default client; it is made now if this is the first use, and closed at exit.
+
+    Args:
+        api_host: Where to connect to, if it is not made yet.
+
+    Raises:
+        LMStudioClientError: ``api_host`` is given and the default client exists already.
+    """
+    global _client  # noqa: PLW0603 - one default client per process is the API
+    if api_host is not None:
+        configure_default_client(api_host)
+    with _lock:
+        if _client is None:
+            from .client import Client  # noqa: PLC0415 - imported on first use
+
+            _client = Client(_api_host, _api_token)
+            atexit.register(_reset_default_client)
+        return _client
+
+
+def _reset_default_client() -> None:
+    """Close the default client and forget its configuration; the next use makes a new one."""
+    global _client, _api_host, _api_token  # noqa: PLW0603 - see above
+    with _lock:
+        client, _client, _api_host, _api_token = _client, None, None, None
+    if client is not None:
+        atexit.unregister(_reset_default_client)
+        client.close()

@@ -1,0 +1,1 @@
+"""All I/O: threads and blocking sockets (``sync``), and asyncio (``aio``). No decisions."""

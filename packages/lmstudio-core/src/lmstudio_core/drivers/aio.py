@@ -1,0 +1,379 @@
+"""Runs operations in an asyncio event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+from typing_extensions import Self
+
+from ..errors import LMStudioError, LMStudioRuntimeError
+from ..protocol.address import Address
+from ..protocol.auth import Credentials
+from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
+from ..protocol.outcome import ChannelReader, call_result
+from .aio_connection import Connection, open_connection
+
+__all__ = ["AsyncChannelStream", "AsyncDriver"]
+
+R = TypeVar("R")
+E = TypeVar("E")
+
+Observer = Callable[[str, float, "BaseException | None"], None]
+
+
+class AsyncDriver:
+    """The sockets of one client, opened on first use and replaced when lost.
+
+    Args:
+        address: Awaited when a socket is opened; says where the server is.
+        creds: What every socket shows the server.
+        observer: Called after each call and channel, or ``None``.
+    """
+
+    def __init__(
+        self,
+        address: Callable[[], Awaitable[Address]],
+        creds: Credentials,
+        observer: Observer | None,
+    ) -> None:
+        self._address = address
+        self._creds = creds
+        self._observer = observer
+        self._connections: dict[str, Connection] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    # -- sockets ---------------------------------------------------------------------------------
+
+    def _adopt_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        if self._loop is not None and not self._loop.is_closed() and self._connections:
+            raise LMStudioRuntimeError(
+                "This AsyncClient is in use in another event loop. Sockets belong to their loop: "
+                "use one client per loop, or close it there first."
+            )
+        self._loop = loop
+        self._locks = {}
+        self._connections = {}
+
+    async def connection(self, namespace: str) -> Connection:
+        """The namespace's socket: the one there is, or a new one in place of one that is lost."""
+        self._adopt_loop()
+        connection = self._connections.get(namespace)
+        if connection is not None and connection.usable:
+            return connection
+        # Each waiter connects itself if the one before it gave up: one cancelled caller must not
+        # take the others down with it.
+        async with self._locks.setdefault(namespace, asyncio.Lock()):
+            connection = self._connections.get(namespace)
+            if connection is not None and connection.usable:
+                return connection
+            self._check_open()
+            if (replaced := self._connections.pop(namespace, None)) is not None:
+                replaced.abort(LMStudioRuntimeError("This connection was replaced by a new one."))
+            connection = await open_connection(await self._address(), namespace, self._creds)
+            if self._closed:
+                await connection.aclose(_closed_error())
+                self._check_open()
+            self._connections[namespace] = connection
+            return connection
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise _closed_error()
+
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the namespace's socket is open."""
+        connection = self._connections.get(namespace)
+        return connection is not None and connection.usable
+
+    async def disconnect(self, namespace: str) -> None:
+        """Close the namespace's socket, if it is open."""
+        connection = self._connections.pop(namespace, None)
+        if connection is not None:
+            await self._close_one(
+                connection, LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected.")
+            )
+
+    async def aclose(self) -> None:
+        """Close every socket; whoever waits gets an error, and so do later calls."""
+        self._closed = True
+        connections = list(self._connections.values())
+        self._connections.clear()
+        for connection in connections:  # all at once, even if this task is cancelled meanwhile
+            if connection.loop is asyncio.get_running_loop():
+                connection.abort(_closed_error())
+        for connection in connections:
+            await self._close_one(connection, _closed_error())
+
+    @staticmethod
+    async def _close_one(connection: Connection, failure: LMStudioError) -> None:
+        if connection.loop is asyncio.get_running_loop():
+            await connection.aclose(failure)
+        elif not connection.loop.is_closed():
+            connection.loop.call_soon_threadsafe(connection.abort, failure)
+
+    # -- operations ------------------------------------------------------------------------------
+
+    async def run(self, operation: Any) -> Any:
+        """Run any operation to its result."""
+        if isinstance(operation, Call):
+            return await self._run_call(operation)
+        if isinstance(operation, Channel):
+            return await self._run_channel(operation)
+        if isinstance(operation, Batch):
+            return await self._run_batch(operation)
+        if isinstance(operation, Invoke):
+            return await self._invoke(operation)
+        if isinstance(operation, InvokeMany):
+            return await self._run_many(operation)
+        return await self._run_op(operation)
+
+    def open(self, channel: Channel[E, R]) -> AsyncChannelStream[E, R]:
+        """The stream of a channel; it starts when it is first used."""
+        return AsyncChannelStream(self, channel)
+
+    async def _run_op(self, op: Op[R]) -> R:
+        try:
+            step = next(op)
+            while True:
+                try:
+                    value = await self.run(step)
+                except BaseException as error:
+                    step = op.throw(error)
+                else:
+                    step = op.send(value)
+        except StopIteration as stop:
+            return cast("R", stop.value)
+
+    def observe(self, endpoint: Endpoint, started: float, error: BaseException | None) -> None:
+        """Tell the observer of a finished request."""
+        if self._observer is not None:
+            self._observer(str(endpoint), time.perf_counter() - started, error)
+
+    async def _run_call(self, call: Call[R]) -> R:
+        started = time.perf_counter() if self._observer is not None else 0.0
+        error: BaseException | None = None
+        try:
+            connection = await self.connection(call.endpoint.namespace)
+            state = connection.call(call.endpoint, call.parameter)
+            try:
+                await connection.drain()
+                await connection.wait(state)
+            except BaseException:
+                connection.abandon(state)
+                raise
+            return call_result(call, state)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if self._observer is not None:
+                self.observe(call.endpoint, started, error)
+
+    async def _run_channel(self, channel: Channel[Any, R]) -> R:
+        async with AsyncChannelStream(self, channel) as stream:
+            async for _ in stream:
+                pass
+            return stream.result()
+
+    async def _run_batch(self, batch: Batch[R]) -> list[R]:
+        """Keep up to ``max_in_flight`` calls unanswered; results in order."""
+        waiting: deque[tuple[Call[R], Any, Connection]] = deque()
+        results: list[R] = []
+
+        async def settle() -> None:
+            call, state, connection = waiting[0]
+            await connection.wait(state)
+            waiting.popleft()
+            results.append(call_result(call, state))
+
+        try:
+            for call in batch.calls:
+                connection = await self.connection(call.endpoint.namespace)
+                waiting.append((call, connection.call(call.endpoint, call.parameter), connection))
+                await connection.drain()
+                if len(waiting) >= batch.max_in_flight:
+                    await settle()
+            while waiting:
+                await settle()
+        finally:
+            for _, state, connection in waiting:
+                connection.abandon(state)
+        return results
+
+    @staticmethod
+    async def _invoke(invoke: Invoke[R]) -> Any:
+        if invoke.blocking:
+            value: Any = await asyncio.to_thread(invoke.function)
+        else:
+            value = invoke.function()
+        return await value if inspect.isawaitable(value) else value
+
+    @staticmethod
+    async def _run_many(many: InvokeMany[R]) -> Sequence[R | BaseException]:
+        limit = asyncio.Semaphore(many.max_parallel or (os.cpu_count() or 1) + 4)
+
+        async def outcome(function: Callable[[], Any]) -> Any:
+            async with limit:
+                try:
+                    value: Any
+                    if inspect.iscoroutinefunction(function):
+                        value = function()
+                    else:
+                        value = await asyncio.to_thread(function)
+                    return await value if inspect.isawaitable(value) else value
+                except Exception as error:  # noqa: BLE001 - the op decides what an error means
+                    return error
+
+        return await asyncio.gather(*(outcome(function) for function in many.functions))
+
+
+def _closed_error() -> LMStudioError:
+    return LMStudioRuntimeError("This client is closed; make a new one.")
+
+
+class AsyncChannelStream(Generic[E, R]):
+    """A running channel. See ``lmstudio_core.runner.AsyncChannelStream``."""
+
+    def __init__(self, driver: AsyncDriver, channel: Channel[E, R]) -> None:
+        self._driver = driver
+        self._channel = channel
+        self._started = time.perf_counter()
+        self._connection: Connection | None = None
+        self._reader: ChannelReader[E, R] | None = None
+        self._ended = False
+
+    async def start(self) -> None:
+        """Send the request; the first step of the iteration does it otherwise."""
+        if self._reader is not None or self._ended:
+            return
+        connection = await self._driver.connection(self._channel.endpoint.namespace)
+        state = connection.open_channel(self._channel.endpoint, self._channel.parameter)
+        self._connection = connection
+        self._reader = ChannelReader(self._channel, state)
+        try:
+            await connection.drain()
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    def __aiter__(self) -> AsyncIterator[E]:
+        return _Iteration(self)
+
+    async def __anext__(self) -> E:
+        if self._reader is None:
+            await self.start()
+        reader, connection = self._reader, self._connection
+        if reader is not None and connection is not None:
+            try:
+                while True:
+                    event = reader.take()
+                    if event is not None:
+                        return event[0]
+                    if reader.finished or self._ended:
+                        break
+                    await connection.wait(reader.state)
+            except BaseException as error:
+                self._end(error)
+                raise
+        self._end(None)
+        raise StopAsyncIteration
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        reader, connection = self._reader, self._connection
+        if reader is None or connection is None:
+            return
+        if not reader.state.closed:
+            connection.abandon(reader.state, reader.cancel_message)
+        self._driver.observe(self._channel.endpoint, self._started, error)
+
+    async def cancel(self) -> None:
+        """Ask the server to stop; go on iterating to get what it still sends, and the result."""
+        if self._reader is not None and self._connection is not None and not self._ended:
+            message = self._reader.cancel_message
+            if message is not None:
+                self._connection.send(self._reader.state, message)
+
+    async def send(self, message: Any) -> None:
+        """Send a packet on the channel."""
+        await self.start()
+        if self._reader is not None and self._connection is not None:
+            self._connection.send(self._reader.state, message)
+            await self._connection.drain()
+
+    async def aclose(self) -> None:
+        """Stop waiting; the server is told if it had not finished."""
+        self._end(None)
+
+    def abandon(self) -> None:
+        """``aclose`` for finalizers; a loop that is gone has nothing left to tell."""
+        connection = self._connection
+        if self._ended or connection is None or connection.loop.is_closed():
+            return
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is connection.loop:
+            self._end(None)
+        else:  # collected in another thread
+            connection.loop.call_soon_threadsafe(self._end, None)
+
+    def result(self) -> R:
+        """The result, once the iteration has ended.
+
+        Raises:
+            LMStudioRuntimeError: The channel has not ended, or was closed before its end.
+        """
+        if not self._channel.done:
+            raise LMStudioRuntimeError(
+                f"There is no result yet: iterate over the whole stream of "
+                f"{self._channel.endpoint} first."
+            )
+        return self._channel.result()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._end(exc)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_ended", True):
+            self.abandon()
+
+
+class _Iteration(Generic[E]):
+    """One ``async for`` over a stream: leaving it early abandons the stream, since it goes away."""
+
+    def __init__(self, stream: AsyncChannelStream[E, Any]) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> E:
+        return await self._stream.__anext__()
+
+    def __del__(self) -> None:
+        self._stream.abandon()

@@ -1,0 +1,337 @@
+"""Runs operations in the calling thread."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+from typing_extensions import Self
+
+from ..errors import LMStudioError, LMStudioRuntimeError
+from ..protocol.address import Address
+from ..protocol.auth import Credentials
+from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
+from ..protocol.outcome import ChannelReader, call_result
+from .coroutines import run_coroutine
+from .sync_connection import Connection, Keeper
+
+__all__ = ["SyncChannelStream", "SyncDriver"]
+
+R = TypeVar("R")
+E = TypeVar("E")
+
+Observer = Callable[[str, float, "BaseException | None"], None]
+
+
+class SyncDriver:
+    """The sockets of one client, opened on first use and replaced when lost.
+
+    Args:
+        address: Called when a socket is opened; says where the server is.
+        creds: What every socket shows the server.
+        observer: Called after each call and channel, or ``None``.
+    """
+
+    def __init__(
+        self, address: Callable[[], Address], creds: Credentials, observer: Observer | None
+    ) -> None:
+        self._address = address
+        self._creds = creds
+        self._observer = observer
+        self._connections: dict[str, Connection] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._closed = False
+        self._keeper = Keeper(lambda: list(self._connections.values()))
+
+    # -- sockets ---------------------------------------------------------------------------------
+
+    def connection(self, namespace: str) -> Connection:
+        """The namespace's socket: the one there is, or a new one in place of one that is lost."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        connection = self._connections.get(namespace)
+        if connection is not None and connection.usable:
+            return connection
+        with self._lock:
+            lock = self._locks.setdefault(namespace, threading.Lock())
+        with lock:
+            connection = self._connections.get(namespace)
+            if connection is not None and connection.usable:
+                return connection
+            self._check_open()
+            replaced = self._connections.pop(namespace, None)
+            if replaced is not None:
+                replaced.close(LMStudioRuntimeError("This connection was replaced by a new one."))
+            connection = Connection(self._address(), namespace, self._creds)
+            return self._keep(namespace, connection)
+
+    def _keep(self, namespace: str, connection: Connection) -> Connection:
+        with self._lock:
+            if not self._closed:
+                self._connections[namespace] = connection
+                self._keeper.start()
+                return connection
+        connection.close(_closed_error())  # the client was closed in the meantime
+        raise _closed_error()
+
+    def _after_fork(self) -> None:
+        """In a child process: the parent's sockets stay the parent's, and its locks are void."""
+        inherited = list(self._connections.values())
+        self._lock = threading.Lock()
+        self._locks = {}
+        self._connections = {}
+        self._pid = os.getpid()
+        for connection in inherited:
+            connection.close(_closed_error())
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise _closed_error()
+
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the namespace's socket is open."""
+        connection = self._connections.get(namespace)
+        return connection is not None and connection.usable
+
+    def disconnect(self, namespace: str) -> None:
+        """Close the namespace's socket, if it is open."""
+        with self._lock:
+            connection = self._connections.pop(namespace, None)
+        if connection is not None:
+            connection.close(LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected."))
+
+    def close(self) -> None:
+        """Close every socket; whoever waits gets an error, and so do later calls."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        with self._lock:
+            self._closed = True
+            connections = list(self._connections.values())
+            self._connections.clear()
+        self._keeper.stop()
+        for connection in connections:
+            connection.close(_closed_error())
+
+    # -- operations ------------------------------------------------------------------------------
+
+    def run(self, operation: Any) -> Any:
+        """Run any operation to its result."""
+        if isinstance(operation, Call):
+            return self._observed(operation.endpoint, lambda: self._run_call(operation))
+        if isinstance(operation, Channel):
+            return self._run_channel(operation)
+        if isinstance(operation, Batch):
+            return self._run_batch(operation)
+        if isinstance(operation, Invoke):
+            return run_coroutine(operation.function())
+        if isinstance(operation, InvokeMany):
+            return self._run_many(operation)
+        return self._run_op(operation)
+
+    def open(self, channel: Channel[E, R]) -> SyncChannelStream[E, R]:
+        """Start a channel."""
+        return SyncChannelStream(self, channel)
+
+    def _run_op(self, op: Op[R]) -> R:
+        try:
+            step = next(op)
+            while True:
+                try:
+                    value = self.run(step)
+                except BaseException as error:
+                    step = op.throw(error)
+                else:
+                    step = op.send(value)
+        except StopIteration as stop:
+            return cast("R", stop.value)
+
+    def _observed(self, endpoint: Endpoint, action: Callable[[], R]) -> R:
+        if self._observer is None:
+            return action()
+        started = time.perf_counter()
+        error: BaseException | None = None
+        try:
+            return action()
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.observe(endpoint, started, error)
+
+    def observe(self, endpoint: Endpoint, started: float, error: BaseException | None) -> None:
+        """Tell the observer of a finished request."""
+        if self._observer is not None:
+            self._observer(str(endpoint), time.perf_counter() - started, error)
+
+    def _run_call(self, call: Call[R]) -> R:
+        connection = self.connection(call.endpoint.namespace)
+        state = connection.call(call.endpoint, call.parameter)
+        try:
+            connection.wait(state)
+        except BaseException:
+            connection.abandon(state)
+            raise
+        return call_result(call, state)
+
+    def _run_channel(self, channel: Channel[Any, R]) -> R:
+        with SyncChannelStream(self, channel) as stream:
+            for _ in stream:
+                pass
+            return stream.result()
+
+    def _run_batch(self, batch: Batch[R]) -> list[R]:
+        """Keep up to ``max_in_flight`` calls unanswered; results in order."""
+        waiting: deque[tuple[Call[R], Any, Connection]] = deque()
+        results: list[R] = []
+
+        def settle() -> None:
+            call, state, connection = waiting[0]
+            connection.wait(state)
+            waiting.popleft()
+            results.append(call_result(call, state))
+
+        try:
+            for call in batch.calls:
+                connection = self.connection(call.endpoint.namespace)
+                waiting.append((call, connection.call(call.endpoint, call.parameter), connection))
+                if len(waiting) >= batch.max_in_flight:
+                    settle()
+            while waiting:
+                settle()
+        finally:
+            for _, state, connection in waiting:
+                connection.abandon(state)
+        return results
+
+    @staticmethod
+    def _run_many(many: InvokeMany[R]) -> Sequence[R | BaseException]:
+        def outcome(function: Callable[[], Any]) -> Any:
+            try:
+                return run_coroutine(function())
+            except Exception as error:  # noqa: BLE001 - the op decides what an error means
+                return error
+
+        functions = list(many.functions)
+        contexts = [contextvars.copy_context() for _ in functions]
+        workers = min(len(functions), many.max_parallel or (os.cpu_count() or 1) + 4)
+        if workers <= 1:
+            return [outcome(function) for function in functions]
+        with ThreadPoolExecutor(workers, thread_name_prefix="lmstudio-tool") as pool:
+            return list(pool.map(lambda c, f: c.run(outcome, f), contexts, functions))
+
+
+def _closed_error() -> LMStudioError:
+    return LMStudioRuntimeError("This client is closed; make a new one.")
+
+
+class SyncChannelStream(Generic[E, R]):
+    """A running channel. See ``lmstudio_core.runner.ChannelStream``."""
+
+    def __init__(self, driver: SyncDriver, channel: Channel[E, R]) -> None:
+        self._driver = driver
+        self._started = time.perf_counter()
+        self._connection = driver.connection(channel.endpoint.namespace)
+        state = self._connection.open_channel(channel.endpoint, channel.parameter)
+        self._reader = ChannelReader(channel, state)
+        self._open = True
+
+    def __iter__(self) -> Iterator[E]:
+        return _Iteration(self)
+
+    def __next__(self) -> E:
+        reader = self._reader
+        try:
+            while True:
+                event = reader.take()
+                if event is not None:
+                    return event[0]
+                if reader.finished or not self._open:
+                    break
+                self._connection.wait(reader.state)
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end(None)
+        raise StopIteration
+
+    def _end(self, error: BaseException | None) -> None:
+        if not self._open:
+            return
+        self._open = False
+        reader = self._reader
+        if not reader.state.closed:
+            self._connection.abandon(reader.state, reader.cancel_message)
+        self._driver.observe(reader.channel.endpoint, self._started, error)
+
+    def cancel(self) -> None:
+        """Ask the server to stop; go on iterating to get what it still sends, and the result."""
+        message = self._reader.cancel_message
+        if message is not None and self._open:
+            self._connection.send(self._reader.state, message)
+
+    def send(self, message: Any) -> None:
+        """Send a packet on the channel."""
+        self._connection.send(self._reader.state, message)
+
+    def close(self) -> None:
+        """Stop waiting; the server is told if it had not finished."""
+        self._end(None)
+
+    def result(self) -> R:
+        """The result, once the iteration has ended.
+
+        Raises:
+            LMStudioRuntimeError: The channel has not ended, or was closed before its end.
+        """
+        if not self._reader.channel.done:
+            raise LMStudioRuntimeError(
+                f"There is no result yet: iterate over the whole stream of "
+                f"{self._reader.channel.endpoint} first."
+            )
+        return self._reader.channel.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def abandon(self) -> None:
+        """``close`` for finalizers, which run anywhere, even inside the connection's locks."""
+        if self._open:
+            self._open = False
+            self._connection.abandon_later(self._reader.state, self._reader.cancel_message)
+
+    def __del__(self) -> None:
+        if getattr(self, "_open", False):
+            self.abandon()
+
+
+class _Iteration(Generic[E]):
+    """One ``for`` loop over a stream: leaving it early abandons the stream, since it goes away."""
+
+    def __init__(self, stream: SyncChannelStream[E, Any]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> E:
+        return self._stream.__next__()
+
+    def __del__(self) -> None:
+        self._stream.abandon()

@@ -1,0 +1,159 @@
+"""One WebSocket without its socket: handshake, authentication, then frames. Used by both drivers.
+
+Framing is the ``websockets`` library's Sans-I/O layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from ..errors import LMStudioConnectionError, LMStudioError, LMStudioWebsocketError
+from ..protocol.address import Address
+from ..protocol.auth import Credentials, auth_request, check_auth_reply
+from ..protocol.mux import Conversation, Mux
+
+__all__ = ["Wire"]
+
+_Stage = Literal["handshake", "auth", "open", "closed"]
+_NONE: Final[Sequence[Conversation]] = ()
+
+
+class Wire:
+    """Bytes in, changed conversations out; ``outgoing`` is what to write after every step."""
+
+    def __init__(self, address: Address, namespace: str, creds: Credentials) -> None:
+        self.address = address
+        self.namespace = namespace
+        self.mux = Mux()
+        self.failure: LMStudioError | None = None
+        self._creds = creds
+        self._stage: _Stage = "handshake"
+        # One frame may hold a whole file, so there is no limit to a message's size.
+        self._protocol = ClientProtocol(parse_uri(address.uri(namespace)), max_size=None)
+        self._protocol.send_request(self._protocol.connect())
+        self._partial: list[bytes] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server has accepted this client, so that frames may be sent."""
+        return self._stage == "open"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is over; ``failure`` says why, unless this side closed it."""
+        return self._stage == "closed"
+
+    def outgoing(self) -> bytes:
+        """Everything to be written now."""
+        return b"".join(self._protocol.data_to_send())
+
+    def frame(self, payload: bytes) -> bytes:
+        """The bytes of one text message, after what was waiting to be written."""
+        self._protocol.send_text(payload)
+        return b"".join(self._protocol.data_to_send())
+
+    def receive(self, data: bytes) -> Sequence[Conversation]:
+        """Take bytes of the socket; returns the conversations that changed."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        changed = _NONE
+        for event in protocol.events_received():
+            if isinstance(event, Frame):
+                more = self._on_frame(event)
+                if more:
+                    changed = [*changed, *more] if changed else more
+            elif isinstance(event, Response):
+                self._on_response()
+        if protocol.state is not State.OPEN and self._stage != "handshake":
+            changed = [*changed, *self._on_close()]
+        elif protocol.handshake_exc is not None and self._stage == "handshake":
+            self._on_response()
+        return changed
+
+    def receive_eof(self) -> Sequence[Conversation]:
+        """The socket has ended."""
+        self._protocol.receive_eof()
+        return self.fail(self._lost("the server closed the connection"))
+
+    def fail(self, failure: LMStudioError) -> Sequence[Conversation]:
+        """The connection is over for ``failure``; every conversation ends with it."""
+        if self._stage == "closed":
+            return _NONE
+        self._stage = "closed"
+        self.failure = failure
+        return self.mux.fail_all(failure)
+
+    def close(self, failure: LMStudioError) -> Sequence[Conversation]:
+        """Say goodbye (``outgoing`` has the frame); conversations end with ``failure``."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(1000)
+        return self.fail(failure)
+
+    def lost(self, error: BaseException) -> LMStudioConnectionError:
+        """The exception for a socket error."""
+        return self._lost(str(error) or type(error).__name__)
+
+    def _lost(self, reason: str) -> LMStudioConnectionError:
+        return LMStudioConnectionError(
+            f"The connection to {self.address} ({self.namespace}) was lost: {reason}. "
+            "The next call opens a new one.",
+            tried=(str(self.address),),
+        )
+
+    def _on_frame(self, frame: Frame) -> Sequence[Conversation]:
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT and frame.fin:
+            return self._on_message(frame.data)
+        if opcode in (Opcode.TEXT, Opcode.CONT):
+            self._partial.append(bytes(frame.data))
+            if frame.fin:
+                message = b"".join(self._partial)
+                self._partial.clear()
+                return self._on_message(message)
+        return _NONE
+
+    def _on_message(self, data: bytes | bytearray | memoryview) -> Sequence[Conversation]:
+        if self._stage == "open":
+            return self.mux.receive(data)  # type: ignore[arg-type] # any buffer is fine
+        if self._stage == "auth":
+            try:
+                check_auth_reply(bytes(data), self._creds, str(self.address))
+            except LMStudioError as error:
+                self.close(error)
+            else:
+                self._stage = "open"
+        return _NONE
+
+    def _on_response(self) -> None:
+        error = self._protocol.handshake_exc
+        if error is None:
+            self._stage = "auth"
+            self._protocol.send_text(auth_request(self._creds))
+            return
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        what = f"HTTP status {status}" if status else str(error)
+        self.fail(
+            LMStudioWebsocketError(
+                f"{self.address} did not open the namespace {self.namespace!r}: {what}. "
+                "Is it an LM Studio server, and new enough?"
+            )
+            if isinstance(error, InvalidHandshake)
+            else self._lost(what)
+        )
+
+    def _on_close(self) -> Sequence[Conversation]:
+        close = self._protocol.close_rcvd
+        reason = "the server closed the connection"
+        if close is not None and close.reason:
+            reason += f" ({close.reason})"
+        elif self._protocol.parser_exc is not None:
+            reason = f"it sent what is no WebSocket frame ({self._protocol.parser_exc})"
+        return self.fail(self._lost(reason))

@@ -1,0 +1,281 @@
+"""Plugins: the only module that touches entry points and pluggy.
+
+Capabilities (``lmstudio.capabilities``) are one to one: a namespace name, and the package that
+provides it; imported on first use. Hook plugins (``lmstudio.plugins``) are one to many: they are
+loaded together when the first hook is called. One plugin's failure is reported and skips only it;
+``LMSTUDIO_STRICT_PLUGINS=1`` raises instead. ``LMSTUDIO_DISABLE_PLUGINS=name,name`` turns plugins
+off before they are imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import importlib_metadata
+import pluggy
+
+from . import hookspecs
+from .capability import API_VERSION, CAPABILITY_GROUP, Capability
+from .errors import CapabilityNotInstalledError, PluginLoadError
+from .hookspecs import PLUGIN_GROUP, PROJECT_NAME
+
+__all__ = ["KNOWN_PACKAGES", "PluginState", "Plugins", "plugins"]
+
+logger = logging.getLogger("lmstudio")
+
+KNOWN_PACKAGES: Final[Mapping[str, str]] = {
+    "llm": "lmstudio-llm",
+    "embedding": "lmstudio-embed",
+    "agent": "lmstudio-agent",
+}
+"""Which package to install for a first-party capability that is missing."""
+
+
+@dataclass(frozen=True)
+class PluginState:
+    """One plugin as ``lmstudio plugins`` shows it."""
+
+    name: str
+    kind: Literal["capability", "hooks"]
+    distribution: str
+    version: str
+    state: Literal["ok", "disabled", "failed", "conflict"]
+    detail: str = ""
+
+
+def _disabled(environment: Mapping[str, str]) -> frozenset[str]:
+    names = environment.get("LMSTUDIO_DISABLE_PLUGINS", "").split(",")
+    return frozenset(name.strip() for name in names if name.strip())
+
+
+def _origin(entry: importlib_metadata.EntryPoint) -> tuple[str, str]:
+    """The distribution's name and version; some entry points come without."""
+    dist = getattr(entry, "dist", None)
+    if dist is None:
+        return "(unknown distribution)", ""
+    return str(dist.metadata["Name"]), str(dist.version)
+
+
+def _where(entry: importlib_metadata.EntryPoint) -> str:
+    name, version = _origin(entry)
+    return f"{name} {version}".strip()
+
+
+class Plugins:
+    """What is installed. ``plugins`` is the process's own; tests make others.
+
+    Args:
+        entry_points: Entry points to use instead of the installed ones.
+        environment: Environment variables to heed.
+    """
+
+    def __init__(
+        self,
+        entry_points: Iterable[importlib_metadata.EntryPoint] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._given = None if entry_points is None else tuple(entry_points)
+        self._environment = os.environ if environment is None else environment
+        self._lock = threading.RLock()
+        self._capability_entries: dict[str, list[importlib_metadata.EntryPoint]] | None = None
+        self._capabilities: dict[str, Capability[Any, Any]] = {}
+        self._manager: pluggy.PluginManager | None = None
+        self._hook_states: list[PluginState] = []
+
+    def _entries(self, group: str) -> list[importlib_metadata.EntryPoint]:
+        if self._given is not None:
+            found = [entry for entry in self._given if entry.group == group]
+        else:
+            found = list(importlib_metadata.entry_points(group=group))
+        unique: dict[tuple[str, str, str], importlib_metadata.EntryPoint] = {}
+        for entry in found:  # an editable install beside a wheel lists its entries twice
+            unique.setdefault((entry.name, entry.value, _origin(entry)[0]), entry)
+        return list(unique.values())
+
+    # -- capabilities ----------------------------------------------------------------------------
+
+    def _by_name(self) -> dict[str, list[importlib_metadata.EntryPoint]]:
+        with self._lock:
+            if self._capability_entries is None:
+                self._capability_entries = {}
+                for entry in self._entries(CAPABILITY_GROUP):
+                    self._capability_entries.setdefault(entry.name, []).append(entry)
+            return self._capability_entries
+
+    def capability_names(self) -> list[str]:
+        """The names of all installed capabilities that are not turned off; nothing is imported."""
+        disabled = _disabled(self._environment)
+        return sorted(name for name in self._by_name() if name not in disabled)
+
+    def capability(self, name: str) -> Capability[Any, Any]:
+        """The capability of that name.
+
+        Raises:
+            CapabilityNotInstalledError: No installed package provides it, or it is turned off.
+            PluginLoadError: Its package is broken, or two packages claim the name.
+        """
+        with self._lock:
+            if name not in self._capabilities:
+                self._capabilities[name] = self._load_capability(name)
+            return self._capabilities[name]
+
+    def _load_capability(self, name: str) -> Capability[Any, Any]:
+        entries = self._by_name().get(name, [])
+        if not entries:
+            package = KNOWN_PACKAGES.get(name)
+            how = f"Install it with: pip install {package}" if package else self._available()
+            raise CapabilityNotInstalledError(
+                f"No installed package provides {name!r}. {how}", capability=name, package=package
+            )
+        if name in _disabled(self._environment):
+            raise CapabilityNotInstalledError(
+                f"{name!r} is turned off by LMSTUDIO_DISABLE_PLUGINS.", capability=name
+            )
+        if len(entries) > 1:
+            claimants = " and ".join(_where(entry) for entry in entries)
+            raise PluginLoadError(
+                f"Both {claimants} provide {name!r}. Uninstall one of them.", plugin=name
+            )
+        entry = entries[0]
+        loaded = self._load(entry)
+        if not isinstance(loaded, Capability):
+            raise PluginLoadError(
+                f"The capability {name!r} of {_where(entry)} is broken: {entry.value} is "
+                f"{type(loaded).__name__}, not a Capability.",
+                plugin=name,
+                distribution=_origin(entry)[0],
+            )
+        if loaded.api_version > API_VERSION:
+            raise PluginLoadError(
+                f"{_where(entry)} needs plugin API {loaded.api_version}; this lmstudio-core has "
+                f"{API_VERSION}. Upgrade lmstudio-core.",
+                plugin=name,
+                distribution=_origin(entry)[0],
+            )
+        return loaded
+
+    def _available(self) -> str:
+        names = self.capability_names()
+        return f"Installed: {', '.join(names) if names else 'none'}."
+
+    @staticmethod
+    def _load(entry: importlib_metadata.EntryPoint) -> Any:
+        try:
+            return entry.load()
+        except Exception as error:
+            raise PluginLoadError(
+                f"The plugin {entry.name!r} of {_where(entry)} could not be loaded: "
+                f"{type(error).__name__}: {error}",
+                plugin=entry.name,
+                distribution=_origin(entry)[0],
+            ) from error
+
+    def find_export(self, name: str) -> str | None:
+        """Where the installed capabilities keep the facade name, as ``"module:attribute"``."""
+        for capability in self.capability_names():
+            try:
+                exports = self.capability(capability).exports
+            except PluginLoadError:
+                continue  # its own names say what is wrong when they are used
+            if name in exports:
+                return exports[name]
+        return None
+
+    # -- hooks -----------------------------------------------------------------------------------
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """The hooks of all installed plugins, which are loaded now if they were not before."""
+        return self.manager.hook
+
+    @property
+    def manager(self) -> pluggy.PluginManager:
+        """Pluggy's manager with every usable plugin registered."""
+        with self._lock:
+            if self._manager is None:
+                manager = pluggy.PluginManager(PROJECT_NAME)
+                manager.add_hookspecs(hookspecs)
+                disabled = _disabled(self._environment)
+                for entry in self._entries(PLUGIN_GROUP):
+                    self._register(manager, entry, disabled)
+                self._manager = manager
+            return self._manager
+
+    def _register(
+        self,
+        manager: pluggy.PluginManager,
+        entry: importlib_metadata.EntryPoint,
+        disabled: frozenset[str],
+    ) -> None:
+        if entry.name in disabled:
+            self._note(entry, "disabled")
+            return
+        plugin: Any = None
+        try:
+            plugin = self._load(entry)
+            manager.register(plugin, name=f"{entry.name} ({_origin(entry)[0]})")
+            manager.check_pending()
+        except Exception as error:
+            if plugin is not None and manager.is_registered(plugin):
+                manager.unregister(plugin)
+            if self._environment.get("LMSTUDIO_STRICT_PLUGINS", "") not in ("", "0"):
+                if isinstance(error, PluginLoadError):
+                    raise
+                raise PluginLoadError(
+                    f"The plugin {entry.name!r} of {_where(entry)} could not be used: {error}",
+                    plugin=entry.name,
+                    distribution=_origin(entry)[0],
+                ) from error
+            logger.warning("skipped the plugin %r of %s: %s", entry.name, _where(entry), error)
+            self._note(entry, "failed", str(error))
+        else:
+            self._note(entry, "ok")
+
+    def _note(
+        self,
+        entry: importlib_metadata.EntryPoint,
+        state: Literal["ok", "disabled", "failed", "conflict"],
+        detail: str = "",
+    ) -> None:
+        self._hook_states.append(PluginState(entry.name, "hooks", *_origin(entry), state, detail))
+
+    def observer_hook(self) -> Any:
+        """The hook for finished requests if any plugin listens to it, else ``None``."""
+        caller = self.hook.lmstudio_request_finished
+        return caller if caller.get_hookimpls() else None
+
+    # -- reporting -------------------------------------------------------------------------------
+
+    def states(self) -> list[PluginState]:
+        """Every installed plugin and whether it can be used; imports them all to find out."""
+        disabled = _disabled(self._environment)
+        result: list[PluginState] = []
+        for name, entries in sorted(self._by_name().items()):
+            for entry in entries:
+                state, detail = self._capability_state(name, entries, disabled)
+                result.append(PluginState(name, "capability", *_origin(entry), state, detail))
+        _ = self.manager
+        return result + sorted(self._hook_states, key=lambda s: s.name)
+
+    def _capability_state(
+        self,
+        name: str,
+        entries: list[importlib_metadata.EntryPoint],
+        disabled: frozenset[str],
+    ) -> tuple[Literal["ok", "disabled", "failed", "conflict"], str]:
+        if name in disabled:
+            return "disabled", ""
+        try:
+            self.capability(name).load_sync()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what to show
+            return ("conflict" if len(entries) > 1 else "failed"), str(error)
+        return "ok", ""
+
+
+plugins = Plugins()
+"""The plugins of this process."""

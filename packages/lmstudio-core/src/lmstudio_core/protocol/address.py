@@ -1,0 +1,66 @@
+"""Where a server is: what people write and what sockets need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ..errors import LMStudioValueError
+
+__all__ = ["Address", "parse_api_host"]
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server's address. ``prefix`` is a path that its namespaces are below, or empty."""
+
+    host: str
+    port: int
+    secure: bool = False
+    prefix: str = ""
+
+    @property
+    def netloc(self) -> str:
+        """``host:port``, with brackets around an IPv6 address."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"wss://{self.netloc}{self.prefix}" if self.secure or self.prefix else self.netloc
+
+    def uri(self, namespace: str) -> str:
+        """The WebSocket address of a namespace."""
+        return f"{'wss' if self.secure else 'ws'}://{self.netloc}{self.prefix}/{namespace}"
+
+
+def parse_api_host(api_host: str) -> Address:
+    """The address that ``"host:port"`` or ``"ws[s]://host[:port][/prefix]"`` names.
+
+    Raises:
+        LMStudioValueError: It names none.
+    """
+    if not isinstance(api_host, str) or not api_host.strip():
+        raise _not_an_address(api_host)
+    text = api_host.strip()
+    parts = urlsplit(text if "://" in text else f"ws://{text}")
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise _not_an_address(api_host) from error
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    plain = not (parts.query or parts.fragment or parts.username or parts.password)
+    if scheme not in ("ws", "wss") or not parts.hostname or not plain:
+        raise _not_an_address(api_host)
+    if port is None:
+        if "://" not in text:
+            raise _not_an_address(api_host)
+        port = 443 if scheme == "wss" else 80
+    return Address(parts.hostname, port, scheme == "wss", parts.path.rstrip("/"))
+
+
+def _not_an_address(api_host: object) -> LMStudioValueError:
+    shown = repr(api_host)
+    if isinstance(api_host, str) and "@" in api_host:
+        shown = "what was given (it holds a user name or password)"
+    return LMStudioValueError(
+        f"api_host must be 'host:port', such as '127.0.0.1:1234', not {shown}."
+    )

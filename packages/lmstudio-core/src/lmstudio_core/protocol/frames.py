@@ -1,0 +1,54 @@
+"""Frames: one JSON object per text message, and the wrapper that some values travel in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pydantic_core
+
+from .operations import VOID
+
+__all__ = ["decode_frame", "decode_value", "encode_frame", "encode_value"]
+
+
+def encode_frame(frame: Mapping[str, Any]) -> bytes:
+    """The UTF-8 text of a frame; keys whose value is ``VOID`` are left out."""
+    if VOID in frame.values():
+        frame = {key: value for key, value in frame.items() if value is not VOID}
+    return pydantic_core.to_json(frame)
+
+
+def decode_frame(data: bytes | str) -> dict[str, Any] | None:
+    """The frame in a text message, or ``None`` for what is not a JSON object."""
+    try:
+        frame = pydantic_core.from_json(data)
+    except ValueError:
+        return None
+    return frame if isinstance(frame, dict) else None
+
+
+def encode_value(value: Any, serialization: Literal["raw", "superjson"]) -> Any:
+    """A parameter or packet in its endpoint's serialization.
+
+    In ``superjson`` a void value must be spelled out: a server that finds none stops working.
+    """
+    if serialization == "raw":
+        return value
+    if value is VOID:
+        return {"json": None, "meta": {"values": ["undefined"]}}
+    return {"json": value}
+
+
+def decode_value(value: Any, serialization: Literal["raw", "superjson"]) -> Any:
+    """The reverse of ``encode_value``; a wrapped ``Map`` becomes a dict."""
+    if serialization == "raw" or not isinstance(value, Mapping) or "json" not in value:
+        return value
+    plain = value["json"]
+    meta = value.get("meta")
+    kinds = meta.get("values") if isinstance(meta, Mapping) else None
+    if kinds == ["undefined"]:
+        return VOID
+    if kinds == ["map"] and isinstance(plain, list):
+        return {entry[0]: entry[1] for entry in plain}
+    return plain

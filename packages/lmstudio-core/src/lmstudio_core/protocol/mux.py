@@ -1,0 +1,420 @@
+"""One socket's conversations: which frames belong to whom. No I/O, no waiting.
+
+A driver asks for frames to send (``call``, ``open_channel``, …) and feeds every frame it receives
+to ``receive``, which files it with the conversation it belongs to and returns those that changed,
+so that the driver can wake who waits for them. Nothing here blocks, locks or knows the time; a
+driver that uses several threads guards it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from ..errors import LMStudioError, LMStudioRequestRejectedError
+from .frames import decode_frame, decode_value, encode_frame, encode_value
+from .operations import VOID, Endpoint
+from .signals import PatchError, apply_patches
+
+__all__ = ["CallState", "ChannelState", "Conversation", "Mux", "SignalState"]
+
+logger = logging.getLogger("lmstudio")
+
+WARNING_LIMIT: Final = 5
+"""A server that has sent this many warnings on a socket says nothing more of bad requests."""
+
+_WARNED_ENDPOINT = re.compile(r"endpoint(?:Name)?\s*=\s*\"?([A-Za-z0-9_.]+)")
+
+
+_C = TypeVar("_C", bound="Conversation")
+
+
+class Conversation:
+    """What calls, channels and signals have in common.
+
+    ``raw_error`` is the server's error packet, ``failure`` an error of this side's making.
+    ``waiter`` belongs to the driver.
+    """
+
+    __slots__ = ("closed", "endpoint", "failure", "id", "raw_error", "started", "waiter")
+
+    def __init__(self, identifier: int, endpoint: Endpoint) -> None:
+        self.id = identifier
+        self.endpoint = endpoint
+        self.started = False
+        self.closed = False
+        self.raw_error: Any = VOID
+        self.failure: LMStudioError | None = None
+        self.waiter: Any = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to take."""
+        return self.closed
+
+
+class CallState(Conversation):
+    """A remote call: ``value`` is the answer once ``closed``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, identifier: int, endpoint: Endpoint) -> None:
+        super().__init__(identifier, endpoint)
+        self.value: Any = VOID
+
+
+class ChannelState(Conversation):
+    """A channel: packets gather in ``inbox`` until the server closes it."""
+
+    __slots__ = ("abandoned", "acked", "inbox")
+
+    def __init__(self, identifier: int, endpoint: Endpoint) -> None:
+        super().__init__(identifier, endpoint)
+        self.inbox: deque[Any] = deque()
+        self.acked: set[int] = set()
+        self.abandoned = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self.inbox) or self.closed
+
+
+class SignalState(Conversation):
+    """A subscribed signal: ``value`` is the newest, ``VOID`` until the first update.
+
+    For a writable signal ``optimistic`` is the value with this side's unconfirmed changes on top.
+    """
+
+    __slots__ = ("_version_seen", "parameter", "unconfirmed", "value", "version", "writable")
+
+    def __init__(self, identifier: int, endpoint: Endpoint, parameter: Any, *, writable: bool) -> None:
+        super().__init__(identifier, endpoint)
+        self.parameter = parameter
+        self.writable = writable
+        self.value: Any = VOID
+        self.version = 0
+        self._version_seen = 0
+        self.unconfirmed: list[tuple[str, Sequence[Mapping[str, Any]]]] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether an update came since ``take``."""
+        return self.version != self._version_seen or self.closed
+
+    @property
+    def optimistic(self) -> Any:
+        """The value as it will be when the server has confirmed this side's changes."""
+        value = self.value
+        for _, patches in self.unconfirmed:
+            value = apply_patches(value, patches)
+        return value
+
+    def take(self) -> Any:
+        """The newest value; ``ready`` is false until the next update."""
+        self._version_seen = self.version
+        return self.value
+
+
+class Mux:
+    """The conversations of one socket. Ids are counted from 1 and never used again."""
+
+    def __init__(self) -> None:
+        self._next_id = 0
+        self._calls: dict[int, CallState] = {}
+        self._channels: dict[int, ChannelState] = {}
+        self._signals: dict[int, SignalState] = {}
+        self._handlers: dict[str, Callable[[dict[str, Any]], Sequence[Conversation]]] = {
+            "channelSend": self._on_channel_send,
+            "channelAck": self._on_channel_ack,
+            "channelClose": self._on_channel_close,
+            "channelError": self._on_channel_error,
+            "rpcResult": self._on_rpc_result,
+            "rpcError": self._on_rpc_error,
+            "signalUpdate": self._on_signal_update,
+            "writableSignalUpdate": self._on_signal_update,
+            "signalError": self._on_signal_error,
+            "writableSignalError": self._on_signal_error,
+            "communicationWarning": self._on_warning,
+            "keepAliveAck": _nothing,
+        }
+        self.warnings = 0
+        self._warnings_sent = 0
+
+    # -- what goes out ---------------------------------------------------------------------------
+
+    def _id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def call(self, endpoint: Endpoint, parameter: Any = VOID) -> tuple[CallState, bytes]:
+        """Start a remote call."""
+        state = CallState(self._id(), endpoint)
+        self._calls[state.id] = state
+        frame = {
+            "type": "rpcCall",
+            "endpoint": endpoint.name,
+            "callId": state.id,
+            "parameter": encode_value(parameter, endpoint.serialization),
+        }
+        return state, self._encoded(self._calls, state, frame)
+
+    def open_channel(self, endpoint: Endpoint, parameter: Any = VOID) -> tuple[ChannelState, bytes]:
+        """Open a channel."""
+        state = ChannelState(self._id(), endpoint)
+        self._channels[state.id] = state
+        frame = {
+            "type": "channelCreate",
+            "endpoint": endpoint.name,
+            "channelId": state.id,
+            "creationParameter": encode_value(parameter, endpoint.serialization),
+        }
+        return state, self._encoded(self._channels, state, frame)
+
+    @staticmethod
+    def _encoded(table: dict[int, Any], state: Conversation, frame: Mapping[str, Any]) -> bytes:
+        try:
+            return encode_frame(frame)
+        except BaseException:
+            del table[state.id]  # what cannot be sent gets no answer
+            raise
+
+    def send(self, state: ChannelState, message: Any, ack_id: int | None = None) -> bytes | None:
+        """A packet for a channel; ``None`` if the server has closed it, so that nobody would read it."""
+        if state.closed:
+            return None
+        frame = {
+            "type": "channelSend",
+            "channelId": state.id,
+            "message": encode_value(message, state.endpoint.serialization),
+            "ackId": VOID if ack_id is None else ack_id,
+        }
+        return encode_frame(frame)
+
+    def subscribe(
+        self, endpoint: Endpoint, parameter: Any = VOID, *, writable: bool = False
+    ) -> tuple[SignalState, bytes]:
+        """Subscribe to a signal."""
+        state = SignalState(self._id(), endpoint, parameter, writable=writable)
+        return state, self._subscription(state)
+
+    def resubscribe(self, state: SignalState) -> bytes:
+        """Carry a subscription of a lost socket over to this one."""
+        state.id = self._id()
+        state.closed = False
+        state.failure = None
+        state.raw_error = VOID
+        state.unconfirmed.clear()
+        return self._subscription(state)
+
+    def _subscription(self, state: SignalState) -> bytes:
+        self._signals[state.id] = state
+        frame = {
+            "type": "writableSignalSubscribe" if state.writable else "signalSubscribe",
+            "endpoint": state.endpoint.name,
+            "subscribeId": state.id,
+            "creationParameter": encode_value(state.parameter, state.endpoint.serialization),
+        }
+        return self._encoded(self._signals, state, frame)
+
+    def unsubscribe(self, state: SignalState) -> bytes | None:
+        """End a subscription; updates still on their way are ignored."""
+        if self._signals.pop(state.id, None) is None:
+            return None
+        state.closed = True
+        kind = "writableSignalUnsubscribe" if state.writable else "signalUnsubscribe"
+        return encode_frame({"type": kind, "subscribeId": state.id})
+
+    def update(
+        self, state: SignalState, patches: Sequence[Mapping[str, Any]], tag: str
+    ) -> bytes | None:
+        """Change a writable signal; ``None`` before its first value, when servers allow no change."""
+        if not state.writable or state.value is VOID or state.closed:
+            return None
+        state.unconfirmed.append((tag, patches))
+        frame = {
+            "type": "writableSignalUpdate",
+            "subscribeId": state.id,
+            "patches": [encode_value(p, state.endpoint.serialization) for p in patches],
+            "tags": [tag],
+        }
+        return encode_frame(frame)
+
+    def keep_alive(self) -> bytes:
+        """A frame that the server acknowledges and that changes nothing."""
+        return encode_frame({"type": "keepAlive"})
+
+    def warning(self, text: str, kind: str) -> bytes | None:
+        """A warning for the server; ``None`` once this socket has sent as many as are allowed."""
+        if self._warnings_sent >= WARNING_LIMIT:
+            return None
+        self._warnings_sent += 1
+        return encode_frame({"type": "communicationWarning", "warning": text, "kind": kind})
+
+    def abandon(self, state: Conversation) -> None:
+        """Nobody waits for this any more: what still comes for it is dropped."""
+        state.waiter = None
+        if isinstance(state, ChannelState):
+            state.abandoned = True
+            state.inbox.clear()
+        else:
+            self._calls.pop(state.id, None)
+
+    # -- what the driver asks --------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether no conversation is under way that somebody waits for."""
+        return not (
+            self._calls or self._signals or any(not c.abandoned for c in self._channels.values())
+        )
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the server has gone silent about bad requests on this socket."""
+        return self.warnings >= WARNING_LIMIT
+
+    @property
+    def signals(self) -> Sequence[SignalState]:
+        """The subscriptions, for carrying them over to the next socket."""
+        return tuple(self._signals.values())
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def receive(self, data: bytes | str) -> Sequence[Conversation]:
+        """File one frame and return the conversations it changed; unknown frames change none."""
+        frame = decode_frame(data)
+        if frame is None:
+            logger.debug("ignored a message that is not a JSON object (%d bytes)", len(data))
+            return ()
+        handler = self._handlers.get(frame.get("type", ""))
+        if handler is None:
+            logger.debug("ignored a frame of unknown type %r", frame.get("type"))
+            return ()
+        return handler(frame)
+
+    def fail_all(self, failure: LMStudioError) -> Sequence[Conversation]:
+        """The socket is gone: every conversation ends with ``failure``."""
+        failed: list[Conversation] = []
+        for state in self._all():
+            if not state.closed:
+                state.failure = failure
+                state.closed = True
+                failed.append(state)
+        self._calls.clear()
+        self._channels.clear()
+        self._signals.clear()
+        return failed
+
+    def _all(self) -> Iterator[Conversation]:
+        yield from self._calls.values()
+        yield from self._channels.values()
+        yield from self._signals.values()
+
+    def _on_channel_send(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        state = _find(self._channels, frame.get("channelId"))
+        if state is None or state.abandoned:
+            return ()
+        state.started = True
+        message = frame.get("message")
+        if state.endpoint.serialization != "raw":
+            message = decode_value(message, state.endpoint.serialization)
+        state.inbox.append(message)
+        return (state,)
+
+    def _on_channel_ack(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        state = _find(self._channels, frame.get("channelId"))
+        if state is not None and isinstance(ack := frame.get("ackId"), int):
+            state.started = True
+            state.acked.add(ack)
+        return ()
+
+    def _on_channel_close(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        return self._end(_take(self._channels, frame.get("channelId")))
+
+    def _on_channel_error(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        return self._end(_take(self._channels, frame.get("channelId")), frame.get("error"))
+
+    def _on_rpc_result(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        state = _take(self._calls, frame.get("callId"))
+        if state is None:
+            return ()
+        value = frame.get("result", VOID)
+        if state.endpoint.serialization != "raw":
+            value = decode_value(value, state.endpoint.serialization)
+        state.value = value
+        state.closed = True
+        return (state,)
+
+    def _on_rpc_error(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        return self._end(_take(self._calls, frame.get("callId")), frame.get("error"))
+
+    def _on_signal_error(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        return self._end(_take(self._signals, frame.get("subscribeId")), frame.get("error"))
+
+    @staticmethod
+    def _end(state: Conversation | None, error: Any = VOID) -> Sequence[Conversation]:
+        if state is None:
+            return ()
+        state.raw_error = error
+        state.closed = True
+        return (state,)
+
+    def _on_signal_update(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        state = _find(self._signals, frame.get("subscribeId"))
+        if state is None:
+            return ()
+        patches = [
+            decode_value(p, state.endpoint.serialization) for p in frame.get("patches") or ()
+        ]
+        try:
+            state.value = apply_patches(state.value, patches)
+        except PatchError as error:
+            logger.warning("ignored an update of %s: %s", state.endpoint, error)
+            return ()
+        tags = frame.get("tags") or ()
+        state.unconfirmed = [change for change in state.unconfirmed if change[0] not in tags]
+        state.started = True
+        state.version += 1
+        return (state,)
+
+    def _on_warning(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+        """A warning names no id: it fails the oldest request to its endpoint without an answer."""
+        self.warnings += 1
+        text = str(frame.get("warning", ""))
+        match = _WARNED_ENDPOINT.search(text)
+        state = self._oldest_unanswered(match[1]) if match else None
+        if state is None:
+            logger.warning("the server warned: %s", text)
+            return ()
+        kind = frame.get("kind")
+        state.failure = LMStudioRequestRejectedError(
+            f"The server does not accept this request to {state.endpoint}: {text}\n"
+            "Its version may be older or newer than this package expects.",
+            endpoint=str(state.endpoint),
+            kind=kind if isinstance(kind, str) else None,
+        )
+        state.closed = True
+        for table in (self._calls, self._channels, self._signals):
+            table.pop(state.id, None)
+        return (state,)
+
+    def _oldest_unanswered(self, name: str) -> Conversation | None:
+        waiting = (s for s in self._all() if s.endpoint.name == name and not s.started)
+        return min(waiting, key=lambda s: s.id, default=None)
+
+
+def _nothing(_: dict[str, Any]) -> Sequence[Conversation]:
+    return ()
+
+
+def _find(table: dict[int, _C], identifier: Any) -> _C | None:
+    """The conversation of that id; a server may send anything for an id, a list too."""
+    return table.get(identifier) if isinstance(identifier, int) else None
+
+
+def _take(table: dict[int, _C], identifier: Any) -> _C | None:
+    return table.pop(identifier, None) if isinstance(identifier, int) else None

@@ -1,0 +1,96 @@
+"""How a finished conversation becomes a result or an exception; shared by both drivers."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Generic, TypeVar
+
+from ..errors import LMStudioError, LMStudioServerError, LMStudioTimeoutError
+from .mux import CallState, ChannelState
+from .operations import VOID, Call, Channel, Endpoint
+
+__all__ = ["ChannelReader", "call_result", "timeout_error"]
+
+R = TypeVar("R")
+E = TypeVar("E")
+
+
+def call_result(call: Call[R], state: CallState) -> R:
+    """The result of a call that is closed; raises what it failed with."""
+    if state.failure is not None:
+        raise state.failure
+    if state.raw_error is not VOID:
+        raise call.error(state.raw_error)
+    try:
+        return call.decode(state.value)
+    except LMStudioError:
+        raise
+    except Exception as error:
+        raise LMStudioServerError(
+            f"The server's answer to {call.endpoint} could not be understood "
+            f"({type(error).__name__}: {error}). Is this server newer or older than this package?",
+            endpoint=str(call.endpoint),
+        ) from error
+
+
+def timeout_error(endpoint: Endpoint, seconds: float) -> LMStudioTimeoutError:
+    """Nothing came for a synchronous call in time."""
+    return LMStudioTimeoutError(
+        f"Nothing came from the server for {endpoint} in {seconds:g} seconds. "
+        "lmstudio.set_sync_api_timeout() sets the limit (None: no limit).",
+        seconds=seconds,
+        endpoint=str(endpoint),
+    )
+
+
+class ChannelReader(Generic[E, R]):
+    """Turns a channel's packets into its events, one at a time.
+
+    ``finished`` is true once the server has closed the channel and every event was taken.
+    """
+
+    __slots__ = ("_events", "channel", "finished", "state")
+
+    def __init__(self, channel: Channel[E, R], state: ChannelState) -> None:
+        self.channel = channel
+        self.state = state
+        self.finished = False
+        self._events: deque[E] = deque()
+
+    def take(self) -> tuple[E] | None:
+        """The next event (in a tuple, since an event may be anything), or ``None`` to wait.
+
+        Raises whatever the channel failed with. At the end ``finished`` is set.
+        """
+        if self._events:
+            return (self._events.popleft(),)
+        state = self.state
+        inbox = state.inbox
+        while inbox:
+            events = self.channel.feed(inbox.popleft())
+            if events:
+                if len(events) > 1:
+                    self._events.extend(events[1:])
+                return (events[0],)
+        if state.closed and not self.finished:
+            self._close()
+        return None
+
+    def _close(self) -> None:
+        self.finished = True
+        state = self.state
+        if state.failure is not None:
+            raise state.failure
+        if state.raw_error is not VOID:
+            raise self.channel.error(state.raw_error)
+        self.channel.on_close()
+
+    @property
+    def wants_cancel(self) -> bool:
+        """Whether telling the server to stop would still reach something."""
+        return not (self.state.closed or self.channel.done)
+
+    @property
+    def cancel_message(self) -> Any:
+        """What to send to stop it, or ``None``."""
+        return self.channel.cancel_message if self.wants_cancel else None
