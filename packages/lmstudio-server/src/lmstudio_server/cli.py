@@ -1,0 +1,251 @@
+"""The ``server`` commands: start, status, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._version import __version__
+from .daemon import state
+from .daemon.spawn import Settings, StartError, spawn
+from .daemon.stop import StopError, stop_server
+
+if TYPE_CHECKING:
+    from .serving.server import RunningServer
+
+__all__ = ["main", "server"]
+
+DEFAULT_PORT = 1234
+NOT_RUNNING_CODE = 3
+TOKENS_VARIABLE = "LMSTUDIO_SERVER_API_TOKENS"
+
+
+@click.group()
+@click.version_option(__version__, prog_name="lmstudio-server")
+def server() -> None:
+    """Run lmstudio-server: LM Studio's API over llama.cpp, without LM Studio."""
+
+
+@server.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 lets the system choose.",
+)
+@click.option("--daemon", is_flag=True, help="Run in the background.")
+@click.option("--json", "as_json", is_flag=True, help="Report the start as one line of JSON.")
+@click.option(
+    "--api-token",
+    "api_tokens",
+    multiple=True,
+    help=f"Accept only clients with this token (repeatable; also {TOKENS_VARIABLE}).",
+)
+@click.option(
+    "--api-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read accepted tokens from a file, one a line.",
+)
+@click.option(
+    "--models",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with GGUF models (repeatable); default: LM Studio's folder.",
+)
+@click.option("--allow-origin", "origins", multiple=True, help="Origin of web pages let in.")
+@click.option(
+    "--idle-timeout", type=click.FloatRange(min=0, min_open=True), help="End after idle seconds."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
+def start(
+    host: str,
+    port: int,
+    daemon: bool,
+    as_json: bool,
+    api_tokens: tuple[str, ...],
+    api_token_file: Path | None,
+    models: tuple[Path, ...],
+    origins: tuple[str, ...],
+    idle_timeout: float | None,
+    log_level: str,
+) -> None:
+    """Start a server; Ctrl-C ends it, unless it runs in the background (--daemon)."""
+    _refuse_second(port)
+    settings = Settings(
+        kind="standalone",
+        host=host,
+        port=port,
+        idle_timeout=idle_timeout,
+        models=tuple(str(folder.absolute()) for folder in models) or None,
+        allowed_origins=origins,
+        log_level=log_level,
+        api_tokens=_tokens(api_tokens, api_token_file),
+    )
+    if daemon:
+        _start_in_background(settings, as_json)
+    else:
+        sys.exit(_run_in_foreground(settings, as_json))
+
+
+@server.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """Show the servers that run; the exit code is 3 when there is none."""
+    servers = [_summary(found) for found in state.all_running()]
+    if as_json:
+        click.echo(json.dumps({"running": bool(servers), "servers": servers}))
+    elif not servers:
+        click.echo("No lmstudio-server is running. `lmstudio server start` starts one.")
+    for summary in [] if as_json else servers:
+        click.echo(_in_words(summary))
+    if not servers:
+        sys.exit(NOT_RUNNING_CODE)
+
+
+@server.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Stop the server on this port.")
+@click.option("--all", "every", is_flag=True, help="Stop every server of this user.")
+def stop(port: int | None, every: bool) -> None:
+    """Stop a running server."""
+    servers = state.all_running()
+    chosen = [s for s in servers if port is None or s.state.port == port]
+    if not chosen:
+        click.echo("No lmstudio-server is running" + (f" on port {port}." if port else "."))
+        sys.exit(NOT_RUNNING_CODE)
+    if len(chosen) > 1 and not every:
+        ports = ", ".join(str(found.state.port) for found in chosen)
+        raise click.ClickException(
+            f"Several servers are running (ports {ports}). Choose one with --port, or use --all."
+        )
+    for found in chosen:
+        try:
+            how = stop_server(found.state)
+        except StopError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"Stopped lmstudio-server (pid {found.state.pid}) at {found.state.address}{how}.")
+
+
+def main() -> None:
+    """The ``lmstudio-server`` command."""
+    server(prog_name="lmstudio-server")
+
+
+def _refuse_second(port: int) -> None:
+    first = state.running(f"server-{port}") if port else None
+    if first is not None:
+        raise click.ClickException(
+            f"lmstudio-server already runs at {first.state.address} (pid {first.state.pid}). Use "
+            "it, stop it with `lmstudio server stop`, or choose another --port."
+        )
+
+
+def _tokens(given: Sequence[str], file: Path | None) -> tuple[str, ...]:
+    from .wire.auth import parse_token
+
+    tokens = [*given, *os.environ.get(TOKENS_VARIABLE, "").replace(",", " ").split()]
+    if file is not None:
+        lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+        tokens += [line for line in lines if line and not line.startswith("#")]
+    for token in tokens:
+        try:
+            parse_token(token)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    return tuple(tokens)
+
+
+def _start_in_background(settings: Settings, as_json: bool) -> None:
+    try:
+        ready = spawn(settings)
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(ready))
+    else:
+        click.echo(f"lmstudio-server (pid {ready['pid']}) listens at {ready['host']}.")
+
+
+def _run_in_foreground(settings: Settings, as_json: bool) -> int:
+    import logging
+
+    from .config import ServerConfig
+    from .daemon.background import LOG_FORMAT
+    from .daemon.run import run
+    from .serving.server import PortTakenError
+
+    logging.basicConfig(
+        level=settings.log_level.upper(), format=LOG_FORMAT, datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    config = ServerConfig(
+        host=settings.host,
+        port=settings.port,
+        api_tokens=settings.api_tokens,
+        model_folders=None if settings.models is None else tuple(map(Path, settings.models)),
+        allowed_origins=settings.allowed_origins,
+        idle_timeout=settings.idle_timeout,
+    )
+
+    def on_ready(running: RunningServer) -> None:
+        pid = os.getpid()
+        if as_json:
+            click.echo(json.dumps({"pid": pid, "host": running.host, "port": running.port}))
+        click.echo(f"lmstudio-server listens at {running.host}. Ctrl-C ends it.", err=True)
+
+    try:
+        return run(config, kind="standalone", on_ready=on_ready)
+    except PortTakenError as error:
+        raise click.ClickException(str(error.strerror)) from error
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}"
+        ) from error
+
+
+def _summary(found: state.Running) -> dict[str, Any]:
+    return {
+        "kind": found.state.kind,
+        "pid": found.state.pid,
+        "host": found.state.host,
+        "port": found.state.port,
+        "version": found.state.version,
+        "uptimeSeconds": round(max(0.0, time.time() - found.state.started_at), 1),
+        "connections": found.status.get("connections", 0),
+        "requiresToken": found.state.requires_token,
+        "loadedModels": found.status.get("loadedModels"),
+        "log": found.state.log,
+    }
+
+
+def _in_words(summary: dict[str, Any]) -> str:
+    models = summary["loadedModels"]
+    loaded = "not shown without a token" if models is None else ", ".join(models) or "none"
+    started = "on demand" if summary["kind"] == "embedded" else "by hand"
+    lines = [
+        f"lmstudio-server {summary['version']} at {summary['host']}:{summary['port']}",
+        f"  started {started}, pid {summary['pid']}, up {_duration(summary['uptimeSeconds'])}",
+        f"  connections: {summary['connections']}",
+        f"  loaded models: {loaded}",
+    ]
+    if summary["log"]:
+        lines.append(f"  log: {summary['log']}")
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,71 @@
+"""A server without a terminal: its log goes to a file of bounded size."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import ServerConfig
+from ..serving.server import PortTakenError, RunningServer
+from .paths import state_dir
+from .run import run
+from .spawn import Settings
+
+__all__ = ["LOG_FORMAT", "run_in_background"]
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+_LOG_BYTES = 1024 * 1024
+
+
+def run_in_background(
+    given: Mapping[str, Any], report: Callable[[dict[str, object]], None]
+) -> int:
+    """Serve as ``given`` says, and ``report`` once the port is open."""
+    settings = Settings(**given)
+    log_file = state_dir() / f"{settings.log_name}.log"
+    _log_to(log_file, settings.log_level)
+    models = settings.models
+    config = ServerConfig(
+        host=settings.host,
+        port=settings.port,
+        api_tokens=tuple(settings.api_tokens),
+        model_folders=None if models is None else tuple(Path(folder) for folder in models),
+        allowed_origins=tuple(settings.allowed_origins),
+        idle_timeout=settings.idle_timeout,
+        is_daemon=True,
+    )
+
+    def on_ready(running: RunningServer) -> None:
+        logging.getLogger(__name__).info("listening at %s (pid %d)", running.host, os.getpid())
+        report({"pid": os.getpid(), "host": running.host, "port": running.port})
+        _detach_standard_streams()
+
+    try:
+        return run(config, kind=settings.kind, on_ready=on_ready, log_file=log_file)
+    except PortTakenError as error:
+        sys.stderr.write(f"{error.strerror}\n")
+        return 1
+    except Exception:
+        logging.getLogger(__name__).exception("the server failed")
+        raise
+
+
+def _log_to(path: Path, level: str) -> None:
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
+    )
+    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=[handler])
+    logging.captureWarnings(True)
+
+
+def _detach_standard_streams() -> None:
+    """Let go of the starter's pipes: a program that reads to their end must not wait for us."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)

@@ -1,0 +1,153 @@
+"""Starting a server as a process of its own that outlives the one that starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .paths import STATE_DIR_VARIABLE, state_dir
+
+__all__ = ["Settings", "StartError", "spawn", "tail"]
+
+START_TIMEOUT_SECONDS = 60.0
+_TAIL_LINES = 15
+
+
+class StartError(RuntimeError):
+    """A server could not be started; the message holds the last lines of its log."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a background server is to run. Travels on its standard input, where no process list
+    shows it."""
+
+    kind: Literal["embedded", "standalone"]
+    host: str = "127.0.0.1"
+    port: int = 0
+    idle_timeout: float | None = None
+    models: tuple[str, ...] | None = None
+    allowed_origins: tuple[str, ...] = ()
+    log_level: str = "info"
+    api_tokens: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def log_name(self) -> str:
+        """The name of its log files, without a suffix."""
+        return "embedded" if self.kind == "embedded" else f"server-{self.port}"
+
+
+def spawn(settings: Settings, timeout: float = START_TIMEOUT_SECONDS) -> dict[str, Any]:
+    """Start a server and wait until it listens.
+
+    Returns what it reports: ``pid``, ``host`` and ``port``.
+
+    Raises:
+        StartError: It ended before it listened, or took too long.
+    """
+    directory = state_dir()
+    errors = directory / f"{settings.log_name}.err"
+    descriptor = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lmstudio_server.daemon"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=descriptor,
+            # Modules in the caller's folder must not shadow the server's.
+            cwd=directory,
+            env=_environment(directory),
+            **_detachment(),
+        )
+    except OSError as error:
+        raise StartError(f"lmstudio-server could not be started: {error}") from error
+    finally:
+        os.close(descriptor)
+    report = _Report(process, settings)
+    if report.wait(timeout):
+        return report.ready
+    report.kill()
+    problem = "ended at once" if report.ended else f"did not listen within {timeout:g} s"
+    raise StartError(
+        f"lmstudio-server {problem}. Its last words ({errors}):\n"
+        + (tail(errors) or tail(directory / f"{settings.log_name}.log") or "(none)")
+    )
+
+
+class _Report:
+    """What a starting server writes to its standard output: its pid, then that it is ready."""
+
+    def __init__(self, process: subprocess.Popen[bytes], settings: Settings) -> None:
+        self.ready: dict[str, Any] = {}
+        self.ended = False
+        self._process = process
+        self._settings = settings
+        self._pid: int | None = None
+        # A thread, since there is no waiting on pipes with a time limit that works everywhere.
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def wait(self, timeout: float) -> bool:
+        self._thread.start()
+        self._thread.join(timeout)
+        return bool(self.ready)
+
+    def kill(self) -> None:
+        if self.ended:
+            return
+        self._process.kill()
+        if self._pid is not None:
+            with suppress(OSError):
+                os.kill(self._pid, signal.SIGTERM)
+        self._thread.join(5)
+
+    def _read(self) -> None:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(OSError), process.stdin as pipe:
+            pipe.write(json.dumps(asdict(self._settings)).encode())
+        with process.stdout as pipe:
+            for line in pipe:
+                message = json.loads(line)
+                self._pid = message["pid"]
+                if "port" in message:
+                    self.ready = message
+        self.ended = True
+        if sys.platform != "win32" or not self.ready:
+            # The process that was started only starts the server and ends, so it leaves no zombie.
+            process.wait()
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    environment = {**os.environ, STATE_DIR_VARIABLE: str(directory)}
+    search = environment.get("PYTHONPATH")
+    if search:
+        parts = [os.path.abspath(part) for part in search.split(os.pathsep) if part]  # noqa: PTH100
+        environment["PYTHONPATH"] = os.pathsep.join(parts)
+    return environment
+
+
+def _detachment() -> dict[str, Any]:
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        return {"creationflags": flags}
+    return {"start_new_session": True}
+
+
+def tail(path: Path, lines: int = _TAIL_LINES) -> str:
+    """The last lines of a log file; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 16384))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-lines:])
