@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lmstudio_core.default import get_default_client
-
 from lmstudio_core.models.operations import DEFAULT_TTL
 
 if TYPE_CHECKING:

@@ -1,0 +1,138 @@
+"""An act on the wire: what every round sends, and what its callbacks get."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from agent_scripts import perform
+
+from lmstudio_agent import ToolCallContext
+from lmstudio_agent.operations import act_op, ready_tools
+from lmstudio_agent.options import ActOptions
+from lmstudio_core.config import kv_values
+from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.protocol.operations import Channel
+from lmstudio_llm.chat import Chat
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def fragment(text: str) -> dict[str, Any]:
+    return {
+        "type": "fragment",
+        "fragment": {
+            "content": text,
+            "tokensCount": 1,
+            "containsDrafted": False,
+            "reasoningType": "none",
+        },
+    }
+
+
+def asked(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    request = {"type": "function", "id": "1", "name": name, "arguments": arguments}
+    return {"type": "toolCallGenerationEnd", "toolCallRequest": request}
+
+
+SUCCESS = {"type": "success", "stats": {"stopReason": "eosFound"}, "modelInfo": {}}
+
+
+def run(op: Any, *rounds: list[dict[str, Any]]) -> tuple[list[Any], Any]:
+    """Run an act with these packets in its rounds: (parameters sent, result)."""
+    sent: list[Any] = []
+    left = list(rounds)
+    value: Any = None
+    while True:
+        try:
+            step = op.send(value)
+        except StopIteration as stop:
+            return sent, stop.value
+        if isinstance(step, Channel):
+            assert str(step.endpoint) == "llm.predict"
+            sent.append(step.parameter)
+            for packet in [*left.pop(0), SUCCESS]:
+                step.feed(packet)
+            value = step.result()
+        else:
+            value = perform(step, [])
+
+
+def settings(parameter: dict[str, Any]) -> dict[str, Any]:
+    (layer,) = parameter["predictionConfigStack"]["layers"]
+    assert layer["layerName"] == "apiOverride"
+    return kv_values(layer["config"])
+
+
+def test_every_round_sends_model_chat_config_preset_and_tools() -> None:
+    op = act_op(
+        "pocket",
+        "What is 1 + 2?",
+        [add],
+        ActOptions(max_prediction_rounds=2),
+        config={"maxTokens": 50, "toolChoice": "required"},
+        preset="mine",
+    )
+    (first, last), result = run(
+        op, [asked("add", {"a": 1, "b": 2})], [fragment("It is "), fragment("3.")]
+    )
+    assert result.final == "It is 3."
+    for parameter in (first, last):
+        assert parameter["modelSpecifier"] == {"type": "query", "query": {"identifier": "pocket"}}
+        assert parameter["fuzzyPresetIdentifier"] == "mine"
+        limit = settings(parameter)["llm.prediction.maxPredictedTokens"]
+        assert limit == {"checked": True, "value": 50}
+    tools = settings(first)["llm.prediction.tools"]
+    assert [tool["function"]["name"] for tool in tools["tools"]] == ["add"]
+    assert settings(last)["llm.prediction.tools"] == {"type": "none"}
+    assert (
+        settings(first)["llm.prediction.toolChoice"] != settings(last)["llm.prediction.toolChoice"]
+    )
+    assert [m["role"] for m in last["history"]["messages"]] == ["user", "assistant", "tool"]
+
+
+def test_callbacks_of_the_prediction_get_the_round() -> None:
+    log: list[Any] = []
+    options = ActOptions(
+        on_first_token=lambda index: log.append(("first", index)),
+        on_prediction_fragment=lambda given, index: log.append((given.content, index)),
+        on_prompt_processing_progress=lambda ratio, index: log.append((ratio, index)),
+    )
+    progress = {"type": "promptProcessingProgress", "progress": 0.5}
+    run(
+        act_op("pocket", "Hi", [add], options),
+        [progress, fragment("Let me"), fragment(" see."), asked("add", {"a": 1, "b": 2})],
+        [fragment("3")],
+    )
+    assert log == [(0.5, 0), ("first", 0), ("Let me", 0), (" see.", 0), ("first", 1), ("3", 1)]
+
+
+def test_every_run_has_an_id_of_its_own() -> None:
+    seen: list[str] = []
+
+    def note(context: ToolCallContext) -> None:
+        """Note the run."""
+        seen.append(context.run_id)
+
+    for _ in range(2):
+        run(act_op("pocket", "Hi", [note], ActOptions()), [asked("note", {})], [fragment("ok")])
+    assert len(set(seen)) == 2
+    assert all(seen)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, "add", {"name": "add"}, [7], [add, add], [lambda a: a]])
+def test_what_is_no_list_of_tools_is_refused(wrong: Any) -> None:
+    with pytest.raises(LMStudioValueError):
+        ready_tools(wrong)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"chat": 7}, {"chat": Chat()}, {"config": {"maxTokenz": 1}}, {"config": "hot"}]
+)
+def test_mistakes_are_found_before_anything_is_sent(arguments: dict[str, Any]) -> None:
+    chat = arguments.get("chat", "Hi")
+    with pytest.raises(LMStudioValueError):
+        run(act_op("pocket", chat, [add], ActOptions(), config=arguments.get("config")))
