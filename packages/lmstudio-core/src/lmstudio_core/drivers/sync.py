@@ -225,8 +225,16 @@ class SyncDriver:
         workers = min(len(functions), many.max_parallel or (os.cpu_count() or 1) + 4)
         if workers <= 1:
             return [outcome(function) for function in functions]
-        with ThreadPoolExecutor(workers, thread_name_prefix="lmstudio-tool") as pool:
-            return list(pool.map(lambda c, f: c.run(outcome, f), contexts, functions))
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="lmstudio-tool")
+        pairs = zip(contexts, functions, strict=True)
+        try:
+            running = [pool.submit(context.run, outcome, f) for context, f in pairs]
+            results = [future.result() for future in running]
+        except BaseException:  # after Ctrl-C nobody waits for the tools that still run
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
+        return results
 
 
 def _closed_error() -> LMStudioError:
