@@ -64,18 +64,18 @@ class Wire:
         """Take bytes of the socket; returns the conversations that changed."""
         protocol = self._protocol
         protocol.receive_data(data)
-        changed = _NONE
+        changed: list[Conversation] = []
+        last: Conversation | None = None
         for event in protocol.events_received():
             if isinstance(event, Frame):
-                more = self._on_frame(event)
-                if more:
-                    changed = [*changed, *more] if changed else more
+                state = self._on_frame(event)
+                if state is not None and state is not last:
+                    changed.append(state)
+                    last = state
             elif isinstance(event, Response):
                 self._on_response()
         if protocol.state is not State.OPEN and self._stage != "handshake":
-            changed = [*changed, *self._on_close()]
-        elif protocol.handshake_exc is not None and self._stage == "handshake":
-            self._on_response()
+            changed += self._on_close()
         return changed
 
     def receive_eof(self) -> Sequence[Conversation]:
@@ -108,7 +108,7 @@ class Wire:
             tried=(str(self.address),),
         )
 
-    def _on_frame(self, frame: Frame) -> Sequence[Conversation]:
+    def _on_frame(self, frame: Frame) -> Conversation | None:
         opcode = frame.opcode
         if opcode is Opcode.TEXT and frame.fin:
             return self._on_message(frame.data)
@@ -118,9 +118,9 @@ class Wire:
                 message = b"".join(self._partial)
                 self._partial.clear()
                 return self._on_message(message)
-        return _NONE
+        return None
 
-    def _on_message(self, data: bytes | bytearray | memoryview) -> Sequence[Conversation]:
+    def _on_message(self, data: bytes | bytearray | memoryview) -> Conversation | None:
         if self._stage == "open":
             return self.mux.receive(data)  # type: ignore[arg-type] # any buffer is fine
         if self._stage == "auth":
@@ -130,7 +130,7 @@ class Wire:
                 self.close(error)
             else:
                 self._stage = "open"
-        return _NONE
+        return None
 
     def _on_response(self) -> None:
         error = self._protocol.handshake_exc

@@ -1,8 +1,7 @@
 """One socket's conversations: which frames belong to whom. No I/O, no waiting.
 
 A driver asks for frames to send (``call``, ``open_channel``, …) and feeds every frame it receives
-to ``receive``, which files it with the conversation it belongs to and returns those that changed,
-so that the driver can wake who waits for them. Nothing here blocks, locks or knows the time; a
+to ``receive``, which files it with the conversation it belongs to and returns that one, so that the driver can wake who waits for them. Nothing here blocks, locks or knows the time; a
 driver that uses several threads guards it.
 """
 
@@ -127,7 +126,7 @@ class Mux:
         self._calls: dict[int, CallState] = {}
         self._channels: dict[int, ChannelState] = {}
         self._signals: dict[int, SignalState] = {}
-        self._handlers: dict[str, Callable[[dict[str, Any]], Sequence[Conversation]]] = {
+        self._handlers: dict[str, Callable[[dict[str, Any]], Conversation | None]] = {
             "channelSend": self._on_channel_send,
             "channelAck": self._on_channel_ack,
             "channelClose": self._on_channel_close,
@@ -284,16 +283,16 @@ class Mux:
 
     # -- what comes in ---------------------------------------------------------------------------
 
-    def receive(self, data: bytes | str) -> Sequence[Conversation]:
-        """File one frame and return the conversations it changed; unknown frames change none."""
+    def receive(self, data: bytes | str) -> Conversation | None:
+        """File one frame and return the conversation it changed; unknown frames change none."""
         frame = decode_frame(data)
         if frame is None:
             logger.debug("ignored a message that is not a JSON object (%d bytes)", len(data))
-            return ()
+            return None
         handler = self._handlers.get(frame.get("type", ""))
         if handler is None:
             logger.debug("ignored a frame of unknown type %r", frame.get("type"))
-            return ()
+            return None
         return handler(frame)
 
     def fail_all(self, failure: LMStudioError) -> Sequence[Conversation]:
@@ -314,59 +313,59 @@ class Mux:
         yield from self._channels.values()
         yield from self._signals.values()
 
-    def _on_channel_send(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_channel_send(self, frame: dict[str, Any]) -> Conversation | None:
         state = _find(self._channels, frame.get("channelId"))
         if state is None or state.abandoned:
-            return ()
+            return None
         state.started = True
         message = frame.get("message")
         if state.endpoint.serialization != "raw":
             message = decode_value(message, state.endpoint.serialization)
         state.inbox.append(message)
-        return (state,)
+        return state
 
-    def _on_channel_ack(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_channel_ack(self, frame: dict[str, Any]) -> Conversation | None:
         state = _find(self._channels, frame.get("channelId"))
         if state is not None and isinstance(ack := frame.get("ackId"), int):
             state.started = True
             state.acked.add(ack)
-        return ()
+        return None
 
-    def _on_channel_close(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_channel_close(self, frame: dict[str, Any]) -> Conversation | None:
         return self._end(_take(self._channels, frame.get("channelId")))
 
-    def _on_channel_error(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_channel_error(self, frame: dict[str, Any]) -> Conversation | None:
         return self._end(_take(self._channels, frame.get("channelId")), frame.get("error"))
 
-    def _on_rpc_result(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_rpc_result(self, frame: dict[str, Any]) -> Conversation | None:
         state = _take(self._calls, frame.get("callId"))
         if state is None:
-            return ()
+            return None
         value = frame.get("result", VOID)
         if state.endpoint.serialization != "raw":
             value = decode_value(value, state.endpoint.serialization)
         state.value = value
         state.closed = True
-        return (state,)
+        return state
 
-    def _on_rpc_error(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_rpc_error(self, frame: dict[str, Any]) -> Conversation | None:
         return self._end(_take(self._calls, frame.get("callId")), frame.get("error"))
 
-    def _on_signal_error(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_signal_error(self, frame: dict[str, Any]) -> Conversation | None:
         return self._end(_take(self._signals, frame.get("subscribeId")), frame.get("error"))
 
     @staticmethod
-    def _end(state: Conversation | None, error: Any = VOID) -> Sequence[Conversation]:
+    def _end(state: Conversation | None, error: Any = VOID) -> Conversation | None:
         if state is None:
-            return ()
+            return None
         state.raw_error = error
         state.closed = True
-        return (state,)
+        return state
 
-    def _on_signal_update(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_signal_update(self, frame: dict[str, Any]) -> Conversation | None:
         state = _find(self._signals, frame.get("subscribeId"))
         if state is None:
-            return ()
+            return None
         patches = [
             decode_value(p, state.endpoint.serialization) for p in frame.get("patches") or ()
         ]
@@ -374,14 +373,14 @@ class Mux:
             state.value = apply_patches(state.value, patches)
         except PatchError as error:
             logger.warning("ignored an update of %s: %s", state.endpoint, error)
-            return ()
+            return None
         tags = frame.get("tags") or ()
         state.unconfirmed = [change for change in state.unconfirmed if change[0] not in tags]
         state.started = True
         state.version += 1
-        return (state,)
+        return state
 
-    def _on_warning(self, frame: dict[str, Any]) -> Sequence[Conversation]:
+    def _on_warning(self, frame: dict[str, Any]) -> Conversation | None:
         """A warning names no id: it fails the oldest request to its endpoint without an answer."""
         self.warnings += 1
         text = str(frame.get("warning", ""))
@@ -389,7 +388,7 @@ class Mux:
         state = self._oldest_unanswered(match[1]) if match else None
         if state is None:
             logger.warning("the server warned: %s", text)
-            return ()
+            return None
         kind = frame.get("kind")
         state.failure = LMStudioRequestRejectedError(
             f"The server does not accept this request to {state.endpoint}: {text}\n"
@@ -400,15 +399,15 @@ class Mux:
         state.closed = True
         for table in (self._calls, self._channels, self._signals):
             table.pop(state.id, None)
-        return (state,)
+        return state
 
     def _oldest_unanswered(self, name: str) -> Conversation | None:
         waiting = (s for s in self._all() if s.endpoint.name == name and not s.started)
         return min(waiting, key=lambda s: s.id, default=None)
 
 
-def _nothing(_: dict[str, Any]) -> Sequence[Conversation]:
-    return ()
+def _nothing(_: dict[str, Any]) -> Conversation | None:
+    return None
 
 
 def _find(table: dict[int, _C], identifier: Any) -> _C | None:
