@@ -1,0 +1,203 @@
+"""The act loop under the real drivers, with scripted predictions: threads, tasks, interruptions."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from agent_scripts import Scripted, call, make, prediction
+
+from lmstudio_agent import ActResult, ToolCallContext
+from lmstudio_core.client import AsyncClient, Client
+from lmstudio_core.protocol.operations import Invoke
+from lmstudio_llm.chat import Chat
+
+NOWHERE = "127.0.0.1:9"  # nothing is ever sent: the scripts answer
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="none")
+
+
+class Immediate(Scripted):
+    """Scripted predictions as steps that the real drivers can run."""
+
+    def __call__(self, *args: Any) -> Any:
+        given = super().__call__(*args)
+        return Invoke(lambda: given)
+
+
+def run_sync(op: Any) -> ActResult:
+    with Client(NOWHERE) as client:
+        return client.run(op)
+
+
+def run_async(op: Any) -> ActResult:
+    async def main() -> ActResult:
+        async with AsyncClient(NOWHERE) as client:
+            return await client.run(op)
+
+    return asyncio.run(main())
+
+
+BOTH = pytest.mark.parametrize("run", [run_sync, run_async])
+Runner = Callable[[Any], ActResult]
+
+
+def three(name: str) -> Any:
+    return prediction("", *(call(name, {"n": n}, str(n)) for n in range(3)))
+
+
+class Meeting:
+    """Tools that only finish if all three run at the same time."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(3, timeout=10)
+        self.arrived = 0
+        self.most = 0
+        self.now = 0
+
+    def meet(self, n: int) -> int:
+        """Wait for the others."""
+        self.barrier.wait()
+        return n
+
+    async def meet_later(self, n: int) -> int:
+        """Wait for the others, in a coroutine."""
+        await asyncio.to_thread(self.barrier.wait)
+        return n
+
+    def alone(self, n: int) -> int:
+        """Note how many run at the same time."""
+        self.now += 1
+        self.most = max(self.most, self.now)
+        time.sleep(0.01)
+        self.now -= 1
+        return n
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["meet", "meet_later"])
+def test_tools_run_at_the_same_time_if_they_may(run: Runner, name: str) -> None:
+    tool = getattr(Meeting(), name)
+    script = Immediate(three(name), prediction("done"))
+    result = run(make(script, [tool], max_parallel_tool_calls=3))
+    assert [record.result for record in result.tool_calls] == [0, 1, 2]
+
+
+@BOTH
+def test_none_lets_the_driver_choose_how_many(run: Runner) -> None:
+    script = Immediate(three("meet"), prediction("done"))
+    result = run(make(script, [Meeting().meet], max_parallel_tool_calls=None))
+    assert [record.result for record in result.tool_calls] == [0, 1, 2]
+
+
+@BOTH
+def test_one_at_a_time_means_one_at_a_time(run: Runner) -> None:
+    meeting = Meeting()
+    result = run(make(Immediate(three("alone"), prediction("done")), [meeting.alone]))
+    assert meeting.most == 1
+    assert result.total_time_seconds > 0
+
+
+def test_a_single_sync_tool_runs_in_the_callers_thread() -> None:
+    seen: list[Any] = []
+
+    def where(n: int) -> None:
+        """Note the thread."""
+        seen.append((threading.current_thread(), REQUEST_ID.get()))
+
+    token = REQUEST_ID.set("r-1")
+    run_sync(make(Immediate(prediction("", call("where", {"n": 1})), prediction("ok")), [where]))
+    REQUEST_ID.reset(token)
+    assert seen == [(threading.current_thread(), "r-1")]
+
+
+@BOTH
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_tools_see_the_callers_context_variables(run: Runner, parallel: int) -> None:
+    seen: list[str] = []
+
+    def note(n: int, context: ToolCallContext) -> None:
+        """Note what is known."""
+        seen.append(f"{REQUEST_ID.get()}/{context.call_id}")
+
+    token = REQUEST_ID.set("r-2")
+    run(make(Immediate(three("note"), prediction("ok")), [note], max_parallel_tool_calls=parallel))
+    REQUEST_ID.reset(token)
+    assert sorted(seen) == ["r-2/0", "r-2/1", "r-2/2"]
+
+
+def test_async_tools_work_from_sync_code_inside_a_running_loop() -> None:
+    async def twice(n: int) -> int:
+        """Double a number."""
+        await asyncio.sleep(0)
+        return 2 * n
+
+    async def notebook() -> ActResult:
+        return run_sync(make(Immediate(three("twice"), prediction("ok")), [twice]))
+
+    assert [record.result for record in asyncio.run(notebook()).tool_calls] == [0, 2, 4]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_ctrl_c_does_not_wait_for_tools_and_leaves_a_valid_chat(parallel: int) -> None:
+    release = threading.Event()
+    contexts: list[ToolCallContext] = []
+
+    def slow(n: int, context: ToolCallContext) -> int:
+        """Take long, unless interrupted."""
+        contexts.append(context)
+        release.wait(10)
+        return n
+
+    chat = Chat.from_history("Go")
+    script = Immediate(three("slow"))
+    op = make(script, [slow], chat, on_message=chat.append, max_parallel_tool_calls=parallel)
+    main = threading.main_thread().ident
+    threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_sync(op)
+    assert time.monotonic() - started < 5
+    assert [message.role for message in chat] == ["user", "assistant", "tool"]
+    assert len(chat.messages[-1].content) == 3
+    assert len(contexts) == parallel
+    assert all(context.cancelled for context in contexts)
+    release.set()
+
+
+def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat() -> None:
+    ended: list[str] = []
+
+    async def slow(n: int) -> int:
+        """Take long."""
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append("cancelled")
+        return n
+
+    chat = Chat.from_history("Go")
+
+    async def main() -> None:
+        async with AsyncClient(NOWHERE) as client:
+            op = make(
+                Immediate(three("slow")),
+                [slow],
+                chat,
+                on_message=chat.append,
+                max_parallel_tool_calls=3,
+            )
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.run(op), 0.1)
+            assert ended == ["cancelled"] * 3
+
+    asyncio.run(main())
+    assert [message.role for message in chat] == ["user", "assistant", "tool"]
+    assert all("cancelled" in part.content for part in chat.messages[-1].content)
