@@ -1,0 +1,39 @@
+"""Modules whose names are imported when they are first used (PEP 562)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .capability import load_object
+
+__all__ = ["lazy_names"]
+
+
+def lazy_names(
+    module: str, homes: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` for a module.
+
+    Args:
+        module: The module's ``__name__``.
+        homes: Public name → ``"package.module:attribute"``.
+
+    Example:
+        >>> __getattr__, __dir__ = lazy_names(__name__, {"dumps": "json:dumps"})
+        >>> __getattr__("dumps")([1])
+        '[1]'
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        value = load_object(homes[name])
+        setattr(sys.modules[module], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[module]), *homes})
+
+    return get, names
