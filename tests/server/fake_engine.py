@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.engines import base as e
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
 
 
 @dataclass(frozen=True)
@@ -134,14 +136,14 @@ class FakeModel:
         finally:
             self._engine.closed_generations += 1
 
-    async def _script(
+    async def _script(  # noqa: C901 - one branch a command
         self, text: str, sampling: e.Sampling, size: int, tools: Any
     ) -> AsyncGenerator[e.EngineEvent, None]:
         command, _, rest = text.partition(" ")
         reason: e.StopReason = "eos"
         words: list[str] = []
         if sampling.json_schema is not None:
-            words = [json.dumps({key: 1 for key in sampling.json_schema.get("properties", {})})]
+            words = [json.dumps(dict.fromkeys(sampling.json_schema.get("properties", {}), 1))]
         elif command == "say:":
             words = [word + " " for word in rest.split()]
         elif command == "think":
@@ -204,9 +206,7 @@ class FakeEngine:
         self.waiting = asyncio.Event()
         self.release = asyncio.Event()
 
-    async def load(
-        self, request: e.LoadRequest, on_progress: Callable[[float], None]
-    ) -> FakeModel:
+    async def load(self, request: e.LoadRequest, on_progress: Callable[[float], None]) -> FakeModel:
         self.loads.append(request)
         if request.path.stem == "corrupt":
             raise e.EngineError("the engine cannot read it.", cause="magic is wrong")

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from lmstudio_server.api.endpoint import Namespace
 from lmstudio_server.api.parameters import Unload
 from lmstudio_server.wire import frames

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fake_engine import FakeEngine, FakeLibrary
+from websockets.asyncio.client import ClientConnection, connect
+
 from lmstudio_server.config import ServerConfig
 from lmstudio_server.serving.server import RunningServer, serve
-from websockets.asyncio.client import ClientConnection, connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 PATIENCE = 30.0
 SCHEMAS = Path(
-    os.environ.get("LMSTUDIO_PROTOCOL_SCHEMAS", str(Path(__file__).parents[3] / "shared/protocol/schema"))
+    os.environ.get(
+        "LMSTUDIO_PROTOCOL_SCHEMAS", str(Path(__file__).parents[3] / "shared/protocol/schema")
+    )
 )
 
 
@@ -186,5 +191,8 @@ def check_error(error: dict[str, Any]) -> None:
         return
     document = json.loads(path.read_text())
     if "displayData" in error:
-        schema = {**document["definitions"]["errorDisplayData"], "definitions": document["definitions"]}
+        schema = {
+            **document["definitions"]["errorDisplayData"],
+            "definitions": document["definitions"],
+        }
         jsonschema.Draft7Validator(schema).validate(error["displayData"])

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from .daemon.spawn import Settings, StartError, spawn
 from .daemon.stop import StopError, stop_server
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .serving.server import RunningServer
 
 __all__ = ["main", "server"]
@@ -136,12 +137,22 @@ def stop(port: int | None, every: bool) -> None:
             how = stop_server(found.state)
         except StopError as error:
             raise click.ClickException(str(error)) from error
-        click.echo(f"Stopped lmstudio-server (pid {found.state.pid}) at {found.state.address}{how}.")
+        click.echo(
+            f"Stopped lmstudio-server (pid {found.state.pid}) at {found.state.address}{how}."
+        )
 
 
 def main() -> None:
     """The ``lmstudio-server`` command."""
     server(prog_name="lmstudio-server")
+
+
+def _stop(target: state.ServerState) -> None:
+    try:
+        how = stop_server(target)
+    except StopError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Stopped lmstudio-server (pid {target.pid}) at {target.address}{how}.")
 
 
 def _refuse_second(port: int) -> None:
@@ -160,11 +171,11 @@ def _tokens(given: Sequence[str], file: Path | None) -> tuple[str, ...]:
     if file is not None:
         lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
         tokens += [line for line in lines if line and not line.startswith("#")]
-    for token in tokens:
-        try:
+    try:
+        for token in tokens:
             parse_token(token)
-        except ValueError as error:
-            raise click.ClickException(str(error)) from error
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     return tuple(tokens)
 
 

@@ -16,7 +16,6 @@ from ._version import __version__
 from .daemon import state
 from .daemon.lock import LockTimeoutError, file_lock
 from .daemon.paths import state_dir
-from .daemon.spawn import Settings, StartError, spawn
 
 __all__ = ["EmbeddedServerError", "ensure_running", "is_enabled"]
 
@@ -59,18 +58,12 @@ def ensure_running() -> str:
             f"Another program has been starting lmstudio-server for {_LOCK_SECONDS:g} s. Try "
             "again, or start one with `lmstudio server start`."
         ) from error
-    except (StartError, OSError) as error:
-        if isinstance(error, EmbeddedServerError):
-            raise
-        raise EmbeddedServerError(
-            f"The embedded server could not be started. {error}\nStart LM Studio or `lmstudio "
-            "server start` instead, or set LMSTUDIO_EMBEDDED=0 to never start one."
-        ) from error
 
 
 def _running() -> str | None:
-    for found in _by_hand():
-        return found.state.address
+    by_hand = _by_hand()
+    if by_hand:
+        return by_hand[0].state.address
     found = state.running(state.EMBEDDED, claim=True)
     # After an upgrade the older server finishes serving its clients, and new ones get a new one.
     if found is None or found.state.version != __version__:
@@ -86,8 +79,17 @@ def _by_hand() -> list[state.Running]:
 
 
 def _start() -> str:
+    # Most calls find a server that runs; only this one needs what it takes to start processes.
+    from .daemon.spawn import Settings, StartError, spawn
+
     idle = _idle_seconds()
-    ready = spawn(Settings(kind="embedded", idle_timeout=idle))
+    try:
+        ready = spawn(Settings(kind="embedded", idle_timeout=idle))
+    except (StartError, OSError) as error:
+        raise EmbeddedServerError(
+            f"The embedded server could not be started. {error}\nStart LM Studio or `lmstudio "
+            "server start` instead, or set LMSTUDIO_EMBEDDED=0 to never start one."
+        ) from error
     _log.warning(
         "No LM Studio found: started lmstudio-server (pid %s) at %s with the pocket model, a tiny "
         "model for trying things out; it ends after %s. Set LMSTUDIO_EMBEDDED=0 to turn this off.",

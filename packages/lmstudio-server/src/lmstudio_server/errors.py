@@ -6,11 +6,13 @@ Every ``WireError`` says what happened (title), why (cause) and what to do next 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._version import __version__
 from .engines.base import EngineCrashedError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "WireError",

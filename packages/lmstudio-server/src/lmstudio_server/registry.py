@@ -9,7 +9,6 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from .errors import identifier_in_use
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable
+
     from .engines.base import Engine, LoadedModel, LoadRequest
     from .library import ModelFile
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,11 +16,16 @@ from .registry import ModelRegistry
 from .wire.auth import Authenticator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .config import ServerConfig
     from .engines.base import Engine
     from .library import ModelFile
 
 __all__ = ["ModelLibrary", "Record", "Services"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class ModelLibrary(Protocol):
@@ -64,6 +69,11 @@ class Services:
         """Put a server's parts together."""
         registry = ModelRegistry(engine)
         shutdown = asyncio.Event()
+
+        def on_idle() -> None:
+            _log.info("ending: no client for %g s", config.idle_timeout)
+            shutdown.set()
+
         return cls(
             config=config,
             engine=engine,
@@ -72,7 +82,7 @@ class Services:
             loads=Loads(registry),
             files=FileStore(),
             authenticator=Authenticator(config.api_tokens, config.control_key),
-            presence=Presence(config.idle_timeout, shutdown.set),
+            presence=Presence(config.idle_timeout, on_idle),
             shutdown=shutdown,
         )
 

@@ -13,12 +13,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .daemon.paths import STATE_DIR_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from .serving.server import serve
 
 __all__ = ["ServerProcess", "running_server", "serve"]
 
@@ -60,7 +65,7 @@ def running_server(
         folders = [part for path in (models or [empty]) for part in ("--models", str(path))]
         command = [sys.executable, "-m", "lmstudio_server", "start", "--port", "0", "--json"]
         with log.open("wb") as errors:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, *folders, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -69,18 +74,12 @@ def running_server(
             )
         try:
             started = _first_line(process, log)
-            yield ServerProcess(
-                host=started["host"],
-                port=started["port"],
-                pid=started["pid"],
-                state_dir=state_folder,
-                log=log,
-            )
+            yield ServerProcess(**started, state_dir=state_folder, log=log)
         finally:
             _stop(process)
 
 
-def _first_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, object] | dict[str, str]:
+def _first_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
     assert process.stdout is not None
     timer = threading.Timer(START_SECONDS, process.kill)
     timer.start()
@@ -94,7 +93,8 @@ def _first_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, object
             f"lmstudio-server ended with code {process.returncode}:\n"
             + log.read_text(encoding="utf-8", errors="replace")
         )
-    return json.loads(line)
+    started: dict[str, Any] = json.loads(line)
+    return started
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

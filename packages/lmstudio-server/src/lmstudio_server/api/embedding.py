@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..kv.stack import fields
+from lmstudio_server.kv.stack import fields
+
 from . import parameters as p
-from .endpoint import Call
 from .models import model_endpoints, resolve, run_engine
+
+if TYPE_CHECKING:
+    from .endpoint import Call
 
 __all__ = ["namespace"]
 

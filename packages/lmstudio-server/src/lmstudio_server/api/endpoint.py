@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
 
-from ..errors import not_offered
-from ..wire.frames import ABSENT
-from ..wire.session import InvalidParameterError
+from lmstudio_server.errors import not_offered
+from lmstudio_server.wire.frames import ABSENT
+from lmstudio_server.wire.session import InvalidParameterError
 
 if TYPE_CHECKING:
-    from ..services import Services
+    from lmstudio_server.services import Services
 
 __all__ = ["ABSENT", "Call", "Channel", "Endpoint", "Namespace", "PacketSink"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import WireError
+from lmstudio_server.errors import WireError
+
 from . import parameters as p
 from .endpoint import Call, Namespace
 

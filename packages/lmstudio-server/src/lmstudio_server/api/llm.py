@@ -6,25 +6,27 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..convert.history import joined_text, to_messages
-from ..convert.packets import PredictionFold
-from ..convert.tools import ToolNames
-from ..engines.base import ChatRequest, CompletionRequest
-from ..errors import preset_not_found, unsupported_feature
-from ..kv.prediction import (
+from lmstudio_server.convert.history import joined_text, to_messages
+from lmstudio_server.convert.packets import PredictionFold
+from lmstudio_server.convert.tools import ToolNames
+from lmstudio_server.engines.base import ChatRequest, CompletionRequest
+from lmstudio_server.errors import preset_not_found, unsupported_feature
+from lmstudio_server.kv.prediction import (
     PredictionSettings,
     effective_prediction_config,
     prediction_settings,
 )
-from ..kv.stack import fields
-from ..kv.templates import is_plain_concatenation
+from lmstudio_server.kv.stack import fields
+from lmstudio_server.kv.templates import is_plain_concatenation
+
 from . import parameters as p
-from .endpoint import Call, Channel
 from .models import client_config, model_endpoints, resolve, run_engine
 from .prediction import Prediction, Request
 
 if TYPE_CHECKING:
-    from ..registry import Instance
+    from lmstudio_server.registry import Instance
+
+    from .endpoint import Call, Channel
 
 __all__ = ["namespace"]
 

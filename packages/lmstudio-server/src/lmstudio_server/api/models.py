@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..convert.info import instance_info, model_info
-from ..engines.base import EngineError
-from ..errors import (
+from lmstudio_server.convert.info import instance_info, model_info
+from lmstudio_server.engines.base import EngineError
+from lmstudio_server.errors import (
     WireError,
     domain_mismatch,
     from_engine,
@@ -17,16 +16,19 @@ from ..errors import (
     no_loaded_model,
     specific_model_unloaded,
 )
-from ..kv.load import effective_load_config, load_request
-from ..kv.stack import collapse, fields
+from lmstudio_server.kv.load import effective_load_config, load_request
+from lmstudio_server.kv.stack import collapse, fields
+
 from . import parameters as p
 from .endpoint import ABSENT, Call, Channel, Namespace
 from .usage import estimate_usage
 
 if TYPE_CHECKING:
-    from ..library import ModelFile
-    from ..loading import Progress
-    from ..registry import Instance
+    from collections.abc import Mapping, Sequence
+
+    from lmstudio_server.library import ModelFile
+    from lmstudio_server.loading import Progress
+    from lmstudio_server.registry import Instance
 
 __all__ = ["client_config", "model_endpoints", "require_model", "resolve", "run_engine"]
 
@@ -179,9 +181,7 @@ async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
         await channel.send({"type": "alreadyLoaded", "info": instance_info(loaded)})
         return
     assert file is not None
-    await channel.send(
-        {"type": "startLoading", "identifier": file.key, "info": model_info(file)}
-    )
+    await channel.send({"type": "startLoading", "identifier": file.key, "info": model_info(file)})
 
     async def progress(value: float) -> None:
         await channel.send({"type": "loadProgress", "progress": value})

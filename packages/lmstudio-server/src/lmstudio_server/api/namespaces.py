@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import embedding, files, llm, others, system
-from .endpoint import Namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .endpoint import Namespace
 
 __all__ = ["NAMESPACES"]
 

@@ -69,7 +69,9 @@ OptionalMs: TypeAlias = Annotated[
 ]
 OptionalBool: TypeAlias = Annotated[bool | None, BeforeValidator(_given)]
 Nullable: TypeAlias = str | None
-Key: TypeAlias = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Key: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 OptionalKey: TypeAlias = Annotated[Key | None, BeforeValidator(_given)]
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..convert.info import instance_info
-from ..convert.overflow import shorten_messages, shorten_text
-from ..convert.packets import Ending, PredictionFold
-from ..engines.base import (
+from lmstudio_server.convert.info import instance_info
+from lmstudio_server.convert.overflow import shorten_messages, shorten_text
+from lmstudio_server.engines.base import (
     ChatRequest,
     CompletionRequest,
     ContextOverflowError,
@@ -24,12 +22,16 @@ from ..engines.base import (
     PromptProgress,
     Sampling,
 )
-from ..errors import from_engine
-from ..kv.stack import fields
+from lmstudio_server.errors import from_engine
+from lmstudio_server.kv.stack import fields
 
 if TYPE_CHECKING:
-    from ..kv.prediction import OverflowPolicy
-    from ..registry import Instance, Use
+    from collections.abc import AsyncGenerator, Callable
+
+    from lmstudio_server.convert.packets import Ending, PredictionFold
+    from lmstudio_server.kv.prediction import OverflowPolicy
+    from lmstudio_server.registry import Instance, Use
+
     from .endpoint import Channel
 
 __all__ = ["Prediction", "shorten"]
@@ -104,21 +106,28 @@ class Prediction:
 
     async def _pump(self, use: Use) -> None:
         for attempt in range(SHORTENING_ATTEMPTS):
-            try:
-                return await self._stream(use)
-            except ContextOverflowError as error:
-                shorter = shorten(self._request, self._overflow, error, attempt)
-                if shorter is None:
-                    raise
-                _log.info(
-                    "%r: prompt of %d tokens shortened for a context of %d (%s)",
-                    self._instance.identifier,
-                    error.prompt_tokens,
-                    error.context_length,
-                    self._overflow,
-                )
-                self._request = shorter
-        return await self._stream(use)
+            if await self._fits(use, attempt):
+                return
+        await self._stream(use)
+
+    async def _fits(self, use: Use, attempt: int) -> bool:
+        """Generate; if the prompt is too long, shorten it for another attempt."""
+        try:
+            await self._stream(use)
+        except ContextOverflowError as error:
+            shorter = shorten(self._request, self._overflow, error, attempt)
+            if shorter is None:
+                raise
+            _log.info(
+                "%r: prompt of %d tokens shortened for a context of %d (%s)",
+                self._instance.identifier,
+                error.prompt_tokens,
+                error.context_length,
+                self._overflow,
+            )
+            self._request = shorter
+            return False
+        return True
 
     async def _stream(self, use: Use) -> None:
         fold, send = self._fold, self._channel.send

@@ -7,9 +7,10 @@ import logging
 import os
 from typing import Any
 
-from .._version import __version__
-from ..convert.info import model_info
-from ..errors import WireError, unsupported_feature
+from lmstudio_server._version import __version__
+from lmstudio_server.convert.info import model_info
+from lmstudio_server.errors import WireError, unsupported_feature
+
 from . import parameters as p
 from .endpoint import ABSENT, Call, Channel, Namespace
 
@@ -54,7 +55,9 @@ async def info(call: Call, _parameter: Any) -> Any:
 @namespace.rpc("notify", p.Notification)
 async def notify(_call: Call, parameter: p.Notification) -> Any:
     """Without a screen, a notification goes to the log."""
-    text = f"{parameter.title}: {parameter.description}" if parameter.description else parameter.title
+    text = (
+        f"{parameter.title}: {parameter.description}" if parameter.description else parameter.title
+    )
     _log.info("notification: %s", text)
     return ABSENT
 

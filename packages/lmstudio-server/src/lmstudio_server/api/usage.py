@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..library import ModelFile
+    from collections.abc import Mapping
+
+    from lmstudio_server.library import ModelFile
 
 __all__ = ["estimate_usage", "physical_memory"]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..api import parameters as p
-from ..errors import WireError
-from .tools import ToolNames
+from lmstudio_server.api import parameters as p
+from lmstudio_server.errors import WireError
+
+if TYPE_CHECKING:
+    from .tools import ToolNames
 
 __all__ = ["StoredFile", "joined_text", "to_messages"]
 
@@ -62,9 +64,7 @@ def joined_text(history: p.History) -> str:
 
 
 class _Converter:
-    def __init__(
-        self, names: ToolNames, find_file: FileLookup, vision: bool, model: str
-    ) -> None:
+    def __init__(self, names: ToolNames, find_file: FileLookup, vision: bool, model: str) -> None:
         self._names = names
         self._find_file = find_file
         self._vision = vision
@@ -74,7 +74,9 @@ class _Converter:
 
     def convert(self, message: p.Message) -> Sequence[dict[str, Any]]:
         if message.role == "tool":
-            return [self._result(part) for part in message.content if isinstance(part, p.ResultPart)]
+            return [
+                self._result(part) for part in message.content if isinstance(part, p.ResultPart)
+            ]
         converted: dict[str, Any] = {
             "role": message.role,
             "content": self._content(message.content),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..library import ModelFile
-    from ..registry import Instance
+    from lmstudio_server.library import ModelFile
+    from lmstudio_server.registry import Instance
 
 __all__ = ["instance_info", "model_info"]
 

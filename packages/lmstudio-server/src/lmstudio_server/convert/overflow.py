@@ -63,7 +63,9 @@ def _turns(messages: Sequence[Message]) -> list[list[Message]]:
     return turns
 
 
-def _cut_longest(messages: Sequence[Message], policy: Policy, budget: float) -> list[Message] | None:
+def _cut_longest(
+    messages: Sequence[Message], policy: Policy, budget: float
+) -> list[Message] | None:
     texts = [
         (len(message["content"]), index)
         for index, message in enumerate(messages)

@@ -6,11 +6,14 @@ when the generation is over, in whatever way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ..engines import base as e
+from lmstudio_server.engines import base as e
+
 from .tools import ToolNames
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Ending", "PredictionFold"]
 
@@ -105,7 +108,10 @@ class PredictionFold:
         return stats
 
     def _stop_reason(self, finished: e.Finished) -> str:
-        if finished.stop_reason == "stop_string" and finished.stop_string in self._tool_stop_strings:
+        if (
+            finished.stop_reason == "stop_string"
+            and finished.stop_string in self._tool_stop_strings
+        ):
             return "toolCalls"
         return _STOP_REASONS[finished.stop_reason]
 

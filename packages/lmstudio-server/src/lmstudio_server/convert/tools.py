@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["ToolNames", "rename"]
 
@@ -31,7 +33,10 @@ class ToolNames:
     def tools_for_model(self, tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The definitions under the names shown to the model."""
         return [
-            {**tool, "function": {**tool["function"], "name": self.for_model(tool["function"]["name"])}}
+            {
+                **tool,
+                "function": {**tool["function"], "name": self.for_model(tool["function"]["name"])},
+            }
             for tool in tools
         ]
 

@@ -6,15 +6,18 @@ import logging
 import logging.handlers
 import os
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..config import ServerConfig
-from ..serving.server import PortTakenError, RunningServer
+from lmstudio_server.config import ServerConfig
+from lmstudio_server.serving.server import PortTakenError, RunningServer
+
 from .paths import state_dir
 from .run import run
 from .spawn import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["LOG_FORMAT", "run_in_background"]
 
@@ -22,9 +25,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 _LOG_BYTES = 1024 * 1024
 
 
-def run_in_background(
-    given: Mapping[str, Any], report: Callable[[dict[str, object]], None]
-) -> int:
+def run_in_background(given: Mapping[str, Any], report: Callable[[dict[str, object]], None]) -> int:
     """Serve as ``given`` says, and ``report`` once the port is open."""
     settings = Settings(**given)
     log_file = state_dir() / f"{settings.log_name}.log"

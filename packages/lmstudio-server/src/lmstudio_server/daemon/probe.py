@@ -17,9 +17,7 @@ def fetch_status(
     """What ``/lms-status`` answers at an address; ``None`` when nothing useful does."""
     query = "?claim" if claim else ""
     name = f"[{host}]" if ":" in host else host
-    request = (
-        f"GET /lms-status{query} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n"
-    )
+    request = f"GET /lms-status{query} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n"
     received = b""
     try:
         with socket.create_connection((host, port), timeout) as connection:

@@ -8,19 +8,23 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from .._version import __version__
-from ..config import ServerConfig
-from ..engines.base import Engine
-from ..serving.server import RunningServer, serve
-from ..services import ModelLibrary
+from lmstudio_server._version import __version__
+from lmstudio_server.serving.server import RunningServer, serve
+
 from . import state
 from .lock import LockTimeoutError, file_lock
 from .paths import state_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lmstudio_server.config import ServerConfig
+    from lmstudio_server.engines.base import Engine
+    from lmstudio_server.services import ModelLibrary
 
 __all__ = ["LOCK_NAME", "run"]
 

@@ -10,10 +10,12 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .paths import STATE_DIR_VARIABLE, state_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Settings", "StartError", "spawn", "tail"]
 

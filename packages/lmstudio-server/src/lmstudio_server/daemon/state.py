@@ -9,16 +9,27 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .paths import state_dir
 from .probe import fetch_status
 
-__all__ = ["EMBEDDED", "Running", "ServerState", "all_running", "read", "remove", "running", "write"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = [
+    "EMBEDDED",
+    "Running",
+    "ServerState",
+    "all_running",
+    "read",
+    "remove",
+    "running",
+    "write",
+]
 
 EMBEDDED = "embedded"
 """The name of the on-demand server's state file."""

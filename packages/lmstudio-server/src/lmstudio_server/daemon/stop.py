@@ -53,7 +53,7 @@ def _ask(target: state.ServerState) -> bool:
     from websockets.exceptions import WebSocketException
     from websockets.sync.client import connect
 
-    from ..wire.auth import CONTROL_IDENTIFIER
+    from lmstudio_server.wire.auth import CONTROL_IDENTIFIER
 
     credentials = {
         "authVersion": 1,
@@ -71,7 +71,7 @@ def _ask(target: state.ServerState) -> bool:
             if json.loads(connection.recv(timeout=5)).get("success") is not True:
                 return False
             connection.send(json.dumps(call))
-            return json.loads(connection.recv(timeout=5)).get("type") == "rpcResult"
+            return bool(json.loads(connection.recv(timeout=5)).get("type") == "rpcResult")
     except (OSError, ValueError, WebSocketException):
         return False
 

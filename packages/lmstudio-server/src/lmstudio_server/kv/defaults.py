@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from .stack import Config
+if TYPE_CHECKING:
+    from .stack import Config
 
 __all__ = ["EMBEDDING_LOAD_DEFAULTS", "LLM_LOAD_DEFAULTS", "PREDICTION_DEFAULTS", "model_defaults"]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..engines.base import LoadRequest
+from lmstudio_server.engines.base import LoadRequest
+
 from . import stack
 from .defaults import EMBEDDING_LOAD_DEFAULTS, LLM_LOAD_DEFAULTS
-from .stack import Config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .stack import Config
 
 __all__ = ["effective_load_config", "load_request"]
 
@@ -40,9 +44,7 @@ def effective_load_config(kind: Kind, client: Config, max_context: int) -> dict[
     return merged
 
 
-def load_request(
-    kind: Kind, config: Config, path: Path, mmproj: Path | None = None
-) -> LoadRequest:
+def load_request(kind: Kind, config: Config, path: Path, mmproj: Path | None = None) -> LoadRequest:
     """What the engine is asked for, from an effective load configuration."""
     prefix = f"{kind}.load."
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..engines.base import Sampling
+from lmstudio_server.engines.base import Sampling
+
 from . import stack
 from .defaults import PREDICTION_DEFAULTS, model_defaults
-from .stack import Config
 from .templates import Template, read_template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .stack import Config
 
 __all__ = [
     "OverflowPolicy",
@@ -102,8 +106,8 @@ def _sampling(config: Config, stops: Sequence[str]) -> Sampling:
         top_p=checked("topPSampling", 1.0, 0, 1),
         min_p=checked("minPSampling", 0.0, 0, 1),
         repeat_penalty=checked("repeatPenalty", 1.0, 0),
-        presence_penalty=checked("llama.presencePenalty", 0.0, -2**31),
-        frequency_penalty=checked("llama.frequencyPenalty", 0.0, -2**31),
+        presence_penalty=checked("llama.presencePenalty", 0.0, -(2**31)),
+        frequency_penalty=checked("llama.frequencyPenalty", 0.0, -(2**31)),
         seed=None if seed is None else int(seed),
         max_tokens=None if max_tokens is None else int(max_tokens),
         stop=tuple(dict.fromkeys(stops)),
@@ -139,7 +143,8 @@ def _tools(value: Any) -> list[Mapping[str, Any]]:
     tools = given.get("tools")
     if given.get("type") != "toolArray" or not isinstance(tools, list):
         return []
-    return [tool for tool in cast("list[Any]", tools) if _is_tool(tool)]
+    candidates: list[Any] = tools
+    return [tool for tool in candidates if _is_tool(tool)]
 
 
 def _is_tool(tool: Any) -> bool:

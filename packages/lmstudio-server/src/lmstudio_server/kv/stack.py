@@ -60,7 +60,8 @@ def strings(value: Any) -> list[str]:
     """The non-empty strings in a list; nothing if it is no list."""
     if not isinstance(value, list):
         return []
-    return [item for item in cast("list[Any]", value) if isinstance(item, str) and item]
+    items: list[Any] = value
+    return [item for item in items if isinstance(item, str) and item]
 
 
 def checkbox(value: Any) -> tuple[bool, Any]:

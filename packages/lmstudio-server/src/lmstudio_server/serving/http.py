@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,11 +11,13 @@ from urllib.parse import urlsplit
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from ..api.namespaces import NAMESPACES
-from ..config import ServerConfig, is_loopback
+from lmstudio_server.api.namespaces import NAMESPACES
+from lmstudio_server.config import ServerConfig, is_loopback
 
 if TYPE_CHECKING:
-    from ..services import Services
+    from collections.abc import Sequence
+
+    from lmstudio_server.services import Services
 
 __all__ = ["answer", "namespace_of", "refusal"]
 
@@ -46,7 +47,9 @@ def answer(services: Services, request: Request) -> Response | None:
     if namespace_of(request.path) not in NAMESPACES:
         return _response(
             HTTPStatus.NOT_FOUND,
-            {"error": f"Nothing is served at {parts.path[:200]}. Namespaces: {', '.join(NAMESPACES)}."},
+            {
+                "error": f"Nothing is served at {parts.path[:200]}. Namespaces: {', '.join(NAMESPACES)}."
+            },
         )
     return None
 

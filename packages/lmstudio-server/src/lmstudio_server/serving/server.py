@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
-from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from websockets.asyncio.server import Server, ServerConnection, serve as serve_websockets
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
 
-from ..api.namespaces import NAMESPACES
-from ..services import Services
+from lmstudio_server.api.namespaces import NAMESPACES
+from lmstudio_server.services import Services
+
 from .http import answer, namespace_of
 from .socket import Socket
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from websockets.http11 import Request, Response
 
-    from ..config import ServerConfig
-    from ..engines.base import Engine
-    from ..services import ModelLibrary
+    from lmstudio_server.config import ServerConfig
+    from lmstudio_server.engines.base import Engine
+    from lmstudio_server.services import ModelLibrary
 
 __all__ = ["PortTakenError", "RunningServer", "default_engine", "default_library", "serve"]
 
@@ -69,14 +71,14 @@ class RunningServer:
 
 def default_engine() -> Engine:
     """llama.cpp, each model in a process of its own."""
-    from ..engines.llamacpp import LlamaCppEngine
+    from lmstudio_server.engines.llamacpp import LlamaCppEngine
 
     return LlamaCppEngine()
 
 
 def default_library(config: ServerConfig) -> ModelLibrary:
     """The models of the configured folders, and the pocket models."""
-    from ..library import Library, default_folders
+    from lmstudio_server.library import Library, default_folders
 
     folders = config.model_folders
     return Library(default_folders() if folders is None else list(folders))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.exceptions import ConnectionClosed
 
-from ..api.endpoint import Call, Channel, Endpoint, Namespace
-from ..config import is_loopback
-from ..errors import WireError, internal
-from ..wire.session import (
+from lmstudio_server.api.endpoint import Call, Channel, Endpoint, Namespace
+from lmstudio_server.config import is_loopback
+from lmstudio_server.errors import WireError, internal
+from lmstudio_server.wire.session import (
     AUTH_TIMEOUT_SECONDS,
     ChannelMessage,
     ChannelOpened,
@@ -27,9 +27,11 @@ from ..wire.session import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
     from websockets.asyncio.server import ServerConnection
 
-    from ..services import Services
+    from lmstudio_server.services import Services
 
 __all__ = ["Socket"]
 
@@ -103,8 +105,8 @@ class Socket:
                 await self._connection.close()
 
     def _enter(self, event: Entered) -> None:
-        address = self._connection.remote_address
-        local = isinstance(address, tuple) and is_loopback(str(cast("tuple[Any, ...]", address)[0]))
+        address: Any = self._connection.remote_address
+        local = is_loopback(str(address[0])) if address else False
         self._client = event.admission.identifier
         self._trusted = event.admission.trusted or local
 
@@ -118,11 +120,9 @@ class Socket:
         task.add_done_callback(self._tasks.discard)
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
+        # The reading side notices a closed connection too and ends the socket.
+        with suppress(ConnectionClosed):
             await work
-        except ConnectionClosed:
-            # The reading side notices too and ends the socket.
-            pass
 
     async def _run_rpc(self, event: RpcRequested) -> None:
         endpoint = self._namespace.endpoints[event.endpoint]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .frames import load_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["CONTROL_IDENTIFIER", "Admission", "Authenticator", "Credentials", "parse_credentials"]
 
@@ -45,8 +47,8 @@ def parse_credentials(text: str) -> Credentials | None:
     frame = load_object(text)
     if frame is None:
         return None
-    version = frame.get("authVersion")
-    if version != 1 or isinstance(version, bool):
+    version: object = frame.get("authVersion")
+    if isinstance(version, bool) or version != 1:
         return None
     identifier, passkey = frame.get("clientIdentifier"), frame.get("clientPasskey")
     if not isinstance(identifier, str) or not isinstance(passkey, str):

@@ -6,10 +6,12 @@ A frame that does not fit its schema yields ``None``: the protocol drops it with
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "ABSENT",
@@ -175,10 +177,11 @@ def _read_channel_send(frame: Mapping[str, Any]) -> ClientFrame:
 
 
 def _read_update(frame: Mapping[str, Any]) -> ClientFrame:
-    tags = frame.get("tags")
-    if not isinstance(frame.get("patches"), list) or not isinstance(tags, list):
+    given = frame.get("tags")
+    if not isinstance(frame.get("patches"), list) or not isinstance(given, list):
         raise _BadFrame
-    if not all(isinstance(tag, str) for tag in cast("list[Any]", tags)):
+    tags: list[Any] = given
+    if not all(isinstance(tag, str) for tag in tags):
         raise _BadFrame
     return SignalUpdate(_integer(frame, "subscribeId"))
 

@@ -6,13 +6,15 @@ in their order; it sends what the ``rpc_*`` and ``channel_*`` methods return.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from . import frames
 from .auth import Admission, Authenticator, parse_credentials
 from .frames import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "AUTH_TIMEOUT_SECONDS",
@@ -255,7 +257,8 @@ class Session:
         spec = self._channels.get(frame.channel_id)
         if spec is None:
             return self._warn(
-                "channelUnknown", f"A message came for channel {frame.channel_id}, which is not open"
+                "channelUnknown",
+                f"A message came for channel {frame.channel_id}, which is not open",
             )
         try:
             message = spec.read_message(frame.message)
