@@ -6,10 +6,12 @@ token counts are in tokens, all times in seconds, all progress values in 0.0 to 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from pathlib import Path
 
 StopReason = Literal["eos", "stop_string", "length", "context", "tool_calls"]
 
@@ -20,7 +22,9 @@ class EngineError(Exception):
     ``title`` says what happened, ``cause`` the engine's own words, ``suggestion`` what to do next.
     """
 
-    def __init__(self, title: str, *, cause: str | None = None, suggestion: str | None = None) -> None:
+    def __init__(
+        self, title: str, *, cause: str | None = None, suggestion: str | None = None
+    ) -> None:
         super().__init__(title if cause is None else f"{title}: {cause}")
         self.title = title
         self.cause = cause
@@ -227,9 +231,7 @@ class Engine(Protocol):
     name: str
     version: str
 
-    async def load(
-        self, request: LoadRequest, on_progress: Callable[[float], None]
-    ) -> LoadedModel:
+    async def load(self, request: LoadRequest, on_progress: Callable[[float], None]) -> LoadedModel:
         """Load a model; cancelling the awaiting task ends the engine's process.
 
         Raises ``EngineError`` with the engine's own words when the file cannot be loaded.

@@ -1,0 +1,187 @@
+"""From a request to the JSON llama.cpp's server takes. No I/O."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lmstudio_server.engines.base import ChatRequest, Sampling
+
+_NATURAL_JSON = {
+    # Free white space lets a small model write line breaks for ever; these separators are the ones
+    # models have seen most.
+    "x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+}
+_STREAMING = {"stream": True, "return_progress": True, "timings_per_token": True}
+"""Sent with each generation: with progress, llama.cpp notices a closed connection in the prompt."""
+
+
+def sampling_fields(sampling: Sampling, default_seed: int | None) -> dict[str, Any]:
+    """Return what is set of ``sampling``, named as llama.cpp does (both its APIs agree here)."""
+    seed = default_seed if sampling.seed is None else sampling.seed
+    fields = {
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repeat_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "seed": seed,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def offered_tools(request: ChatRequest) -> Sequence[Mapping[str, Any]]:
+    """Return the tools the model may call: none at all if the request's choice is "none"."""
+    return () if request.tool_choice == "none" else request.tools
+
+
+def thinking(request: ChatRequest, *, constrained: bool) -> bool | None:
+    """Return whether to ask the template for thinking; ``None`` leaves it to the template.
+
+    A schema or grammar holds from the first token on, so there thinking has to be asked for. An
+    answer already begun (a last message of the assistant's) is continued without it.
+    """
+    if request.messages and request.messages[-1].get("role") == "assistant":
+        return False
+    if request.enable_thinking is None and constrained:
+        return False
+    return request.enable_thinking
+
+
+def template_body(request: ChatRequest, *, constrained: bool = False) -> dict[str, Any]:
+    """Return the body for ``/apply-template``, and the first part of every chat body."""
+    body: dict[str, Any] = {"messages": [dict(message) for message in request.messages]}
+    tools = offered_tools(request)
+    if tools:
+        body["tools"] = [dict(tool) for tool in tools]
+    enable_thinking = thinking(request, constrained=constrained)
+    if enable_thinking is not None:
+        body["chat_template_kwargs"] = {"enable_thinking": enable_thinking}
+    return body
+
+
+def chat_body(request: ChatRequest, default_seed: int | None) -> dict[str, Any]:
+    """Return the body for ``/v1/chat/completions``.
+
+    Stop strings are not in it: that endpoint does not say which one ended the text, so they are
+    looked for on our side (see ``stops``).
+    """
+    sampling = request.sampling
+    body = template_body(request) | sampling_fields(sampling, default_seed) | _STREAMING
+    body["stream_options"] = {"include_usage": True}
+    if "tools" in body:
+        body["tool_choice"] = request.tool_choice
+        body["parallel_tool_calls"] = True
+    elif sampling.log_probs is not None:
+        body["logprobs"] = True
+        body["top_logprobs"] = sampling.log_probs
+    if sampling.max_tokens is not None:
+        body["max_tokens"] = sampling.max_tokens
+    return body
+
+
+def completion_body(
+    prompt: str | Mapping[str, Any],
+    sampling: Sampling,
+    default_seed: int | None,
+    *,
+    max_tokens: int | None = None,
+    schema_tag: str | None = None,
+) -> dict[str, Any]:
+    """Return the body for ``/completion``.
+
+    Args:
+        prompt: The text to continue, or llama.cpp's object of a text with images.
+        sampling: How to choose tokens, where to stop, and the schema or grammar to keep to.
+        default_seed: The seed if ``sampling`` has none.
+        max_tokens: Replaces ``sampling``'s own limit.
+        schema_tag: Marks the schema, to know it again in llama.cpp's log.
+    """
+    body = sampling_fields(sampling, default_seed) | _STREAMING
+    limit = sampling.max_tokens if max_tokens is None else max_tokens
+    body |= {"prompt": prompt, "n_predict": -1 if limit is None else limit, "return_tokens": True}
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.log_probs is not None:
+        # 0 candidates still means probabilities of the tokens themselves.
+        body["n_probs"] = max(1, sampling.log_probs)
+    if sampling.json_schema is not None:
+        body["json_schema"] = tagged_schema(sampling.json_schema, schema_tag)
+    elif sampling.grammar is not None:
+        body["grammar"] = sampling.grammar
+    return body
+
+
+def tagged_schema(schema: Mapping[str, Any], tag: str | None) -> dict[str, Any]:
+    """Return ``schema`` for llama.cpp: plain separators, and ``tag`` as its comment."""
+    comment = {} if tag is None else {"$comment": tag}
+    # The tag comes first, so that a long schema's error shows it too.
+    return comment | _NATURAL_JSON | {k: v for k, v in schema.items() if k != "$comment"}
+
+
+def forced_call_schema(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the schema of a call of one of ``tools``, as ``<tool_call>`` encloses it."""
+    calls: list[dict[str, Any]] = []
+    definitions: dict[str, Any] = {}
+    for tool in tools:
+        function = tool["function"]
+        parameters = dict(function.get("parameters") or {"type": "object"})
+        # References inside begin at the root, so the definitions have to move there.
+        definitions |= parameters.pop("$defs", {})
+        calls.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": function["name"]}, "arguments": parameters},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": calls} | ({"$defs": definitions} if definitions else {})
+
+
+def images_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the images in ``messages`` in order, base64 encoded, without their ``data:`` heads."""
+    images: list[str] = []
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            url = json_path(part, "image_url", "url")
+            if isinstance(url, str):
+                images.append(url.partition(",")[2])
+    return images
+
+
+def json_path(value: Any, *keys: str) -> Any:
+    """Return what lies under ``keys`` in nested objects, ``None`` where a step is missing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def arguments_as_objects(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return ``messages`` with tool calls' arguments as objects, as most templates expect them.
+
+    OpenAI's form has them as JSON text; llama.cpp converts on its side, our own rendering here.
+    """
+    converted: list[dict[str, Any]] = []
+    for message in messages:
+        copy = dict(message)
+        if copy.get("tool_calls"):
+            copy["tool_calls"] = [_with_object(call) for call in copy["tool_calls"]]
+        converted.append(copy)
+    return converted
+
+
+def _with_object(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = dict(call["function"])
+    if isinstance(function.get("arguments"), str):
+        try:
+            function["arguments"] = json.loads(function["arguments"])
+        except ValueError:
+            return dict(call)
+    return {**call, "function": function}

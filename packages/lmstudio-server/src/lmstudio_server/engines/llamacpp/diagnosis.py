@@ -1,0 +1,179 @@
+"""What a worker's stderr and exit code mean, in words for people. No I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from typing import TYPE_CHECKING, Any
+
+from lmstudio_server.engines.base import ContextOverflowError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_LOG_PREFIX = re.compile(r"^\d+\.\d\d\.\d{3}\.\d{3} (?P<level>[A-Z]) (?P<message>.*)$")
+_FUNCTION_PREFIX = re.compile(r"^\s*(?:(?:srv|cmn|slot|llg|que|res)\s+)?[A-Za-z_]\w*\(?\)?:\s+")
+# What llama.cpp repeats on its way out of a failed load; the lines before say why.
+_REPETITIONS = ("failed to load model", "exiting due to model loading error", "failed to read")
+_DAMAGED = (
+    "not within the file bounds",
+    "corrupted",
+    "invalid magic",
+    "failed to read",
+    "must be in [",
+    "unexpectedly reached end",
+    "failed to open gguf",
+)
+
+
+def message_of(line: str) -> str:
+    """Return a line of llama.cpp's log without its time, level and function name."""
+    match = _LOG_PREFIX.match(line)
+    message = match.group("message") if match else line
+    message = _FUNCTION_PREFIX.sub("", message.strip(), count=1)
+    return message.removeprefix("error loading model: ").strip()
+
+
+def load_failure_cause(lines: Iterable[str]) -> str | None:
+    """Return why a load failed in llama.cpp's own words, or ``None`` if it did not say."""
+    messages = [message_of(line) for line in lines if line.strip()]
+    telling = [text for text in messages if not any(word in text for word in _REPETITIONS)]
+    chosen = telling or messages[:1]
+    return "; ".join(dict.fromkeys(chosen[:3])) or None
+
+
+def load_error(path: Path, lines: Iterable[str]) -> EngineError:
+    """Return the error for a model file that llama.cpp refused."""
+    lines = list(lines)
+    cause = load_failure_cause(lines)
+    text = " ".join(lines).lower()
+    if "unknown model architecture" in text:
+        suggestion = "This llama.cpp does not know the model's architecture: upgrade xllamacpp."
+    elif any(word in text for word in _DAMAGED):
+        suggestion = "The file is damaged, incomplete or no GGUF: download it again."
+    elif "alloc" in text or "out of memory" in text:
+        suggestion = "Free memory, or load the model with a smaller contextLength."
+    else:
+        suggestion = "Check that the file is a model llama.cpp can run, and the load settings."
+    return EngineError(f"Could not load {path.name}", cause=cause, suggestion=suggestion)
+
+
+def import_error(message: str) -> EngineError:
+    """Return the error for a worker that could not import llama.cpp."""
+    if "libgomp" in message:
+        return EngineError(
+            "llama.cpp cannot start: the system library libgomp.so.1 is missing",
+            cause=message,
+            suggestion=(
+                "Install the package libgomp1 (Debian, Ubuntu: apt-get install libgomp1; "
+                "Fedora: dnf install libgomp)."
+            ),
+        )
+    return EngineError(
+        "llama.cpp cannot start: the package xllamacpp cannot be imported",
+        cause=message,
+        suggestion="Reinstall it: pip install --force-reinstall xllamacpp.",
+    )
+
+
+def exit_words(return_code: int | None) -> str:
+    """Say how a process ended, from its return code."""
+    if return_code is None:
+        return "its end was not observed"
+    if return_code >= 0:
+        return f"exit code {return_code}"
+    try:
+        name = signal.Signals(-return_code).name
+    except ValueError:
+        name = "unknown"
+    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    return f"killed by signal {-return_code} ({name}){hint}"
+
+
+def crash_reason(return_code: int | None, lines: Iterable[str]) -> str:
+    """Say how a worker ended and what it said last."""
+    last = [message_of(line) for line in lines if line.strip()][-1:]
+    words = exit_words(return_code)
+    return f"{words}; its last words: {last[0]}" if last else words
+
+
+def response_error(status: int, payload: Mapping[str, Any], lines: Iterable[str]) -> EngineError:
+    """Return the error for a request that llama.cpp refused with ``status`` and ``payload``."""
+    raw = payload.get("error")
+    error: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
+    message = str(error.get("message") or f"HTTP status {status}")
+    if error.get("type") == "exceed_context_size_error":
+        return ContextOverflowError(int(error["n_prompt_tokens"]), int(error["n_ctx"]))
+    overflow = re.match(
+        r"input \((\d+) tokens\) is too large to process\..*batch size: (\d+)\)", message
+    )
+    if overflow:
+        return ContextOverflowError(int(overflow.group(1)), int(overflow.group(2)))
+    if "failed to parse grammar" in message:
+        return grammar_error(lines)
+    return EngineError(
+        "The engine refused the request",
+        cause=message,
+        suggestion="Check the messages, the tools and the prediction settings.",
+    )
+
+
+def grammar_error(lines: Iterable[str]) -> EngineError:
+    """Return the error for a GBNF grammar that llama.cpp cannot parse."""
+    said = [line.partition("parse: ")[2] for line in lines if line.startswith("parse: ")]
+    return EngineError(
+        "The grammar cannot be used",
+        cause=said[-1] if said else None,
+        suggestion="Correct the GBNF text: each rule used has to be defined, 'root' is the first.",
+    )
+
+
+_JSON_STARTS = tuple('{["-0123456789tfn')
+
+
+def ignores_schema(text: str, *, ended: bool) -> bool:
+    """Whether ``text`` cannot have been held to a JSON schema.
+
+    ``ended``: the model ended the text itself, so it has to be whole.
+    """
+    if not text.startswith(_JSON_STARTS):
+        return bool(text) or ended
+    if not ended:
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return True
+    return False
+
+
+def schema_error(lines: Iterable[str], tag: str) -> EngineError | None:
+    """Return the error for a JSON schema llama.cpp gave up on, if its log says so.
+
+    llama.cpp goes on without the schema and says so on stderr alone. ``tag`` is the ``$comment`` the
+    request put into its schema, so that another request's error is not taken for this one's.
+    """
+    text = "\n".join(lines)
+    # One message per "llg error:", ended by the grammar it is about, which holds the tag.
+    for block in text.split("llg error:")[1:]:
+        if tag not in block:
+            continue
+        cause = block.partition("%llguidance")[0].rpartition("\n")[0]
+        cause = re.sub(r"^\s*at \d+\(\d+\): ", "", cause)
+        return EngineError(
+            "The JSON schema cannot be used",
+            cause=re.sub(r"\s+", " ", cause).strip(),
+            suggestion="Leave out or rewrite the part named above.",
+        )
+    return None
+
+
+def ignored_schema_error(lines: Iterable[str], tag: str) -> EngineError:
+    """Return the error for text that does not keep to its schema, with the reason if it is known."""
+    return schema_error(lines, tag) or EngineError(
+        "The JSON schema was not applied",
+        cause="what the model wrote is not JSON",
+        suggestion="Simplify the schema: llama.cpp leaves out a schema it cannot compile.",
+    )

@@ -1,0 +1,283 @@
+"""Starting, watching and ending a worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lmstudio_server.engines.base import EngineError, LoadRequest
+
+from .diagnosis import crash_reason, import_error, load_error
+from .options import choose_threads, parse_address, physical_cores, worker_options
+from .transport import Address
+from .worker import REPORT_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_WORKER_FILE = Path(__file__).with_name("worker.py")
+_PROGRESS_PREFIX = "cmd_child_to_router:state:"
+_SOCKET_PATH_BYTES = 100
+"""What a unix socket's path may have on every system (the limits are 104 and 108)."""
+
+
+class _WorkerProtocol(asyncio.SubprocessProtocol):
+    """Takes a worker's output as it comes, in the event loop's own callbacks.
+
+    Callbacks rather than reader tasks: nothing is left to cancel when the process ends.
+    """
+
+    def __init__(self, on_progress: Callable[[float], None]) -> None:
+        # The address the worker listens on, or ``None`` if it ended before it had one.
+        self.ready: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.Event()
+        self.stderr_lines: deque[str] = deque(maxlen=200)
+        self.stderr_grew = asyncio.Event()
+        self.failure: Mapping[str, Any] | None = None
+        self.on_gone: Callable[[], None] = lambda: None
+        self._on_progress = on_progress
+        self._progress = 0.0
+        self._rests = {1: b"", 2: b""}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        lines = (self._rests[fd] + data).split(b"\n")
+        self._rests[fd] = lines.pop()
+        for line in lines:
+            text = line.decode("utf-8", "replace").rstrip("\r")
+            if fd == 2:
+                self.stderr_lines.append(text)
+                self.stderr_grew.set()
+            else:
+                self._take_stdout(text)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """The process has ended and both its pipes have been read to the end."""
+        if self._rests[2]:
+            self.stderr_lines.append(self._rests[2].decode("utf-8", "replace"))
+        self.gone.set()
+        if not self.ready.done():
+            self.ready.set_result(None)
+        self.on_gone()
+
+    def _take_stdout(self, line: str) -> None:
+        if line.startswith(REPORT_PREFIX):
+            report = json.loads(line.removeprefix(REPORT_PREFIX))
+            if report["event"] != "ready":
+                self.failure = report
+            elif not self.ready.done():
+                self.ready.set_result(report["address"])
+        elif line.startswith(_PROGRESS_PREFIX):
+            # llama.cpp's internal convention: what does not look as expected is no progress.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                payload = json.loads(line.removeprefix(_PROGRESS_PREFIX))["payload"]
+                self._advance(_overall_progress(payload))
+
+    def _advance(self, progress: float) -> None:
+        # Never backwards, and 1.0 is kept for a worker that answers.
+        if self._progress < progress < 1.0:
+            self._progress = progress
+            self._on_progress(progress)
+
+
+def _overall_progress(payload: Mapping[str, Any]) -> float:
+    """Return the progress over all stages (model, projector, draft) from one stage's report."""
+    stages: list[str] = payload["stages"]
+    return (stages.index(payload["current"]) + float(payload["value"])) / len(stages)
+
+
+class Worker:
+    """A running worker process with its model loaded. Make one with ``Worker.start``."""
+
+    def __init__(
+        self,
+        transport: asyncio.SubprocessTransport,
+        protocol: _WorkerProtocol,
+        folder: Path | None,
+        address: Address,
+    ) -> None:
+        self.address = address
+        self._transport = transport
+        self._protocol = protocol
+        self._folder = folder
+        self._callbacks: list[Callable[[str], None]] = []
+        self._ending = False
+        protocol.on_gone = self._gone
+
+    @classmethod
+    async def start(cls, request: LoadRequest, on_progress: Callable[[float], None]) -> Worker:
+        """Start a process and wait until its model is loaded.
+
+        Cancelling kills the process. Raises ``EngineError`` when the model cannot be loaded.
+        """
+        folder = _private_folder()
+        try:
+            return await cls._start_in(folder, request, on_progress)
+        except BaseException:
+            _remove(folder)
+            raise
+
+    @classmethod
+    async def _start_in(
+        cls, folder: Path | None, request: LoadRequest, on_progress: Callable[[float], None]
+    ) -> Worker:
+        options, api_key = _options(request, folder)
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _WorkerProtocol(on_progress),
+            sys.executable,
+            str(_WORKER_FILE),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **_session_settings(),
+        )
+        try:
+            stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+            stdin.write(json.dumps(options).encode() + b"\n")
+            address = await _wait_until_ready(protocol, transport, request)
+        except BaseException:
+            await _kill(transport, protocol)
+            raise
+        socket_path, port = parse_address(address)
+        return cls(transport, protocol, folder, Address(socket_path, port, api_key))
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._transport.get_pid()
+
+    @property
+    def stderr_lines(self) -> list[str]:
+        """The last lines of llama.cpp's own log."""
+        return list(self._protocol.stderr_lines)
+
+    async def wait_stderr(self, text: str, seconds: float) -> bool:
+        """Wait until ``text`` is in the log, at most ``seconds``; return whether it is.
+
+        llama.cpp writes its log in a thread of its own, so a message may come after the answer that
+        it is about.
+        """
+        protocol = self._protocol
+
+        async def said() -> bool:
+            while not any(text in line for line in protocol.stderr_lines):
+                protocol.stderr_grew.clear()
+                await protocol.stderr_grew.wait()
+            return True
+
+        try:
+            return await asyncio.wait_for(said(), seconds)
+        except asyncio.TimeoutError:
+            return False
+
+    @property
+    def ending(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._ending
+
+    @property
+    def gone(self) -> bool:
+        """Whether the process has ended."""
+        return self._protocol.gone.is_set()
+
+    async def wait_gone(self) -> None:
+        """Wait until the process has ended, however it does."""
+        await self._protocol.gone.wait()
+
+    @property
+    def exit_reason(self) -> str:
+        """How the process ended and what it said last."""
+        return crash_reason(self._transport.get_returncode(), self._protocol.stderr_lines)
+
+    def on_exit(self, callback: Callable[[str], None]) -> None:
+        """Call ``callback`` with the reason when the process ends without ``stop``."""
+        if self.gone and not self._ending:
+            callback(self.exit_reason)
+        else:
+            self._callbacks.append(callback)
+
+    async def stop(self) -> None:
+        """End the process and wait until it is gone. Safe to call twice and to cancel."""
+        self._ending = True
+        await _kill(self._transport, self._protocol)
+
+    def _gone(self) -> None:
+        _remove(self._folder)
+        self._transport.close()
+        if self._ending:
+            return
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self.exit_reason)
+
+
+def _options(request: LoadRequest, folder: Path | None) -> tuple[Mapping[str, Any], str | None]:
+    """Return the worker's options, and the key its clients have to show (``None``: no key)."""
+    threads = choose_threads(request, request.path.stat().st_size, physical_cores())
+    if folder is not None:
+        host, port, api_key = str(folder / "engine.sock"), 8080, None
+    else:
+        # A TCP port is open to every user of the machine, so it asks for a key.
+        host, port, api_key = "127.0.0.1", 0, secrets.token_urlsafe(32)
+    return worker_options(request, threads=threads, host=host, port=port, api_key=api_key), api_key
+
+
+async def _wait_until_ready(
+    protocol: _WorkerProtocol, transport: asyncio.SubprocessTransport, request: LoadRequest
+) -> str:
+    """Return the address the worker reports, or raise why it ended instead."""
+    address = await protocol.ready
+    if address is not None:
+        return address
+    failure = protocol.failure or {}
+    if failure.get("event") == "import-failed":
+        raise import_error(failure["message"])
+    if failure.get("event") == "load-failed":
+        raise load_error(request.path, protocol.stderr_lines)
+    raise EngineError(
+        f"The engine ended while it loaded {request.path.name}",
+        cause=crash_reason(transport.get_returncode(), protocol.stderr_lines),
+        suggestion="Check that the file is whole and that the machine has enough free memory.",
+    )
+
+
+async def _kill(transport: asyncio.SubprocessTransport, protocol: _WorkerProtocol) -> None:
+    # Killed rather than asked: a worker holds nothing worth saving, and a busy one would not hear.
+    if not protocol.gone.is_set():
+        with contextlib.suppress(ProcessLookupError):
+            transport.kill()
+        await protocol.gone.wait()
+    transport.close()
+
+
+def _session_settings() -> dict[str, Any]:
+    """Keep a terminal's Ctrl-C from the worker: the server ends its workers itself."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _private_folder() -> Path | None:
+    """Make a folder only this user can enter, for the socket; ``None`` where sockets are no files."""
+    if os.name == "nt":
+        return None
+    folder = tempfile.mkdtemp(prefix="lmstudio-")
+    if len(os.fsencode(folder)) + len("/engine.sock") > _SOCKET_PATH_BYTES:
+        shutil.rmtree(folder)
+        folder = tempfile.mkdtemp(prefix="lmstudio-", dir="/tmp")
+    return Path(folder)
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,94 @@
+"""Rendering a chat template the caller brought. No I/O.
+
+llama.cpp renders a model's own template; it takes no other with a request.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lmstudio_server.engines.base import ChatRequest, EngineError
+
+from .bodies import arguments_as_objects, offered_tools, thinking
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jinja2 import Template
+
+
+def render(
+    request: ChatRequest,
+    template: str,
+    *,
+    constrained: bool,
+    special_tokens: Mapping[str, str],
+) -> str:
+    """Return the prompt ``template`` makes of ``request``.
+
+    Args:
+        request: The conversation.
+        template: Jinja source, run in a sandbox: it comes from whoever may use the server.
+        constrained: Whether a schema or grammar holds from the first token on.
+        special_tokens: The model's ``bos_token`` and ``eos_token``.
+    Raises:
+        EngineError: the template is wrong, or refused the conversation.
+    """
+    from jinja2 import TemplateError
+
+    variables: dict[str, Any] = {
+        **special_tokens,
+        "messages": arguments_as_objects(request.messages),
+        "add_generation_prompt": _wants_answer(request.messages),
+    }
+    tools = offered_tools(request)
+    if tools:
+        variables["tools"] = tools
+    enable_thinking = thinking(request, constrained=constrained)
+    if enable_thinking is not None:
+        variables["enable_thinking"] = enable_thinking
+    try:
+        return _compiled(template).render(**variables)
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise EngineError(
+            "The prompt template cannot be used",
+            cause=f"{type(error).__name__}: {error}",
+            suggestion="Correct the Jinja template, or leave it out to use the model's own.",
+        ) from error
+
+
+def _wants_answer(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the answer is yet to begin: a last message of the assistant's is continued."""
+    return not messages or messages[-1].get("role") != "assistant"
+
+
+@lru_cache(maxsize=16)
+def _compiled(template: str) -> Template:
+    # Imported on first use: most servers never see a foreign template.
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    # The settings chat templates are written for.
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = _now
+    return environment.from_string(template)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    # Jinja's own filter escapes for HTML, which a model has never seen in a prompt.
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ValueError(message)
+
+
+def _now(pattern: str) -> str:
+    return datetime.now().astimezone().strftime(pattern)
