@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Union
+import os
+from typing import IO, Literal, Union
 
 from pydantic import Field
 from typing_extensions import NotRequired, TypedDict
 
 from .data import InputStruct
 
-__all__ = ["FileHandle", "FileHandleDict", "FileHandleInput", "FileType"]
+__all__ = ["FileHandle", "FileHandleDict", "FileHandleInput", "FileType", "LocalFileInput"]
 
 FileType = Literal[
     "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
@@ -42,3 +43,7 @@ class FileHandleDict(TypedDict):
 
 
 FileHandleInput = Union[FileHandle, FileHandleDict]
+"""A file that the server holds, in either form."""
+
+LocalFileInput = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes]]
+"""A file of this machine: a path, its content (bytes are never a path), or a binary file object."""

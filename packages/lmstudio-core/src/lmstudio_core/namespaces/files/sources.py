@@ -1,0 +1,136 @@
+"""Reading files of this machine for an upload."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import LMStudioOSError, LMStudioValueError
+from ...files import LocalFileInput
+
+__all__ = ["check_image", "check_source", "format_of", "read_source"]
+
+_IMAGES: Final = ("jpg", "png", "webp")
+_OTHERS: Final = (
+    (b"GIF8", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"%PDF-", "pdf"),
+    (b"<svg", "svg"),
+)
+_WHAT_IS_TAKEN: Final = "a path, the file's bytes or a file opened in binary mode"
+
+
+def format_of(data: bytes) -> str | None:
+    """The usual suffix for data of this kind, told by its first bytes; ``None`` if unknown."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1"):
+        return "heic"
+    if data[4:12] == b"ftypavif":
+        return "avif"
+    return next((suffix for magic, suffix in _OTHERS if data.startswith(magic)), None)
+
+
+def check_source(src: object, name: object) -> None:
+    """Complain of arguments that cannot be right, before anything is read.
+
+    Raises:
+        LMStudioValueError: ``src`` is of a wrong type or a URL, or ``name`` is not a string.
+    """
+    if name is not None and (not isinstance(name, str) or not name):
+        raise LMStudioValueError(f"name must be a string that is not empty, not {name!r}.")
+    if isinstance(src, str) and src.lower().startswith(("http://", "https://", "data:")):
+        raise LMStudioValueError(
+            f"{src[:80]!r} is a URL; files are sent from this machine: download it and pass its "
+            "path or its bytes."
+        )
+    known = (str, os.PathLike, bytes, bytearray, memoryview)
+    if not isinstance(src, known) and not callable(getattr(src, "read", None)):
+        raise LMStudioValueError(f"A file is {_WHAT_IS_TAKEN}, not {type(src).__name__}.")
+
+
+def read_source(src: LocalFileInput, name: str | None) -> tuple[bytes, str]:
+    """The content of ``src``, and what to call it: ``name``, else its own name, else its kind.
+
+    Raises:
+        LMStudioOSError: It cannot be read; ``filename`` says which.
+        LMStudioValueError: A file object was opened in text mode.
+    """
+    if isinstance(src, (bytes, bytearray, memoryview)):
+        data = bytes(src)
+        own: Any = None
+    elif isinstance(src, (str, os.PathLike)):
+        data = _read_path(src)
+        own = os.fspath(src)
+    else:
+        data = _read_object(src)
+        own = getattr(src, "name", None)  # the number of the descriptor for some
+    return data, name or _file_name(own) or _name_by_kind(data)
+
+
+def _read_path(src: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(src).read_bytes()
+    except OSError as error:
+        raise _os_error(error, os.fspath(src)) from error
+    except ValueError as error:  # a null byte in the path
+        raise LMStudioValueError(f"{os.fspath(src)!r} is not a path: {error}.") from error
+
+
+def _read_object(src: Any) -> bytes:
+    label = str(getattr(src, "name", None) or repr(src))
+    try:
+        data: object = src.read()
+    except OSError as error:
+        raise _os_error(error, label) from error
+    except ValueError as error:  # closed already
+        raise LMStudioValueError(f"{label} cannot be read: {error}.") from error
+    if isinstance(data, (bytes, bytearray)):
+        return bytes(data)
+    raise LMStudioValueError(
+        f"{label} gives {type(data).__name__}, not bytes: open the file in binary mode, as by "
+        "open(path, 'rb')."
+    )
+
+
+def _os_error(error: OSError, filename: str) -> LMStudioOSError:
+    if error.errno is None:
+        return LMStudioOSError(f"{error}: {filename!r}")
+    return LMStudioOSError(error.errno, error.strerror, filename)
+
+
+def _file_name(own: object) -> str | None:
+    if not isinstance(own, str) or own.startswith("<"):  # "<stdin>" and the like
+        return None
+    return Path(own).name or None
+
+
+def _name_by_kind(data: bytes) -> str:
+    suffix = format_of(data)
+    if suffix is None:
+        return "file"
+    return f"document.{suffix}" if suffix == "pdf" else f"image.{suffix}"
+
+
+def check_image(data: bytes, name: str) -> None:
+    """Complain of what is no image that models can be given.
+
+    Raises:
+        LMStudioValueError: The data is not JPEG, PNG or WebP.
+    """
+    if (found := format_of(data)) in _IMAGES:
+        return
+    if not data:
+        what = "is empty"
+    elif found is not None:
+        what = f"is {found.upper()}"
+    else:
+        what = f"is no image (it starts with {data[:8]!r})"
+    raise LMStudioValueError(f"{name!r} {what}; images for models are JPEG, PNG or WebP.")
