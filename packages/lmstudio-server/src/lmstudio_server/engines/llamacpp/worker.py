@@ -22,6 +22,8 @@ REPORT_PREFIX = "lmstudio-worker:"
 PROGRESS_VARIABLE = "LLAMA_SERVER_ROUTER_PORT"
 """Makes llama.cpp print its load progress. Internal to llama.cpp: without it only progress is lost."""
 
+OPENMP_LIBRARY = "libgomp.so.1"
+
 POOLING_MEAN = 1
 
 
@@ -108,6 +110,26 @@ def set_model(params: Any, options: dict[str, Any], library: Any) -> None:
         params.rope_freq_base = options["rope_frequency_base"]
     if options["rope_frequency_scale"] is not None:
         params.rope_freq_scale = options["rope_frequency_scale"]
+
+
+def import_library() -> Any:
+    """Import llama.cpp, which needs the system's libgomp.
+
+    Where the system has none, one in the environment's own ``lib`` folder serves: that needs no
+    root. (`scripts/quickstart` puts one there, and conda environments have theirs there.)
+    """
+    try:
+        import xllamacpp
+    except ImportError as error:
+        own = os.path.join(sys.prefix, "lib", OPENMP_LIBRARY)  # noqa: PTH118 - start-up time
+        if OPENMP_LIBRARY not in str(error) or not os.path.exists(own):  # noqa: PTH110 - as above
+            raise
+        import ctypes
+
+        # Once loaded, it is found by its name.
+        ctypes.CDLL(own, mode=ctypes.RTLD_GLOBAL)
+        import xllamacpp
+    return xllamacpp
 
 
 def serve(options: dict[str, Any]) -> NoReturn:
