@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, overload
 
 import pydantic
-from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 from typing_extensions import Self
+
+from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 
 from .messages import (
     AnyChatMessage,
@@ -31,13 +32,14 @@ from .messages import (
     content_parts,
     parse_message,
 )
+from .narrow import is_list, is_mapping
 
 if TYPE_CHECKING:
     from .results import PredictionResult
 
 __all__ = ["Chat", "ChatInput", "history_data"]
 
-UserInput = Union[str, TextData, TextDataDict, FileHandleInput]
+UserInput = str | TextData | TextDataDict | FileHandleInput
 ResponseInput = Union[str, TextData, TextDataDict, AssistantResponse, "PredictionResult[Any]"]
 _M = TypeVar("_M", UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage)
 
@@ -75,16 +77,15 @@ class Chat:
         Raises:
             LMStudioValueError: ``history`` is none of these, or a message in it is wrong.
         """
-        chat = cls()
         if isinstance(history, str):
+            chat = cls()
             chat.add_user_message(history)
-        elif isinstance(history, Chat):
-            chat._messages = history._copied()
-        elif isinstance(history, ChatHistoryData):
-            chat._messages = [message.model_copy(deep=True) for message in history.messages]
-        else:
-            chat._messages = [_message(item) for item in _message_list(history)]
-        return chat
+            return chat
+        if isinstance(history, Chat):
+            return cls._of(history)
+        if isinstance(history, ChatHistoryData):
+            return cls._of(history.messages)
+        return cls._of(_message(item) for item in _message_list(history))
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -106,9 +107,7 @@ class Chat:
     def __getitem__(self, index: int | slice) -> AnyChatMessage | Self:
         if isinstance(index, int):
             return self._messages[index]
-        part = type(self)()
-        part._messages = [message.model_copy(deep=True) for message in self._messages[index]]
-        return part
+        return self._of(self._messages[index])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chat):
@@ -151,12 +150,14 @@ class Chat:
 
     def copy(self) -> Self:
         """A chat with the same messages; changes to one do not reach the other."""
-        made = type(self)()
-        made._messages = self._copied()
-        return made
+        return self._of(self._messages)
 
-    def _copied(self) -> list[AnyChatMessage]:
-        return [message.model_copy(deep=True) for message in self._messages]
+    @classmethod
+    def _of(cls, messages: Iterable[AnyChatMessage]) -> Self:
+        """A chat of copies of these messages."""
+        chat = cls()
+        chat._messages = [message.model_copy(deep=True) for message in messages]
+        return chat
 
     def add_user_message(
         self, content: UserInput | Iterable[UserInput], *, images: Sequence[FileHandleInput] = ()
@@ -231,6 +232,8 @@ class Chat:
             return self.add_user_message(given.content)
         if isinstance(given, ToolResultMessage):
             return self.add_tool_results(given.content)
+        if isinstance(given, SystemPrompt):
+            return self._push(given)
         return self._push(given)
 
     def add_entry(self, role: str, content: Any) -> AnyChatMessage:
@@ -265,13 +268,12 @@ class Chat:
 
     def filter(self, keep: Callable[[AnyChatMessage], object]) -> Self:
         """A new chat of the messages for which ``keep`` is true."""
-        made = type(self)()
-        made._messages = [message for message in self._copied() if keep(message)]
-        return made
+        return self._of(message for message in self._messages if keep(message))
 
     def _push(self, message: _M) -> _M:
         if self._messages and isinstance(self._messages[-1], type(message)):
-            kind = "system prompts" if isinstance(message, SystemPrompt) else "assistant responses"
+            role: str = message.role
+            kind = "system prompts" if role == "system" else "assistant responses"
             raise LMStudioRuntimeError(
                 f"Consecutive {kind} are not possible; put the texts into one, or remove the last "
                 "message with chat.pop()."
@@ -288,7 +290,7 @@ class Chat:
         return message
 
 
-ChatInput = Union[Chat, str, ChatHistoryDataDict, Mapping[str, Any]]
+ChatInput = Chat | str | ChatHistoryDataDict | Mapping[str, Any]
 """What is taken wherever a chat is: a chat, text, or a dict with messages."""
 
 
@@ -321,10 +323,10 @@ def _check_results(message: ToolResultMessage, asked: set[str | None]) -> None:
 
 
 def _message_list(history: Any) -> Sequence[Any]:
-    if isinstance(history, Mapping):
-        messages = cast("Mapping[str, Any]", history).get("messages")
-        if isinstance(messages, Sequence) and not isinstance(messages, (str, bytes)):
-            return cast("Sequence[Any]", messages)
+    if is_mapping(history):
+        messages = history.get("messages")
+        if is_list(messages):
+            return messages
         raise LMStudioValueError("A chat as a dict needs 'messages', a list of messages.")
     raise LMStudioValueError(
         "A chat is a Chat, a string or a dict with 'messages', not " + type(history).__name__ + "."
@@ -334,8 +336,8 @@ def _message_list(history: Any) -> Sequence[Any]:
 def _message(message: Any) -> AnyChatMessage:
     if isinstance(message, (UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage)):
         return message.model_copy(deep=True)
-    if isinstance(message, Mapping):
-        return parse_message(cast("Mapping[str, Any]", message))
+    if is_mapping(message):
+        return parse_message(message)
     raise LMStudioValueError(f"A message is a message object or a dict, not {message!r}.")
 
 
@@ -353,15 +355,15 @@ def _listed(content: Any) -> list[Any]:
     if isinstance(content, (str, Mapping, TextData, FileHandle)):
         return content_parts(content)
     if isinstance(content, Iterable) and not isinstance(content, (bytes, bytearray)):
-        return content_parts(list(cast("Iterable[Any]", content)))
+        return content_parts(list(cast("Any", content)))
     return content_parts(content)
 
 
 def _image(image: Any) -> FileHandle:
     if isinstance(image, FileHandle):
         return image
-    if isinstance(image, Mapping):
-        return FileHandle.from_dict(cast("Mapping[str, Any]", image))
+    if is_mapping(image):
+        return FileHandle.from_dict(image)
     raise LMStudioValueError(
         f"images takes handles, not {type(image).__name__}; upload the image with "
         "prepare_image() first."

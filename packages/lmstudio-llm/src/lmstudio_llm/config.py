@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal, cast
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import Field, field_validator
+from typing_extensions import Self
 
 from lmstudio_core.config import KV, ConfigModel, kv_values
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.gpu import GPU_SPLIT_KEY, GpuSetting, gpu_from_kv, gpu_to_kv
-from pydantic import Field, field_validator
-from typing_extensions import Self
 
 from .config_types import (
     Count,
@@ -29,6 +30,7 @@ from .config_types import (
     Share,
     Text,
 )
+from .narrow import is_mapping
 
 __all__ = ["GpuSetting", "LlmLoadModelConfig", "LlmPredictionConfig"]
 
@@ -75,9 +77,7 @@ class LlmPredictionConfig(ConfigModel):
     max_tokens: Annotated[
         OrOff[Annotated[int, Field(ge=1)]] | None, KV(_P + "maxPredictedTokens", checkbox=1)
     ] = None
-    temperature: Annotated[
-        Annotated[float, Field(ge=0)] | None, KV(_P + "temperature")
-    ] = None
+    temperature: Annotated[Annotated[float, Field(ge=0)] | None, KV(_P + "temperature")] = None
     stop_strings: Annotated[Sequence[Text] | None, KV(_P + "stopStrings")] = None
     tool_call_stop_strings: Annotated[Sequence[Text] | None, KV(_P + "toolCallStopStrings")] = None
     context_overflow_policy: Annotated[
@@ -87,12 +87,8 @@ class LlmPredictionConfig(ConfigModel):
     raw_tools: Annotated[LlmToolUseSetting | None, KV(_P + "tools")] = None
     tool_choice: Annotated[LlmToolChoice | None, KV(_P + "toolChoice")] = None
     tool_naming: Annotated[LlmToolNaming | None, KV(_P + "toolNaming")] = None
-    top_k_sampling: Annotated[
-        Annotated[int, Field(ge=-1)] | None, KV(_P + "topKSampling")
-    ] = None
-    repeat_penalty: Annotated[
-        OrOff[float] | None, KV(_P + "repeatPenalty", checkbox=1.1)
-    ] = None
+    top_k_sampling: Annotated[Annotated[int, Field(ge=-1)] | None, KV(_P + "topKSampling")] = None
+    repeat_penalty: Annotated[OrOff[float] | None, KV(_P + "repeatPenalty", checkbox=1.1)] = None
     presence_penalty: Annotated[
         OrOff[float] | None, KV(_P + "llama.presencePenalty", checkbox=0)
     ] = None
@@ -101,18 +97,14 @@ class LlmPredictionConfig(ConfigModel):
     ] = None
     min_p_sampling: Annotated[OrOff[Share] | None, KV(_P + "minPSampling", checkbox=0.05)] = None
     top_p_sampling: Annotated[OrOff[Share] | None, KV(_P + "topPSampling", checkbox=0.95)] = None
-    xtc_probability: Annotated[
-        OrOff[Share] | None, KV(_P + "llama.xtcProbability", checkbox=0)
-    ] = None
-    xtc_threshold: Annotated[
-        OrOff[Share] | None, KV(_P + "llama.xtcThreshold", checkbox=0)
-    ] = None
+    xtc_probability: Annotated[OrOff[Share] | None, KV(_P + "llama.xtcProbability", checkbox=0)] = (
+        None
+    )
+    xtc_threshold: Annotated[OrOff[Share] | None, KV(_P + "llama.xtcThreshold", checkbox=0)] = None
     log_probs: Annotated[
         OrOff[Annotated[int, Field(ge=0, le=100)]] | None, KV(_P + "logProbs", checkbox=0)
     ] = None
-    seed: Annotated[
-        OrOff[Annotated[int, Field(ge=-1)]] | None, KV(_P + "seed", checkbox=-1)
-    ] = None
+    seed: Annotated[OrOff[Annotated[int, Field(ge=-1)]] | None, KV(_P + "seed", checkbox=-1)] = None
     cpu_threads: Annotated[Count | None, KV(_P + "llama.cpuThreads")] = None
     prompt_template: Annotated[LlmPromptTemplate | None, KV(_P + "promptTemplate")] = None
     draft_model: Annotated[str | None, KV(_P + "speculativeDecoding.draftModel")] = None
@@ -141,14 +133,14 @@ class LlmPredictionConfig(ConfigModel):
     @field_validator("max_tokens", mode="before")
     @classmethod
     def _unlimited(cls, value: Any) -> Any:
-        return False if value == -1 and not isinstance(value, bool) else value
+        return False if value == -1 else value
 
     @field_validator("structured", mode="before")
     @classmethod
     def _any_format(cls, value: Any) -> Any:
         if value is None or isinstance(value, LlmStructuredPredictionSetting):
             return value
-        if isinstance(value, Mapping) and cast("Any", value).get("type") in ("none", "json", "gbnf"):
+        if is_mapping(value) and value.get("type") in ("none", "json", "gbnf"):
             return value
         from .schemas import resolve_format
 
@@ -162,7 +154,7 @@ class LlmPredictionConfig(ConfigModel):
     @field_validator("raw", mode="before")
     @classmethod
     def _raw_by_key(cls, value: Any) -> Any:
-        return kv_values(value) if isinstance(value, Mapping) and "fields" in value else value
+        return kv_values(value) if is_mapping(value) and "fields" in value else value
 
     def to_kv(self) -> dict[str, Any]:
         """Every set field as key and wire value, over what ``raw`` says."""
@@ -231,9 +223,9 @@ class LlmLoadModelConfig(ConfigModel):
     flash_attention: Annotated[bool | None, KV(_L + "llama.flashAttention")] = None
     context_checkpoints: Annotated[CountFromZero | None, KV(_L + "llama.contextCheckpoints")] = None
     reasoning_budget_message: Annotated[str | None, KV(_L + "llama.reasoningBudgetMessage")] = None
-    speculative_draft_mtp: Annotated[
-        bool | None, KV(_L + "llama.speculativeDecoding.draftMtp")
-    ] = None
+    speculative_draft_mtp: Annotated[bool | None, KV(_L + "llama.speculativeDecoding.draftMtp")] = (
+        None
+    )
     speculative_draft_simple: Annotated[
         bool | None, KV(_L + "llama.speculativeDecoding.draftSimple")
     ] = None

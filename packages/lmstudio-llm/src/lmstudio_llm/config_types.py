@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from lmstudio_core.data import InputStruct
-from lmstudio_core.gpu import GpuSetting, GpuSettingDict
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
+
+from lmstudio_core.data import InputStruct
+from lmstudio_core.gpu import GpuSetting, GpuSettingDict
 
 __all__ = [
     "LlmContextOverflowPolicy",
@@ -53,7 +54,7 @@ def _or_off(value: Any, validate: Callable[[Any], Any]) -> Any:
     return False if value is False else validate(value)
 
 
-OrOff = Annotated[Union[_T, Literal[False]], _OffSwitch()]
+OrOff = Annotated[_T | Literal[False], _OffSwitch()]
 """A value, or ``False`` to turn the setting off."""
 
 Share = Annotated[float, Field(ge=0, le=1)]

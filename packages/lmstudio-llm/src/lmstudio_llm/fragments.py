@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Union
+from typing import Any, Final, Literal
+
+from typing_extensions import Self
 
 from lmstudio_core.data import ServerStruct
 from lmstudio_core.server_errors import SerializedLMSExtendedError
-from typing_extensions import Self
 
 from .messages import ToolCallRequest
 
@@ -55,8 +56,8 @@ class LlmPredictionFragment:
     """
 
     __slots__ = (
-        "content",
         "contains_drafted",
+        "content",
         "is_structural",
         "reasoning_type",
         "tokens",
@@ -82,8 +83,10 @@ class LlmPredictionFragment:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make one from a dict with camelCase or snake_case keys; what is missing gets a default."""
-        found = {name: data.get(key, data.get(name)) for name, key in _WIRE}
-        return cls(**{"content": "", **{k: v for k, v in found.items() if v is not None}})
+        found: dict[str, Any] = {name: data.get(key, data.get(name)) for name, key in _WIRE}
+        given = {name: value for name, value in found.items() if value is not None}
+        given.setdefault("content", "")
+        return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """The dict with camelCase keys."""
@@ -175,13 +178,13 @@ class ToolCallGenerationFailed:
     raw_content: str | None = None
 
 
-PredictionEvent = Union[
-    LlmPredictionFragment,
-    PromptProcessingProgress,
-    ToolCallGenerationStart,
-    ToolCallNameReceived,
-    ToolCallArgumentsFragment,
-    ToolCallGenerationEnd,
-    ToolCallGenerationFailed,
-]
+PredictionEvent = (
+    LlmPredictionFragment
+    | PromptProcessingProgress
+    | ToolCallGenerationStart
+    | ToolCallNameReceived
+    | ToolCallArgumentsFragment
+    | ToolCallGenerationEnd
+    | ToolCallGenerationFailed
+)
 """Everything that ``stream.events()`` yields."""

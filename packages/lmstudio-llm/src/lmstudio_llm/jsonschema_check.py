@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
+from .narrow import is_list, is_mapping, mapping
+
 __all__ = ["schema_problems"]
 
 _MAX_DEPTH: Final = 100
@@ -45,12 +47,11 @@ class _Check:
         self._root = root
 
     def problems(self, data: Any, schema: Any, where: str, depth: int) -> Iterator[str]:
-        if depth > _MAX_DEPTH or schema is True or not isinstance(schema, (Mapping, bool)):
-            return
         if schema is False:
             yield _at(where, "is not allowed")
+        if depth > _MAX_DEPTH or not is_mapping(schema):
             return
-        rules = cast("Mapping[str, Any]", schema)
+        rules = schema
         if "$ref" in rules:
             yield from self.problems(data, self._resolve(rules["$ref"]), where, depth + 1)
         kind_problem = _type_problem(data, rules.get("type"))
@@ -60,9 +61,9 @@ class _Check:
         yield from (_at(where, problem) for problem in _value_problems(data, rules))
         yield from self._combined(data, rules, where, depth)
         if isinstance(data, dict):
-            yield from self._object(cast("dict[str, Any]", data), rules, where, depth)
+            yield from self._object(mapping(data), rules, where, depth)
         elif isinstance(data, list):
-            yield from self._array(cast("list[Any]", data), rules, where, depth)
+            yield from self._array(_list(data), rules, where, depth)
 
     def _resolve(self, ref: Any) -> Any:
         if not isinstance(ref, str) or not ref.startswith("#"):
@@ -70,9 +71,9 @@ class _Check:
         found: Any = self._root
         for step in ref[1:].split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(found, Mapping) or name not in found:
+            if not is_mapping(found) or name not in found:
                 return True
-            found = cast("Mapping[str, Any]", found)[name]
+            found = found[name]
         return found
 
     def _combined(
@@ -89,10 +90,9 @@ class _Check:
         return next(self.problems(data, schema, "", depth + 1), None) is None
 
     def _object(
-        self, data: dict[str, Any], rules: Mapping[str, Any], where: str, depth: int
+        self, data: Mapping[str, Any], rules: Mapping[str, Any], where: str, depth: int
     ) -> Iterator[str]:
-        given = rules.get("properties")
-        known = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {}
+        known = mapping(rules.get("properties"))
         for name in _list(rules.get("required")):
             if name not in data:
                 yield _at(_join(where, str(name)), "is missing")
@@ -106,7 +106,7 @@ class _Check:
             yield from self.problems(value, rule, _join(where, name), depth + 1)
 
     def _array(
-        self, data: list[Any], rules: Mapping[str, Any], where: str, depth: int
+        self, data: Sequence[Any], rules: Mapping[str, Any], where: str, depth: int
     ) -> Iterator[str]:
         leading = _list(rules.get("prefixItems"))
         for index, value in enumerate(data):
@@ -156,7 +156,7 @@ def _mismatch(pattern: str, text: str) -> bool:
 
 
 def _list(value: Any) -> Sequence[Any]:
-    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
+    return value if is_list(value) else ()
 
 
 def _join(where: str, name: str) -> str:

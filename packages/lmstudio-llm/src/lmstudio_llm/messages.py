@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Union, cast
+from typing import Any, Literal
 
 import pydantic
+from pydantic import ConfigDict, Field
+from typing_extensions import NotRequired, TypedDict
+
 from lmstudio_core.data import Struct
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files import FileHandle, FileHandleDict, FileHandleInput
-from pydantic import ConfigDict, Field
-from typing_extensions import NotRequired, TypedDict
+
+from .narrow import is_list, is_mapping, mapping
 
 __all__ = [
     "AnyChatMessage",
@@ -74,9 +77,9 @@ class ToolCallRequest(ChatStruct):
 
     type: Literal["function"] = Field(default="function", repr=False)
     name: str
-    id: Union[str, None] = None
-    arguments: Union[dict[str, Any], None] = None
-    raw_content: Union[str, None] = Field(default=None, repr=False, exclude=True)
+    id: str | None = None
+    arguments: dict[str, Any] | None = None
+    raw_content: str | None = Field(default=None, repr=False, exclude=True)
 
 
 class ToolCallRequestData(ChatStruct):
@@ -91,13 +94,13 @@ class ToolCallResultData(ChatStruct):
 
     type: Literal["toolCallResult"] = Field(default="toolCallResult", repr=False)
     content: str
-    tool_call_id: Union[str, None] = None
-    name: Union[str, None] = None
+    tool_call_id: str | None = None
+    name: str | None = None
 
 
 SystemPromptContent = TextData
-UserMessageContent = Union[TextData, FileHandle]
-AssistantResponseContent = Union[TextData, FileHandle, ToolCallRequestData]
+UserMessageContent = TextData | FileHandle
+AssistantResponseContent = TextData | FileHandle | ToolCallRequestData
 
 
 class _Message(ChatStruct):
@@ -140,7 +143,7 @@ class ToolResultMessage(_Message):
     content: list[ToolCallResultData]
 
 
-AnyChatMessage = Union[UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage]
+AnyChatMessage = UserMessage | SystemPrompt | AssistantResponse | ToolResultMessage
 
 
 class ChatHistoryData(ChatStruct):
@@ -185,21 +188,21 @@ class UserMessageDict(TypedDict):
     """``UserMessage`` as a dict; plain text serves as content too."""
 
     role: Literal["user"]
-    content: Union[str, Sequence[Union[TextDataDict, FileHandleDict]]]
+    content: str | Sequence[TextDataDict | FileHandleDict]
 
 
 class SystemPromptDict(TypedDict):
     """``SystemPrompt`` as a dict; plain text serves as content too."""
 
     role: Literal["system"]
-    content: Union[str, Sequence[Union[TextDataDict, FileHandleDict]]]
+    content: str | Sequence[TextDataDict | FileHandleDict]
 
 
 class AssistantResponseDict(TypedDict):
     """``AssistantResponse`` as a dict; plain text serves as content too."""
 
     role: Literal["assistant"]
-    content: Union[str, Sequence[Union[TextDataDict, FileHandleDict, ToolCallRequestDataDict]]]
+    content: str | Sequence[TextDataDict | FileHandleDict | ToolCallRequestDataDict]
 
 
 class ToolResultMessageDict(TypedDict):
@@ -209,9 +212,9 @@ class ToolResultMessageDict(TypedDict):
     content: Sequence[ToolCallResultDataDict]
 
 
-AnyChatMessageDict = Union[
-    UserMessageDict, SystemPromptDict, AssistantResponseDict, ToolResultMessageDict
-]
+AnyChatMessageDict = (
+    UserMessageDict | SystemPromptDict | AssistantResponseDict | ToolResultMessageDict
+)
 
 
 class ChatHistoryDataDict(TypedDict):
@@ -245,7 +248,7 @@ def parse_message(message: Mapping[str, Any]) -> AnyChatMessage:
         )
     parts = _tool_parts(message) if cls is ToolResultMessage else _parts(message)
     try:
-        return cast("AnyChatMessage", cls.model_validate({"content": parts}))
+        return cls.model_validate({"content": parts})
     except pydantic.ValidationError as error:
         raise _bad_content(str(role), error) from error
 
@@ -275,8 +278,8 @@ def content_parts(content: Any) -> list[Any]:
         return [TextData(text=content)]
     if isinstance(content, (Mapping, ChatStruct, FileHandle)):
         return [_part(content)]
-    if isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
-        return [_part(item) for item in cast("Sequence[Any]", content)]
+    if is_list(content):
+        return [_part(item) for item in content]
     raise LMStudioValueError(
         f"Message content is text, a part or a list of parts, not {type(content).__name__}."
     )
@@ -285,24 +288,22 @@ def content_parts(content: Any) -> list[Any]:
 def _part(part: Any) -> Any:
     if isinstance(part, str):
         return TextData(text=part)
-    if isinstance(part, Mapping):
-        given = cast("Mapping[str, Any]", part)
-        if "type" not in given and {"name", "identifier"} <= given.keys():
-            return FileHandle.from_dict(given)
-        if given.get("type") == "image_url":
+    if is_mapping(part):
+        if "type" not in part and {"name", "identifier"} <= part.keys():
+            return FileHandle.from_dict(part)
+        if part.get("type") == "image_url":
             raise LMStudioValueError(
                 "Images by URL are not known to LM Studio; upload the file with prepare_image() "
                 "and pass the handle in images=[...]."
             )
-        return dict(given)
+        return dict(part)
     return part
 
 
 def _openai_tool_call(call: Any) -> ToolCallRequestData:
-    if not isinstance(call, Mapping):
+    if not is_mapping(call):
         raise LMStudioValueError(f"tool_calls holds dicts, not {type(call).__name__}.")
-    given = cast("Mapping[str, Any]", call)
-    function = cast("Mapping[str, Any]", given.get("function") or given)
+    function = mapping(call.get("function") or call)
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         try:
@@ -311,7 +312,7 @@ def _openai_tool_call(call: Any) -> ToolCallRequestData:
             raise LMStudioValueError(
                 f"The arguments of the tool call {function.get('name')!r} are not JSON: {error}."
             ) from error
-    fields = {"id": given.get("id"), "name": function.get("name"), "arguments": arguments}
+    fields = {"id": call.get("id"), "name": function.get("name"), "arguments": arguments}
     return ToolCallRequestData(tool_call_request=ToolCallRequest.model_validate(fields))
 
 

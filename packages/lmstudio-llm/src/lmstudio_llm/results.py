@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
+from typing_extensions import Self
+
 from lmstudio_core.data import ServerStruct
 from lmstudio_core.errors import LMStudioPredictionError
 from lmstudio_core.models.infos import LlmInstanceInfo
-from typing_extensions import Self
 
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .fragments import ToolCallGenerationFailed
@@ -190,7 +191,7 @@ class PredictionResult(Generic[T]):
         }
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, PredictionResult) or type(self) is not type(other):
+        if type(self) is not type(other):
             return NotImplemented
         return self._fields() == cast("PredictionResult[Any]", other)._fields()
 
@@ -241,7 +242,8 @@ class PredictionRoundResult(PredictionResult[T]):
     @classmethod
     def from_result(cls, result: PredictionResult[T], round_index: int) -> Self:
         """The same result, with the number of its round."""
-        return cls(**{**result._fields(), "round_index": round_index})
+        fields: dict[str, Any] = {**result._fields(), "round_index": round_index}
+        return cls(**fields)
 
     def _fields(self) -> dict[str, Any]:
         return {**super()._fields(), "round_index": self.round_index}

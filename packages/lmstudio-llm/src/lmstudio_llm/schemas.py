@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar, Union, cast, runtime_checkable
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import pydantic
-from lmstudio_core.errors import LMStudioValueError
 from pydantic import TypeAdapter
 
+from lmstudio_core.errors import LMStudioValueError
+
 from .jsonschema_check import schema_problems
+from .narrow import is_list, is_mapping, mapping
 
 __all__ = [
     "DictObject",
@@ -51,7 +53,7 @@ class GbnfGrammar:
     grammar: str
 
 
-ResponseSchema = Union[type[ModelSchema], type[Any], DictSchema, GbnfGrammar]
+ResponseSchema = type[ModelSchema] | type[Any] | Mapping[str, Any] | GbnfGrammar
 """Whatever ``response_format=`` takes."""
 
 
@@ -92,8 +94,8 @@ def resolve_format(response_format: Any) -> OutputFormat[Any]:
     """
     if isinstance(response_format, GbnfGrammar):
         return _grammar(response_format.grammar)
-    if isinstance(response_format, Mapping):
-        return _of_dict(cast("Mapping[str, Any]", response_format))
+    if is_mapping(response_format):
+        return _of_dict(response_format)
     if isinstance(response_format, (str, bytes)):
         raise LMStudioValueError(
             "response_format is a class, a JSON schema as a dict, or GbnfGrammar('...'), not text."
@@ -108,14 +110,15 @@ def setting_format(setting: Mapping[str, Any]) -> OutputFormat[Any] | None:
     if setting.get("type") == "gbnf":
         return _grammar(setting.get("gbnfGrammar") or "")
     if setting.get("type") == "json":
-        schema = setting.get("jsonSchema")
-        return _of_schema(schema if isinstance(schema, Mapping) else {}, dict(setting))
+        return _of_schema(mapping(setting.get("jsonSchema")), dict(setting))
     return None
 
 
 def _grammar(text: str) -> OutputFormat[str]:
     if not text.strip():
-        raise LMStudioValueError("The GBNF grammar is empty; it needs at least a rule 'root ::= ...'.")
+        raise LMStudioValueError(
+            "The GBNF grammar is empty; it needs at least a rule 'root ::= ...'."
+        )
     return OutputFormat(
         {"type": "gbnf", "gbnfGrammar": text},
         lambda output: StructuredOutput(output, output),
@@ -219,7 +222,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     """Raise ``LMStudioValueError`` for what cannot be a JSON schema."""
     problem: str | None = None
     kind = schema.get("type")
-    kinds = cast("list[Any]", kind) if isinstance(kind, list) else [kind] if kind is not None else []
+    kinds = kind if is_list(kind) else [] if kind is None else [kind]
     if schema and not _KEYWORDS & schema.keys():
         problem = f"none of {', '.join(sorted(_KEYWORDS))} is in it"
     elif any(not isinstance(name, str) or name not in _TYPES for name in kinds):

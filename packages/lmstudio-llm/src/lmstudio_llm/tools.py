@@ -11,13 +11,17 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Union, cast, get_type_hints
+from typing import Annotated, Any, cast, get_type_hints
 
 import pydantic
-from lmstudio_core.errors import LMStudioValueError
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_jsonable_python
 from typing_extensions import NotRequired, Required, TypedDict
+
+from lmstudio_core.errors import LMStudioValueError
+
+from .narrow import mapping
 
 __all__ = [
     "Tool",
@@ -104,14 +108,10 @@ class ToolFunctionDef:
                 f"The tool {known!r} has no docstring to tell the model what it does; write one, "
                 "or use ToolFunctionDef.from_callable(f, description=...)."
             )
-        return cls(
-            name=known, description=text, parameters=_parameters(f, known), implementation=f
-        )
+        return cls(name=known, description=text, parameters=_parameters(f, known), implementation=f)
 
 
-ToolDefinition = Union[
-    Callable[..., Any], ToolFunctionDef, ToolFunctionDefDict, Mapping[str, Any]
-]
+ToolDefinition = Callable[..., Any] | ToolFunctionDef | ToolFunctionDefDict | Mapping[str, Any]
 """Whatever stands for a tool."""
 
 
@@ -196,13 +196,14 @@ def _leading(positional: Sequence[str], values: dict[str, Any]) -> list[Any]:
     return taken
 
 
-def resolve_tools(tools: Iterable[ToolDefinition]) -> list[Tool]:
+def resolve_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:
     """All tools made ready.
 
     Raises:
         LMStudioValueError: One is no tool, or two have the same name.
     """
-    if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Iterable):
+    listed: Any = tools
+    if isinstance(listed, (str, bytes, Mapping)) or not isinstance(listed, Iterable):
         raise LMStudioValueError(f"tools is a list of tools, not {type(tools).__name__}.")
     made: dict[str, Tool] = {}
     for given in tools:
@@ -246,16 +247,16 @@ def _from_dict(given: Mapping[str, Any]) -> ToolFunctionDef:
 
 
 def _from_wire(given: Mapping[str, Any]) -> Tool:
-    function = given["function"]
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+    spec = mapping(given["function"])
+    if not isinstance(spec.get("name"), str):
         raise LMStudioValueError("A tool's 'function' needs a 'name'.")
-    spec = cast("Mapping[str, Any]", function)
-    parameters = spec.get("parameters") or {"type": "object", "properties": {}}
+    parameters: Any = spec.get("parameters") or {"type": "object", "properties": {}}
     return Tool(spec["name"], spec.get("description"), parameters)
 
 
 def _from_def(definition: ToolFunctionDef) -> Tool:
-    name, parameters = definition.name, definition.parameters
+    name: Any = definition.name  # what the caller wrote, whatever the annotation says
+    parameters = definition.parameters
     if not isinstance(name, str) or not name:
         raise LMStudioValueError(f"A tool's name is a string, not {name!r}.")
     if not callable(definition.implementation):
@@ -303,7 +304,7 @@ def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
             hints[parameter] = Required[kind]
         else:
             hints[parameter] = NotRequired[_with_default(kind, default)]
-    made: Any = TypedDict(f"{name}_arguments", hints)  # type: ignore[operator, misc]
+    made: Any = cast("Any", TypedDict)(f"{name}_arguments", hints)
     made.__pydantic_config__ = ConfigDict(
         extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True
     )
@@ -321,7 +322,7 @@ def _defaults(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _with_default(kind: Any, default: Any) -> Any:
     """The type with its default told to the model, where JSON can say it."""
     try:
-        shown = pydantic.TypeAdapter(Any).dump_python(default, mode="json")
+        shown = to_jsonable_python(default)
     except (ValueError, TypeError):
         return kind
     return Annotated[kind, Field(json_schema_extra={"default": shown})]
@@ -375,6 +376,8 @@ def _parameters(f: Callable[..., Any], name: str) -> dict[str, Any]:
             )
         kind = hints[parameter.name]
         found[parameter.name] = (
-            kind if parameter.default is _NO_DEFAULT else {"type": kind, "default": parameter.default}
+            kind
+            if parameter.default is _NO_DEFAULT
+            else {"type": kind, "default": parameter.default}
         )
     return found

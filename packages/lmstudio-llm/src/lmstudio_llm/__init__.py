@@ -1,0 +1,279 @@
+"""Language models of LM Studio: chats, predictions, structured output, tool definitions.
+
+With this package installed, ``lmstudio.llm`` and ``client.llm`` work::
+
+    import lmstudio_core as lms
+
+    model = lms.llm("pocket")
+    print(model.respond("What is the capital of France?"))
+
+Nothing is imported before one of the names below is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .chat import Chat
+    from .config import LlmLoadModelConfig, LlmPredictionConfig
+    from .config_types import (
+        LlmJinjaPromptTemplate,
+        LlmLlamaCppArgument,
+        LlmLlamaCppArgumentsOverride,
+        LlmLoadModelConfigDict,
+        LlmLoadPromptTemplate,
+        LlmManualPromptTemplate,
+        LlmMlxKvCacheQuantization,
+        LlmPredictionConfigDict,
+        LlmPromptTemplate,
+        LlmReasoningParsing,
+        LlmStructuredPredictionSetting,
+        LlmToolChoice,
+        LlmToolUseSetting,
+    )
+    from .convenience import llm
+    from .downloaded import AsyncDownloadedLlm, DownloadedLlm
+    from .fragments import (
+        LlmPredictionFragment,
+        PredictionEvent,
+        PromptProcessingDetails,
+        PromptProcessingProgress,
+        ToolCallArgumentsFragment,
+        ToolCallGenerationEnd,
+        ToolCallGenerationFailed,
+        ToolCallGenerationStart,
+        ToolCallNameReceived,
+    )
+    from .messages import (
+        AnyChatMessage,
+        AnyChatMessageDict,
+        AssistantResponse,
+        AssistantResponseContent,
+        AssistantResponseDict,
+        ChatHistoryData,
+        ChatHistoryDataDict,
+        SystemPrompt,
+        SystemPromptContent,
+        SystemPromptDict,
+        TextData,
+        TextDataDict,
+        ToolCallRequest,
+        ToolCallRequestData,
+        ToolCallRequestDict,
+        ToolCallResultData,
+        ToolCallResultDataDict,
+        ToolResultMessage,
+        ToolResultMessageDict,
+        UserMessage,
+        UserMessageContent,
+        UserMessageDict,
+    )
+    from .models import LLM, AsyncLLM
+    from .namespaces import AsyncLLMNamespace, LLMNamespace
+    from .prediction import (
+        PredictionFirstTokenCallback,
+        PredictionFragmentCallback,
+        PredictionMessageCallback,
+        PromptProcessingCallback,
+    )
+    from .results import (
+        LlmPredictionStats,
+        PredictionResult,
+        PredictionRoundResult,
+        StructuredOutputError,
+    )
+    from .schemas import DictObject, DictSchema, GbnfGrammar, ModelSchema, ResponseSchema
+    from .streams import AsyncPredictionStream, PredictionStream
+    from .tools import ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
+
+__version__: Final = "2.0.0"
+
+__all__ = [
+    "LLM",
+    "AnyChatMessage",
+    "AnyChatMessageDict",
+    "AssistantResponse",
+    "AssistantResponseContent",
+    "AssistantResponseDict",
+    "AsyncDownloadedLlm",
+    "AsyncLLM",
+    "AsyncLLMNamespace",
+    "AsyncPredictionStream",
+    "Chat",
+    "ChatHistoryData",
+    "ChatHistoryDataDict",
+    "DictObject",
+    "DictSchema",
+    "DownloadedLlm",
+    "GbnfGrammar",
+    "LLMNamespace",
+    "LlmJinjaPromptTemplate",
+    "LlmLlamaCppArgument",
+    "LlmLlamaCppArgumentsOverride",
+    "LlmLoadModelConfig",
+    "LlmLoadModelConfigDict",
+    "LlmLoadPromptTemplate",
+    "LlmManualPromptTemplate",
+    "LlmMlxKvCacheQuantization",
+    "LlmPredictionConfig",
+    "LlmPredictionConfigDict",
+    "LlmPredictionFragment",
+    "LlmPredictionStats",
+    "LlmPromptTemplate",
+    "LlmReasoningParsing",
+    "LlmStructuredPredictionSetting",
+    "LlmToolChoice",
+    "LlmToolUseSetting",
+    "ModelSchema",
+    "PredictionEvent",
+    "PredictionFirstTokenCallback",
+    "PredictionFragmentCallback",
+    "PredictionMessageCallback",
+    "PredictionResult",
+    "PredictionRoundResult",
+    "PredictionStream",
+    "PromptProcessingCallback",
+    "PromptProcessingDetails",
+    "PromptProcessingProgress",
+    "ResponseSchema",
+    "StructuredOutputError",
+    "SystemPrompt",
+    "SystemPromptContent",
+    "SystemPromptDict",
+    "TextData",
+    "TextDataDict",
+    "ToolCallArgumentsFragment",
+    "ToolCallGenerationEnd",
+    "ToolCallGenerationFailed",
+    "ToolCallGenerationStart",
+    "ToolCallNameReceived",
+    "ToolCallRequest",
+    "ToolCallRequestData",
+    "ToolCallRequestDict",
+    "ToolCallResultData",
+    "ToolCallResultDataDict",
+    "ToolDefinition",
+    "ToolFunctionDef",
+    "ToolFunctionDefDict",
+    "ToolResultMessage",
+    "ToolResultMessageDict",
+    "UserMessage",
+    "UserMessageContent",
+    "UserMessageDict",
+    "llm",
+]
+
+_HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "chat": ("Chat",),
+    "config": (
+        "LlmLoadModelConfig",
+        "LlmPredictionConfig",
+    ),
+    "config_types": (
+        "LlmJinjaPromptTemplate",
+        "LlmLlamaCppArgument",
+        "LlmLlamaCppArgumentsOverride",
+        "LlmLoadModelConfigDict",
+        "LlmLoadPromptTemplate",
+        "LlmManualPromptTemplate",
+        "LlmMlxKvCacheQuantization",
+        "LlmPredictionConfigDict",
+        "LlmPromptTemplate",
+        "LlmReasoningParsing",
+        "LlmStructuredPredictionSetting",
+        "LlmToolChoice",
+        "LlmToolUseSetting",
+    ),
+    "convenience": ("llm",),
+    "downloaded": (
+        "AsyncDownloadedLlm",
+        "DownloadedLlm",
+    ),
+    "fragments": (
+        "LlmPredictionFragment",
+        "PredictionEvent",
+        "PromptProcessingDetails",
+        "PromptProcessingProgress",
+        "ToolCallArgumentsFragment",
+        "ToolCallGenerationEnd",
+        "ToolCallGenerationFailed",
+        "ToolCallGenerationStart",
+        "ToolCallNameReceived",
+    ),
+    "messages": (
+        "AnyChatMessage",
+        "AnyChatMessageDict",
+        "AssistantResponse",
+        "AssistantResponseContent",
+        "AssistantResponseDict",
+        "ChatHistoryData",
+        "ChatHistoryDataDict",
+        "SystemPrompt",
+        "SystemPromptContent",
+        "SystemPromptDict",
+        "TextData",
+        "TextDataDict",
+        "ToolCallRequest",
+        "ToolCallRequestData",
+        "ToolCallRequestDict",
+        "ToolCallResultData",
+        "ToolCallResultDataDict",
+        "ToolResultMessage",
+        "ToolResultMessageDict",
+        "UserMessage",
+        "UserMessageContent",
+        "UserMessageDict",
+    ),
+    "models": (
+        "LLM",
+        "AsyncLLM",
+    ),
+    "namespaces": (
+        "AsyncLLMNamespace",
+        "LLMNamespace",
+    ),
+    "prediction": (
+        "PredictionFirstTokenCallback",
+        "PredictionFragmentCallback",
+        "PredictionMessageCallback",
+        "PromptProcessingCallback",
+    ),
+    "results": (
+        "LlmPredictionStats",
+        "PredictionResult",
+        "PredictionRoundResult",
+        "StructuredOutputError",
+    ),
+    "schemas": (
+        "DictObject",
+        "DictSchema",
+        "GbnfGrammar",
+        "ModelSchema",
+        "ResponseSchema",
+    ),
+    "streams": (
+        "AsyncPredictionStream",
+        "PredictionStream",
+    ),
+    "tools": (
+        "ToolDefinition",
+        "ToolFunctionDef",
+        "ToolFunctionDefDict",
+    ),
+}
+
+HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

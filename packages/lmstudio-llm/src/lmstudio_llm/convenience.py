@@ -1,0 +1,47 @@
+"""Language models through the default client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lmstudio_core.default import get_default_client
+from lmstudio_core.models.operations import DEFAULT_TTL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .config import LlmLoadModelConfig
+    from .config_types import LlmLoadModelConfigDict
+    from .models import LLM
+
+__all__ = ["llm"]
+
+
+def llm(
+    model_key: str | None = None,
+    /,
+    *,
+    ttl: int | None = DEFAULT_TTL,
+    config: LlmLoadModelConfig | LlmLoadModelConfigDict | Mapping[str, Any] | None = None,
+) -> LLM:
+    """Get a language model through the default client; it is loaded if it is not loaded yet.
+
+    Args:
+        model_key: Which model; without it, any that is loaded.
+        ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
+            keeps it. Ignored if the model is loaded already, as is ``config``.
+        config: How to load it: a config object or a dict.
+
+    Returns:
+        The loaded model.
+
+    Raises:
+        LMStudioModelNotFoundError: No such model is downloaded, or (without a key) none is loaded.
+        LMStudioConnectionError: No server was found.
+
+    Example:
+        >>> import lmstudio as lms
+        >>> print(lms.llm("pocket").respond("What is the capital of France?"))
+        The capital of France is Paris.
+    """
+    return get_default_client().llm.model(model_key, ttl=ttl, config=config)

@@ -1,0 +1,82 @@
+"""Downloaded language models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmstudio_core.config import ConfigModel
+    from lmstudio_core.models.infos import LlmInfo
+    from lmstudio_core.models.operations import LoadProgressCallback
+
+    from .models import LLM, AsyncLLM
+
+__all__ = ["AsyncDownloadedLlm", "DownloadedLlm"]
+
+_SHOWN = ("model_key", "display_name", "architecture", "vision")
+
+
+class DownloadedLlm(DownloadedModel):
+    """A language model on the server's disk.
+
+    Example:
+        ``client.llm.list_downloaded()[0].model().respond("Hello")``
+    """
+
+    _namespace: ClassVar[str | None] = "llm"
+    _shown: ClassVar[tuple[str, ...]] = _SHOWN
+
+    if TYPE_CHECKING:
+
+        @property
+        def info(self) -> LlmInfo: ...
+        def load_new_instance(
+            self,
+            *,
+            ttl: int | None = ...,
+            instance_identifier: str | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> LLM: ...
+        def model(
+            self,
+            *,
+            ttl: int | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> LLM: ...
+
+
+class AsyncDownloadedLlm(AsyncDownloadedModel):
+    """A language model on the server's disk, for asyncio.
+
+    Example:
+        ``model = await (await client.llm.list_downloaded())[0].model()``
+    """
+
+    _namespace: ClassVar[str | None] = "llm"
+    _shown: ClassVar[tuple[str, ...]] = _SHOWN
+
+    if TYPE_CHECKING:
+
+        @property
+        def info(self) -> LlmInfo: ...
+        async def load_new_instance(
+            self,
+            *,
+            ttl: int | None = ...,
+            instance_identifier: str | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> AsyncLLM: ...
+        async def model(
+            self,
+            *,
+            ttl: int | None = ...,
+            config: ConfigModel | Mapping[str, Any] | None = ...,
+            on_load_progress: LoadProgressCallback | None = ...,
+        ) -> AsyncLLM: ...

@@ -1,0 +1,6 @@
+"""Loaded language models: ``LLM`` and ``AsyncLLM``."""
+
+from .aio import AsyncLLM
+from .sync import LLM
+
+__all__ = ["LLM", "AsyncLLM"]

@@ -1,0 +1,330 @@
+"""``LLM``: a loaded language model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
+
+from typing_extensions import Unpack
+
+from lmstudio_core.models.kind import ModelKind
+
+from .. import operations as ops
+from ..chat import ChatInput
+from ..kind import LLM_KIND
+from ..prediction import (
+    PredictionCallbacks,
+    PredictionFirstTokenCallback,
+    PredictionFragmentCallback,
+    PredictionMessageCallback,
+    PromptProcessingCallback,
+)
+from ..schemas import GbnfGrammar, ResponseSchema
+from ..streams import PredictionStream
+from ..tools import ToolDefinition
+from .acting import ActingHandle
+
+if TYPE_CHECKING:
+    from lmstudio_core.models.infos import LlmInstanceInfo
+
+    from ..config import LlmLoadModelConfig
+    from ..options import CompleteOptions, PredictionConfigInput, RespondOptions
+    from ..results import PredictionResult
+
+__all__ = ["LLM"]
+
+T = TypeVar("T")
+_NO_OPTIONS: Final[Mapping[str, Any]] = {}
+
+
+class LLM(ActingHandle):
+    """A loaded language model.
+
+    Made by ``client.llm.model(...)`` or ``lmstudio.llm(...)``.
+
+    Args:
+        model_identifier: The identifier of the loaded instance.
+        client: The client that it is reached through.
+
+    Example:
+        >>> model = client.llm.model("pocket")
+        >>> print(model.respond("What is the capital of France?"))
+    """
+
+    _kind: ClassVar[ModelKind] = LLM_KIND
+
+    if TYPE_CHECKING:
+
+        def get_info(self) -> LlmInstanceInfo: ...
+        def get_load_config(self) -> LlmLoadModelConfig: ...
+
+    @overload
+    def respond(
+        self, history: ChatInput, *, response_format: type[T], **options: Unpack[RespondOptions]
+    ) -> PredictionResult[T]: ...
+    @overload
+    def respond(
+        self,
+        history: ChatInput,
+        *,
+        response_format: Mapping[str, Any],
+        **options: Unpack[RespondOptions],
+    ) -> PredictionResult[dict[str, Any]]: ...
+    @overload
+    def respond(
+        self,
+        history: ChatInput,
+        *,
+        response_format: GbnfGrammar | None = ...,
+        **options: Unpack[RespondOptions],
+    ) -> PredictionResult[str]: ...
+    def respond(
+        self,
+        history: ChatInput,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: PredictionConfigInput | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        tools: Iterable[ToolDefinition] | None = None,
+        tool_choice: ops.ToolChoice | None = None,
+    ) -> PredictionResult[Any]:
+        """Let the model answer.
+
+        Args:
+            history: A ``Chat``, a string (one user message), or a dict with ``messages``.
+            response_format: What the output has to be: a pydantic model or another class with
+                ``model_json_schema``, a dataclass, a TypedDict, a JSON schema as a dict, or a
+                ``GbnfGrammar``. ``result.value`` is then an instance of the class.
+            config: Settings: an ``LlmPredictionConfig``, or a dict in either spelling.
+            preset: The name of one of the server's presets.
+            on_message: Called with the whole response at the end; ``chat.append`` fits.
+            on_first_token: Called when the first fragment comes.
+            on_prediction_fragment: Called with each fragment.
+            on_prompt_processing_progress: Called with how much of the prompt is read, 0.0 to 1.0.
+            tools: What the model may call: functions, ``ToolFunctionDef`` or dicts. They are not
+                run: ``result.tool_calls`` holds the calls. ``act()`` runs tools.
+            tool_choice: ``"auto"``, ``"required"`` or ``"none"``.
+
+        Returns:
+            The text, the numbers, and what was used to make it.
+
+        Raises:
+            LMStudioValueError: An argument cannot be right; nothing was sent.
+            LMStudioModelNotFoundError: The model is no longer loaded.
+            LMStudioPredictionError: The server could not finish the prediction.
+
+        Example:
+            >>> result = model.respond("What is the capital of France?")
+            >>> print(result.content, result.stats.stop_reason)
+        """
+        prediction = ops.respond(
+            self.identifier,
+            history,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            tools=tools,
+            tool_choice=tool_choice,
+            callbacks=PredictionCallbacks(
+                on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
+            ),
+        )
+        return self._client.run(prediction.channel)
+
+    @overload
+    def respond_stream(
+        self, history: ChatInput, *, response_format: type[T], **options: Unpack[RespondOptions]
+    ) -> PredictionStream[T]: ...
+    @overload
+    def respond_stream(
+        self,
+        history: ChatInput,
+        *,
+        response_format: Mapping[str, Any],
+        **options: Unpack[RespondOptions],
+    ) -> PredictionStream[dict[str, Any]]: ...
+    @overload
+    def respond_stream(
+        self,
+        history: ChatInput,
+        *,
+        response_format: GbnfGrammar | None = ...,
+        **options: Unpack[RespondOptions],
+    ) -> PredictionStream[str]: ...
+    def respond_stream(
+        self,
+        history: ChatInput,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: PredictionConfigInput | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        tools: Iterable[ToolDefinition] | None = None,
+        tool_choice: ops.ToolChoice | None = None,
+    ) -> PredictionStream[Any]:
+        """Let the model answer, piece by piece.
+
+        Args: see ``respond``.
+
+        Returns:
+            A stream: iterate over it for the fragments (``stream.events()`` gives tool calls in
+            the making and the prompt's progress as well), then call ``stream.result()``. The
+            request is sent when it is first used.
+
+        Raises:
+            LMStudioValueError: An argument cannot be right. What the server has to say against it
+                is raised by the stream.
+
+        Example:
+            >>> for fragment in model.respond_stream("Name a colour."):
+            ...     print(fragment.content, end="")
+        """
+        prediction = ops.respond(
+            self.identifier,
+            history,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            tools=tools,
+            tool_choice=tool_choice,
+            callbacks=PredictionCallbacks(
+                on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
+            ),
+        )
+        return PredictionStream(self._client, prediction)
+
+    @overload
+    def complete(
+        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteOptions]
+    ) -> PredictionResult[T]: ...
+    @overload
+    def complete(
+        self, prompt: str, *, response_format: Mapping[str, Any], **options: Unpack[CompleteOptions]
+    ) -> PredictionResult[dict[str, Any]]: ...
+    @overload
+    def complete(
+        self,
+        prompt: str,
+        *,
+        response_format: GbnfGrammar | None = ...,
+        **options: Unpack[CompleteOptions],
+    ) -> PredictionResult[str]: ...
+    def complete(
+        self,
+        prompt: str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: PredictionConfigInput | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+    ) -> PredictionResult[Any]:
+        """Let the model continue a text, without any chat template.
+
+        Args:
+            prompt: The text.
+            response_format: What the continuation has to be; see ``respond``.
+            config: Settings; those about tools and reasoning have no meaning here.
+            preset: The name of one of the server's presets; its stop strings do not apply.
+            on_message: Called with the continuation at the end, as a message.
+            on_first_token: Called when the first fragment comes.
+            on_prediction_fragment: Called with each fragment.
+            on_prompt_processing_progress: Called with how much of the prompt is read, 0.0 to 1.0.
+
+        Returns:
+            The continuation (without the prompt), the numbers, and what was used to make it.
+
+        Raises:
+            LMStudioValueError: An argument cannot be right; nothing was sent.
+            LMStudioModelNotFoundError: The model is no longer loaded.
+            LMStudioPredictionError: The server could not finish the prediction.
+
+        Example:
+            >>> print(model.complete("Once upon a time", config={"maxTokens": 20}))
+        """
+        prediction = ops.complete(
+            self.identifier,
+            prompt,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            support=ops.support_of(self._client),
+            callbacks=PredictionCallbacks(
+                on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
+            ),
+        )
+        return self._client.run(prediction.op())
+
+    @overload
+    def complete_stream(
+        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteOptions]
+    ) -> PredictionStream[T]: ...
+    @overload
+    def complete_stream(
+        self, prompt: str, *, response_format: Mapping[str, Any], **options: Unpack[CompleteOptions]
+    ) -> PredictionStream[dict[str, Any]]: ...
+    @overload
+    def complete_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: GbnfGrammar | None = ...,
+        **options: Unpack[CompleteOptions],
+    ) -> PredictionStream[str]: ...
+    def complete_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: PredictionConfigInput | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+    ) -> PredictionStream[Any]:
+        """Let the model continue a text, piece by piece; see ``complete`` and ``respond_stream``.
+
+        Example:
+            >>> for fragment in model.complete_stream("Once upon a time"):
+            ...     print(fragment.content, end="")
+        """
+        prediction = ops.complete(
+            self.identifier,
+            prompt,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            support=ops.support_of(self._client),
+            callbacks=PredictionCallbacks(
+                on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
+            ),
+        )
+        return PredictionStream(self._client, prediction)
+
+    def apply_prompt_template(
+        self, history: ChatInput, opts: Mapping[str, Any] = _NO_OPTIONS
+    ) -> str:
+        """The text that the model's chat template makes of a chat, as the model would read it.
+
+        Args:
+            history: A ``Chat``, a string (one user message), or a dict with ``messages``.
+            opts: ``omit_bos_token``, ``omit_eos_token`` (bools) and ``tool_definitions`` (tools),
+                in either spelling.
+
+        Raises:
+            LMStudioValueError: An argument cannot be right; nothing was sent.
+
+        Example:
+            >>> print(model.apply_prompt_template("Hello"))
+        """
+        return self._client.run(ops.apply_prompt_template(self.identifier, history, opts))

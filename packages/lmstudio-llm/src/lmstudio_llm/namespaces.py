@@ -1,0 +1,47 @@
+"""``client.llm``: language models of a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lmstudio_core.models.namespaces import AsyncModelNamespace, SyncModelNamespace
+
+from .downloaded import AsyncDownloadedLlm, DownloadedLlm
+from .kind import LLM_KIND
+from .models import LLM, AsyncLLM
+
+if TYPE_CHECKING:
+    from lmstudio_core.models.infos import LlmInstanceInfo
+    from lmstudio_core.models.kind import ModelKind
+
+__all__ = ["AsyncLLMNamespace", "LLMNamespace"]
+
+
+class LLMNamespace(SyncModelNamespace[LLM, DownloadedLlm]):
+    """Language models: load, list and unload them.
+
+    Example:
+        ``client.llm.model("pocket").respond("Hello")``
+    """
+
+    server_namespace: ClassVar[str] = "llm"
+    kind: ClassVar[ModelKind] = LLM_KIND
+
+    if TYPE_CHECKING:
+
+        def get_model_info(self, model_specifier: Any) -> LlmInstanceInfo: ...
+
+
+class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm]):
+    """Language models, for asyncio: load, list and unload them.
+
+    Example:
+        ``model = await client.llm.model("pocket")``
+    """
+
+    server_namespace: ClassVar[str] = "llm"
+    kind: ClassVar[ModelKind] = LLM_KIND
+
+    if TYPE_CHECKING:
+
+        async def get_model_info(self, model_specifier: Any) -> LlmInstanceInfo: ...

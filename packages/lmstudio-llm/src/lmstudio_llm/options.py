@@ -1,0 +1,53 @@
+"""Keyword arguments that several methods of the models share, for their overloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from lmstudio_core.errors import LMStudioPredictionError
+
+from .config import LlmPredictionConfig
+from .config_types import LlmPredictionConfigDict
+from .messages import ToolCallRequest
+from .operations import ToolChoice
+from .prediction import (
+    PredictionFirstTokenCallback,
+    PredictionFragmentCallback,
+    PredictionMessageCallback,
+    PromptProcessingCallback,
+)
+from .tools import ToolDefinition
+
+__all__ = [
+    "CompleteOptions",
+    "InvalidToolRequestHandler",
+    "PredictionConfigInput",
+    "RespondOptions",
+]
+
+PredictionConfigInput = LlmPredictionConfig | LlmPredictionConfigDict | Mapping[str, Any]
+"""Whatever stands for a prediction config: an object, or a dict in either spelling."""
+
+InvalidToolRequestHandler = Callable[[LMStudioPredictionError, ToolCallRequest | None], Any]
+"""Called by ``act()`` with what is wrong with a tool call, and the call if it could be read."""
+
+
+class CompleteOptions(TypedDict, total=False):
+    """The keyword arguments of ``complete`` and ``complete_stream`` beside the format."""
+
+    config: PredictionConfigInput | None
+    preset: str | None
+    on_message: PredictionMessageCallback | None
+    on_first_token: PredictionFirstTokenCallback | None
+    on_prediction_fragment: PredictionFragmentCallback | None
+    on_prompt_processing_progress: PromptProcessingCallback | None
+
+
+class RespondOptions(CompleteOptions, total=False):
+    """The keyword arguments of ``respond`` and ``respond_stream`` beside the format."""
+
+    tools: Iterable[ToolDefinition] | None
+    tool_choice: ToolChoice | None

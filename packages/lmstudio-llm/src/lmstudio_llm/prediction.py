@@ -1,0 +1,260 @@
+"""One prediction as a fold over the server's packets. No I/O here.
+
+The packets come in this order: progress of reading the prompt, then fragments and tool calls, then
+``success``. The fold takes them in any order that makes sense, ignores kinds it does not know, and
+ignores everything after ``success``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import pydantic
+
+from lmstudio_core.config import kv_values
+from lmstudio_core.errors import (
+    LMStudioPredictionError,
+    LMStudioRuntimeError,
+    LMStudioServerError,
+)
+from lmstudio_core.models.infos import LlmInstanceInfo
+from lmstudio_core.protocol.operations import Channel, Endpoint
+from lmstudio_core.server_errors import SerializedLMSExtendedError, server_error
+
+from .chat import Chat
+from .config import LlmLoadModelConfig, LlmPredictionConfig
+from .fragments import (
+    LlmPredictionFragment,
+    PredictionEvent,
+    PromptProcessingDetails,
+    PromptProcessingProgress,
+    ToolCallArgumentsFragment,
+    ToolCallGenerationEnd,
+    ToolCallGenerationFailed,
+    ToolCallGenerationStart,
+    ToolCallNameReceived,
+    fragment_from_wire,
+)
+from .messages import AssistantResponse, ToolCallRequest
+from .narrow import is_mapping, mapping, text
+from .results import LlmPredictionStats, PredictionResult
+from .schemas import OutputFormat, StructuredOutput
+
+__all__ = [
+    "PredictionCallbacks",
+    "PredictionChannel",
+    "PredictionFirstTokenCallback",
+    "PredictionFragmentCallback",
+    "PredictionMessageCallback",
+    "PromptProcessingCallback",
+]
+
+logger = logging.getLogger("lmstudio")
+
+T = TypeVar("T")
+_NOTHING: Final[Sequence[Any]] = ()
+
+PredictionMessageCallback = Callable[[AssistantResponse], Any]
+PredictionFirstTokenCallback = Callable[[], Any]
+PredictionFragmentCallback = Callable[[LlmPredictionFragment], Any]
+PromptProcessingCallback = Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class PredictionCallbacks:
+    """Whom to tell what happens. One that raises is logged, and the prediction goes on."""
+
+    on_message: PredictionMessageCallback | None = None
+    on_first_token: PredictionFirstTokenCallback | None = None
+    on_prediction_fragment: PredictionFragmentCallback | None = None
+    on_prompt_processing_progress: PromptProcessingCallback | None = None
+
+
+class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
+    """Folds the packets of a prediction into events and a result.
+
+    Args:
+        endpoint: ``"predict"`` or ``"completeRawText"``.
+        parameter: What the request holds.
+        output_format: How the output is read; ``None`` takes it as text.
+        callbacks: Whom to tell what happens.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        parameter: Mapping[str, Any],
+        output_format: OutputFormat[T] | None = None,
+        callbacks: PredictionCallbacks | None = None,
+    ) -> None:
+        self.endpoint = Endpoint("llm", endpoint, "channel")
+        self.parameter = parameter
+        self._format = output_format
+        self._callbacks = callbacks or PredictionCallbacks()
+        self._on_fragment = self._callbacks.on_prediction_fragment
+        self._fragments: list[LlmPredictionFragment] = []
+        self._tool_calls: list[ToolCallRequest] = []
+        self._failed_calls: list[ToolCallGenerationFailed] = []
+        self._open_call_id: str | None = None
+        self._result: PredictionResult[T] | None = None
+
+    def feed(self, message: Any) -> Sequence[PredictionEvent]:
+        """Take one packet; see ``Channel.feed``. This is the path that every token takes."""
+        if self.done:
+            return _NOTHING
+        try:
+            kind = message["type"]
+            if kind == "fragment":
+                fragment = fragment_from_wire(message["fragment"])
+                if not self._fragments:
+                    self._call("on_first_token", self._callbacks.on_first_token)
+                self._fragments.append(fragment)
+                if self._on_fragment is not None:
+                    self._call("on_prediction_fragment", self._on_fragment, fragment)
+                return (fragment,)
+            return self._other(kind, message)
+        except (KeyError, TypeError, AttributeError):
+            # Only a packet of a shape that no server is known to send.
+            logger.debug("A packet of %s was not understood: %.200r", self.endpoint, message)
+            return _NOTHING
+
+    def _other(self, kind: Any, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        match kind:
+            case "promptProcessingProgress":
+                return self._progress(packet)
+            case "toolCallGenerationStart":
+                return self._call_started(packet)
+            case "toolCallGenerationNameReceived":
+                return self._call_named(packet)
+            case "toolCallGenerationArgumentFragmentGenerated":
+                return self._call_arguments(packet)
+            case "toolCallGenerationEnd":
+                return self._call_ended(packet)
+            case "toolCallGenerationFailed":
+                return self._call_failed(packet)
+            case "success":
+                return self._succeeded(packet)
+            case _:
+                return _NOTHING
+
+    def result(self) -> PredictionResult[T]:
+        """The result, once ``success`` has come."""
+        if self._result is None:
+            raise LMStudioRuntimeError("The prediction has not ended; there is no result yet.")
+        return self._result
+
+    def error(self, raw: Any) -> LMStudioServerError:
+        """The exception for the server's error packet."""
+        return server_error(raw, str(self.endpoint), default=LMStudioPredictionError)
+
+    # --- packets -------------------------------------------------------------------------------
+
+    def _progress(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        progress = packet.get("progress")
+        if not isinstance(progress, (int, float)):
+            return _NOTHING
+        ratio = min(1.0, max(0.0, float(progress)))
+        details = packet.get("details")
+        known = PromptProcessingDetails.from_dict(details) if is_mapping(details) else None
+        self._call(
+            "on_prompt_processing_progress", self._callbacks.on_prompt_processing_progress, ratio
+        )
+        return (PromptProcessingProgress(ratio, known),)
+
+    def _call_started(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        self._open_call_id = text(packet.get("toolCallId"))
+        return (ToolCallGenerationStart(self._open_call_id),)
+
+    def _call_named(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        name = text(packet.get("name"))
+        return (ToolCallNameReceived(name),) if name else _NOTHING
+
+    def _call_arguments(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        content = text(packet.get("content"))
+        return (ToolCallArgumentsFragment(content),) if content else _NOTHING
+
+    def _call_ended(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        raw, raw_text = packet.get("toolCallRequest"), text(packet.get("rawContent"))
+        given = dict(mapping(raw))
+        # Some servers give the id only when the call starts.
+        given["id"] = given.get("id") or self._open_call_id
+        self._open_call_id = None
+        try:
+            request = ToolCallRequest.from_dict({**given, "rawContent": raw_text})
+        except pydantic.ValidationError:
+            title = f"The server sent a tool call that cannot be read: {raw!r}"
+            return self._failed(SerializedLMSExtendedError(title=title), raw_text)
+        self._tool_calls.append(request)
+        return (ToolCallGenerationEnd(request, raw_text),)
+
+    def _call_failed(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        self._open_call_id = None
+        details = SerializedLMSExtendedError.from_dict(mapping(packet.get("error")))
+        return self._failed(details, text(packet.get("rawContent")))
+
+    def _failed(
+        self, error: SerializedLMSExtendedError, raw_text: str | None
+    ) -> Sequence[PredictionEvent]:
+        failed = ToolCallGenerationFailed(error, raw_text)
+        self._failed_calls.append(failed)
+        return (failed,)
+
+    def _succeeded(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        self.done = True
+        self._result = self._build(packet)
+        if self._callbacks.on_message is not None:
+            message = Chat().add_assistant_response(self._result)
+            self._call("on_message", self._callbacks.on_message, message)
+        return _NOTHING
+
+    # --- the result ----------------------------------------------------------------------------
+
+    def _build(self, packet: Mapping[str, Any]) -> PredictionResult[T]:
+        content = self._joined("none")
+        output = self._read(content)
+        return PredictionResult(
+            content=content,
+            parsed=output.parsed,
+            value=output.value,
+            problems=output.problems,
+            structured=self._format is not None and self._format.structured,
+            reasoning=self._joined("reasoning"),
+            raw_content="".join(text(f.content) or "" for f in self._fragments),
+            stats=LlmPredictionStats.from_dict(mapping(packet.get("stats"))),
+            model_info=LlmInstanceInfo.from_dict(mapping(packet.get("modelInfo"))),
+            load_config=LlmLoadModelConfig.from_kv(kv_values(packet.get("loadModelConfig"))),
+            prediction_config=LlmPredictionConfig.from_kv(
+                kv_values(packet.get("predictionConfig"))
+            ),
+            tool_calls=self._tool_calls,
+            failed_tool_calls=self._failed_calls,
+        )
+
+    def _joined(self, reasoning_type: str) -> str:
+        """The text of one type; markers of the model's own format are left out."""
+        return "".join(
+            text(fragment.content) or ""
+            for fragment in self._fragments
+            if fragment.reasoning_type == reasoning_type and not fragment.is_structural
+        )
+
+    def _read(self, content: str) -> StructuredOutput:
+        if self._format is None:
+            return StructuredOutput(content, content)
+        output = self._format.read(content)
+        _, tag, rest = content.rpartition("</think>")
+        if output.problems and tag:  # a server that does not tell reasoning apart
+            again = self._format.read(rest)
+            return output if again.problems else again
+        return output
+
+    def _call(self, name: str, callback: Callable[..., Any] | None, *args: Any) -> None:
+        if callback is None:
+            return
+        try:
+            callback(*args)
+        except Exception:
+            logger.exception("%s raised; the prediction goes on", name)

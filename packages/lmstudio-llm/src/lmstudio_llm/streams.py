@@ -1,0 +1,309 @@
+"""Predictions as streams, for synchronous programs and for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, Generic, NoReturn, TypeVar, cast
+
+from typing_extensions import Self
+
+from lmstudio_core.errors import LMStudioRequestRejectedError, LMStudioRuntimeError
+from lmstudio_core.models.infos import LlmInstanceInfo
+from lmstudio_core.runner import AsyncChannelStream, AsyncRunner, ChannelStream, SyncRunner
+
+from .config import LlmLoadModelConfig, LlmPredictionConfig
+from .fragments import LlmPredictionFragment, PredictionEvent
+from .operations import Prediction
+from .results import LlmPredictionStats, PredictionResult
+
+__all__ = ["AsyncPredictionStream", "PredictionStream"]
+
+T = TypeVar("T")
+_S = TypeVar("_S")
+
+
+class PredictionStreamBase(Generic[T, _S]):
+    """What both kinds of streams share; ``_S`` is the kind of channel stream below."""
+
+    def __init__(self, prediction: Prediction[T]) -> None:
+        self._prediction = prediction
+        self._source: _S | None = None
+        self._closed = False
+
+    def _finished(self) -> PredictionResult[T] | None:
+        channel = self._prediction.channel
+        return channel.result() if channel.done else None
+
+    def _fall_back(self, error: LMStudioRequestRejectedError) -> None:
+        """Continue with the other way of asking; raises ``error`` if there is none."""
+        self._prediction.fall_back(error)
+        self._source = None
+
+    def _no_result(self) -> NoReturn:
+        raise LMStudioRuntimeError(
+            "The stream was left before the prediction ended, so there is no result. To stop early "
+            "and keep what there is, call cancel() and iterate to the end."
+        )
+
+    @property
+    def model_info(self) -> LlmInstanceInfo | None:
+        """The model that answered; ``None`` before the end."""
+        result = self._finished()
+        return None if result is None else result.model_info
+
+    @property
+    def stats(self) -> LlmPredictionStats | None:
+        """Why it stopped, how many tokens, how fast; ``None`` before the end."""
+        result = self._finished()
+        return None if result is None else result.stats
+
+    @property
+    def load_config(self) -> LlmLoadModelConfig | None:
+        """How the model was loaded; ``None`` before the end."""
+        result = self._finished()
+        return None if result is None else result.load_config
+
+    @property
+    def prediction_config(self) -> LlmPredictionConfig | None:
+        """The config that the server used; ``None`` before the end."""
+        result = self._finished()
+        return None if result is None else result.prediction_config
+
+    def __repr__(self) -> str:
+        channel = self._prediction.channel
+        state = "closed" if self._closed else "running" if self._source else "not started"
+        return f"<{type(self).__name__} {'finished' if channel.done else state}>"
+
+
+class PredictionStream(
+    PredictionStreamBase[T, ChannelStream[PredictionEvent, PredictionResult[T]]]
+):
+    """A prediction while it is made: iterate over its fragments, then take the result.
+
+    The request is sent when the stream is first used. Leaving a ``for`` loop or a ``with`` block
+    early tells the server to stop, and forgoes the result.
+
+    Example:
+        >>> stream = model.respond_stream("Name a colour.")
+        >>> for fragment in stream:
+        ...     print(fragment.content, end="", flush=True)
+        >>> stream.result().stats.stop_reason
+        'eosFound'
+    """
+
+    def __init__(self, client: SyncRunner, prediction: Prediction[T]) -> None:
+        super().__init__(prediction)
+        self._client = client
+
+    def start(self) -> None:
+        """Send the request, if that has not been done."""
+        self._opened()
+
+    def _opened(self) -> ChannelStream[PredictionEvent, PredictionResult[T]]:
+        if self._source is None:
+            if self._closed:
+                self._no_result()
+            self._source = self._client.open(self._prediction.channel)
+        return self._source
+
+    def __iter__(self) -> Iterator[LlmPredictionFragment]:
+        """The fragments of text, in order; ``events()`` gives tool calls and progress as well."""
+        return cast("Iterator[LlmPredictionFragment]", self._iterate(every=False))
+
+    def events(self) -> Iterator[PredictionEvent]:
+        """Everything that happens: fragments, tool calls in the making, progress of the prompt."""
+        return self._iterate(every=True)
+
+    def _iterate(self, *, every: bool) -> Iterator[PredictionEvent]:
+        while not self._prediction.channel.done:
+            try:
+                # The loop's own iterator goes away when this generator is left, and with it the
+                # channel: the server is told to stop.
+                for event in self._opened():
+                    if every or event.__class__ is LlmPredictionFragment:
+                        yield event
+            except LMStudioRequestRejectedError as error:  # noqa: PERF203 - once per stream
+                self._fall_back(error)
+            else:
+                return
+
+    def cancel(self) -> None:
+        """Ask the server to stop; iterate to the end to get the result so far."""
+        if self._source is not None:
+            self._source.cancel()
+        else:
+            self._closed = True
+
+    def close(self) -> None:
+        """Give up the prediction; the server is told if it had not finished."""
+        self._closed = True
+        if self._source is not None:
+            self._source.close()
+
+    def wait_for_result(self) -> PredictionResult[T]:
+        """Run the prediction to its end, whatever was iterated over so far.
+
+        Raises:
+            LMStudioPredictionError: The server could not finish it.
+            LMStudioRuntimeError: The stream was left or closed before the end.
+        """
+        for _ in self.events():
+            pass
+        return self._finished() or self._no_result()
+
+    def result(self) -> PredictionResult[T]:
+        """The result; the prediction is run to its end first if need be. See ``wait_for_result``."""
+        return self._finished() or self.wait_for_result()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncPredictionStream(
+    PredictionStreamBase[T, AsyncChannelStream[PredictionEvent, PredictionResult[T]]]
+):
+    """A prediction while it is made, for asyncio: iterate over its fragments, then take the result.
+
+    It may be awaited or iterated over directly: ``async for fragment in model.respond_stream(…)``
+    and ``async for fragment in await model.respond_stream(…)`` do the same. The request is sent
+    when the stream is first used. Leaving an ``async for`` loop or an ``async with`` block early
+    tells the server to stop, and forgoes the result.
+
+    Example:
+        >>> async def main() -> None:
+        ...     stream = model.respond_stream("Name a colour.")
+        ...     async for fragment in stream:
+        ...         print(fragment.content, end="", flush=True)
+        ...     print(stream.result().stats.stop_reason)
+    """
+
+    def __init__(self, client: AsyncRunner, prediction: Prediction[T]) -> None:
+        super().__init__(prediction)
+        self._client = client
+
+    async def start(self) -> None:
+        """Send the request, if that has not been done."""
+        if not self._prediction.channel.done:
+            await self._opened().start()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._started().__await__()
+
+    async def _started(self) -> Self:
+        await self.start()
+        return self
+
+    def _opened(self) -> AsyncChannelStream[PredictionEvent, PredictionResult[T]]:
+        if self._source is None:
+            if self._closed:
+                self._no_result()
+            self._source = self._client.open(self._prediction.channel)
+        return self._source
+
+    def _source_to_read(self) -> AsyncChannelStream[PredictionEvent, PredictionResult[T]]:
+        if self._prediction.channel.done:
+            raise StopAsyncIteration
+        return self._opened()
+
+    def __aiter__(self) -> AsyncIterator[LlmPredictionFragment]:
+        """The fragments of text, in order; ``events()`` gives tool calls and progress as well."""
+        fragments = _AsyncIteration(self._source_to_read, self._fall_back, every=False)
+        return cast("AsyncIterator[LlmPredictionFragment]", fragments)
+
+    def events(self) -> AsyncIterator[PredictionEvent]:
+        """Everything that happens: fragments, tool calls in the making, progress of the prompt."""
+        return _AsyncIteration(self._source_to_read, self._fall_back, every=True)
+
+    async def cancel(self) -> None:
+        """Ask the server to stop; iterate to the end to get the result so far."""
+        if self._source is not None:
+            await self._source.cancel()
+        else:
+            self._closed = True
+
+    async def aclose(self) -> None:
+        """Give up the prediction; the server is told if it had not finished."""
+        self._closed = True
+        if self._source is not None:
+            await self._source.aclose()
+
+    async def wait_for_result(self) -> PredictionResult[T]:
+        """Run the prediction to its end, whatever was iterated over so far.
+
+        Raises:
+            LMStudioPredictionError: The server could not finish it.
+            LMStudioRuntimeError: The stream was left or closed before the end.
+        """
+        async for _ in self.events():
+            pass
+        return self._finished() or self._no_result()
+
+    def result(self) -> PredictionResult[T]:
+        """The result, after the end of the iteration; ``await wait_for_result()`` gets there.
+
+        Raises:
+            LMStudioRuntimeError: The prediction has not ended.
+        """
+        result = self._finished()
+        if result is None:
+            raise LMStudioRuntimeError(
+                "The prediction has not ended: iterate over the stream first, or use "
+                "'await stream.wait_for_result()'."
+            )
+        return result
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class _AsyncIteration(AsyncIterator[PredictionEvent]):
+    """One ``async for``. It holds the channel's own iteration, which abandons when it is dropped.
+
+    Not an async generator: the event loop closes one that was left only some time later.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[], AsyncChannelStream[PredictionEvent, Any]],
+        fall_back: Callable[[LMStudioRequestRejectedError], None],
+        *,
+        every: bool,
+    ) -> None:
+        self._source = source
+        self._fall_back = fall_back
+        self._every = every
+        self._held: object = None
+        self._advance: Callable[[], Awaitable[PredictionEvent]] | None = None
+
+    async def __anext__(self) -> PredictionEvent:
+        while True:
+            if self._advance is None:
+                source = self._source()
+                self._held, self._advance = source.__aiter__(), source.__anext__
+            try:
+                event = await self._advance()
+            except LMStudioRequestRejectedError as error:
+                self._fall_back(error)
+                self._held = self._advance = None
+                continue
+            if self._every or event.__class__ is LlmPredictionFragment:
+                return event
