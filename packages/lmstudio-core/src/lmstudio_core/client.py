@@ -13,6 +13,7 @@ from typing_extensions import Self
 from . import discovery
 from .capability import Capability
 from .drivers.aio import AsyncChannelStream, AsyncDriver
+from .drivers.batches import AsyncBatchStream, SyncBatchStream
 from .drivers.sync import SyncChannelStream, SyncDriver
 from .errors import LMStudioRuntimeError, LMStudioValueError
 from .plugins import plugins
@@ -189,6 +190,10 @@ class Client(ClientBase):
     def open(self, channel: Channel[E, R]) -> SyncChannelStream[E, R]:
         """Start a channel and hand over its stream of events."""
         return self._driver.open(channel)
+
+    def stream(self, batch: Batch[R]) -> SyncBatchStream[R]:
+        """The results of a batch, in order, as they come; its calls are asked for as needed."""
+        return self._driver.stream(batch)
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the socket of a server namespace is open."""
@@ -380,6 +385,10 @@ class AsyncClient(ClientBase):
     def open(self, channel: Channel[E, R]) -> AsyncChannelStream[E, R]:
         """The stream of a channel's events; it starts when it is first used."""
         return self._driver.open(channel)
+
+    def stream(self, batch: Batch[R]) -> AsyncBatchStream[R]:
+        """The results of a batch, in order, as they come; its calls are asked for as needed."""
+        return self._driver.stream(batch)
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the socket of a server namespace is open."""

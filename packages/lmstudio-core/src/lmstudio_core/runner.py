@@ -86,6 +86,10 @@ class SyncRunner(Protocol):
         """Start a channel and hand over its stream."""
         ...
 
+    def stream(self, batch: Batch[R]) -> Iterator[Any]:
+        """The results of a batch, in order, as they come."""
+        ...
+
     def capability(self, capability: str) -> Any:
         """The client's namespace of that name."""
         ...
@@ -106,6 +110,10 @@ class AsyncRunner(Protocol):
     async def run(self, operation: Op[R]) -> R: ...
     def open(self, channel: Channel[E, R]) -> AsyncChannelStream[E, R]:
         """The stream of a channel; it starts when it is first used."""
+        ...
+
+    def stream(self, batch: Batch[R]) -> AsyncIterator[Any]:
+        """The results of a batch, in order, as they come."""
         ...
 
     def capability(self, capability: str) -> Any:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .kind import EMBEDDING_KIND
     from .models import AsyncEmbeddingModel, EmbeddingModel
     from .namespaces import AsyncEmbeddingNamespace, EmbeddingNamespace
+    from .streams import AsyncEmbeddingStream, EmbeddingStream
 
 __version__ = "2.0.0"
 
@@ -30,11 +31,13 @@ __all__ = [
     "AsyncDownloadedEmbeddingModel",
     "AsyncEmbeddingModel",
     "AsyncEmbeddingNamespace",
+    "AsyncEmbeddingStream",
     "DownloadedEmbeddingModel",
     "EmbeddingLoadModelConfig",
     "EmbeddingLoadModelConfigDict",
     "EmbeddingModel",
     "EmbeddingNamespace",
+    "EmbeddingStream",
     "embedding_model",
 ]
 
@@ -43,11 +46,13 @@ _HOME = {
     "AsyncDownloadedEmbeddingModel": "downloaded",
     "AsyncEmbeddingModel": "models",
     "AsyncEmbeddingNamespace": "namespaces",
+    "AsyncEmbeddingStream": "streams",
     "DownloadedEmbeddingModel": "downloaded",
     "EmbeddingLoadModelConfig": "config",
     "EmbeddingLoadModelConfigDict": "config",
     "EmbeddingModel": "models",
     "EmbeddingNamespace": "namespaces",
+    "EmbeddingStream": "streams",
     "embedding_model": "convenience",
 }
 

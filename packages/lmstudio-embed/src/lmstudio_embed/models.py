@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
 from lmstudio_core.models.kind import ModelKind
 
 from . import operations as ops
 from .kind import EMBEDDING_KIND
-from .operations import DEFAULT_IN_FLIGHT
+from .operations import DEFAULT_IN_FLIGHT, OnError
+from .streams import AsyncEmbeddingStream, EmbeddingStream
 
 if TYPE_CHECKING:
+    from lmstudio_core.errors import LMStudioServerError
     from lmstudio_core.models.infos import EmbeddingModelInstanceInfo
 
     from .config import EmbeddingLoadModelConfig
@@ -46,15 +48,31 @@ class EmbeddingModel(SyncModelHandle):
         input: str,
         *,
         max_in_flight: int = ...,
+        on_error: OnError = ...,
     ) -> list[float]: ...
     @overload
-    def embed(self, input: Iterable[str], *, max_in_flight: int = ...) -> list[list[float]]: ...
+    def embed(
+        self,
+        input: Iterable[str],
+        *,
+        max_in_flight: int = ...,
+        on_error: Literal["raise", "skip"] = ...,
+    ) -> list[list[float]]: ...
+    @overload
+    def embed(
+        self,
+        input: Iterable[str],
+        *,
+        max_in_flight: int = ...,
+        on_error: Literal["return"],
+    ) -> list[list[float] | LMStudioServerError]: ...
     def embed(
         self,
         input: str | Iterable[str],  # noqa: A002
         *,
         max_in_flight: int = DEFAULT_IN_FLIGHT,
-    ) -> list[float] | list[list[float]]:
+        on_error: OnError = "raise",
+    ) -> Any:
         """The embedding of one text, or of each of several.
 
         The texts of an iterable travel together over one connection instead of waiting for one
@@ -63,21 +81,55 @@ class EmbeddingModel(SyncModelHandle):
         Args:
             input: One string, or an iterable of strings.
             max_in_flight: How many of several texts may be unanswered at the same time.
+            on_error: What becomes of one of several texts that the server cannot embed:
+                ``"raise"`` ends the call with the error, ``"skip"`` leaves the text out,
+                ``"return"`` puts the error in the place of the vector.
 
         Returns:
             One vector as a list of floats (as long as the model has dimensions), or a list of such
             vectors in the order of the texts; an empty list for no texts.
 
         Raises:
-            LMStudioValueError: ``input`` is neither a string nor made of strings.
+            LMStudioValueError: ``input`` is neither a string nor made of strings; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
             LMStudioServerError: The server could not embed a text.
 
         Example:
             ``vector = model.embed("Hello, world!")``
         """
-        vectors = self._client.run(ops.embed(self.identifier, input, max_in_flight))
-        return cast("list[float] | list[list[float]]", vectors)
+        return self._client.run(ops.embed(self.identifier, input, max_in_flight, on_error))
+
+    def embed_stream(
+        self,
+        input: Iterable[str],  # noqa: A002
+        *,
+        max_in_flight: int = DEFAULT_IN_FLIGHT,
+        on_error: OnError = "raise",
+    ) -> EmbeddingStream:
+        """The embeddings of any number of texts, one by one as they come.
+
+        No more than ``max_in_flight`` texts and vectors are in memory at a time, so a generator
+        may yield millions; it is asked for the next text when there is room for it.
+
+        Args:
+            input: An iterable of strings, such as a file's lines.
+            max_in_flight: How many texts may be unanswered at the same time.
+            on_error: What becomes of a text that the server cannot embed: ``"raise"`` ends the
+                stream with the error, ``"skip"`` leaves the text out (``stream.failed`` tells),
+                ``"return"`` yields the error in the place of the vector.
+
+        Returns:
+            An iterator over the vectors, in the order of the texts.
+
+        Raises:
+            LMStudioValueError: ``input`` is not made of strings.
+            LMStudioServerError: While iterating: the server could not embed a text.
+
+        Example:
+            ``for vector in model.embed_stream(line.strip() for line in file): ...``
+        """
+        batch = ops.embed_batch(self.identifier, input, max_in_flight, on_error)
+        return EmbeddingStream(self._client.stream(batch), skip=on_error == "skip")
 
 
 class AsyncEmbeddingModel(AsyncModelHandle):
@@ -106,17 +158,31 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         input: str,
         *,
         max_in_flight: int = ...,
+        on_error: OnError = ...,
     ) -> list[float]: ...
     @overload
     async def embed(
-        self, input: Iterable[str], *, max_in_flight: int = ...
+        self,
+        input: Iterable[str],
+        *,
+        max_in_flight: int = ...,
+        on_error: Literal["raise", "skip"] = ...,
     ) -> list[list[float]]: ...
+    @overload
+    async def embed(
+        self,
+        input: Iterable[str],
+        *,
+        max_in_flight: int = ...,
+        on_error: Literal["return"],
+    ) -> list[list[float] | LMStudioServerError]: ...
     async def embed(
         self,
         input: str | Iterable[str],  # noqa: A002
         *,
         max_in_flight: int = DEFAULT_IN_FLIGHT,
-    ) -> list[float] | list[list[float]]:
+        on_error: OnError = "raise",
+    ) -> Any:
         """The embedding of one text, or of each of several.
 
         The texts of an iterable travel together over one connection instead of waiting for one
@@ -125,18 +191,52 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         Args:
             input: One string, or an iterable of strings.
             max_in_flight: How many of several texts may be unanswered at the same time.
+            on_error: What becomes of one of several texts that the server cannot embed:
+                ``"raise"`` ends the call with the error, ``"skip"`` leaves the text out,
+                ``"return"`` puts the error in the place of the vector.
 
         Returns:
             One vector as a list of floats (as long as the model has dimensions), or a list of such
             vectors in the order of the texts; an empty list for no texts.
 
         Raises:
-            LMStudioValueError: ``input`` is neither a string nor made of strings.
+            LMStudioValueError: ``input`` is neither a string nor made of strings; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
             LMStudioServerError: The server could not embed a text.
 
         Example:
             ``vector = await model.embed("Hello, world!")``
         """
-        vectors = await self._client.run(ops.embed(self.identifier, input, max_in_flight))
-        return cast("list[float] | list[list[float]]", vectors)
+        return await self._client.run(ops.embed(self.identifier, input, max_in_flight, on_error))
+
+    def embed_stream(
+        self,
+        input: Iterable[str],  # noqa: A002
+        *,
+        max_in_flight: int = DEFAULT_IN_FLIGHT,
+        on_error: OnError = "raise",
+    ) -> AsyncEmbeddingStream:
+        """The embeddings of any number of texts, one by one as they come.
+
+        No more than ``max_in_flight`` texts and vectors are in memory at a time, so a generator
+        may yield millions; it is asked for the next text when there is room for it.
+
+        Args:
+            input: An iterable of strings, such as a file's lines.
+            max_in_flight: How many texts may be unanswered at the same time.
+            on_error: What becomes of a text that the server cannot embed: ``"raise"`` ends the
+                stream with the error, ``"skip"`` leaves the text out (``stream.failed`` tells),
+                ``"return"`` yields the error in the place of the vector.
+
+        Returns:
+            An async iterator over the vectors, in the order of the texts.
+
+        Raises:
+            LMStudioValueError: ``input`` is not made of strings.
+            LMStudioServerError: While iterating: the server could not embed a text.
+
+        Example:
+            ``async for vector in model.embed_stream(line.strip() for line in file): ...``
+        """
+        batch = ops.embed_batch(self.identifier, input, max_in_flight, on_error)
+        return AsyncEmbeddingStream(self._client.stream(batch), skip=on_error == "skip")

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import os
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
@@ -19,6 +18,7 @@ from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
 from ..protocol.outcome import ChannelReader, call_result
 from .aio_connection import Connection, open_connection
+from .batches import AsyncBatchStream
 
 __all__ = ["AsyncChannelStream", "AsyncDriver"]
 
@@ -132,7 +132,7 @@ class AsyncDriver:
         if isinstance(operation, Channel):
             return await self._run_channel(operation)
         if isinstance(operation, Batch):
-            return await self._run_batch(operation)
+            return [result async for result in self.stream(operation)]
         if isinstance(operation, Invoke):
             return await self._invoke(operation)
         if isinstance(operation, InvokeMany):
@@ -187,30 +187,9 @@ class AsyncDriver:
                 pass
             return stream.result()
 
-    async def _run_batch(self, batch: Batch[R]) -> list[R]:
-        """Keep up to ``max_in_flight`` calls unanswered; results in order."""
-        waiting: deque[tuple[Call[R], Any, Connection]] = deque()
-        results: list[R] = []
-
-        async def settle() -> None:
-            call, state, connection = waiting[0]
-            await connection.wait(state)
-            waiting.popleft()
-            results.append(call_result(call, state))
-
-        try:
-            for call in batch.calls:
-                connection = await self.connection(call.endpoint.namespace)
-                waiting.append((call, connection.call(call.endpoint, call.parameter), connection))
-                await connection.drain()
-                if len(waiting) >= batch.max_in_flight:
-                    await settle()
-            while waiting:
-                await settle()
-        finally:
-            for _, state, connection in waiting:
-                connection.abandon(state)
-        return results
+    def stream(self, batch: Batch[R]) -> AsyncBatchStream[R]:
+        """The results of a batch, in order, as they come."""
+        return AsyncBatchStream(self, batch)
 
     @staticmethod
     async def _invoke(invoke: Invoke[R]) -> Any:

@@ -6,7 +6,6 @@ import contextvars
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -19,6 +18,7 @@ from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
 from ..protocol.outcome import ChannelReader, call_result
+from .batches import SyncBatchStream
 from .coroutines import run_coroutine
 from .sync_connection import Connection, Keeper
 
@@ -130,7 +130,7 @@ class SyncDriver:
         if isinstance(operation, Channel):
             return self._run_channel(operation)
         if isinstance(operation, Batch):
-            return self._run_batch(operation)
+            return list(self.stream(operation))
         if isinstance(operation, Invoke):
             return run_coroutine(operation.function())
         if isinstance(operation, InvokeMany):
@@ -188,29 +188,9 @@ class SyncDriver:
                 pass
             return stream.result()
 
-    def _run_batch(self, batch: Batch[R]) -> list[R]:
-        """Keep up to ``max_in_flight`` calls unanswered; results in order."""
-        waiting: deque[tuple[Call[R], Any, Connection]] = deque()
-        results: list[R] = []
-
-        def settle() -> None:
-            call, state, connection = waiting[0]
-            connection.wait(state)
-            waiting.popleft()
-            results.append(call_result(call, state))
-
-        try:
-            for call in batch.calls:
-                connection = self.connection(call.endpoint.namespace)
-                waiting.append((call, connection.call(call.endpoint, call.parameter), connection))
-                if len(waiting) >= batch.max_in_flight:
-                    settle()
-            while waiting:
-                settle()
-        finally:
-            for _, state, connection in waiting:
-                connection.abandon(state)
-        return results
+    def stream(self, batch: Batch[R]) -> SyncBatchStream[R]:
+        """The results of a batch, in order, as they come."""
+        return SyncBatchStream(self, batch)
 
     @staticmethod
     def _run_many(many: InvokeMany[R]) -> Sequence[R | BaseException]:

@@ -128,11 +128,13 @@ class Channel(Generic[E, R]):
 class Batch(Generic[R]):
     """Many calls to one endpoint, sent with up to ``max_in_flight`` unanswered at a time.
 
-    The results are a list in the order of the calls; the first error ends the batch.
+    The results are in the order of the calls. The first error ends the batch, unless
+    ``keep_errors``: then an ``LMStudioServerError`` stands in the place of its call's result.
     """
 
     calls: Iterable[Call[R]]
     max_in_flight: int = 64
+    keep_errors: bool = False
 
 
 @dataclass(frozen=True)

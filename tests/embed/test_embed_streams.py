@@ -1,0 +1,184 @@
+"""Many texts over a real connection to a scripted server: order, pipelining, failures, memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lmstudio_core.client import AsyncClient, Client
+from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
+from lmstudio_core.testing.fake_server import FakeServer
+from lmstudio_core.testing.fake_socket import NO_ANSWER, ServerFailure
+from lmstudio_embed import AsyncEmbeddingModel, EmbeddingModel
+
+
+def reply(parameter: dict[str, Any]) -> Any:
+    text = parameter["inputString"]
+    if text.startswith("bad"):
+        raise ServerFailure(f"cannot embed {text!r}")
+    return {"embedding": [float(text), 0.5]}
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as server:
+        server.on("embedding.embedString", reply)
+        yield server
+
+
+def embed_sync(server: FakeServer, texts: Any, **options: Any) -> Any:
+    with Client(server.api_host) as client:
+        return EmbeddingModel("m", client).embed(texts, **options)
+
+
+def embed_async(server: FakeServer, texts: Any, **options: Any) -> Any:
+    async def main() -> Any:
+        async with AsyncClient(server.api_host) as client:
+            return await AsyncEmbeddingModel("m", client).embed(texts, **options)
+
+    return asyncio.run(main())
+
+
+def stream_sync(server: FakeServer, texts: Any, **options: Any) -> Any:
+    with Client(server.api_host) as client:
+        return list(EmbeddingModel("m", client).embed_stream(texts, **options))
+
+
+def stream_async(server: FakeServer, texts: Any, **options: Any) -> Any:
+    async def main() -> Any:
+        async with AsyncClient(server.api_host) as client:
+            stream = AsyncEmbeddingModel("m", client).embed_stream(texts, **options)
+            return [vector async for vector in stream]
+
+    return asyncio.run(main())
+
+
+Embed = Callable[..., Any]
+ALL = pytest.mark.parametrize("embed", [embed_sync, embed_async, stream_sync, stream_async])
+WHOLE = pytest.mark.parametrize("embed", [embed_sync, embed_async])
+STREAMS = pytest.mark.parametrize("embed", [stream_sync, stream_async])
+
+
+@WHOLE
+def test_one_text(server: FakeServer, embed: Embed) -> None:
+    assert embed(server, "7") == [7.0, 0.5]
+
+
+@ALL
+@pytest.mark.parametrize("max_in_flight", [1, 3, 64])
+def test_vectors_come_in_the_order_of_the_texts(
+    server: FakeServer, embed: Embed, max_in_flight: int
+) -> None:
+    vectors = embed(server, (str(n) for n in range(50)), max_in_flight=max_in_flight)
+    assert vectors == [[float(n), 0.5] for n in range(50)]
+    assert len(server.sockets) == 1
+
+
+@ALL
+def test_no_texts_give_no_vectors_and_need_no_connection(server: FakeServer, embed: Embed) -> None:
+    assert embed(server, []) == []
+    assert not server.sockets
+
+
+@ALL
+def test_a_failing_text_raises_its_error(server: FakeServer, embed: Embed) -> None:
+    with pytest.raises(LMStudioServerError, match="cannot embed 'bad'"):
+        embed(server, ["1", "bad", "3"])
+
+
+@ALL
+def test_a_failing_text_can_be_skipped(server: FakeServer, embed: Embed) -> None:
+    assert embed(server, ["1", "bad", "3"], on_error="skip") == [[1.0, 0.5], [3.0, 0.5]]
+
+
+@ALL
+def test_errors_can_take_their_texts_places(server: FakeServer, embed: Embed) -> None:
+    one, error, three = embed(server, ["1", "bad", "3"], on_error="return")
+    assert (one, three) == ([1.0, 0.5], [3.0, 0.5])
+    assert isinstance(error, LMStudioServerError)
+
+
+@ALL
+@pytest.mark.parametrize("options", [{"on_error": "ignore"}, {"max_in_flight": 0}])
+def test_wrong_options_are_refused(
+    server: FakeServer, embed: Embed, options: dict[str, Any]
+) -> None:
+    with pytest.raises(LMStudioValueError, match=next(iter(options))):
+        embed(server, ["1"], **options)
+    assert not server.sockets
+
+
+@WHOLE
+def test_a_list_is_checked_before_anything_is_sent(server: FakeServer, embed: Embed) -> None:
+    with pytest.raises(LMStudioValueError):
+        embed(server, ["1", None])
+    assert not server.sockets
+
+
+@STREAMS
+@pytest.mark.parametrize("wrong", ["one text", b"1", None, {"1": 2}])
+def test_a_stream_takes_an_iterable_of_strings(
+    server: FakeServer, embed: Embed, wrong: Any
+) -> None:
+    with pytest.raises(LMStudioValueError):
+        embed(server, wrong)
+
+
+@STREAMS
+def test_a_stream_ends_at_what_is_no_text(server: FakeServer, embed: Embed) -> None:
+    with pytest.raises(LMStudioValueError, match="NoneType"):
+        embed(server, ["1", None], max_in_flight=1)
+
+
+def test_vectors_come_before_all_texts_are_known(server: FakeServer) -> None:
+    asked: list[int] = []
+
+    def texts() -> Iterator[str]:
+        for n in range(1000):
+            asked.append(n)
+            yield str(n)
+
+    with Client(server.api_host) as client:
+        stream = EmbeddingModel("m", client).embed_stream(texts(), max_in_flight=8)
+        for n, vector in zip(range(20), stream, strict=False):
+            assert vector[0] == n
+            assert len(asked) <= n + 9  # no text is taken before there is room for it
+        assert EmbeddingModel("m", client).embed("5") == [5.0, 0.5]  # others may use the socket
+
+
+def test_what_was_skipped_is_known(server: FakeServer) -> None:
+    with Client(server.api_host) as client:
+        stream = EmbeddingModel("m", client).embed_stream(
+            ["bad 0", "1", "bad 2"], on_error="skip", max_in_flight=2
+        )
+        assert list(stream) == [[1.0, 0.5]]
+        assert [(n, str(error)) for n, error in stream.failed] == [
+            (0, "cannot embed 'bad 0'"),
+            (2, "cannot embed 'bad 2'"),
+        ]
+
+
+def test_what_came_before_a_failure_was_handed_over(server: FakeServer) -> None:
+    with Client(server.api_host) as client:
+        stream = EmbeddingModel("m", client).embed_stream(["1", "2", "bad", "4"])
+        assert [next(stream), next(stream)] == [[1.0, 0.5], [2.0, 0.5]]
+        with pytest.raises(LMStudioServerError):
+            next(stream)
+        assert list(stream) == []
+
+
+def test_texts_are_in_flight_together(server: FakeServer) -> None:
+    server.on("embedding.embedString", NO_ANSWER)
+
+    async def main() -> None:
+        async with AsyncClient(server.api_host) as client:
+            task = asyncio.ensure_future(AsyncEmbeddingModel("m", client).embed(["1"] * 20))
+            await asyncio.to_thread(server.wait_for_request, "embedding.embedString", 20)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
