@@ -105,29 +105,41 @@ class Prediction:
         raise EngineCrashedError("the engine ended in the middle of a prediction.")
 
     async def _pump(self, use: Use) -> None:
-        for attempt in range(SHORTENING_ATTEMPTS):
-            if await self._fits(use, attempt):
-                return
-        await self._stream(use)
-
-    async def _fits(self, use: Use, attempt: int) -> bool:
-        """Generate; if the prompt is too long, shorten it for another attempt."""
         try:
-            await self._stream(use)
+            return await self._stream(use)
         except ContextOverflowError as error:
-            shorter = shorten(self._request, self._overflow, error, attempt)
+            shorter = await self._shortened(error)
             if shorter is None:
                 raise
-            _log.info(
-                "%r: prompt of %d tokens shortened for a context of %d (%s)",
-                self._instance.identifier,
-                error.prompt_tokens,
-                error.context_length,
-                self._overflow,
-            )
-            self._request = shorter
-            return False
-        return True
+        self._request = shorter
+        return await self._stream(use)
+
+    async def _shortened(self, error: ContextOverflowError) -> Request | None:
+        """The request cut so that it fits and leaves room for an answer; ``None``: cannot be."""
+        request, tokens, context = self._request, error.prompt_tokens, error.context_length
+        limit = context - answer_room(request.sampling, context)
+        for _ in range(SHORTENING_ATTEMPTS):
+            shorter = shorten(request, self._overflow, limit / tokens) if tokens > 0 else None
+            if shorter is None:
+                return None
+            request, tokens = shorter, await self._measure(shorter)
+            if tokens <= limit:
+                _log.info(
+                    "%r: prompt of %d tokens shortened to %d for a context of %d (%s)",
+                    self._instance.identifier,
+                    error.prompt_tokens,
+                    tokens,
+                    context,
+                    self._overflow,
+                )
+                return request
+        return None
+
+    async def _measure(self, request: Request) -> int:
+        model = self._instance.model
+        if isinstance(request, CompletionRequest):
+            return len(await model.tokenize(request.prompt))
+        return len(await model.tokenize(await model.apply_template(request)))
 
     async def _stream(self, use: Use) -> None:
         fold, send = self._fold, self._channel.send
@@ -166,18 +178,17 @@ class Prediction:
         )
 
 
-def shorten(
-    request: Request, policy: OverflowPolicy, error: ContextOverflowError, attempt: int
-) -> Request | None:
-    """The request with less in it, so that the prompt fits and an answer too; ``None``: cannot."""
-    if policy == "stopAtLimit" or error.prompt_tokens <= 0:
+def answer_room(sampling: Sampling, context: int) -> int:
+    """How many tokens of a context a shortened prompt leaves to the answer."""
+    return min(sampling.max_tokens or context // 4, context // 2)
+
+
+def shorten(request: Request, policy: OverflowPolicy, keep: float) -> Request | None:
+    """The request with about ``keep`` (0 to 1) of its text; ``None`` if it cannot be shortened."""
+    if policy == "stopAtLimit":
         return None
-    sampling: Sampling = request.sampling
-    context = error.context_length
-    room = min(sampling.max_tokens or context // 4, context // 2)
-    # Tokens are not spread evenly over the text; each further attempt asks for a little more.
-    keep = (context - room) / error.prompt_tokens * 0.95**attempt
-    keep = min(keep, 0.95)
+    # Tokens are not spread evenly over the text: a little more has to go than it seems.
+    keep = min(keep * 0.98, 0.95)
     if isinstance(request, CompletionRequest):
         text = shorten_text(request.prompt, policy, keep)
         return None if text is None else replace(request, prompt=text)

@@ -123,9 +123,9 @@ async def _listen(config: ServerConfig, services: Services) -> Server:
         return answer(services, request)
 
     # Every port scan and health check is an "error" to the library; that is for debugging only.
+    # Its own debug level would write whole frames to the log, and with them passkeys.
     quiet = logging.getLogger("lmstudio_server.websockets")
-    if not _log.isEnabledFor(logging.DEBUG):
-        quiet.setLevel(logging.CRITICAL)
+    quiet.setLevel(logging.INFO if _log.isEnabledFor(logging.DEBUG) else logging.CRITICAL)
     try:
         return await serve_websockets(
             handle,
