@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..capability import Capability
 from ..data import ServerStruct
-from ..protocol.operations import VOID, Call, Endpoint
+from ..errors import LMStudioConnectionError, LMStudioTimeoutError, LMStudioValueError
+from ..models.infos import ModelInfoBase, parse_model_info
+from ..protocol.operations import VOID, Call, Channel, Endpoint, Invoke, Op
 from .base import AsyncNamespace, SyncNamespace
+from .packets import items
 
 __all__ = [
     "CAPABILITY",
@@ -39,12 +43,114 @@ class ServerInfo(ServerStruct):
     version: str = ""
 
 
+# -- operations ----------------------------------------------------------------------------------
+
+
+def _endpoint(name: str) -> Endpoint:
+    return Endpoint("system", name)
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise LMStudioValueError(f"{what} must be a string that is not empty, not {value!r}.")
+    return value
+
+
 def _version() -> Call[ServerVersion]:
-    return Call(Endpoint("system", "version"), VOID, ServerVersion.from_dict)
+    return Call(_endpoint("version"), VOID, ServerVersion.from_dict)
 
 
 def _info() -> Call[ServerInfo]:
-    return Call(Endpoint("system", "info"), VOID, ServerInfo.from_dict)
+    return Call(_endpoint("info"), VOID, ServerInfo.from_dict)
+
+
+def _variants(model_key: str) -> Call[list[ModelInfoBase]]:
+    def decode(raw: Any) -> list[ModelInfoBase]:
+        return [parse_model_info(item) for item in items(raw)]
+
+    parameter = {"modelKey": _text("model_key", model_key)}
+    return Call(_endpoint("listDownloadedModelVariants"), parameter, decode)
+
+
+def _notify(title: str, description: str | None, no_auto_dismiss: bool) -> Call[None]:
+    parameter: dict[str, Any] = {"title": _text("title", title)}
+    if description is not None:
+        parameter["description"] = description
+    if no_auto_dismiss:
+        parameter["noAutoDismiss"] = True
+    return Call(_endpoint("notify"), parameter, _nothing)
+
+
+def _set_experiment_flag(code: str, value: object) -> Call[None]:
+    if not isinstance(value, bool):
+        raise LMStudioValueError(f"value is True or False, not {value!r}.")
+    parameter = {"code": _text("code", code), "value": value}
+    return Call(_endpoint("setExperimentFlag"), parameter, _nothing)
+
+
+def _get_experiment_flags() -> Call[list[str]]:
+    def decode(raw: Any) -> list[str]:
+        return [str(flag) for flag in items(raw)]
+
+    return Call(_endpoint("getExperimentFlags"), VOID, decode)
+
+
+def _start_http_server(
+    port: object, cors: bool | None, network_interface: str | None
+) -> Call[None]:
+    parameter: dict[str, Any] = {}
+    if port is not None:
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+            raise LMStudioValueError(f"port is a whole number from 1 to 65535, not {port!r}.")
+        parameter["port"] = port
+    if cors is not None:
+        parameter["cors"] = cors
+    if network_interface is not None:
+        parameter["networkInterface"] = _text("network_interface", network_interface)
+    return Call(_endpoint("startHttpServer"), parameter, _nothing)
+
+
+def _stop_http_server() -> Call[None]:
+    return Call(_endpoint("stopHttpServer"), VOID, _nothing)
+
+
+def _request_shutdown() -> Call[None]:
+    return Call(_endpoint("requestShutdown"), VOID, _nothing)
+
+
+class _AliveChannel(Channel[Any, None]):
+    """Carries nothing: it ends when the server or the connection does."""
+
+    endpoint = Endpoint("system", "alive", "channel")
+    cancel_message = None  # the server knows no such packet
+    done = True  # nor has it a last one
+
+    def feed(self, message: Any) -> Sequence[Any]:
+        del message
+        return ()
+
+    def result(self) -> None:
+        return None
+
+
+def _wait_disconnected(connect: Callable[[], Any]) -> Op[None]:
+    """Wait for the end of a connection, which ``connect`` opens if there is none yet."""
+    yield Invoke(connect)  # that there is no server at all is an error, not the end of one
+    while True:
+        try:
+            yield _AliveChannel()
+        except LMStudioTimeoutError:
+            continue  # sync calls have a limit, but silence is what is waited through here
+        except LMStudioConnectionError:
+            pass
+        return
+
+
+# -- facades -------------------------------------------------------------------------------------
 
 
 class SystemNamespace(SyncNamespace):
@@ -56,6 +162,14 @@ class SystemNamespace(SyncNamespace):
         """All downloaded models, of every kind."""
         return self._client.list_downloaded_models()
 
+    def list_downloaded_model_variants(self, model_key: str) -> list[ModelInfoBase]:
+        """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        return self._client.run(_variants(model_key))
+
     def version(self) -> ServerVersion:
         """The server's version and build."""
         return self._client.run(_version())
@@ -63,6 +177,59 @@ class SystemNamespace(SyncNamespace):
     def info(self) -> ServerInfo:
         """The server's process."""
         return self._client.run(_info())
+
+    def notify(
+        self, title: str, description: str | None = None, *, no_auto_dismiss: bool = False
+    ) -> None:
+        """Show a notification in LM Studio's window.
+
+        Args:
+            title: The first line.
+            description: What is below it.
+            no_auto_dismiss: Whether it stays until somebody closes it.
+        """
+        self._client.run(_notify(title, description, no_auto_dismiss))
+
+    def get_experiment_flags(self) -> list[str]:
+        """The codes of the experiments that are turned on."""
+        return self._client.run(_get_experiment_flags())
+
+    def set_experiment_flag(self, code: str, value: bool) -> None:
+        """Turn an experiment on or off. Experiments are LM Studio's own and change without notice."""
+        self._client.run(_set_experiment_flag(code, value))
+
+    def start_http_server(
+        self,
+        port: int | None = None,
+        *,
+        cors: bool | None = None,
+        network_interface: str | None = None,
+    ) -> None:
+        """Start the server that HTTP clients use, as the switch in LM Studio's window does.
+
+        Args:
+            port: Where it listens, 1 to 65535; by default the port last used.
+            cors: Whether pages of other origins may use it.
+            network_interface: The address of the interface to listen on, such as ``"127.0.0.1"``
+                (this machine only) or ``"0.0.0.0"`` (the whole network).
+        """
+        self._client.run(_start_http_server(port, cors, network_interface))
+
+    def stop_http_server(self) -> None:
+        """Stop the server that HTTP clients use; connections over it, perhaps this one, end."""
+        self._client.run(_stop_http_server())
+
+    def request_shutdown(self) -> None:
+        """Ask the whole server to end itself; ``wait_disconnected`` waits until it has."""
+        self._client.run(_request_shutdown())
+
+    def wait_disconnected(self) -> None:
+        """Wait until the server ends or the connection to it is lost, however long it takes.
+
+        Raises:
+            LMStudioConnectionError: There is no server to begin with.
+        """
+        self._client.run(_wait_disconnected(self.connect))
 
 
 class AsyncSystemNamespace(AsyncNamespace):
@@ -74,6 +241,14 @@ class AsyncSystemNamespace(AsyncNamespace):
         """All downloaded models, of every kind."""
         return await self._client.list_downloaded_models()
 
+    async def list_downloaded_model_variants(self, model_key: str) -> list[ModelInfoBase]:
+        """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        return await self._client.run(_variants(model_key))
+
     async def version(self) -> ServerVersion:
         """The server's version and build."""
         return await self._client.run(_version())
@@ -81,3 +256,56 @@ class AsyncSystemNamespace(AsyncNamespace):
     async def info(self) -> ServerInfo:
         """The server's process."""
         return await self._client.run(_info())
+
+    async def notify(
+        self, title: str, description: str | None = None, *, no_auto_dismiss: bool = False
+    ) -> None:
+        """Show a notification in LM Studio's window.
+
+        Args:
+            title: The first line.
+            description: What is below it.
+            no_auto_dismiss: Whether it stays until somebody closes it.
+        """
+        await self._client.run(_notify(title, description, no_auto_dismiss))
+
+    async def get_experiment_flags(self) -> list[str]:
+        """The codes of the experiments that are turned on."""
+        return await self._client.run(_get_experiment_flags())
+
+    async def set_experiment_flag(self, code: str, value: bool) -> None:
+        """Turn an experiment on or off. Experiments are LM Studio's own and change without notice."""
+        await self._client.run(_set_experiment_flag(code, value))
+
+    async def start_http_server(
+        self,
+        port: int | None = None,
+        *,
+        cors: bool | None = None,
+        network_interface: str | None = None,
+    ) -> None:
+        """Start the server that HTTP clients use, as the switch in LM Studio's window does.
+
+        Args:
+            port: Where it listens, 1 to 65535; by default the port last used.
+            cors: Whether pages of other origins may use it.
+            network_interface: The address of the interface to listen on, such as ``"127.0.0.1"``
+                (this machine only) or ``"0.0.0.0"`` (the whole network).
+        """
+        await self._client.run(_start_http_server(port, cors, network_interface))
+
+    async def stop_http_server(self) -> None:
+        """Stop the server that HTTP clients use; connections over it, perhaps this one, end."""
+        await self._client.run(_stop_http_server())
+
+    async def request_shutdown(self) -> None:
+        """Ask the whole server to end itself; ``wait_disconnected`` waits until it has."""
+        await self._client.run(_request_shutdown())
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the server ends or the connection to it is lost, however long it takes.
+
+        Raises:
+            LMStudioConnectionError: There is no server to begin with.
+        """
+        await self._client.run(_wait_disconnected(self.connect))

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ...errors import LMStudioValueError
 from ...protocol.operations import VOID, Call, Endpoint
@@ -85,14 +85,21 @@ def server_path(what: str, value: object) -> str:
     Raises:
         LMStudioValueError: It is not absolute: the server would look for it in its own folder.
     """
-    given: Any = value
-    path: object = os.fspath(given) if isinstance(value, os.PathLike) else given
-    if not isinstance(path, str):
-        raise LMStudioValueError(f"{what} must be a path, not {type(given).__name__}.")
+    path = _fspath(what, value)
     if not (PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()):
         raise LMStudioValueError(
             f"{what} must be an absolute path on the server's machine, not {path!r}."
         )
+    return path
+
+
+def _fspath(what: str, value: Any) -> str:
+    try:
+        path = cast("object", os.fspath(value))
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        raise LMStudioValueError(f"{what} must be a path, not {type(value).__name__}.")
     return path
 
 
