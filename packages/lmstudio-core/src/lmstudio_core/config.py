@@ -78,6 +78,12 @@ def config_stack(*layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
 class ConfigModel(InputStruct):
     """The base of all configs: made of keyword arguments, a dict in either spelling, or itself."""
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return ((name, value) for name, value in super().__repr_args__() if value is not None)
+
+    def __str__(self) -> str:
+        return repr(self)
+
     @classmethod
     def _keys(cls) -> Iterable[tuple[str, KV]]:
         for name, field in cls.model_fields.items():

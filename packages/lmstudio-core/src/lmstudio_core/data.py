@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
@@ -34,6 +35,22 @@ class Struct(pydantic.BaseModel):
     )
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        # ``help()`` and editors show the names to write in Python, not those of the wire.
+        cls.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if field.is_required() else field.default,
+                    annotation=field.annotation,
+                )
+                for name, field in cls.model_fields.items()
+            ]
+        )
+
+    @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make one from a dict with camelCase (or snake_case) keys."""
         return cls.model_validate(data)
@@ -41,6 +58,9 @@ class Struct(pydantic.BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """The dict with camelCase keys that goes over the wire; ``None`` fields are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class ServerStruct(Struct):
@@ -66,14 +86,22 @@ class ServerStruct(Struct):
     def __repr__(self) -> str:
         return f"{type(self).__name__}.from_dict({self.to_dict()!r})"
 
-    def __str__(self) -> str:
-        return repr(self)
-
 
 class InputStruct(Struct):
     """Data that people write: unknown keys and wrong values are errors that say what to do."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    if not TYPE_CHECKING:  # checkers know the fields as keyword arguments
+
+        def __init__(self, /, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except pydantic.ValidationError as error:
+                raise LMStudioValueError(validation_message(type(self), error)) from error
+
+        # pydantic validates nested data without this constructor, as with its own.
+        __init__.__pydantic_base_init__ = True
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
 from typing_extensions import Self
 
 from lmstudio_core.config import KV, ConfigModel, kv_values
@@ -161,6 +162,17 @@ class LlmPredictionConfig(ConfigModel):
         return {**(self.raw or {}), **super().to_kv()}
 
 
+_UPPERCASE: Final = {
+    "offload_kv_cache_to_gpu": "offloadKVCacheToGpu",
+    "use_fp16_for_kv_cache": "useFp16ForKVCache",
+    "try_direct_io": "tryDirectIO",
+}
+
+
+def _wire_name(name: str) -> str:
+    return _UPPERCASE.get(name) or to_camel(name)
+
+
 class LlmLoadModelConfig(ConfigModel):
     """How a model is loaded. ``None`` leaves a setting to the server, ``False`` turns it off.
 
@@ -197,6 +209,9 @@ class LlmLoadModelConfig(ConfigModel):
         0.5
     """
 
+    # Not ``Field(alias=…)``: type checkers would then want the alias as the keyword.
+    model_config = ConfigDict(alias_generator=_wire_name)
+
     _ratio_keys: ClassVar[Mapping[str, str]] = {
         "ratio_key": _L + "llama.acceleration.offloadRatio",
         "expert_ratio_key": _L + "numCpuExpertLayersRatio",
@@ -205,9 +220,7 @@ class LlmLoadModelConfig(ConfigModel):
     auto_fit: bool | None = None
     gpu: GpuSetting | None = None
     gpu_strict_vram_cap: Annotated[bool | None, KV("load.gpuStrictVramCap")] = None
-    offload_kv_cache_to_gpu: Annotated[
-        bool | None, Field(alias="offloadKVCacheToGpu"), KV(_L + "offloadKVCacheToGpu")
-    ] = None
+    offload_kv_cache_to_gpu: Annotated[bool | None, KV(_L + "offloadKVCacheToGpu")] = None
     context_length: Annotated[Count | None, KV(_L + "contextLength")] = None
     max_parallel_predictions: Annotated[Count | None, KV(_L + "numParallelSessions")] = None
     use_unified_kv_cache: Annotated[bool | None, KV(_L + "useUnifiedKvCache")] = None
@@ -243,13 +256,9 @@ class LlmLoadModelConfig(ConfigModel):
     ] = None
     keep_model_in_memory: Annotated[bool | None, KV(_L + "llama.keepModelInMemory")] = None
     seed: Annotated[OrOff[Annotated[int, Field(ge=-1)]] | None, KV(_L + "seed", checkbox=0)] = None
-    use_fp16_for_kv_cache: Annotated[
-        bool | None, Field(alias="useFp16ForKVCache"), KV(_L + "llama.useFp16ForKVCache")
-    ] = None
+    use_fp16_for_kv_cache: Annotated[bool | None, KV(_L + "llama.useFp16ForKVCache")] = None
     try_mmap: Annotated[bool | None, KV(_L + "llama.tryMmap")] = None
-    try_direct_io: Annotated[
-        bool | None, Field(alias="tryDirectIO"), KV(_L + "llama.tryDirectIO")
-    ] = None
+    try_direct_io: Annotated[bool | None, KV(_L + "llama.tryDirectIO")] = None
     llama_cpp_arguments_override: Annotated[
         LlmLlamaCppArgumentsOverride | None, KV(_L + "llama.argumentsOverride")
     ] = None

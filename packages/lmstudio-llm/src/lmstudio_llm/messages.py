@@ -14,7 +14,7 @@ import pydantic
 from pydantic import ConfigDict, Field
 from typing_extensions import NotRequired, TypedDict
 
-from lmstudio_core.data import Struct
+from lmstudio_core.data import InputStruct
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files import FileHandle, FileHandleDict, FileHandleInput
 
@@ -51,10 +51,13 @@ __all__ = [
 ]
 
 
-class ChatStruct(Struct):
+class ChatStruct(InputStruct):
     """The base of messages and their parts."""
 
     model_config = ConfigDict(extra="ignore")
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class TextData(ChatStruct):

@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import pydantic
-
 from lmstudio_core.config import kv_values
 from lmstudio_core.errors import (
     LMStudioPredictionError,
     LMStudioRuntimeError,
     LMStudioServerError,
+    LMStudioValueError,
 )
 from lmstudio_core.models.infos import LlmInstanceInfo
 from lmstudio_core.protocol.operations import Channel, Endpoint
@@ -184,7 +183,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._open_call_id = None
         try:
             request = ToolCallRequest.from_dict({**given, "rawContent": raw_text})
-        except pydantic.ValidationError:
+        except LMStudioValueError:
             title = f"The server sent a tool call that cannot be read: {raw!r}"
             return self._failed(SerializedLMSExtendedError(title=title), raw_text)
         self._tool_calls.append(request)
