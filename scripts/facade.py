@@ -9,6 +9,7 @@ this script is how they come to stand in one place that editors and type checker
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,8 +37,9 @@ Nothing is imported before it is used. This file is written by ``scripts/facade.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from lmstudio_core.lazy import lazy_names
 
 if TYPE_CHECKING:
 '''
@@ -45,17 +47,9 @@ if TYPE_CHECKING:
 FOOTER = '''
 __version__: Final = "{version}"
 
-
-def __getattr__(name: str) -> Any:
-    if (module := _HOME_OF.get(name)) is None:
-        raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
-    value = getattr(importlib.import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({{*globals(), *_HOME_OF}})
+__getattr__, __dir__ = lazy_names(
+    __name__, {{name: f"{{home}}:{{name}}" for name, home in _HOME_OF.items()}}
+)
 '''
 
 
@@ -89,11 +83,15 @@ def text() -> str:
         lines.append(f'    "{module}": (\n')
         lines += [f'        "{name}",\n' for name in sorted(by_module[module])]
         lines.append("    ),\n")
-    lines.append("}\n\n_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}\n")
+    lines.append(
+        "}\n\n_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}\n"
+    )
     lines.append("\n__all__ = [\n")
     lines += [f'    "{name}",\n' for name in sorted(homes())]
     lines.append("]\n")
-    return "".join(lines) + FOOTER.format(version=lmstudio_core.__version__)
+    raw = "".join(lines) + FOOTER.format(version=lmstudio_core.__version__)
+    formatter = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
+    return subprocess.run(formatter, input=raw, capture_output=True, check=True, text=True).stdout
 
 
 def main() -> None:

@@ -1,0 +1,35 @@
+"""The synchronous names under the import path that existing programs use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lmstudio_core.lazy import lazy_names
+
+from . import _HOME_OF
+
+if TYPE_CHECKING:
+    from lmstudio import (
+        LLM as LLM,
+        ActResult as ActResult,
+        Chat as Chat,
+        Client as Client,
+        DownloadedEmbeddingModel as DownloadedEmbeddingModel,
+        DownloadedLlm as DownloadedLlm,
+        EmbeddingModel as EmbeddingModel,
+        PredictionStream as PredictionStream,
+        SyncModelHandle as SyncModelHandle,
+        configure_default_client as configure_default_client,
+        embedding_model as embedding_model,
+        get_default_client as get_default_client,
+        get_sync_api_timeout as get_sync_api_timeout,
+        list_downloaded_models as list_downloaded_models,
+        list_loaded_models as list_loaded_models,
+        llm as llm,
+        prepare_image as prepare_image,
+        set_sync_api_timeout as set_sync_api_timeout,
+    )
+
+__getattr__, __dir__ = lazy_names(
+    __name__, {name: f"{home}:{name}" for name, home in _HOME_OF.items()}
+)
