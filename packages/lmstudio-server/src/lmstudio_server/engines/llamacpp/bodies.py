@@ -130,7 +130,7 @@ def forced_call_schema(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     for tool in tools:
         function = tool["function"]
-        parameters = dict(function.get("parameters") or {"type": "object"})
+        parameters: dict[str, Any] = dict(function.get("parameters") or {"type": "object"})
         # References inside begin at the root, so the definitions have to move there.
         definitions |= parameters.pop("$defs", {})
         calls.append(
@@ -148,19 +148,14 @@ def images_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the images in ``messages`` in order, base64 encoded, without their ``data:`` heads."""
     images: list[str] = []
     for message in messages:
-        content = message.get("content")
-        for part in content if isinstance(content, list) else ():
-            url = json_path(part, "image_url", "url")
-            if isinstance(url, str):
-                images.append(url.partition(",")[2])
+        content: Any = message.get("content")
+        parts: list[Any] = [] if content is None or isinstance(content, str) else content
+        images += [
+            part["image_url"]["url"].partition(",")[2]
+            for part in parts
+            if part.get("type") == "image_url"
+        ]
     return images
-
-
-def json_path(value: Any, *keys: str) -> Any:
-    """Return what lies under ``keys`` in nested objects, ``None`` where a step is missing."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def arguments_as_objects(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lmstudio_server.engines.base import (
     EngineEvent,
@@ -34,7 +34,7 @@ def finished_call(call_id: str, name: str, arguments: str, raw: str) -> EngineEv
 def _ended(call_id: str, name: str, value: Any, raw: str) -> EngineEvent:
     if not isinstance(value, dict):
         return ToolCallFailed(f"The arguments for {name!r} are not a JSON object", raw)
-    return ToolCallEnd(call_id, name, value, raw)
+    return ToolCallEnd(call_id, name, cast("dict[str, Any]", value), raw)
 
 
 class CallParser:
@@ -78,13 +78,14 @@ class CallParser:
             call: Any = json.loads(raw)
         except ValueError as error:
             return [ToolCallFailed(f"The tool call is not valid JSON: {error}", raw)]
-        if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+        name: Any = cast("dict[str, Any]", call).get("name") if isinstance(call, dict) else None
+        if not isinstance(name, str):
             return [ToolCallFailed("The tool call has no name.", raw)]
         events: list[EngineEvent] = []
         if self._name is None:
-            events.append(ToolCallName(call["name"]))
+            events.append(ToolCallName(name))
         events += self._send(len(self._raw.rstrip().removesuffix("}").rstrip()))
-        events.append(_ended(self._id, call["name"], _arguments(call), raw))
+        events.append(_ended(self._id, name, _arguments(cast("dict[str, Any]", call)), raw))
         return events
 
     def _send(self, end: int) -> list[EngineEvent]:

@@ -99,8 +99,9 @@ class ChatFold:
         choice = choices[0]
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
-        delta = choice.get("delta") or {}
-        tokens = tokens_of((choice.get("logprobs") or {}).get("content") or (), self._log_probs)
+        delta: Mapping[str, Any] = choice.get("delta") or {}
+        probabilities: Mapping[str, Any] = choice.get("logprobs") or {}
+        tokens = tokens_of(probabilities.get("content") or (), self._log_probs)
         events: list[EngineEvent] = []
         if delta.get("reasoning_content"):
             events += self._reason(delta["reasoning_content"], tokens)
@@ -161,7 +162,7 @@ class ChatFold:
         return [*events, Text(content, self._new_tokens(), tokens=tokens)]
 
     def _call_part(self, part: Mapping[str, Any]) -> list[EngineEvent]:
-        function = part.get("function") or {}
+        function: Mapping[str, Any] = part.get("function") or {}
         events: list[EngineEvent] = []
         if self._call is None or self._call.index != part["index"]:
             events += self._leave_reasoning() + self._end_call(cut_off=False)

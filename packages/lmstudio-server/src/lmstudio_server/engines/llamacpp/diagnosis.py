@@ -101,8 +101,7 @@ def crash_reason(return_code: int | None, lines: Iterable[str]) -> str:
 
 def response_error(status: int, payload: Mapping[str, Any], lines: Iterable[str]) -> EngineError:
     """Return the error for a request that llama.cpp refused with ``status`` and ``payload``."""
-    raw = payload.get("error")
-    error: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
+    error: Mapping[str, Any] = payload.get("error") or {}
     message = str(error.get("message") or f"HTTP status {status}")
     if error.get("type") == "exceed_context_size_error":
         return ContextOverflowError(int(error["n_prompt_tokens"]), int(error["n_ctx"]))

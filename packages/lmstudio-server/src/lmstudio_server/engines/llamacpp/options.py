@@ -49,11 +49,23 @@ def choose_threads(request: LoadRequest, model_bytes: int, cores: int) -> int:
 
 
 def worker_options(
-    request: LoadRequest, *, threads: int, host: str, port: int, api_key: str | None
+    request: LoadRequest,
+    *,
+    threads: int,
+    host: str,
+    port: int,
+    api_key: str | None,
+    own_pooling: bool = False,
 ) -> Mapping[str, Any]:
     """Return the options for ``worker.py``, ready for JSON.
 
-    ``host`` is the path of a unix socket, or an address to listen on with ``port`` (0: any).
+    Args:
+        request: What to load and how.
+        threads: How many threads compute.
+        host: The path of a unix socket, or an address to listen on.
+        port: The port to listen on (0: any); without meaning for a socket.
+        api_key: What clients have to show; ``None``: nothing.
+        own_pooling: Whether the file says how its embeddings are pooled; otherwise by their mean.
     """
     embedding = request.kind == "embedding"
     # A text is embedded in one batch, so the batch has to hold the longest one allowed.
@@ -63,6 +75,7 @@ def worker_options(
         "model": str(request.path),
         "mmproj": None if request.mmproj is None else str(request.mmproj),
         "embedding": embedding,
+        "pooling_mean": embedding and not own_pooling,
         "host": host,
         "port": port,
         "api_keys": [] if api_key is None else [api_key],

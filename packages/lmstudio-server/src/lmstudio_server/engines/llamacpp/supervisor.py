@@ -114,23 +114,41 @@ class Worker:
         protocol.on_gone = self._gone
 
     @classmethod
-    async def start(cls, request: LoadRequest, on_progress: Callable[[float], None]) -> Worker:
-        """Start a process and wait until its model is loaded.
+    async def start(
+        cls,
+        request: LoadRequest,
+        on_progress: Callable[[float], None],
+        *,
+        own_pooling: bool = False,
+        over_tcp: bool = os.name == "nt",
+    ) -> Worker:
+        """Start a process and wait until its model is loaded; cancelling kills it.
 
-        Cancelling kills the process. Raises ``EngineError`` when the model cannot be loaded.
+        Args:
+            request: What to load and how.
+            on_progress: Called with values between 0.0 and 1.0, never going back.
+            own_pooling: Whether the model's file says how its embeddings are pooled.
+            over_tcp: Listen on 127.0.0.1 with a key, for systems where sockets are no files.
+        Raises:
+            EngineError: the model cannot be loaded, or the engine cannot start.
         """
-        folder = _private_folder()
+        folder = None if over_tcp else _private_folder()
         try:
-            return await cls._start_in(folder, request, on_progress)
+            options, api_key = _options(request, folder, own_pooling=own_pooling)
+            return await cls._start_in(folder, request, options, api_key, on_progress)
         except BaseException:
             _remove(folder)
             raise
 
     @classmethod
     async def _start_in(
-        cls, folder: Path | None, request: LoadRequest, on_progress: Callable[[float], None]
+        cls,
+        folder: Path | None,
+        request: LoadRequest,
+        options: Mapping[str, Any],
+        api_key: str | None,
+        on_progress: Callable[[float], None],
     ) -> Worker:
-        options, api_key = _options(request, folder)
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
             lambda: _WorkerProtocol(on_progress),
@@ -221,7 +239,9 @@ class Worker:
             callback(self.exit_reason)
 
 
-def _options(request: LoadRequest, folder: Path | None) -> tuple[Mapping[str, Any], str | None]:
+def _options(
+    request: LoadRequest, folder: Path | None, *, own_pooling: bool
+) -> tuple[Mapping[str, Any], str | None]:
     """Return the worker's options, and the key its clients have to show (``None``: no key)."""
     threads = choose_threads(request, request.path.stat().st_size, physical_cores())
     if folder is not None:
@@ -229,7 +249,15 @@ def _options(request: LoadRequest, folder: Path | None) -> tuple[Mapping[str, An
     else:
         # A TCP port is open to every user of the machine, so it asks for a key.
         host, port, api_key = "127.0.0.1", 0, secrets.token_urlsafe(32)
-    return worker_options(request, threads=threads, host=host, port=port, api_key=api_key), api_key
+    options = worker_options(
+        request,
+        threads=threads,
+        host=host,
+        port=port,
+        api_key=api_key,
+        own_pooling=own_pooling,
+    )
+    return options, api_key
 
 
 async def _wait_until_ready(
@@ -267,10 +295,8 @@ def _session_settings() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _private_folder() -> Path | None:
-    """Make a folder only this user can enter, for the socket; ``None`` where sockets are no files."""
-    if os.name == "nt":
-        return None
+def _private_folder() -> Path:
+    """Make a folder only this user can enter, for the socket."""
     folder = tempfile.mkdtemp(prefix="lmstudio-")
     if len(os.fsencode(folder)) + len("/engine.sock") > _SOCKET_PATH_BYTES:
         shutil.rmtree(folder)

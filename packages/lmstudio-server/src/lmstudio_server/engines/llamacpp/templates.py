@@ -76,8 +76,8 @@ def _compiled(template: str) -> Template:
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
     )
     environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = _now
+    functions: dict[str, Any] = {"raise_exception": _refuse, "strftime_now": _now}
+    environment.globals.update(functions)
     return environment.from_string(template)
 
 

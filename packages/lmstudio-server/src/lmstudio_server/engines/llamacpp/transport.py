@@ -171,8 +171,7 @@ async def _raise_for_status(exchange: _Exchange) -> None:
     text = await exchange.read_all()
     try:
         payload: Any = json.loads(text)
-    except ValueError:
-        payload = None
-    if not isinstance(payload, dict):
-        payload = {"error": {"message": text.decode("utf-8", "replace")}}
-    raise StatusError(status, payload)
+        error: dict[str, Any] = dict(payload["error"])
+    except (ValueError, TypeError, KeyError):
+        error = {"message": text.decode("utf-8", "replace")}
+    raise StatusError(status, {"error": error})

@@ -105,6 +105,7 @@ def set_model(params: Any, options: dict[str, Any], library: Any) -> None:
     params.ctx_shift = options["context_shift"]
     if options["embedding"]:
         params.embedding = True
+    if options["pooling_mean"]:
         params.pooling_type = POOLING_MEAN
     if options["rope_frequency_base"] is not None:
         params.rope_freq_base = options["rope_frequency_base"]
@@ -119,7 +120,7 @@ def import_library() -> Any:
     root. (`scripts/quickstart` puts one there, and conda environments have theirs there.)
     """
     try:
-        import xllamacpp
+        return import_module("xllamacpp")  # without types, so Any
     except ImportError as error:
         own = os.path.join(sys.prefix, "lib", OPENMP_LIBRARY)  # noqa: PTH118 - start-up time
         if OPENMP_LIBRARY not in str(error) or not os.path.exists(own):  # noqa: PTH110 - as above
@@ -128,8 +129,7 @@ def import_library() -> Any:
 
         # Once loaded, it is found by its name.
         ctypes.CDLL(own, mode=ctypes.RTLD_GLOBAL)
-        import xllamacpp
-    return xllamacpp
+        return import_module("xllamacpp")
 
 
 def serve(options: dict[str, Any]) -> NoReturn:
@@ -137,7 +137,7 @@ def serve(options: dict[str, Any]) -> NoReturn:
     stdout = keep_stdout()
     os.environ[PROGRESS_VARIABLE] = "0"
     try:
-        library: Any = import_module("xllamacpp")  # has no types
+        library = import_library()
     except ImportError as error:
         report(stdout, "import-failed", message=str(error))
         raise SystemExit(1) from None

@@ -1,0 +1,282 @@
+"""Finding models in folders, and by what people call them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from .bundled import bundled_models
+from .gguf import GgufError, GgufHeader, read_header
+from .model_file import (
+    ModelFile,
+    is_model,
+    kind_of,
+    parameters_of,
+    quantization_bits,
+    quantization_of,
+    reasons,
+    uses_tools,
+    without_quantization,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_PART = re.compile(r"-(\d{5})-of-(\d{5})$")
+_REPOSITORY_SUFFIX = re.compile(r"-gguf$", re.IGNORECASE)
+_MAX_DEPTH = 5
+"""How deep folders are searched: LM Studio's layout needs two below the models folder."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file that is a model, or would be if it were whole."""
+
+    file: Path
+    path: PurePosixPath
+    header: GgufHeader | None
+    problem: str | None
+    size_bytes: int
+    mmproj: Path | None
+
+    @property
+    def stem(self) -> str:
+        return _PART.sub("", self.path.stem)
+
+    @property
+    def repository(self) -> str:
+        """The folder's name where there is one, as LM Studio has it, else the file's."""
+        if len(self.path.parts) > 1:
+            return _REPOSITORY_SUFFIX.sub("", self.path.parent.name)
+        return without_quantization(self.stem)
+
+    @property
+    def publisher(self) -> str:
+        return self.path.parts[0] if len(self.path.parts) > 2 else "local"
+
+    @property
+    def quantization(self) -> str | None:
+        return quantization_of(self.header, self.stem)
+
+
+class Library:
+    """The models in some folders, and the bundled ones.
+
+    Args:
+        folders: Where to look, in LM Studio's layout ``publisher/repository/file.gguf``; files
+            placed less deep are found too. Of two files with the same place in two folders the first
+            counts.
+        bundled: Whether to list the models this package brings along, last.
+    """
+
+    def __init__(self, folders: Sequence[Path], *, bundled: bool = True) -> None:
+        self._folders = tuple(folders)
+        self._bundled = bundled
+        # By path: the time and size it was read at, and what was read.
+        self._headers: dict[Path, tuple[tuple[int, int], GgufHeader | str]] = {}
+
+    def scan(self) -> list[ModelFile]:
+        """Return all models, those in the folders by key, then the bundled ones.
+
+        Only files that are new or have changed since the last scan are read. A file that cannot be
+        read is listed with its ``problem``.
+        """
+        found: dict[str, _Found] = {}
+        for folder in self._folders:
+            for item in self._search(folder):
+                found.setdefault(str(item.path), item)
+        models = sorted(_with_keys(found.values()), key=lambda model: model.key)
+        if self._bundled:
+            taken = {model.key for model in models}
+            models += [model for model in bundled_models() if model.key not in taken]
+        return models
+
+    def find(self, key: str) -> ModelFile | None:
+        """Return the model called ``key``, or ``None``.
+
+        In this order, without regard to case: its key; its path; a part of the path from the left
+        (``publisher/repository``); its key without ``@quantization``, its repository or its file's
+        name. Of several the first of ``scan`` that has no problem.
+        """
+        wanted = key.strip().replace("\\", "/").strip("/").lower()
+        models = self.scan()
+        for matches in (_has_key, _has_path, _is_below, _has_name):
+            hits = [model for model in models if matches(model, wanted)]
+            if hits:
+                return next((model for model in hits if model.problem is None), hits[0])
+        return None
+
+    def close_matches(self, key: str, n: int = 5) -> list[str]:
+        """Return up to ``n`` keys that look like ``key``, the likeliest first."""
+        keys = [model.key for model in self.scan()]
+        wanted = key.strip().lower()
+        containing = [known for known in keys if wanted and wanted in known]
+        similar = difflib.get_close_matches(wanted, keys, n=max(n, 1), cutoff=0.4)
+        return list(dict.fromkeys([*containing, *similar]))[:n]
+
+    def _search(self, folder: Path) -> Iterator[_Found]:
+        """Yield the models below ``folder``."""
+        for directory, names in _walk(folder):
+            projectors = [name for name in names if "mmproj" in name.lower()]
+            mmproj = directory / projectors[0] if projectors else None
+            for name in names:
+                part = _PART.search(Path(name).stem)
+                if name in projectors or (part is not None and int(part.group(1)) != 1):
+                    continue
+                found = self._inspect(folder, directory / name, mmproj)
+                if found is not None:
+                    yield found
+
+    def _inspect(self, folder: Path, file: Path, mmproj: Path | None) -> _Found | None:
+        """Return what ``file`` is, or ``None`` if it is no model or has gone meanwhile."""
+        try:
+            header = self._header(file)
+            parts, missing = _parts(file)
+            size = sum(part.stat().st_size for part in parts)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            header, missing, size = f"it cannot be read: {error.strerror}", [], 0
+        path = PurePosixPath(file.relative_to(folder).as_posix())
+        if isinstance(header, str):
+            return _Found(file, path, None, header, size, None)
+        if not is_model(header):
+            return None
+        problem = None
+        if missing:
+            problem = f"parts of the model are missing: {', '.join(missing)}"
+        return _Found(file, path, header, problem, size, mmproj)
+
+    def _header(self, file: Path) -> GgufHeader | str:
+        """Return the header of ``file``, or what is wrong with it."""
+        status = file.stat()
+        stamp = (status.st_mtime_ns, status.st_size)
+        known = self._headers.get(file)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        header: GgufHeader | str
+        try:
+            header = read_header(file)
+        except GgufError as error:
+            header = str(error)
+        self._headers[file] = (stamp, header)
+        return header
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each directory below ``folder`` with its GGUF files, both in alphabetical order.
+
+    Links are followed, as people keep models on other disks; a directory reached twice counts once.
+    """
+    seen: set[str] = set()
+    for current, directories, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(current)
+        depth = len(Path(current).relative_to(folder).parts)
+        if real in seen or depth >= _MAX_DEPTH:
+            directories.clear()
+            if real in seen:
+                continue
+        seen.add(real)
+        directories[:] = sorted(name for name in directories if not name.startswith("."))
+        files = sorted(n for n in names if n.lower().endswith(".gguf") and not n.startswith("."))
+        if files:
+            yield Path(current), files
+
+
+def _parts(file: Path) -> tuple[list[Path], list[str]]:
+    """Return the files of a split model that are there, and the names of those that are not."""
+    match = _PART.search(file.stem)
+    if match is None:
+        return [file], []
+    base, total = file.stem[: match.start()], int(match.group(2))
+    names = [f"{base}-{number:05}-of-{total:05}{file.suffix}" for number in range(1, total + 1)]
+    parts = [file.with_name(name) for name in names]
+    return [p for p in parts if p.is_file()], [p.name for p in parts if not p.is_file()]
+
+
+def _with_keys(found: Iterable[_Found]) -> list[ModelFile]:
+    """Name the models: by repository; by quantization too where it has several; by publisher too
+    where two have the same repository."""
+    found = list(found)
+    models = [_describe(item) for item in found]
+    variants = Counter(str(item.path.parent / item.repository) for item in found)
+    named: list[ModelFile] = []
+    for item, model in zip(found, models, strict=True):
+        key = model.key
+        if variants[str(item.path.parent / item.repository)] > 1:
+            key = f"{key}@{(item.quantization or item.stem).lower()}"
+        named.append(replace(model, key=key))
+    for distinguish in (_publisher_key, _file_key):
+        uses = Counter(model.key for model in named)
+        named = [distinguish(model) if uses[model.key] > 1 else model for model in named]
+    return named
+
+
+def _publisher_key(model: ModelFile) -> ModelFile:
+    return replace(model, key=f"{model.publisher.lower()}/{model.key}")
+
+
+def _file_key(model: ModelFile) -> ModelFile:
+    return replace(model, key=model.path.lower().removesuffix(".gguf"))
+
+
+def _describe(item: _Found) -> ModelFile:
+    """Return what is known of a model; its key is still the repository's."""
+    header = item.header
+    kind = "llm" if header is None else kind_of(header)
+    name = item.repository
+    key = name.lower()
+    if kind == "embedding" and not key.startswith("text-embedding-"):
+        key = f"text-embedding-{key}"
+    architecture = None if header is None else header.text("general.architecture")
+    context = None if header is None else header.integer(f"{architecture}.context_length")
+    return ModelFile(
+        key=key,
+        file=item.file,
+        path=str(item.path),
+        kind=kind,
+        display_name=re.sub(r"[-_]+", " ", name).strip() or name,
+        publisher=item.publisher,
+        architecture=architecture,
+        params_string=None if header is None else parameters_of(header),
+        quantization_name=item.quantization,
+        quantization_bits=quantization_bits(item.quantization),
+        size_bytes=item.size_bytes,
+        max_context_length=context or 0,
+        vision=item.mmproj is not None and kind == "llm",
+        trained_for_tool_use=header is not None and uses_tools(header),
+        reasoning=header is not None and reasons(header),
+        mmproj=item.mmproj if kind == "llm" else None,
+        problem=item.problem,
+    )
+
+
+def _has_key(model: ModelFile, wanted: str) -> bool:
+    return model.key == wanted
+
+
+def _has_path(model: ModelFile, wanted: str) -> bool:
+    return model.path.lower() == wanted
+
+
+def _is_below(model: ModelFile, wanted: str) -> bool:
+    return bool(wanted) and model.path.lower().startswith(f"{wanted}/")
+
+
+def _has_name(model: ModelFile, wanted: str) -> bool:
+    path = PurePosixPath(model.path.lower())
+    repository = path.parent.name
+    return wanted in {
+        model.key.partition("@")[0],
+        model.key.removeprefix("text-embedding-"),
+        repository,
+        _REPOSITORY_SUFFIX.sub("", repository),
+        path.name,
+        path.stem,
+        str(model.file).lower().replace("\\", "/").strip("/"),
+    }
