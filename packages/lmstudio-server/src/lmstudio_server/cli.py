@@ -133,13 +133,7 @@ def stop(port: int | None, every: bool) -> None:
             f"Several servers are running (ports {ports}). Choose one with --port, or use --all."
         )
     for found in chosen:
-        try:
-            how = stop_server(found.state)
-        except StopError as error:
-            raise click.ClickException(str(error)) from error
-        click.echo(
-            f"Stopped lmstudio-server (pid {found.state.pid}) at {found.state.address}{how}."
-        )
+        _stop(found.state)
 
 
 def main() -> None:

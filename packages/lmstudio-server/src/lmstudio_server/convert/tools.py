@@ -43,7 +43,7 @@ class ToolNames:
 
 def rename(name: str, style: str) -> str:
     """One name in a style; unknown styles, and names of which nothing would be left, stay."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", name)
+    words: list[str] = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", name)
     if style == "removeSpecial":
         return re.sub(r"[^A-Za-z0-9_-]", "", name) or name
     if style == "snakeCase" and words:

@@ -21,6 +21,10 @@ __all__ = ["Settings", "StartError", "spawn", "tail"]
 
 START_TIMEOUT_SECONDS = 60.0
 _TAIL_LINES = 15
+if sys.platform == "win32":
+    _CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+else:
+    _CREATION_FLAGS = 0
 
 
 class StartError(RuntimeError):
@@ -67,7 +71,9 @@ def spawn(settings: Settings, timeout: float = START_TIMEOUT_SECONDS) -> dict[st
             # Modules in the caller's folder must not shadow the server's.
             cwd=directory,
             env=_environment(directory),
-            **_detachment(),
+            # Ctrl-C at the caller's terminal must not reach the server.
+            start_new_session=True,
+            creationflags=_CREATION_FLAGS,
         )
     except OSError as error:
         raise StartError(f"lmstudio-server could not be started: {error}") from error
@@ -135,13 +141,6 @@ def _environment(directory: Path) -> dict[str, str]:
         parts = [os.path.abspath(part) for part in search.split(os.pathsep) if part]  # noqa: PTH100
         environment["PYTHONPATH"] = os.pathsep.join(parts)
     return environment
-
-
-def _detachment() -> dict[str, Any]:
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        return {"creationflags": flags}
-    return {"start_new_session": True}
 
 
 def tail(path: Path, lines: int = _TAIL_LINES) -> str:

@@ -141,10 +141,9 @@ def _tools(value: Any) -> list[Mapping[str, Any]]:
         return []
     given = cast("dict[str, Any]", value)
     tools = given.get("tools")
-    if given.get("type") != "toolArray" or not isinstance(tools, list):
+    if given.get("type") != "toolArray" or not stack.is_list(tools):
         return []
-    candidates: list[Any] = tools
-    return [tool for tool in candidates if _is_tool(tool)]
+    return [tool for tool in tools if _is_tool(tool)]
 
 
 def _is_tool(tool: Any) -> bool:

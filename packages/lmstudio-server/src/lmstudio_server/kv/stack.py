@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeGuard, cast
 
-__all__ = ["Config", "boolean", "checkbox", "collapse", "fields", "integer", "number", "strings"]
+__all__ = [
+    "Config",
+    "boolean",
+    "checkbox",
+    "collapse",
+    "fields",
+    "integer",
+    "is_list",
+    "number",
+    "strings",
+]
 
 Config: TypeAlias = Mapping[str, Any]
 
@@ -56,12 +66,14 @@ def boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value is a list (of anything)."""
+    return isinstance(value, list)
+
+
 def strings(value: Any) -> list[str]:
     """The non-empty strings in a list; nothing if it is no list."""
-    if not isinstance(value, list):
-        return []
-    items: list[Any] = value
-    return [item for item in items if isinstance(item, str) and item]
+    return [item for item in value if isinstance(item, str) and item] if is_list(value) else []
 
 
 def checkbox(value: Any) -> tuple[bool, Any]:

@@ -127,7 +127,7 @@ async def _listen(config: ServerConfig, services: Services) -> Server:
     quiet = logging.getLogger("lmstudio_server.websockets")
     quiet.setLevel(logging.INFO if _log.isEnabledFor(logging.DEBUG) else logging.CRITICAL)
     try:
-        return await serve_websockets(
+        listening = await serve_websockets(
             handle,
             config.host,
             config.port,
@@ -144,3 +144,4 @@ async def _listen(config: ServerConfig, services: Services) -> Server:
         if error.errno in (errno.EADDRINUSE, 10048):
             raise PortTakenError(config.host, config.port) from error
         raise
+    return cast("Server", listening)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -176,12 +176,13 @@ def _read_channel_send(frame: Mapping[str, Any]) -> ClientFrame:
     return ChannelSend(_integer(frame, "channelId"), frame.get("message", ABSENT))
 
 
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def _read_update(frame: Mapping[str, Any]) -> ClientFrame:
-    given = frame.get("tags")
-    if not isinstance(frame.get("patches"), list) or not isinstance(given, list):
-        raise _BadFrame
-    tags: list[Any] = given
-    if not all(isinstance(tag, str) for tag in tags):
+    tags, patches = frame.get("tags"), frame.get("patches")
+    if not _is_list(patches) or not _is_list(tags) or not all(isinstance(t, str) for t in tags):
         raise _BadFrame
     return SignalUpdate(_integer(frame, "subscribeId"))
 
