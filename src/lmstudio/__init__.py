@@ -36,12 +36,16 @@ if TYPE_CHECKING:
         AsyncClient as AsyncClient,
         Client as Client,
     )
+    from lmstudio_core.config import (
+        AnyLoadConfig as AnyLoadConfig,
+    )
     from lmstudio_core.convenience import (
         list_downloaded_models as list_downloaded_models,
         list_loaded_models as list_loaded_models,
         prepare_image as prepare_image,
     )
     from lmstudio_core.data import (
+        AnyLMStudioStruct as AnyLMStudioStruct,
         BaseModel as BaseModel,
     )
     from lmstudio_core.default import (
@@ -68,6 +72,59 @@ if TYPE_CHECKING:
         LMStudioValueError as LMStudioValueError,
         LMStudioWebsocketError as LMStudioWebsocketError,
         PluginLoadError as PluginLoadError,
+        ValidationError as ValidationError,
+    )
+    from lmstudio_core.files import (
+        FileHandle as FileHandle,
+        FileHandleDict as FileHandleDict,
+        FileHandleInput as FileHandleInput,
+        FileType as FileType,
+        LocalFileInput as LocalFileInput,
+    )
+    from lmstudio_core.models.downloaded import (
+        AnyAsyncDownloadedModel as AnyAsyncDownloadedModel,
+        AnyDownloadedModel as AnyDownloadedModel,
+    )
+    from lmstudio_core.models.handles import (
+        AsyncModelHandle as AsyncModelHandle,
+        SyncModelHandle as SyncModelHandle,
+    )
+    from lmstudio_core.models.infos import (
+        EmbeddingModelInfo as EmbeddingModelInfo,
+        EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo,
+        LlmInfo as LlmInfo,
+        LlmInstanceInfo as LlmInstanceInfo,
+        ModelInfo as ModelInfo,
+        ModelInstanceInfo as ModelInstanceInfo,
+        ModelLoadResult as ModelLoadResult,
+        ModelQuery as ModelQuery,
+    )
+    from lmstudio_core.models.specifiers import (
+        AnyModelSpecifier as AnyModelSpecifier,
+        ModelQueryDict as ModelQueryDict,
+        ModelSpecifier as ModelSpecifier,
+        ModelSpecifierDict as ModelSpecifierDict,
+    )
+    from lmstudio_core.namespaces.files.data import (
+        DocumentParsingLibrary as DocumentParsingLibrary,
+        ParsedDocument as ParsedDocument,
+        RetrievalEvent as RetrievalEvent,
+        RetrievalResult as RetrievalResult,
+        RetrievalResultEntry as RetrievalResultEntry,
+    )
+    from lmstudio_core.namespaces.repository.available import (
+        AsyncAvailableModel as AsyncAvailableModel,
+        AsyncModelDownloadOption as AsyncModelDownloadOption,
+        AvailableModel as AvailableModel,
+        ModelDownloadOption as ModelDownloadOption,
+    )
+    from lmstudio_core.namespaces.repository.data import (
+        DownloadFinalizedCallback as DownloadFinalizedCallback,
+        DownloadProgressCallback as DownloadProgressCallback,
+        DownloadProgressUpdate as DownloadProgressUpdate,
+    )
+    from lmstudio_core.server_errors import (
+        SerializedLMSExtendedError as SerializedLMSExtendedError,
     )
     from lmstudio_core.timeouts import (
         get_sync_api_timeout as get_sync_api_timeout,
@@ -212,12 +269,16 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncClient",
         "Client",
     ),
+    "lmstudio_core.config": ("AnyLoadConfig",),
     "lmstudio_core.convenience": (
         "list_downloaded_models",
         "list_loaded_models",
         "prepare_image",
     ),
-    "lmstudio_core.data": ("BaseModel",),
+    "lmstudio_core.data": (
+        "AnyLMStudioStruct",
+        "BaseModel",
+    ),
     "lmstudio_core.default": (
         "configure_default_client",
         "get_default_client",
@@ -242,7 +303,58 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LMStudioValueError",
         "LMStudioWebsocketError",
         "PluginLoadError",
+        "ValidationError",
     ),
+    "lmstudio_core.files": (
+        "FileHandle",
+        "FileHandleDict",
+        "FileHandleInput",
+        "FileType",
+        "LocalFileInput",
+    ),
+    "lmstudio_core.models.downloaded": (
+        "AnyAsyncDownloadedModel",
+        "AnyDownloadedModel",
+    ),
+    "lmstudio_core.models.handles": (
+        "AsyncModelHandle",
+        "SyncModelHandle",
+    ),
+    "lmstudio_core.models.infos": (
+        "EmbeddingModelInfo",
+        "EmbeddingModelInstanceInfo",
+        "LlmInfo",
+        "LlmInstanceInfo",
+        "ModelInfo",
+        "ModelInstanceInfo",
+        "ModelLoadResult",
+        "ModelQuery",
+    ),
+    "lmstudio_core.models.specifiers": (
+        "AnyModelSpecifier",
+        "ModelQueryDict",
+        "ModelSpecifier",
+        "ModelSpecifierDict",
+    ),
+    "lmstudio_core.namespaces.files.data": (
+        "DocumentParsingLibrary",
+        "ParsedDocument",
+        "RetrievalEvent",
+        "RetrievalResult",
+        "RetrievalResultEntry",
+    ),
+    "lmstudio_core.namespaces.repository.available": (
+        "AsyncAvailableModel",
+        "AsyncModelDownloadOption",
+        "AvailableModel",
+        "ModelDownloadOption",
+    ),
+    "lmstudio_core.namespaces.repository.data": (
+        "DownloadFinalizedCallback",
+        "DownloadProgressCallback",
+        "DownloadProgressUpdate",
+    ),
+    "lmstudio_core.server_errors": ("SerializedLMSExtendedError",),
     "lmstudio_core.timeouts": (
         "get_sync_api_timeout",
         "set_sync_api_timeout",
@@ -371,12 +483,18 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 __all__ = [
     "ActResult",
     "AgentNamespace",
+    "AnyAsyncDownloadedModel",
     "AnyChatMessage",
     "AnyChatMessageDict",
+    "AnyDownloadedModel",
+    "AnyLMStudioStruct",
+    "AnyLoadConfig",
+    "AnyModelSpecifier",
     "AssistantResponse",
     "AssistantResponseContent",
     "AssistantResponseDict",
     "AsyncAgentNamespace",
+    "AsyncAvailableModel",
     "AsyncClient",
     "AsyncDownloadedEmbeddingModel",
     "AsyncDownloadedLlm",
@@ -385,7 +503,10 @@ __all__ = [
     "AsyncEmbeddingStream",
     "AsyncLLM",
     "AsyncLLMNamespace",
+    "AsyncModelDownloadOption",
+    "AsyncModelHandle",
     "AsyncPredictionStream",
+    "AvailableModel",
     "BaseModel",
     "CapabilityNotInstalledError",
     "Chat",
@@ -394,13 +515,23 @@ __all__ = [
     "Client",
     "DictObject",
     "DictSchema",
+    "DocumentParsingLibrary",
+    "DownloadFinalizedCallback",
+    "DownloadProgressCallback",
+    "DownloadProgressUpdate",
     "DownloadedEmbeddingModel",
     "DownloadedLlm",
     "EmbeddingLoadModelConfig",
     "EmbeddingLoadModelConfigDict",
     "EmbeddingModel",
+    "EmbeddingModelInfo",
+    "EmbeddingModelInstanceInfo",
     "EmbeddingNamespace",
     "EmbeddingStream",
+    "FileHandle",
+    "FileHandleDict",
+    "FileHandleInput",
+    "FileType",
     "GbnfGrammar",
     "LLM",
     "LLMNamespace",
@@ -421,6 +552,8 @@ __all__ = [
     "LMStudioUnknownMessageWarning",
     "LMStudioValueError",
     "LMStudioWebsocketError",
+    "LlmInfo",
+    "LlmInstanceInfo",
     "LlmJinjaPromptTemplate",
     "LlmLlamaCppArgument",
     "LlmLlamaCppArgumentsOverride",
@@ -438,7 +571,17 @@ __all__ = [
     "LlmStructuredPredictionSetting",
     "LlmToolChoice",
     "LlmToolUseSetting",
+    "LocalFileInput",
+    "ModelDownloadOption",
+    "ModelInfo",
+    "ModelInstanceInfo",
+    "ModelLoadResult",
+    "ModelQuery",
+    "ModelQueryDict",
     "ModelSchema",
+    "ModelSpecifier",
+    "ModelSpecifierDict",
+    "ParsedDocument",
     "PluginLoadError",
     "PredictionEvent",
     "PredictionFirstTokenCallback",
@@ -451,7 +594,12 @@ __all__ = [
     "PromptProcessingDetails",
     "PromptProcessingProgress",
     "ResponseSchema",
+    "RetrievalEvent",
+    "RetrievalResult",
+    "RetrievalResultEntry",
+    "SerializedLMSExtendedError",
     "StructuredOutputError",
+    "SyncModelHandle",
     "SystemPrompt",
     "SystemPromptContent",
     "SystemPromptDict",
@@ -478,6 +626,7 @@ __all__ = [
     "UserMessage",
     "UserMessageContent",
     "UserMessageDict",
+    "ValidationError",
     "configure_default_client",
     "embedding_model",
     "get_default_client",

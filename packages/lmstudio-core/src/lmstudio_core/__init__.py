@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .client import AsyncClient, Client
+    from .config import AnyLoadConfig
     from .convenience import list_downloaded_models, list_loaded_models, prepare_image
-    from .data import BaseModel
+    from .data import AnyLMStudioStruct, BaseModel
     from .default import configure_default_client, get_default_client
     from .errors import (
         CapabilityNotInstalledError,
@@ -36,15 +37,55 @@ if TYPE_CHECKING:
         LMStudioValueError,
         LMStudioWebsocketError,
         PluginLoadError,
+        ValidationError,
     )
+    from .files import FileHandle, FileHandleDict, FileHandleInput, FileType, LocalFileInput
+    from .models.downloaded import AnyAsyncDownloadedModel, AnyDownloadedModel
+    from .models.handles import AsyncModelHandle, SyncModelHandle
+    from .models.infos import (
+        EmbeddingModelInfo,
+        EmbeddingModelInstanceInfo,
+        LlmInfo,
+        LlmInstanceInfo,
+        ModelInfo,
+        ModelInstanceInfo,
+        ModelLoadResult,
+        ModelQuery,
+    )
+    from .models.specifiers import (
+        AnyModelSpecifier,
+        ModelQueryDict,
+        ModelSpecifier,
+        ModelSpecifierDict,
+    )
+    from .namespaces.files.data import (
+        DocumentParsingLibrary,
+        ParsedDocument,
+        RetrievalEvent,
+        RetrievalResult,
+        RetrievalResultEntry,
+    )
+    from .namespaces.repository.available import (
+        AsyncAvailableModel,
+        AsyncModelDownloadOption,
+        AvailableModel,
+        ModelDownloadOption,
+    )
+    from .namespaces.repository.data import (
+        DownloadFinalizedCallback,
+        DownloadProgressCallback,
+        DownloadProgressUpdate,
+    )
+    from .server_errors import SerializedLMSExtendedError
     from .timeouts import get_sync_api_timeout, set_sync_api_timeout
 
 __version__: Final = "2.0.0"
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "client": ("AsyncClient", "Client"),
+    "config": ("AnyLoadConfig",),
     "convenience": ("list_downloaded_models", "list_loaded_models", "prepare_image"),
-    "data": ("BaseModel",),
+    "data": ("AnyLMStudioStruct", "BaseModel"),
     "default": ("configure_default_client", "get_default_client"),
     "errors": (
         "CapabilityNotInstalledError",
@@ -66,7 +107,46 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LMStudioValueError",
         "LMStudioWebsocketError",
         "PluginLoadError",
+        "ValidationError",
     ),
+    "files": ("FileHandle", "FileHandleDict", "FileHandleInput", "FileType", "LocalFileInput"),
+    "models.downloaded": ("AnyAsyncDownloadedModel", "AnyDownloadedModel"),
+    "models.handles": ("AsyncModelHandle", "SyncModelHandle"),
+    "models.infos": (
+        "EmbeddingModelInfo",
+        "EmbeddingModelInstanceInfo",
+        "LlmInfo",
+        "LlmInstanceInfo",
+        "ModelInfo",
+        "ModelInstanceInfo",
+        "ModelLoadResult",
+        "ModelQuery",
+    ),
+    "models.specifiers": (
+        "AnyModelSpecifier",
+        "ModelQueryDict",
+        "ModelSpecifier",
+        "ModelSpecifierDict",
+    ),
+    "namespaces.files.data": (
+        "DocumentParsingLibrary",
+        "ParsedDocument",
+        "RetrievalEvent",
+        "RetrievalResult",
+        "RetrievalResultEntry",
+    ),
+    "namespaces.repository.available": (
+        "AsyncAvailableModel",
+        "AsyncModelDownloadOption",
+        "AvailableModel",
+        "ModelDownloadOption",
+    ),
+    "namespaces.repository.data": (
+        "DownloadFinalizedCallback",
+        "DownloadProgressCallback",
+        "DownloadProgressUpdate",
+    ),
+    "server_errors": ("SerializedLMSExtendedError",),
     "timeouts": ("get_sync_api_timeout", "set_sync_api_timeout"),
 }
 

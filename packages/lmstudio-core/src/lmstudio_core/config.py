@@ -23,7 +23,7 @@ from typing_extensions import Self
 from .data import InputStruct
 from .errors import LMStudioValueError
 
-__all__ = ["KV", "ConfigModel", "config_stack", "kv_config", "kv_values"]
+__all__ = ["KV", "AnyLoadConfig", "ConfigModel", "config_stack", "kv_config", "kv_values"]
 
 _NO_CHECKBOX: Final = object()
 _C = TypeVar("_C", bound="ConfigModel")
@@ -70,9 +70,7 @@ def kv_values(config: Any) -> dict[str, Any]:
 
 def config_stack(*layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A ``kvConfigStack`` of (layer name, values) pairs; later layers override earlier ones."""
-    return {
-        "layers": [{"layerName": name, "config": kv_config(values)} for name, values in layers]
-    }
+    return {"layers": [{"layerName": name, "config": kv_config(values)} for name, values in layers]}
 
 
 class ConfigModel(InputStruct):
@@ -134,6 +132,10 @@ class ConfigModel(InputStruct):
                 if len(kept) == len(found):
                     raise
                 found = kept
+
+
+AnyLoadConfig = ConfigModel
+"""The load config of any kind of model."""
 
 
 def _plain(value: Any) -> Any:

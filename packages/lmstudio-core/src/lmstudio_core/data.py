@@ -12,9 +12,17 @@ from pydantic import ConfigDict, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from typing_extensions import Self
 
-from .errors import LMStudioValueError
+from .errors import ValidationError
 
-__all__ = ["BaseModel", "InputStruct", "ServerStruct", "Struct", "nearest", "validation_message"]
+__all__ = [
+    "AnyLMStudioStruct",
+    "BaseModel",
+    "InputStruct",
+    "ServerStruct",
+    "Struct",
+    "nearest",
+    "validation_message",
+]
 
 _T = TypeVar("_T")
 
@@ -63,6 +71,10 @@ class Struct(pydantic.BaseModel):
         return repr(self)
 
 
+AnyLMStudioStruct = Struct
+"""Any data class of this family, whichever side it comes from."""
+
+
 class ServerStruct(Struct):
     """Data that the server sends.
 
@@ -74,9 +86,7 @@ class ServerStruct(Struct):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _tolerate(
-        cls, value: Any, handler: Callable[[Any], Any], info: ValidationInfo
-    ) -> Any:
+    def _tolerate(cls, value: Any, handler: Callable[[Any], Any], info: ValidationInfo) -> Any:
         try:
             return handler(value)
         except pydantic.ValidationError:
@@ -98,7 +108,7 @@ class InputStruct(Struct):
             try:
                 super().__init__(**data)
             except pydantic.ValidationError as error:
-                raise LMStudioValueError(validation_message(type(self), error)) from error
+                raise ValidationError(validation_message(type(self), error)) from error
 
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
@@ -108,13 +118,13 @@ class InputStruct(Struct):
         """Make one from a dict with camelCase or snake_case keys.
 
         Raises:
-            LMStudioValueError: A key is unknown (the nearest known one is named) or a value is
+            ValidationError: A key is unknown (the nearest known one is named) or a value is
                 not of the field's type.
         """
         try:
             return cls.model_validate(data)
         except pydantic.ValidationError as error:
-            raise LMStudioValueError(validation_message(cls, error)) from error
+            raise ValidationError(validation_message(cls, error)) from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -140,7 +150,9 @@ def validation_message(cls: type[pydantic.BaseModel], error: pydantic.Validation
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             like = nearest(where, _known_names(cls))
-            hint = f"; did you mean {like!r}?" if like else f"; known: {', '.join(cls.model_fields)}"
+            hint = (
+                f"; did you mean {like!r}?" if like else f"; known: {', '.join(cls.model_fields)}"
+            )
             lines.append(f"{cls.__name__} has no field {where!r}{hint}")
         else:
             lines.append(f"{cls.__name__}.{where} = {problem['input']!r}: {problem['msg']}")

@@ -4,6 +4,7 @@
 
     LMStudioError
     ├── LMStudioValueError            (ValueError)    an argument cannot be right
+    │   └── ValidationError                           data does not fit its class
     ├── LMStudioRuntimeError          (RuntimeError)  not possible in this state
     │   ├── CapabilityNotInstalledError               a package of the family is missing
     │   └── PluginLoadError                           an installed plugin is broken
@@ -51,6 +52,7 @@ __all__ = [
     "LMStudioValueError",
     "LMStudioWebsocketError",
     "PluginLoadError",
+    "ValidationError",
 ]
 
 
@@ -60,6 +62,10 @@ class LMStudioError(Exception):
 
 class LMStudioValueError(ValueError, LMStudioError):
     """An argument cannot be right; nothing was sent to the server."""
+
+
+class ValidationError(LMStudioValueError):
+    """Data does not fit the class it is made into; the message names each field, value and reason."""
 
 
 class LMStudioRuntimeError(RuntimeError, LMStudioError):

@@ -12,7 +12,13 @@ from .operations import DEFAULT_TTL, LoadProgressCallback
 if TYPE_CHECKING:
     from ..client import AsyncClient, Client
 
-__all__ = ["AsyncDownloadedModel", "DownloadedModel", "DownloadedModelBase"]
+__all__ = [
+    "AnyAsyncDownloadedModel",
+    "AnyDownloadedModel",
+    "AsyncDownloadedModel",
+    "DownloadedModel",
+    "DownloadedModelBase",
+]
 
 
 class DownloadedModelBase:
@@ -125,3 +131,10 @@ class AsyncDownloadedModel(DownloadedModelBase):
         return await namespace.model(
             self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
         )
+
+
+AnyDownloadedModel = DownloadedModel
+"""A downloaded model of any kind."""
+
+AnyAsyncDownloadedModel = AsyncDownloadedModel
+"""A downloaded model of any kind, for asyncio."""

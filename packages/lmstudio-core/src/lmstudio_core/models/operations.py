@@ -12,6 +12,7 @@ from ..errors import LMStudioValueError
 from ..protocol.operations import VOID, Call, Channel, Endpoint, Op
 from .infos import ModelInfoBase, ModelQuery, parse_model_info
 from .kind import ModelKind
+from .specifiers import ModelInstanceSpecifier, ModelQuerySpecifier
 
 __all__ = [
     "DEFAULT_TTL",
@@ -50,6 +51,8 @@ def _specifier(model_specifier: Any) -> dict[str, Any]:
         return query_specifier(model_specifier)
     if isinstance(model_specifier, ModelQuery):
         return {"type": "query", "query": model_specifier.to_dict()}
+    if isinstance(model_specifier, (ModelQuerySpecifier, ModelInstanceSpecifier)):
+        return model_specifier.to_dict()
     if isinstance(model_specifier, Mapping):
         known = model_specifier.get("type") in ("query", "instanceReference")
         query = ModelQuery.from_dict(model_specifier).to_dict() if not known else None
@@ -64,7 +67,9 @@ def _specifier(model_specifier: Any) -> dict[str, Any]:
 
 def _key(model_key: Any) -> str:
     if not isinstance(model_key, str) or not model_key.strip():
-        raise LMStudioValueError(f"A model key is a string such as 'qwen/qwen3-4b', not {model_key!r}.")
+        raise LMStudioValueError(
+            f"A model key is a string such as 'qwen/qwen3-4b', not {model_key!r}."
+        )
     return model_key
 
 
@@ -115,7 +120,9 @@ class _LoadChannel(Channel[float, ServerStruct]):
 
     def _progress(self, value: Any) -> Sequence[float]:
         """Report progress if it rose: callers see 0.0 to 1.0, never repeated, never falling."""
-        if not isinstance(value, (int, float)) or not self._last < (ratio := min(1.0, max(0.0, value))):
+        if not isinstance(value, (int, float)) or not self._last < (
+            ratio := min(1.0, max(0.0, value))
+        ):
             return ()
         self._last = ratio
         if self._on_progress is not None:
@@ -229,9 +236,7 @@ def list_downloaded(domain: str | None = None) -> Call[list[ModelInfoBase]]:
 
 def unload(kind: ModelKind, identifier: str) -> Call[None]:
     """Unload one instance."""
-    return Call(
-        Endpoint(kind.namespace, "unloadModel"), {"identifier": _key(identifier)}, _nothing
-    )
+    return Call(Endpoint(kind.namespace, "unloadModel"), {"identifier": _key(identifier)}, _nothing)
 
 
 def _nothing(_: Any) -> None:

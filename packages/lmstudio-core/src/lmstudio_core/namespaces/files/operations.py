@@ -57,9 +57,9 @@ def upload(name: str, content_base64: str) -> Call[FileHandle]:
     def decode(raw: Any) -> FileHandle:
         return FileHandle(
             name=name,
-            identifier=raw["identifier"],
-            size_bytes=raw["sizeBytes"],
-            file_type=raw.get("fileType", "unknown"),
+            identifier=str(raw["identifier"]),
+            size_bytes=int(raw.get("sizeBytes") or 0),
+            file_type=str(raw.get("fileType", "unknown")),
         )
 
     parameter = {"name": name, "contentBase64": content_base64}

@@ -1,0 +1,66 @@
+"""How a program says which loaded model it means, for calls that take more than an identifier."""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+from typing_extensions import TypedDict
+
+from ..data import InputStruct
+from .infos import ModelQuery
+
+__all__ = [
+    "AnyModelSpecifier",
+    "ModelInstanceSpecifier",
+    "ModelInstanceSpecifierDict",
+    "ModelQueryDict",
+    "ModelQuerySpecifier",
+    "ModelQuerySpecifierDict",
+    "ModelSpecifier",
+    "ModelSpecifierDict",
+]
+
+
+class ModelQueryDict(TypedDict, total=False):
+    """``ModelQuery`` as a dict."""
+
+    domain: str | None
+    identifier: str | None
+    path: str | None
+    vision: bool | None
+    deviceIdentifier: str | None
+
+
+class ModelQuerySpecifier(InputStruct):
+    """Any loaded model that the query fits."""
+
+    type: Literal["query"] = "query"
+    query: ModelQuery
+
+
+class ModelInstanceSpecifier(InputStruct):
+    """One loaded instance, by the reference in its info; it never means another one."""
+
+    type: Literal["instanceReference"] = "instanceReference"
+    instance_reference: str
+
+
+class ModelQuerySpecifierDict(TypedDict):
+    """``ModelQuerySpecifier`` as a dict."""
+
+    type: Literal["query"]
+    query: ModelQueryDict
+
+
+class ModelInstanceSpecifierDict(TypedDict):
+    """``ModelInstanceSpecifier`` as a dict."""
+
+    type: Literal["instanceReference"]
+    instanceReference: str
+
+
+ModelSpecifier = Union[ModelQuerySpecifier, ModelInstanceSpecifier]
+ModelSpecifierDict = Union[ModelQuerySpecifierDict, ModelInstanceSpecifierDict]
+
+AnyModelSpecifier = Union[str, ModelSpecifier, ModelQuery, ModelSpecifierDict, ModelQueryDict]
+"""Whatever names a loaded model: its identifier, a query, or a specifier, as object or dict."""
