@@ -1,0 +1,217 @@
+"""Acts of a real model: the embedded server's pocket model calls tools, sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lmstudio_agent import ActResult, ToolCallContext
+from lmstudio_core.client import AsyncClient, Client
+from lmstudio_core.errors import LMStudioError, LMStudioValueError
+from lmstudio_llm.chat import Chat
+from lmstudio_llm.messages import AssistantResponse, ToolResultMessage
+from lmstudio_server.testing import running_server
+
+EXACT = {"temperature": 0.0}
+PRODUCT = "What is 12345 multiplied by 54321?"
+PRIME = "Is the result of 12345 + 45668 a prime? Think step by step."
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    with running_server() as server:
+        yield server.host
+
+
+def multiply(a: float, b: float) -> float:
+    """Given two numbers a and b, return the product of them."""
+    return a * b
+
+
+async def multiply_async(a: int, b: int) -> int:
+    """Multiply two numbers."""
+    await asyncio.sleep(0)
+    return a * b
+
+
+def add(a: int, b: int) -> int:
+    """Given two numbers a and b, return the sum of them."""
+    return a + b
+
+
+def is_prime(n: int) -> bool:
+    """Given a number n, return True if n is a prime number."""
+    return n > 1 and all(n % d for d in range(2, int(n**0.5) + 1))
+
+
+def act_sync(host: str, *args: Any, **options: Any) -> ActResult:
+    with Client(host) as client:
+        return client.llm.model("pocket").act(*args, config=EXACT, **options)
+
+
+def act_async(host: str, *args: Any, **options: Any) -> ActResult:
+    async def main() -> ActResult:
+        async with AsyncClient(host) as client:
+            model = await client.llm.model("pocket")
+            return await model.act(*args, config=EXACT, **options)
+
+    return asyncio.run(main())
+
+
+Act = Callable[..., ActResult]
+BOTH = pytest.mark.parametrize("act", [act_sync, act_async])
+
+
+@BOTH
+@pytest.mark.parametrize("tool", [multiply, multiply_async])
+def test_the_model_calls_a_tool_and_uses_its_result(host: str, act: Act, tool: Any) -> None:
+    chat = Chat.from_history(PRODUCT)
+    result = act(host, chat, [tool], on_message=chat.append)
+    assert result.rounds == 2
+    assert result.total_time_seconds > 0
+    assert result.stop_reason == "eosFound"
+    (record,) = result.tool_calls
+    assert record.result == 12345 * 54321
+    assert "670592745" in result.final
+    assert [m.role for m in chat] == ["user", "assistant", "tool", "assistant"]
+    assert chat == result.transcript
+    assert result.usage.total_tokens > 20
+
+
+@BOTH
+def test_a_chain_of_tools_takes_a_round_each(host: str, act: Act) -> None:
+    log: list[Any] = []
+    result = act(
+        host,
+        PRIME,
+        [add, is_prime],
+        on_round_start=lambda index: log.append(("start", index)),
+        on_round_end=lambda index: log.append(("end", index)),
+        on_first_token=lambda index: log.append(("first", index)),
+        on_prediction_fragment=lambda fragment, index: log.append((type(fragment.content), index)),
+        on_prompt_processing_progress=lambda ratio, index: log.append(("prompt", index)),
+        on_prediction_completed=lambda given: log.append(("predicted", given.round_index)),
+        on_message=lambda message: log.append(("message", type(message))),
+    )
+    assert [record.name for record in result.tool_calls] == ["add", "is_prime"]
+    assert result.tool_calls[1].result is is_prime(12345 + 45668)
+    assert result.rounds == 3
+    rounds = [entry for entry in log if entry[0] in ("start", "end")]
+    assert rounds == [(kind, index) for index in range(3) for kind in ("start", "end")]
+    assert {("first", 2), (str, 2), ("predicted", 2)} <= set(log)
+    assert ("prompt", 2) in log
+    assert log.count(("message", AssistantResponse)) == 3
+    assert log.count(("message", ToolResultMessage)) == 2
+
+
+@BOTH
+def test_a_tools_exception_is_told_to_the_model(host: str, act: Act) -> None:
+    def divide(a: float, b: float) -> float:
+        """Divide a by b."""
+        return a / b
+
+    seen: list[Any] = []
+    result = act(
+        host,
+        "What is 5 divided by 0?",
+        [divide],
+        handle_invalid_tool_request=lambda error, request: seen.append((error, request)),
+    )
+    assert result.rounds == 2
+    ((error, request),) = seen
+    assert isinstance(error.__cause__, ZeroDivisionError)
+    assert request.name == "divide"
+
+
+@BOTH
+def test_the_handler_can_end_the_run(host: str, act: Act) -> None:
+    class Stop(Exception):
+        pass
+
+    def divide(a: float, b: float) -> float:
+        """Divide a by b."""
+        raise ArithmeticError
+
+    def handle(error: Exception, request: Any) -> None:
+        raise Stop
+
+    chat = Chat.from_history("What is 5 divided by 2?")
+    with pytest.raises(Stop):
+        act(host, chat, [divide], handle_invalid_tool_request=handle, on_message=chat.append)
+    assert [m.role for m in chat] == ["user", "assistant", "tool"]
+
+
+@BOTH
+def test_the_only_permitted_round_has_no_tools(host: str, act: Act) -> None:
+    called: list[Any] = []
+
+    def multiply(a: float, b: float) -> float:
+        """Multiply two numbers."""
+        called.append((a, b))
+        return a * b
+
+    result = act(host, PRODUCT, [multiply], max_prediction_rounds=1)
+    assert (result.rounds, called) == (1, [])
+
+
+@BOTH
+def test_an_act_goes_on_from_the_transcript_of_another(host: str, act: Act) -> None:
+    first = act(host, PRODUCT, [multiply])
+    first.transcript.add_user_message("What is 7 multiplied by 8?")
+    second = act(host, first.transcript, [multiply])
+    assert "56" in second.final
+
+
+@BOTH
+def test_mistakes_are_found_before_anything_happens(host: str, act: Act) -> None:
+    with pytest.raises(LMStudioValueError, match="max_prediction_rounds"):
+        act(host, PRODUCT, [multiply], max_prediction_rounds=0)
+    with pytest.raises(LMStudioValueError, match="no name"):
+        act(host, PRODUCT, [lambda a: a])
+
+
+def test_a_timeout_in_a_tool_ends_the_act_and_leaves_a_valid_chat(host: str) -> None:
+    contexts: list[ToolCallContext] = []
+
+    async def multiply(a: int, b: int, context: ToolCallContext) -> int:
+        """Multiply two numbers."""
+        contexts.append(context)
+        await asyncio.sleep(60)
+        return a * b
+
+    chat = Chat.from_history(PRODUCT)
+
+    async def main() -> str:
+        async with AsyncClient(host) as client:
+            model = await client.llm.model("pocket")
+            running = model.act(chat, [multiply], on_message=chat.append, config=EXACT)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(running, 3)
+            return (await model.act(chat, [], config=EXACT)).final  # client and chat still serve
+
+    assert asyncio.run(main())
+    assert [m.role for m in chat] == ["user", "assistant", "tool"]
+    assert [context.cancelled for context in contexts] == [True]
+
+
+def test_several_acts_share_one_client(host: str) -> None:
+    results: list[Any] = []
+    with Client(host) as client:
+        model = client.llm.model("pocket")
+
+        def work() -> None:
+            try:
+                results.append(model.act(PRODUCT, [multiply], config=EXACT).final)
+            except LMStudioError as error:
+                results.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert ["670592745" in str(result) for result in results] == [True] * 4
