@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
+import pydantic
 import pytest
 from agent_scripts import Scripted, call, drive, make, perform, prediction, unreadable
 
@@ -207,6 +212,45 @@ def test_what_goes_wrong_is_told_to_the_model(request_: Any, said: str) -> None:
     assert said in told
     assert isinstance(result.tool_calls[0].error, LMStudioPredictionError)
     assert result.rounds == 2
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Report(pydantic.BaseModel):
+    title: str
+    when: date
+
+
+@dataclass
+class Point:
+    x: int
+    tags: set[str]
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        (None, None),
+        ("Grüße", "Grüße"),
+        ([1, 2.5, True], [1, 2.5, True]),
+        ((1, {"a": None}), [1, {"a": None}]),
+        (Colour.RED, "red"),
+        (Report(title="T", when=date(2026, 1, 2)), {"title": "T", "when": "2026-01-02"}),
+        (Point(1, {"a"}), {"x": 1, "tags": ["a"]}),
+        (Decimal("1.50"), "1.50"),
+    ],
+)
+def test_results_reach_the_model_as_json(value: Any, seen: Any) -> None:
+    def give() -> Any:
+        """Give something."""
+        return value
+
+    script = Scripted(prediction("", call("give")), prediction("Thanks."))
+    result = drive(make(script, [give]))
+    assert tool_contents(script.chats[1]) == [seen]
+    assert result.tool_calls[0].result is value
 
 
 def test_a_result_that_json_cannot_hold_is_told_to_the_model() -> None:
