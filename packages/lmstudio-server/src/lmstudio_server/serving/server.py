@@ -17,7 +17,7 @@ from .http import answer, namespace_of
 from .socket import Socket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable
 
     from websockets.http11 import Request, Response
 
@@ -126,22 +126,22 @@ async def _listen(config: ServerConfig, services: Services) -> Server:
     # Its own debug level would write whole frames to the log, and with them passkeys.
     quiet = logging.getLogger("lmstudio_server.websockets")
     quiet.setLevel(logging.INFO if _log.isEnabledFor(logging.DEBUG) else logging.CRITICAL)
+    listening = serve_websockets(
+        handle,
+        config.host,
+        config.port,
+        process_request=process_request,
+        compression=None,
+        max_size=MAX_FRAME_BYTES,
+        # A synchronous client may leave its socket unread for as long as its user thinks.
+        ping_interval=None,
+        close_timeout=2,
+        server_header=None,
+        logger=quiet,
+    )
     try:
-        listening = await serve_websockets(
-            handle,
-            config.host,
-            config.port,
-            process_request=process_request,
-            compression=None,
-            max_size=MAX_FRAME_BYTES,
-            # A synchronous client may leave its socket unread for as long as its user thinks.
-            ping_interval=None,
-            close_timeout=2,
-            server_header=None,
-            logger=quiet,
-        )
+        return await cast("Awaitable[Server]", listening)
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, 10048):
             raise PortTakenError(config.host, config.port) from error
         raise
-    return cast("Server", listening)
