@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import time
@@ -12,12 +13,12 @@ from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
-from ..errors import LMStudioError, LMStudioRuntimeError
+from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
 from ..protocol.outcome import ChannelReader, call_result
-from .aio_connection import Connection, open_connection
+from .aio_connection import Connection
 from .batches import AsyncBatchStream
 
 __all__ = ["AsyncChannelStream", "AsyncDriver"]
@@ -47,6 +48,7 @@ class AsyncDriver:
         self._creds = creds
         self._observer = observer
         self._connections: dict[str, Connection] = {}
+        self._opening: set[Connection] = set()
         self._locks: dict[str, asyncio.Lock] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -80,11 +82,17 @@ class AsyncDriver:
                 return connection
             self._check_open()
             if (replaced := self._connections.pop(namespace, None)) is not None:
-                replaced.abort(LMStudioRuntimeError("This connection was replaced by a new one."))
-            connection = await open_connection(await self._address(), namespace, self._creds)
-            if self._closed:
-                await connection.aclose(_closed_error())
-                self._check_open()
+                replaced.abort(
+                    LMStudioConnectionError("This connection was replaced by a new one.")
+                )
+            address = await self._address()
+            self._check_open()
+            connection = Connection(address, namespace, self._creds)
+            self._opening.add(connection)  # so that aclose() finds it
+            try:
+                await connection.open()
+            finally:
+                self._opening.discard(connection)
             self._connections[namespace] = connection
             return connection
 
@@ -108,7 +116,7 @@ class AsyncDriver:
     async def aclose(self) -> None:
         """Close every socket; whoever waits gets an error, and so do later calls."""
         self._closed = True
-        connections = list(self._connections.values())
+        connections = [*self._connections.values(), *self._opening]
         self._connections.clear()
         for connection in connections:  # all at once, even if this task is cancelled meanwhile
             if connection.loop is asyncio.get_running_loop():
@@ -120,8 +128,9 @@ class AsyncDriver:
     async def _close_one(connection: Connection, failure: LMStudioError) -> None:
         if connection.loop is asyncio.get_running_loop():
             await connection.aclose(failure)
-        elif not connection.loop.is_closed():
-            connection.loop.call_soon_threadsafe(connection.abort, failure)
+        else:
+            with contextlib.suppress(RuntimeError):  # that loop is closed
+                connection.loop.call_soon_threadsafe(connection.abort, failure)
 
     # -- operations ------------------------------------------------------------------------------
 
@@ -215,7 +224,12 @@ class AsyncDriver:
                 except Exception as error:  # noqa: BLE001 - the op decides what an error means
                     return error
 
-        return await asyncio.gather(*(outcome(function) for function in many.functions))
+        tasks = [asyncio.ensure_future(outcome(function)) for function in many.functions]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:  # what passes through (Ctrl-C, say) leaves none of the others running
+            if unfinished := [task for task in tasks if task.cancel()]:
+                await asyncio.wait(unfinished)
 
 
 def _closed_error() -> LMStudioError:
@@ -231,13 +245,15 @@ class AsyncChannelStream(Generic[E, R]):
         self._started = time.perf_counter()
         self._connection: Connection | None = None
         self._reader: ChannelReader[E, R] | None = None
-        self._ended = False
+        self._ended = self._waiting = False
 
     async def start(self) -> None:
         """Send the request; the first step of the iteration does it otherwise."""
         if self._reader is not None or self._ended:
             return
         connection = await self._driver.connection(self._channel.endpoint.namespace)
+        if self._reader is not None or self._ended:  # another task was faster
+            return
         state = connection.open_channel(self._channel.endpoint, self._channel.parameter)
         self._connection = connection
         self._reader = ChannelReader(self._channel, state)
@@ -255,19 +271,28 @@ class AsyncChannelStream(Generic[E, R]):
             await self.start()
         reader, connection = self._reader, self._connection
         if reader is not None and connection is not None:
+            if self._waiting:
+                raise LMStudioRuntimeError("Another task is waiting for this stream's next event.")
             try:
-                while True:
+                while not self._ended:
                     event = reader.take()
                     if event is not None:
                         return event[0]
-                    if reader.finished or self._ended:
+                    if reader.finished:
                         break
-                    await connection.wait(reader.state)
+                    await self._wait(connection, reader)
             except BaseException as error:
                 self._end(error)
                 raise
         self._end(None)
         raise StopAsyncIteration
+
+    async def _wait(self, connection: Connection, reader: ChannelReader[E, R]) -> None:
+        self._waiting = True
+        try:
+            await connection.wait(reader.state)
+        finally:
+            self._waiting = False
 
     def _end(self, error: BaseException | None) -> None:
         if self._ended:
@@ -309,8 +334,9 @@ class AsyncChannelStream(Generic[E, R]):
             running = None
         if running is connection.loop:
             self._end(None)
-        else:  # collected in another thread
-            connection.loop.call_soon_threadsafe(self._end, None)
+        else:  # collected in another thread; the loop may close this very moment
+            with contextlib.suppress(RuntimeError):
+                connection.loop.call_soon_threadsafe(self._end, None)
 
     def result(self) -> R:
         """The result, once the iteration has ended.

@@ -10,19 +10,21 @@ from typing import Any
 from ..errors import LMStudioConnectionError, LMStudioError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
-from ..protocol.mux import CallState, ChannelState, Conversation, Mux
+from ..protocol.conversations import CallState, ChannelState, Conversation
+from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
+from ..protocol.outcome import own_copy
 from .wire import Wire
 
-__all__ = ["Connection", "open_connection"]
+__all__ = ["Connection"]
 
 
 class Connection(asyncio.Protocol):
-    """An open, authenticated socket to one namespace; belongs to the loop that opened it."""
+    """A socket to one namespace; ``open`` it first. It belongs to the loop that made it."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, address: Address, namespace: str, creds: Credentials) -> None:
         self.loop = asyncio.get_running_loop()
-        self._wire = wire
+        self._wire = Wire(address, namespace, creds)
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self._gone: asyncio.Future[None] = self.loop.create_future()
@@ -35,15 +37,18 @@ class Connection(asyncio.Protocol):
         """Part of ``asyncio.Protocol``."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._write_outgoing()
+        if self._wire.closed:  # given up while it was connecting
+            transport.abort()
+        else:
+            self._write_outgoing()
 
     def data_received(self, data: bytes) -> None:
         """Part of ``asyncio.Protocol``."""
         self._wake(self._wire.receive(data))
         self._write_outgoing()
-        if self._wire.closed and self._transport is not None:
-            self._transport.close()
-        if not self._opened.done() and (self._wire.ready or self._wire.closed):
+        if self._wire.closed:
+            self._end()
+        elif self._wire.ready and not self._opened.done():
             self._opened.set_result(None)
 
     def eof_received(self) -> None:
@@ -80,6 +85,18 @@ class Connection(asyncio.Protocol):
         if data and self._transport is not None:
             self._transport.write(data)
 
+    def _end(self) -> None:
+        """Nobody has anything to expect of this socket any more."""
+        if not self._opened.done():
+            self._opened.set_result(None)
+        if self._transport is None:
+            return
+        self._write_outgoing()
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()  # a server that reads nothing would keep it open for ever
+        else:
+            self._transport.close()
+
     # -- state -----------------------------------------------------------------------------------
 
     @property
@@ -92,11 +109,38 @@ class Connection(asyncio.Protocol):
         """Whether a new call may use this socket."""
         return not self._wire.closed and not (self.mux.exhausted and self.mux.idle)
 
-    async def opened(self) -> None:
-        """Wait until the server has accepted this client, or raise what it said instead."""
-        await self._opened
+    async def open(self) -> None:
+        """Connect and authenticate.
+
+        Raises:
+            LMStudioConnectionError: Nothing listens at the address.
+            LMStudioWebsocketError: The server refused, or is none.
+        """
+        try:
+            await self._connect(self._wire.address)
+            await self._opened
+            self._check_alive()
+        except BaseException:
+            self.abort(LMStudioConnectionError("This connection was given up."))
+            raise
+
+    async def _connect(self, address: Address) -> None:
+        tls = ssl.create_default_context() if address.secure else None
+        host = address.host if tls else None
+        try:
+            await self.loop.create_connection(
+                lambda: self, address.host, address.port, ssl=tls, server_hostname=host
+            )
+        except OSError as error:
+            raise LMStudioConnectionError(
+                f"No server answers at {address}: {error}. "
+                "Is LM Studio running, with its server on?",
+                tried=(str(address),),
+            ) from error
+
+    def _check_alive(self) -> None:
         if self._wire.failure is not None:
-            raise self._wire.failure
+            raise own_copy(self._wire.failure)
 
     # -- conversations ---------------------------------------------------------------------------
 
@@ -119,8 +163,7 @@ class Connection(asyncio.Protocol):
             self._send(payload)
 
     def _send(self, payload: bytes) -> None:
-        if self._wire.failure is not None:
-            raise self._wire.failure
+        self._check_alive()
         assert self._transport is not None
         self._transport.write(self._wire.frame(payload))
 
@@ -144,49 +187,21 @@ class Connection(asyncio.Protocol):
             return
         if message is not None and isinstance(state, ChannelState) and not self._wire.closed:
             self.send(state, message)
+        waiter = state.waiter
         self.mux.abandon(state)
+        if waiter is not None and not waiter.done():  # a task waits for what another gave up
+            waiter.set_result(None)
 
     # -- the end ---------------------------------------------------------------------------------
 
     def abort(self, failure: LMStudioError) -> None:
         """Close the socket at once; whoever waits gets ``failure``."""
         self._wake(self._wire.close(failure))
-        if self._transport is not None and not self.loop.is_closed():
-            self._write_outgoing()
-            self._transport.close()
+        if not self.loop.is_closed():
+            self._end()
 
     async def aclose(self, failure: LMStudioError) -> None:
         """``abort``, and wait until the socket is gone."""
         self.abort(failure)
         if self._transport is not None:
             await asyncio.shield(self._gone)
-
-
-async def open_connection(address: Address, namespace: str, creds: Credentials) -> Connection:
-    """Open and authenticate a socket.
-
-    Raises:
-        LMStudioConnectionError: Nothing listens at the address.
-        LMStudioAuthenticationError: The server refused the credentials.
-    """
-    connection = Connection(Wire(address, namespace, creds))
-    tls = ssl.create_default_context() if address.secure else None
-    try:
-        await connection.loop.create_connection(
-            lambda: connection,
-            address.host,
-            address.port,
-            ssl=tls,
-            server_hostname=address.host if tls else None,
-        )
-    except OSError as error:
-        raise LMStudioConnectionError(
-            f"No server answers at {address}: {error}. Is LM Studio running, with its server on?",
-            tried=(str(address),),
-        ) from error
-    try:
-        await connection.opened()
-    except BaseException:
-        connection.abort(LMStudioConnectionError(f"The connection to {address} was given up."))
-        raise
-    return connection

@@ -13,14 +13,15 @@ from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
-from ..errors import LMStudioError, LMStudioRuntimeError
+from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
 from ..protocol.outcome import ChannelReader, call_result
 from .batches import SyncBatchStream
 from .coroutines import run_coroutine
-from .sync_connection import Connection, Keeper
+from .keeper import Keeper
+from .sync_connection import Connection
 
 __all__ = ["SyncChannelStream", "SyncDriver"]
 
@@ -50,7 +51,8 @@ class SyncDriver:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
-        self._keeper = Keeper(lambda: list(self._connections.values()))
+        self._opening: set[Connection] = set()
+        self._keeper = Keeper(self._open_connections)
 
     # -- sockets ---------------------------------------------------------------------------------
 
@@ -70,18 +72,33 @@ class SyncDriver:
             self._check_open()
             replaced = self._connections.pop(namespace, None)
             if replaced is not None:
-                replaced.close(LMStudioRuntimeError("This connection was replaced by a new one."))
+                replaced.close(
+                    LMStudioConnectionError("This connection was replaced by a new one.")
+                )
             connection = Connection(self._address(), namespace, self._creds)
-            return self._keep(namespace, connection)
+            self._keep(namespace, connection)
+            return connection
 
-    def _keep(self, namespace: str, connection: Connection) -> Connection:
-        with self._lock:
-            if not self._closed:
+    def _keep(self, namespace: str, connection: Connection) -> None:
+        """Open the connection; the client may be closed by another thread in the meantime."""
+        try:
+            with self._lock:
+                self._check_open()
+                self._opening.add(connection)
+            connection.open()
+            with self._lock:
+                self._check_open()
                 self._connections[namespace] = connection
                 self._keeper.start()
-                return connection
-        connection.close(_closed_error())  # the client was closed in the meantime
-        raise _closed_error()
+        except BaseException:
+            connection.close(LMStudioConnectionError("This connection was given up."))
+            raise
+        finally:
+            self._opening.discard(connection)
+
+    def _open_connections(self) -> list[Connection]:
+        with self._lock:
+            return list(self._connections.values())
 
     def _after_fork(self) -> None:
         """In a child process: the parent's sockets stay the parent's, and its locks are void."""
@@ -89,6 +106,7 @@ class SyncDriver:
         self._lock = threading.Lock()
         self._locks = {}
         self._connections = {}
+        self._opening = set()
         self._pid = os.getpid()
         for connection in inherited:
             connection.close(_closed_error())
@@ -104,6 +122,8 @@ class SyncDriver:
 
     def disconnect(self, namespace: str) -> None:
         """Close the namespace's socket, if it is open."""
+        if self._pid != os.getpid():
+            self._after_fork()
         with self._lock:
             connection = self._connections.pop(namespace, None)
         if connection is not None:
@@ -115,11 +135,11 @@ class SyncDriver:
             self._after_fork()
         with self._lock:
             self._closed = True
-            connections = list(self._connections.values())
+            connections = [*self._connections.values(), *self._opening]
             self._connections.clear()
-        self._keeper.stop()
         for connection in connections:
             connection.close(_closed_error())
+        self._keeper.stop()
 
     # -- operations ------------------------------------------------------------------------------
 
@@ -226,6 +246,7 @@ class SyncChannelStream(Generic[E, R]):
 
     def __init__(self, driver: SyncDriver, channel: Channel[E, R]) -> None:
         self._driver = driver
+        self._open = self._waiting = False
         self._started = time.perf_counter()
         self._connection = driver.connection(channel.endpoint.namespace)
         state = self._connection.open_channel(channel.endpoint, channel.parameter)
@@ -237,19 +258,28 @@ class SyncChannelStream(Generic[E, R]):
 
     def __next__(self) -> E:
         reader = self._reader
+        if self._waiting:
+            raise LMStudioRuntimeError("Another thread is waiting for this stream's next event.")
         try:
-            while True:
+            while self._open:
                 event = reader.take()
                 if event is not None:
                     return event[0]
-                if reader.finished or not self._open:
+                if reader.finished:
                     break
-                self._connection.wait(reader.state)
+                self._wait()
         except BaseException as error:
             self._end(error)
             raise
         self._end(None)
         raise StopIteration
+
+    def _wait(self) -> None:
+        self._waiting = True
+        try:
+            self._connection.wait(self._reader.state)
+        finally:
+            self._waiting = False
 
     def _end(self, error: BaseException | None) -> None:
         if not self._open:

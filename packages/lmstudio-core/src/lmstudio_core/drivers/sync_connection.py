@@ -1,72 +1,82 @@
-"""The blocking driver: one socket, any number of threads, and no thread of its own in the way.
+"""The blocking driver's connection: any number of threads, and no thread of its own in the way.
 
 Whoever waits reads. One waiting thread at a time is the *leader*: it reads the socket and files
 what comes for everybody, the others are parked until their conversation changes or they are handed
 the lead. For the usual single caller this saves two thread switches per answer. Between calls
 nobody reads; the client's ``Keeper`` looks after sockets left alone, so that a server's pings are
 answered.
+
+There are two locks, each held for moments only, or while a full socket takes a large frame:
+``_write_lock`` keeps frames whole and in order, ``_lock`` guards everything else; a thread that
+needs both takes ``_write_lock`` first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
-import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
-from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
+from ..errors import LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
-from ..protocol.mux import CallState, ChannelState, Conversation, Mux
+from ..protocol.conversations import CallState, ChannelState, Conversation
+from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
-from ..protocol.outcome import timeout_error
+from ..protocol.outcome import own_copy, timeout_error
 from ..timeouts import get_sync_api_timeout
+from .sync_socket import connect
 from .wire import Wire
 
-__all__ = ["Connection", "Keeper"]
+__all__ = ["Connection"]
 
-_CHUNK: Final = 65536
+_SLICE: Final = 0.05
+"""Seconds after which a writer that is stuck looks whether it has become the one to read."""
 
 
 class Connection:
-    """An open, authenticated socket to one namespace. Safe to use from several threads.
+    """A socket to one namespace, connected; ``open`` authenticates it.
 
     Raises:
         LMStudioConnectionError: Nothing listens at the address.
-        LMStudioAuthenticationError: The server refused the credentials.
     """
 
     def __init__(self, address: Address, namespace: str, creds: Credentials) -> None:
         self._wire = Wire(address, namespace, creds)
         self._pid = os.getpid()
-        self._lock = threading.Lock()  # guards the wire, _leader and _parked; never held in I/O
-        self._write_lock = threading.Lock()  # keeps frames whole and in order
+        self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
         self._leader: int | None = None  # the thread that reads
-        self._fd_open = True
         self._parked: dict[Conversation, Any] = {}
-        self._abandoned: list[tuple[ChannelState, Any]] = []
+        self._abandoned: deque[tuple[ChannelState, Any]] = deque()
+        self._released = False
         self.reads = 0
-        self._socket = _connect(address, get_sync_api_timeout())
-        self._poller = _Poller(self._socket)
-        try:
-            self._handshake()
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket = connect(address, get_sync_api_timeout())
 
-    def _handshake(self) -> None:
+    def open(self) -> None:
+        """Do both handshakes. Another thread may ``close`` the connection meanwhile.
+
+        Raises:
+            LMStudioWebsocketError: The server refused, or is none.
+            LMStudioTimeoutError: The server said nothing within the sync timeout.
+        """
         limit = get_sync_api_timeout()
-        self._write(self._wire.outgoing())
-        while not self._wire.ready:
-            if self._wire.failure is not None:
-                raise self._wire.failure
-            if not self._read(limit):
-                raise timeout_error(Endpoint(self._wire.namespace, "authentication"), limit or 0)
+        with self._lock:
+            self._leader = threading.get_ident()
+        try:
+            self._flush()
+            while not self._wire.ready:
+                self._check_alive()
+                if not self._read(limit):
+                    raise timeout_error(
+                        Endpoint(self._wire.namespace, "authentication"), limit or 0
+                    )
+        finally:
+            self._hand_over()
 
     # -- state -----------------------------------------------------------------------------------
 
@@ -86,17 +96,29 @@ class Connection:
         return not self._wire.closed
 
     def pump_idle(self) -> None:
-        """Read what has arrived while nobody was waiting."""
-        with self._lock:
-            if self._leader is not None or self._wire.closed:
-                return
-            self._leader = threading.get_ident()
-        try:
-            while not self._wire.closed and self._readable(0):
-                self._read(0)
-        finally:
-            self._hand_over()
+        """Read what has arrived while nobody was waiting, and send what finalizers left."""
+        if self._pid != os.getpid():
+            return
+        me = threading.get_ident()
+        if self._leader is None:
+            try:
+                with self._lock:
+                    if self._leader is None:
+                        self._leader = me
+                while self._leader == me and not self._wire.closed and self._readable(0):
+                    self._read(0)
+            finally:
+                if self._leader == me:
+                    self._hand_over()
         self._cancel_abandoned()
+
+    def _check_alive(self) -> None:
+        if self._wire.failure is not None:
+            raise own_copy(self._wire.failure)
+        if self._pid != os.getpid():
+            raise LMStudioRuntimeError(
+                "This was started in the parent process; what it gets is for the parent alone."
+            )
 
     # -- conversations ---------------------------------------------------------------------------
 
@@ -116,6 +138,8 @@ class Connection:
 
     def send(self, state: ChannelState, message: Any) -> None:
         """Send a packet on a channel, if it is still open."""
+        if self._pid != os.getpid():
+            self._check_alive()
         with self._lock:
             payload = self.mux.send(state, message)
         if payload is not None:
@@ -127,35 +151,47 @@ class Connection:
         Raises:
             LMStudioTimeoutError: Nothing came for it within the sync timeout.
         """
+        if state.ready:
+            return
+        if self._pid != os.getpid():
+            self._check_alive()
         limit = get_sync_api_timeout()
         deadline = None if limit is None else time.monotonic() + limit
         me = threading.get_ident()
-        while not state.ready:
-            with self._lock:
-                if state.ready:
-                    return
-                # That this thread leads already can only be left over from an interrupt.
-                lead = self._leader is None or self._leader == me
+        try:
+            while not state.ready:
+                with self._lock:
+                    if state.ready:
+                        break
+                    # That this thread leads already can only be left over from an interrupt.
+                    lead = self._leader is None or self._leader == me
+                    if lead:
+                        self._leader = me
+                    else:
+                        state.waiter = self._parked[state] = parking = threading.Lock()
+                        parking.acquire()
                 if lead:
-                    self._leader = me
+                    self._lead(state, deadline)
                 else:
-                    state.waiter = self._parked[state] = lock = threading.Lock()
-                    lock.acquire()
-            if lead:
-                self._lead(state, deadline)
-            else:
-                self._park(state, lock, deadline)
-            if not state.ready and deadline is not None and time.monotonic() >= deadline:
-                self._pass_on()
-                raise timeout_error(state.endpoint, limit or 0)
+                    _sleep(parking, deadline)
+                if not state.ready and deadline is not None and time.monotonic() >= deadline:
+                    raise timeout_error(state.endpoint, limit or 0)
+        finally:
+            self._leave(state, me)
 
     def abandon(self, state: Conversation, message: Any = None) -> None:
         """Nobody waits for ``state`` any more; ``message`` tells the server to stop."""
+        if self._pid != os.getpid():
+            return  # it goes on in the parent process
         with self._lock:
             payload = None
             if message is not None and isinstance(state, ChannelState) and not self._wire.closed:
                 payload = self.mux.send(state, message)
+            waiter = state.waiter
             self.mux.abandon(state)
+            if waiter is not None:  # a thread waits for what another one gave up
+                state.waiter = waiter
+                self._wake((state,))
         if payload is not None:
             with contextlib.suppress(LMStudioError):  # a connection that is gone has stopped it too
                 self._send(payload)
@@ -171,7 +207,8 @@ class Connection:
 
     def _cancel_abandoned(self) -> None:
         while self._abandoned:
-            self.abandon(*self._abandoned.pop())
+            with contextlib.suppress(IndexError):  # another thread was faster
+                self.abandon(*self._abandoned.popleft())
 
     def close(self, failure: LMStudioError) -> None:
         """Close the socket; whoever waits gets ``failure``."""
@@ -180,15 +217,18 @@ class Connection:
             return
         with self._lock:
             self._wake(self._wire.close(failure))
-            goodbye = self._wire.outgoing()
-        with contextlib.suppress(OSError), self._write_lock:
-            self._socket.send(goodbye)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a leader in another thread
+        # A thread that is stuck in writing would keep this one waiting; then there is no goodbye.
+        if self._write_lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(OSError):
+                    self._socket.send(self._wire.outgoing())
+            finally:
+                self._write_lock.release()
+        self._socket.shutdown()
         with self._lock:
             # A leader may be about to poll this file descriptor, whose number would be given to
             # the next socket of the process: it closes it itself when it has noticed.
-            self._fd_open = False
+            self._released = True
             if self._leader in (None, threading.get_ident()):
                 self._socket.close()
 
@@ -196,64 +236,48 @@ class Connection:
 
     def _lead(self, state: Conversation, deadline: float | None) -> None:
         """Read for everybody until ``state`` is ready."""
-        try:
-            while not state.ready:
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return
-                self._read(left)
-        finally:
-            self._hand_over()
+        while not state.ready:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            self._read(left)
+            if self._abandoned:
+                self._cancel_abandoned()
 
-    def _park(self, state: Conversation, lock: Any, deadline: float | None) -> None:
-        """Sleep until ``state`` changes or this thread is chosen to lead."""
-        try:
-            if deadline is None:
-                lock.acquire()
-            else:
-                lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        except BaseException:
-            self._unpark(state)
-            self._pass_on()
-            raise
-        self._unpark(state)
-
-    def _unpark(self, state: Conversation) -> None:
+    def _leave(self, state: Conversation, me: int) -> None:
+        """This thread stops waiting; if it led, or was chosen to lead next, another one does."""
         with self._lock:
-            self._parked.pop(state, None)
-            state.waiter = None
-
-    def _pass_on(self) -> None:
-        """This thread stops waiting, and may have been chosen to lead: let another one."""
-        with self._lock:
-            if self._leader is None:
-                self._wake_next()
+            if state.waiter is not None:
+                self._parked.pop(state, None)
+                state.waiter = None
+            if self._leader == me or self._leader is None:
+                self._release_lead()
 
     def _hand_over(self) -> None:
         with self._lock:
-            self._leader = None
-            self._wake_next()
-            if not self._fd_open:
-                self._socket.close()
+            self._release_lead()
 
-    def _wake_next(self) -> None:
-        for waiting, lock in self._parked.items():
+    def _release_lead(self) -> None:
+        self._leader = None
+        if self._released:
+            self._socket.close()
+        for waiting, parking in self._parked.items():
             if not waiting.ready:
                 del self._parked[waiting]
-                lock.release()
+                parking.release()
                 return
 
     def _wake(self, changed: Iterable[Conversation]) -> None:
         for state in changed:
             if state.waiter is not None:
-                lock = self._parked.pop(state, None)
+                parking = self._parked.pop(state, None)
                 state.waiter = None
-                if lock is not None:
-                    lock.release()
+                if parking is not None:
+                    parking.release()
 
     def _readable(self, timeout: float | None) -> bool:
         try:
-            return self._poller.readable(timeout)
+            return self._socket.readable(timeout)
         except (OSError, ValueError):  # closed by another thread
             return True
 
@@ -266,168 +290,103 @@ class Connection:
         if not self._readable(timeout):
             return False
         try:
-            self._take()
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            pass
+            data = self._socket.receive()
+            if data is not None:
+                self._take(data)
         except OSError as error:
-            with self._lock:
-                self._wake(self._wire.fail(self._wire.lost(error)))
+            self._lose(error)
         except BaseException as interrupt:
-            with self._lock:
-                self._wake(self._wire.fail(self._wire.lost(interrupt)))
+            self._lose(interrupt)
             raise
         return True
 
-    def _take(self) -> None:
-        data = self._socket.recv(_CHUNK)
+    def _take(self, data: bytes) -> None:
         self.reads += 1
         with self._lock:
             self._wake(self._wire.receive(data) if data else self._wire.receive_eof())
-            answer = self._wire.outgoing()
-        if answer:  # pongs, goodbyes
+        if self._wire.pending:  # pongs, goodbyes
             with contextlib.suppress(LMStudioError):
-                self._write(answer)
+                self._flush()
+        if self._wire.closed:
+            self._socket.shutdown()
+
+    def _lose(self, error: BaseException) -> LMStudioError:
+        """The connection is over; the server is to notice at once, too."""
+        with self._lock:
+            self._wake(self._wire.fail(self._wire.lost(error)))
+        self._socket.shutdown()
+        assert self._wire.failure is not None
+        return self._wire.failure
 
     # -- writing ---------------------------------------------------------------------------------
 
     def _send(self, payload: bytes) -> None:
         with self._write_lock:
             with self._lock:
-                if self._wire.failure is not None:
-                    raise self._wire.failure
+                self._check_alive()
                 data = self._wire.frame(payload)
-            self._write_all(data)
+            self._write(data)
+        if self._wire.pending:  # what came up for a reader that found this thread writing
+            with contextlib.suppress(LMStudioError):
+                self._flush()
+
+    def _flush(self) -> None:
+        """Write what the wire has to say of itself, unless another thread is writing and will."""
+        while self._wire.pending and self._write_lock.acquire(blocking=False):
+            try:
+                with self._lock:
+                    data = self._wire.outgoing()
+                self._write(data)
+            finally:
+                self._write_lock.release()
 
     def _write(self, data: bytes) -> None:
-        with self._write_lock:
-            self._write_all(data)
-
-    def _write_all(self, data: bytes) -> None:
         try:
-            sent = self._try_send(data)
+            sent = self._socket.send(data)
             if sent < len(data):
                 self._write_rest(memoryview(data)[sent:])
-        except OSError as error:
-            self._fail(error)
+        except (OSError, ValueError) as error:  # ValueError: closed by another thread
+            raise own_copy(self._lose(error)) from error
         except BaseException as interrupt:  # half a frame may be out: the rest cannot follow
-            with contextlib.suppress(LMStudioError):
-                self._fail(interrupt)
+            self._lose(interrupt)
             raise
 
-    def _fail(self, error: BaseException) -> None:
-        failure = self._wire.lost(error)
-        with self._lock:
-            self._wake(self._wire.fail(failure))
-        raise failure from error
-
     def _write_rest(self, data: memoryview) -> None:
+        """Write to a socket that is full.
+
+        A server that is busy sending may take nothing more before this side has read, so this
+        thread reads while it waits, unless another one does.
+        """
         limit = get_sync_api_timeout()
-        while data:
-            if not self._poller.writable(limit):
-                raise TimeoutError(f"the server took no data for {limit:g} seconds")
-            data = data[self._try_send(data) :]
-
-    def _try_send(self, data: bytes | memoryview) -> int:
+        me = threading.get_ident()
+        led = self._leader == me
+        last = time.monotonic()
         try:
-            return self._socket.send(data)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return 0
+            while data:
+                with self._lock:
+                    lead = self._leader in (None, me)
+                    if lead:
+                        self._leader = me
+                left = _SLICE if limit is None else min(_SLICE, last + limit - time.monotonic())
+                readable, writable = self._socket.wait(max(0.0, left), reading=lead, writing=True)
+                if readable:
+                    self._read(0)
+                if self._wire.closed:
+                    raise ConnectionError("the connection was closed")
+                if writable and (sent := self._socket.send(data)):
+                    data = data[sent:]
+                    last = time.monotonic()
+                elif limit is not None and time.monotonic() - last >= limit:
+                    raise TimeoutError(f"the server took no data for {limit:g} seconds")
+        finally:
+            if not led and self._leader == me:
+                self._hand_over()
 
 
-class _Poller:
-    """Waits for one socket; the clock and signals may interrupt it, and no data is taken."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-        self._pending: Callable[[], int] = getattr(sock, "pending", int)  # TLS keeps some itself
-        self._poll: Callable[[Any], Any] | None = None
-        if hasattr(select, "poll"):
-            reading = select.poll()
-            reading.register(sock.fileno(), select.POLLIN)
-            self._poll = reading.poll
-
-    def readable(self, timeout: float | None) -> bool:
-        """Whether there is something to read within ``timeout`` seconds."""
-        if self._pending():
-            return True
-        if self._poll is not None:
-            return bool(self._poll(None if timeout is None else timeout * 1000))
-        return bool(select.select([self._socket], [], [], timeout)[0])
-
-    def writable(self, timeout: float | None) -> bool:
-        """Whether something can be written within ``timeout`` seconds."""
-        if hasattr(select, "poll"):
-            writing = select.poll()
-            writing.register(self._socket.fileno(), select.POLLOUT)
-            return bool(writing.poll(None if timeout is None else timeout * 1000))
-        return bool(select.select([], [self._socket], [], timeout)[1])
-
-
-def _connect(address: Address, timeout: float | None) -> socket.socket:
-    try:
-        sock = socket.create_connection((address.host, address.port), timeout=timeout)
-    except OSError as error:
-        raise LMStudioConnectionError(
-            f"No server answers at {address}: {error}. Is LM Studio running, with its server on?",
-            tried=(str(address),),
-        ) from error
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if address.secure:
-        try:
-            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=address.host)
-        except OSError as error:
-            sock.close()
-            raise LMStudioConnectionError(
-                f"No encrypted connection to {address}: {error}.", tried=(str(address),)
-            ) from error
-    sock.setblocking(False)
-    return sock
-
-
-class Keeper:
-    """Looks after sockets that nobody is reading: one thread per client, a look every few seconds.
-
-    A server that sends pings drops a client that does not answer them, and a sync client between
-    two calls reads nothing.
-    """
-
-    interval: float = 5.0
-
-    def __init__(self, connections: Callable[[], Iterable[Connection]]) -> None:
-        self._connections = connections
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._pid = 0
-        self._seen: dict[Connection, int] = {}
-
-    def start(self) -> None:
-        """Start looking, unless it runs already in this process."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._stop = threading.Event()
-            self._thread = threading.Thread(target=self._run, name="lmstudio-keeper", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        if self._thread is None or self._pid != os.getpid():
-            return
-        self._stop.set()
-        if self._thread is threading.current_thread():
-            raise LMStudioRuntimeError("A client cannot be closed from its own keeper thread.")
-        self._thread.join()
-        self._thread = None
-        self._pid = 0
-
-    def _run(self) -> None:
-        stop = self._stop
-        while not stop.wait(self.interval):
-            self.look()
-
-    def look(self) -> None:
-        """Read what has arrived on sockets that nobody has read since the last look."""
-        connections = list(self._connections())
-        for connection in connections:
-            if self._seen.get(connection) == connection.reads:
-                connection.pump_idle()
-        self._seen = {connection: connection.reads for connection in connections}
+def _sleep(parking: Any, deadline: float | None) -> None:
+    """Wait until another thread releases the lock."""
+    if deadline is None:
+        parking.acquire()
+    else:
+        left = deadline - time.monotonic()
+        parking.acquire(timeout=min(max(0.0, left), threading.TIMEOUT_MAX))

@@ -18,7 +18,8 @@ from websockets.uri import parse_uri
 from ..errors import LMStudioConnectionError, LMStudioError, LMStudioWebsocketError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials, auth_request, check_auth_reply
-from ..protocol.mux import Conversation, Mux
+from ..protocol.conversations import Conversation
+from ..protocol.mux import Mux
 
 __all__ = ["Wire"]
 
@@ -51,6 +52,11 @@ class Wire:
         """Whether the connection is over; ``failure`` says why, unless this side closed it."""
         return self._stage == "closed"
 
+    @property
+    def pending(self) -> bool:
+        """Whether ``outgoing`` has something: pongs and goodbyes come up while reading."""
+        return bool(self._protocol.writes)
+
     def outgoing(self) -> bytes:
         """Everything to be written now."""
         return b"".join(self._protocol.data_to_send())
@@ -74,7 +80,10 @@ class Wire:
                     last = state
             elif isinstance(event, Response):
                 self._on_response()
-        if protocol.state is not State.OPEN and self._stage != "handshake":
+        if self._stage == "handshake":
+            if protocol.handshake_exc is not None:  # what came is not even HTTP
+                self._on_response()
+        elif protocol.state is not State.OPEN:
             changed += self._on_close()
         return changed
 
@@ -99,7 +108,9 @@ class Wire:
 
     def lost(self, error: BaseException) -> LMStudioConnectionError:
         """The exception for a socket error."""
-        return self._lost(str(error) or type(error).__name__)
+        failure = self._lost(str(error) or type(error).__name__)
+        failure.__cause__ = error
+        return failure
 
     def _lost(self, reason: str) -> LMStudioConnectionError:
         return LMStudioConnectionError(
@@ -111,21 +122,23 @@ class Wire:
     def _on_frame(self, frame: Frame) -> Conversation | None:
         opcode = frame.opcode
         if opcode is Opcode.TEXT and frame.fin:
-            return self._on_message(frame.data)
-        if opcode in (Opcode.TEXT, Opcode.CONT):
+            return self._on_message(bytes(frame.data))
+        if opcode is Opcode.TEXT:
+            self._partial = [bytes(frame.data)]
+        elif opcode is Opcode.CONT and self._partial:  # a binary message in parts is ignored
             self._partial.append(bytes(frame.data))
             if frame.fin:
                 message = b"".join(self._partial)
-                self._partial.clear()
+                self._partial = []
                 return self._on_message(message)
         return None
 
-    def _on_message(self, data: bytes | bytearray | memoryview) -> Conversation | None:
+    def _on_message(self, data: bytes) -> Conversation | None:
         if self._stage == "open":
-            return self.mux.receive(data)  # type: ignore[arg-type] # any buffer is fine
+            return self.mux.receive(data)
         if self._stage == "auth":
             try:
-                check_auth_reply(bytes(data), self._creds, str(self.address))
+                check_auth_reply(data, self._creds, str(self.address))
             except LMStudioError as error:
                 self.close(error)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pydantic_core
 
@@ -16,7 +16,8 @@ def encode_frame(frame: Mapping[str, Any]) -> bytes:
     """The UTF-8 text of a frame; keys whose value is ``VOID`` are left out."""
     if VOID in frame.values():
         frame = {key: value for key, value in frame.items() if value is not VOID}
-    return pydantic_core.to_json(frame)
+    # A server drops what is not JSON without a word, so NaN goes out as null, as JavaScript does it.
+    return pydantic_core.to_json(frame, inf_nan_mode="null")
 
 
 def decode_frame(data: bytes | str) -> dict[str, Any] | None:
@@ -50,5 +51,10 @@ def decode_value(value: Any, serialization: Literal["raw", "superjson"]) -> Any:
     if kinds == ["undefined"]:
         return VOID
     if kinds == ["map"] and isinstance(plain, list):
-        return {entry[0]: entry[1] for entry in plain}
+        entries = cast("list[Any]", plain)
+        return {e[0]: e[1] for e in entries if isinstance(e, list) and _is_entry(e)}
     return plain
+
+
+def _is_entry(entry: list[Any]) -> bool:
+    return len(entry) == 2 and isinstance(entry[0], (str, int, float))

@@ -1,24 +1,25 @@
 """One socket's conversations: which frames belong to whom. No I/O, no waiting.
 
 A driver asks for frames to send (``call``, ``open_channel``, …) and feeds every frame it receives
-to ``receive``, which files it with the conversation it belongs to and returns that one, so that the driver can wake who waits for them. Nothing here blocks, locks or knows the time; a
-driver that uses several threads guards it.
+to ``receive``, which files it with the conversation it belongs to and returns that one, so that the
+driver can wake who waits for it. Nothing here blocks, locks or knows the time; a driver that uses
+several threads guards it. A server may send anything: what does not fit is ignored, never fatal.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-from ..errors import LMStudioError, LMStudioRequestRejectedError
+from ..errors import LMStudioError, LMStudioRequestRejectedError, LMStudioValueError
+from .conversations import CallState, ChannelState, Conversation, SignalState
 from .frames import decode_frame, decode_value, encode_frame, encode_value
 from .operations import VOID, Endpoint
 from .signals import PatchError, apply_patches
 
-__all__ = ["CallState", "ChannelState", "Conversation", "Mux", "SignalState"]
+__all__ = ["Mux"]
 
 logger = logging.getLogger("lmstudio")
 
@@ -28,94 +29,7 @@ WARNING_LIMIT: Final = 5
 _WARNED_ENDPOINT = re.compile(r"endpoint(?:Name)?\s*=\s*\"?([A-Za-z0-9_.]+)")
 
 
-_C = TypeVar("_C", bound="Conversation")
-
-
-class Conversation:
-    """What calls, channels and signals have in common.
-
-    ``raw_error`` is the server's error packet, ``failure`` an error of this side's making.
-    ``waiter`` belongs to the driver.
-    """
-
-    __slots__ = ("closed", "endpoint", "failure", "id", "raw_error", "started", "waiter")
-
-    def __init__(self, identifier: int, endpoint: Endpoint) -> None:
-        self.id = identifier
-        self.endpoint = endpoint
-        self.started = False
-        self.closed = False
-        self.raw_error: Any = VOID
-        self.failure: LMStudioError | None = None
-        self.waiter: Any = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is something to take."""
-        return self.closed
-
-
-class CallState(Conversation):
-    """A remote call: ``value`` is the answer once ``closed``."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, identifier: int, endpoint: Endpoint) -> None:
-        super().__init__(identifier, endpoint)
-        self.value: Any = VOID
-
-
-class ChannelState(Conversation):
-    """A channel: packets gather in ``inbox`` until the server closes it."""
-
-    __slots__ = ("abandoned", "acked", "inbox")
-
-    def __init__(self, identifier: int, endpoint: Endpoint) -> None:
-        super().__init__(identifier, endpoint)
-        self.inbox: deque[Any] = deque()
-        self.acked: set[int] = set()
-        self.abandoned = False
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is something to take."""
-        return bool(self.inbox) or self.closed
-
-
-class SignalState(Conversation):
-    """A subscribed signal: ``value`` is the newest, ``VOID`` until the first update.
-
-    For a writable signal ``optimistic`` is the value with this side's unconfirmed changes on top.
-    """
-
-    __slots__ = ("_version_seen", "parameter", "unconfirmed", "value", "version", "writable")
-
-    def __init__(self, identifier: int, endpoint: Endpoint, parameter: Any, *, writable: bool) -> None:
-        super().__init__(identifier, endpoint)
-        self.parameter = parameter
-        self.writable = writable
-        self.value: Any = VOID
-        self.version = 0
-        self._version_seen = 0
-        self.unconfirmed: list[tuple[str, Sequence[Mapping[str, Any]]]] = []
-
-    @property
-    def ready(self) -> bool:
-        """Whether an update came since ``take``."""
-        return self.version != self._version_seen or self.closed
-
-    @property
-    def optimistic(self) -> Any:
-        """The value as it will be when the server has confirmed this side's changes."""
-        value = self.value
-        for _, patches in self.unconfirmed:
-            value = apply_patches(value, patches)
-        return value
-
-    def take(self) -> Any:
-        """The newest value; ``ready`` is false until the next update."""
-        self._version_seen = self.version
-        return self.value
+_C = TypeVar("_C", bound=Conversation)
 
 
 class Mux:
@@ -177,9 +91,9 @@ class Mux:
     def _encoded(table: dict[int, Any], state: Conversation, frame: Mapping[str, Any]) -> bytes:
         try:
             return encode_frame(frame)
-        except BaseException:
+        except ValueError as error:
             del table[state.id]  # what cannot be sent gets no answer
-            raise
+            raise _unsendable(state.endpoint, error) from error
 
     def send(self, state: ChannelState, message: Any, ack_id: int | None = None) -> bytes | None:
         """A packet for a channel; ``None`` if the server has closed it, so that nobody would read it."""
@@ -191,7 +105,10 @@ class Mux:
             "message": encode_value(message, state.endpoint.serialization),
             "ackId": VOID if ack_id is None else ack_id,
         }
-        return encode_frame(frame)
+        try:
+            return encode_frame(frame)
+        except ValueError as error:
+            raise _unsendable(state.endpoint, error) from error
 
     def subscribe(
         self, endpoint: Endpoint, parameter: Any = VOID, *, writable: bool = False
@@ -289,9 +206,10 @@ class Mux:
         if frame is None:
             logger.debug("ignored a message that is not a JSON object (%d bytes)", len(data))
             return None
-        handler = self._handlers.get(frame.get("type", ""))
+        kind = frame.get("type")
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is None:
-            logger.debug("ignored a frame of unknown type %r", frame.get("type"))
+            logger.debug("ignored a frame of unknown type %r", kind)
             return None
         return handler(frame)
 
@@ -366,15 +284,14 @@ class Mux:
         state = _find(self._signals, frame.get("subscribeId"))
         if state is None:
             return None
-        patches = [
-            decode_value(p, state.endpoint.serialization) for p in frame.get("patches") or ()
-        ]
+        serialization = state.endpoint.serialization
+        patches = [decode_value(p, serialization) for p in _list(frame.get("patches"))]
         try:
             state.value = apply_patches(state.value, patches)
         except PatchError as error:
             logger.warning("ignored an update of %s: %s", state.endpoint, error)
             return None
-        tags = frame.get("tags") or ()
+        tags = _list(frame.get("tags"))
         state.unconfirmed = [change for change in state.unconfirmed if change[0] not in tags]
         state.started = True
         state.version += 1
@@ -385,7 +302,7 @@ class Mux:
         self.warnings += 1
         text = str(frame.get("warning", ""))
         match = _WARNED_ENDPOINT.search(text)
-        state = self._oldest_unanswered(match[1]) if match else None
+        state = self._oldest_unanswered(match[1].rstrip(".")) if match else None
         if state is None:
             logger.warning("the server warned: %s", text)
             return None
@@ -411,9 +328,17 @@ def _nothing(_: dict[str, Any]) -> Conversation | None:
 
 
 def _find(table: dict[int, _C], identifier: Any) -> _C | None:
-    """The conversation of that id; a server may send anything for an id, a list too."""
-    return table.get(identifier) if isinstance(identifier, int) else None
+    """The conversation of that id; a list cannot be looked up, and ``True`` is not the id 1."""
+    return table.get(identifier) if type(identifier) is int else None
 
 
 def _take(table: dict[int, _C], identifier: Any) -> _C | None:
-    return table.pop(identifier, None) if isinstance(identifier, int) else None
+    return table.pop(identifier, None) if type(identifier) is int else None
+
+
+def _list(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _unsendable(endpoint: Endpoint, error: ValueError) -> LMStudioValueError:
+    return LMStudioValueError(f"This cannot be sent to {endpoint} as JSON: {error}")

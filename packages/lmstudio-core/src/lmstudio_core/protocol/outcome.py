@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from typing import Any, Generic, TypeVar
 
 from ..errors import LMStudioError, LMStudioServerError, LMStudioTimeoutError
-from .mux import CallState, ChannelState
+from .conversations import CallState, ChannelState
 from .operations import VOID, Call, Channel, Endpoint
 
-__all__ = ["ChannelReader", "call_result", "timeout_error"]
+__all__ = ["ChannelReader", "call_result", "own_copy", "timeout_error"]
 
 R = TypeVar("R")
 E = TypeVar("E")
 
 
+def own_copy(failure: LMStudioError) -> LMStudioError:
+    """The same error for one more waiter: each raises its own, so that tracebacks do not mix."""
+    copied = copy.copy(failure)
+    copied.__cause__ = failure.__cause__
+    return copied
+
+
 def call_result(call: Call[R], state: CallState) -> R:
     """The result of a call that is closed; raises what it failed with."""
     if state.failure is not None:
-        raise state.failure
+        raise own_copy(state.failure)
     if state.raw_error is not VOID:
         raise call.error(state.raw_error)
     try:
@@ -80,7 +88,7 @@ class ChannelReader(Generic[E, R]):
         self.finished = True
         state = self.state
         if state.failure is not None:
-            raise state.failure
+            raise own_copy(state.failure)
         if state.raw_error is not VOID:
             raise self.channel.error(state.raw_error)
         self.channel.on_close()

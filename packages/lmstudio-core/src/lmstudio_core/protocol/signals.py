@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from .operations import VOID
 
@@ -30,16 +30,22 @@ def apply_patches(value: Any, patches: Iterable[Mapping[str, Any]]) -> Any:
     return result
 
 
-def _apply(value: Any, patch: Mapping[str, Any]) -> Any:
-    op, path, new = patch.get("op"), patch.get("path"), patch.get("value", VOID)
+def _apply(value: Any, patch: Any) -> Any:
+    fields = cast("Mapping[str, Any]", patch) if isinstance(patch, Mapping) else {}
+    op, path = fields.get("op"), fields.get("path")
     if op not in ("add", "replace", "remove") or not isinstance(path, list):
         raise PatchError(f"not a patch: {patch!r}")
+    new = copy.deepcopy(fields.get("value", VOID))  # later patches may change its parts
+    return _apply_at(value, op, cast("list[Any]", path), new)
+
+
+def _apply_at(value: Any, op: str, path: list[Any], new: Any) -> Any:
     if not path:
         return VOID if op == "remove" else new
     try:
         parent = value
         for step in path[:-1]:
-            parent = parent[step]
+            parent = parent[_checked(parent, step)]
         _change(parent, path[-1], op, new)
     except (KeyError, IndexError, TypeError) as error:
         raise PatchError(f"the path {path!r} leads nowhere") from error
@@ -47,15 +53,30 @@ def _apply(value: Any, patch: Mapping[str, Any]) -> Any:
 
 
 def _change(parent: Any, key: Any, op: str, new: Any) -> None:
-    if not isinstance(parent, (dict, list)):
-        raise TypeError(f"{type(parent).__name__} has no parts")
+    if isinstance(parent, list) and key == "length" and op == "replace":
+        del parent[_index(new) :]  # how immer shortens an array
+        return
+    _checked(parent, key)
     if op == "remove":
         del parent[key]
-    elif isinstance(parent, list) and key == "length":  # how immer shortens an array
-        del parent[new:]
     elif isinstance(parent, list) and op == "add":
-        if not 0 <= key <= len(parent):
+        if key > len(cast("list[Any]", parent)):
             raise IndexError(key)
-        parent.insert(key, new)
+        cast("list[Any]", parent).insert(key, new)
     else:
         parent[key] = new
+
+
+def _checked(parent: Any, key: Any) -> Any:
+    """``key`` if it can be one of ``parent``: a string of an object, an index of an array."""
+    if isinstance(parent, list):
+        return _index(key)
+    if not isinstance(parent, dict) or not isinstance(key, str):
+        raise TypeError(f"{type(parent).__name__} has no part {key!r}")
+    return key
+
+
+def _index(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r} is no index")
+    return value

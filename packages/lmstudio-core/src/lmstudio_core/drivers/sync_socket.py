@@ -1,0 +1,121 @@
+"""A connected socket for the blocking driver: reading and writing never wait, waiting is apart.
+
+That keeps signals harmless: they interrupt the waiting, when no bytes are on their way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..errors import LMStudioConnectionError
+from ..protocol.address import Address
+
+__all__ = ["StreamSocket", "connect"]
+
+_CHUNK: Final = 65536
+_LONGEST: Final = 1_000_000.0  # seconds; what every system's poll can count, callers wait again
+
+
+class StreamSocket:
+    """A TCP or TLS connection. After ``close`` every method raises ``OSError`` or has no effect."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        # OpenSSL allows one thread at a time in a connection, for reading and writing together.
+        self._turn: Any = (
+            threading.Lock() if isinstance(sock, ssl.SSLSocket) else contextlib.nullcontext()
+        )
+        self._buffered: Callable[[], int] = getattr(sock, "pending", int)  # TLS keeps some itself
+        self._poll: Callable[[Any], Any] | None = None
+        if hasattr(select, "poll"):
+            reading = select.poll()
+            reading.register(sock.fileno(), select.POLLIN)
+            self._poll = reading.poll
+
+    def receive(self) -> bytes | None:
+        """What has arrived; ``None`` for nothing yet, ``b""`` at the end."""
+        try:
+            with self._turn:
+                return self._socket.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send as much as fits now and return how much that was."""
+        try:
+            with self._turn:
+                return self._socket.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def readable(self, timeout: float | None) -> bool:
+        """Whether there is something to receive within ``timeout`` seconds; the end counts too."""
+        if self._buffered():
+            return True
+        if self._poll is None:
+            return self.wait(timeout, reading=True, writing=False)[0]
+        return bool(self._poll(None if timeout is None else min(timeout, _LONGEST) * 1000))
+
+    def wait(self, timeout: float | None, *, reading: bool, writing: bool) -> tuple[bool, bool]:
+        """Wait for either; whether there is something to receive, and whether something fits."""
+        if timeout is not None:
+            timeout = min(timeout, _LONGEST)
+        if self._socket.fileno() < 0:
+            raise ConnectionError("the socket is closed")
+        if not hasattr(select, "poll"):
+            mine = [self._socket]
+            found = select.select(mine if reading else [], mine if writing else [], [], timeout)
+            return bool(found[0]), bool(found[1])
+        poll = select.poll()
+        poll.register(self._socket, reading * select.POLLIN | writing * select.POLLOUT)
+        events = 0
+        for _, event in poll.poll(None if timeout is None else timeout * 1000):
+            events |= event
+        trouble = events & ~(select.POLLIN | select.POLLOUT)  # receiving or sending will tell
+        return bool(events & select.POLLIN) or bool(trouble and reading), bool(
+            events & select.POLLOUT or trouble
+        )
+
+    def shutdown(self) -> None:
+        """End the connection; whoever waits in another thread wakes up."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the socket back to the system."""
+        self._socket.close()
+
+
+def connect(address: Address, timeout: float | None) -> StreamSocket:
+    """Connect to a server.
+
+    Raises:
+        LMStudioConnectionError: Nothing answers there.
+    """
+    try:
+        sock = socket.create_connection((address.host, address.port), timeout=timeout)
+    except OSError as error:
+        raise LMStudioConnectionError(
+            f"No server answers at {address}: {error}. Is LM Studio running, with its server on?",
+            tried=(str(address),),
+        ) from error
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if address.secure:
+            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=address.host)
+        return StreamSocket(sock)
+    except OSError as error:
+        sock.close()
+        raise LMStudioConnectionError(
+            f"No encrypted connection to {address}: {error}.", tried=(str(address),)
+        ) from error
+    except BaseException:
+        sock.close()
+        raise
