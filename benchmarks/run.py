@@ -34,7 +34,7 @@ def measure(command: list[str], host: str, case: tuple[str, str, int, int], scal
     items = max(callers * 50, int(items * scale))
     done = subprocess.run(
         [*command, host, style, work, str(callers), str(items)],
-        check=True, capture_output=True, text=True,
+        check=True, stdout=subprocess.PIPE, text=True,
     )
     return json.loads(done.stdout.splitlines()[-1])["us"]
 
