@@ -65,7 +65,7 @@ class _Call:
 
     @property
     def raw(self) -> str:
-        return f'{{"name": "{self.name}", "arguments": {self.arguments}}}'
+        return f'{{"name": "{self.name}", "arguments": {self.arguments or "{}"}}}'
 
 
 class ChatFold:

@@ -1,0 +1,49 @@
+"""Embeddings of the pocket model."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+from pocket_models import POCKET, loaded, run
+
+from lmstudio_server.engines.base import ContextOverflowError, EngineError
+
+
+def test_vectors_have_length_one_and_differ() -> None:
+    async def test() -> None:
+        async with loaded(POCKET, kind="embedding") as model:
+            cat, cat_again, dog = await asyncio.gather(
+                model.embed("The cat says meow."),
+                model.embed("The cat says meow."),
+                model.embed("What is 3 plus 5?"),
+            )
+        assert len(cat) == 128
+        assert math.isclose(math.sqrt(sum(x * x for x in cat)), 1.0, abs_tol=1e-4)
+        assert sum(a * b for a, b in zip(cat, cat_again, strict=True)) > 0.999
+        assert sum(a * b for a, b in zip(cat, dog, strict=True)) < 0.95
+
+    run(test)
+
+
+def test_text_up_to_the_context_and_beyond() -> None:
+    async def test() -> None:
+        async with loaded(POCKET, kind="embedding", context_length=256) as model:
+            words = "apple " * 60
+            assert 50 < len(await model.tokenize(words)) < 256
+            assert len(await model.embed(words)) == 128
+            with pytest.raises(ContextOverflowError) as caught:
+                await model.embed("apple " * 400)
+        assert caught.value.context_length == 256
+
+    run(test)
+
+
+def test_model_loaded_for_text_does_not_embed() -> None:
+    async def test() -> None:
+        async with loaded() as model:
+            with pytest.raises(EngineError, match="embeddings"):
+                await model.embed("text")
+
+    run(test)

@@ -1,0 +1,205 @@
+"""What the engine says: errors in words, options for the worker, templates of the caller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmstudio_server.engines.base import ChatRequest, ContextOverflowError, EngineError, LoadRequest
+from lmstudio_server.engines.llamacpp.diagnosis import (
+    crash_reason,
+    exit_words,
+    ignores_schema,
+    import_error,
+    load_error,
+    load_failure_cause,
+    response_error,
+    schema_error,
+)
+from lmstudio_server.engines.llamacpp.options import (
+    choose_threads,
+    parse_address,
+    physical_cores,
+    worker_options,
+)
+from lmstudio_server.engines.llamacpp.templates import render
+
+UNKNOWN_ARCHITECTURE = [
+    "0.00.004.247 E llama_model_load: error loading model: unknown model architecture: 'nova'",
+    "0.00.004.262 E llama_model_load_from_file_impl: failed to load model",
+    "0.00.004.265 E cmn  common_init_: failed to load model 'x.gguf'",
+    "0.00.004.638 E srv          init: exiting due to model loading error",
+]
+
+
+def test_cause_of_a_failed_load_leaves_out_repetitions() -> None:
+    assert load_failure_cause(UNKNOWN_ARCHITECTURE) == "unknown model architecture: 'nova'"
+    assert load_failure_cause([]) is None
+    assert load_failure_cause(UNKNOWN_ARCHITECTURE[1:2]) == "failed to load model"
+
+
+@pytest.mark.parametrize(
+    ("lines", "suggestion"),
+    [
+        (UNKNOWN_ARCHITECTURE, "upgrade xllamacpp"),
+        (["x: invalid magic characters: 'hell'"], "download it again"),
+        (["ggml_backend_alloc: failed to allocate buffer"], "smaller contextLength"),
+        (["something else"], "load settings"),
+    ],
+)
+def test_suggestion_after_a_failed_load(lines: list[str], suggestion: str) -> None:
+    error = load_error(Path("/models/x.gguf"), lines)
+    assert "x.gguf" in error.title
+    assert error.suggestion is not None
+    assert suggestion in error.suggestion
+
+
+def test_missing_system_library() -> None:
+    error = import_error("libgomp.so.1: cannot open shared object file")
+    assert error.suggestion is not None
+    assert "libgomp1" in error.suggestion
+    assert "xllamacpp" in import_error("No module named 'xllamacpp'").title
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (None, "its end was not observed"),
+        (3, "exit code 3"),
+        (-9, "killed by signal 9 (SIGKILL), as the system does when memory runs out"),
+        (-11, "killed by signal 11 (SIGSEGV)"),
+        (-200, "killed by signal 200 (unknown)"),
+    ],
+)
+def test_how_a_process_ended(code: int | None, words: str) -> None:
+    assert exit_words(code) == words
+    assert crash_reason(code, ["first", "0.00.004.247 E srv  init: last", ""]) == (
+        f"{words}; its last words: last"
+    )
+
+
+def test_refusals() -> None:
+    overflow = {"error": {"type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 4}}
+    error = response_error(400, overflow, [])
+    assert isinstance(error, ContextOverflowError)
+    assert (error.prompt_tokens, error.context_length) == (9, 4)
+    batch = "input (9 tokens) is too large to process. increase the x (current batch size: 4)"
+    assert isinstance(response_error(500, {"error": {"message": batch}}, []), ContextOverflowError)
+    assert response_error(503, {}, []).cause == "HTTP status 503"
+
+
+def test_schema_error_is_the_one_with_the_tag() -> None:
+    log = [
+        "0.00.037.454 E llg error: at 2(8): failed to compile JSON schema: reason one",
+        "   1 | %llguidance {}",
+        '   2 | start: %json {"$comment":"tag-1","type":"x"}',
+        "0.00.037.500 E llg error: at 2(8): failed to compile JSON schema: reason",
+        "two",
+        "   1 | %llguidance {}",
+        '   2 | start: %json {"$comment":"tag-2","type":"y"}',
+    ]
+    first, second = schema_error(log, "tag-1"), schema_error(log, "tag-2")
+    assert first is not None
+    assert first.cause == "failed to compile JSON schema: reason one"
+    assert second is not None
+    assert second.cause == "failed to compile JSON schema: reason two"
+    assert schema_error(log, "tag-3") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "ended", "ignored"),
+    [
+        ("", False, False),
+        ("", True, True),
+        ('{"a', False, False),
+        ('{"a', True, True),
+        ('{"a": 1}', True, False),
+        ("The", False, True),
+        ("true", True, False),
+        ("-1", True, False),
+    ],
+)
+def test_text_that_shows_its_schema_was_not_applied(text: str, ended: bool, ignored: bool) -> None:
+    assert ignores_schema(text, ended=ended) is ignored
+
+
+def test_options_keep_llama_cpp_modest() -> None:
+    request = LoadRequest(Path("m.gguf"), gpu_layers=-1, batch_size=1024)
+    options = worker_options(request, threads=3, host="h", port=0, api_key="k")
+    assert options["cache_ram_mib"] <= 64
+    assert options["physical_batch_size"] == 512
+    assert options["http_threads"] > request.parallel
+    assert options["gpu_layers"] > 100
+    assert options["api_keys"] == ["k"]
+    assert not options["pooling_mean"]
+
+
+def test_options_of_an_embedding_model() -> None:
+    request = LoadRequest(Path("m.gguf"), kind="embedding", context_length=777)
+    options = worker_options(request, threads=1, host="h", port=0, api_key=None)
+    # One batch has to hold the longest text.
+    assert options["batch_size"] == options["physical_batch_size"] == 777
+    assert options["pooling_mean"]
+    own = worker_options(request, threads=1, host="h", port=0, api_key=None, own_pooling=True)
+    assert not own["pooling_mean"]
+
+
+def test_threads() -> None:
+    request = LoadRequest(Path("m.gguf"))
+    assert choose_threads(request, 1_000_000, 8) == 1
+    assert choose_threads(request, 5_000_000_000, 8) == 8
+    assert choose_threads(LoadRequest(Path("m.gguf"), threads=3), 1, 8) == 3
+
+
+def test_physical_cores(tmp_path: Path) -> None:
+    logical = physical_cores(tmp_path)
+    assert logical >= 1
+    for number in range(1024):
+        folder = tmp_path / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text("0-1023\n")
+    assert physical_cores(tmp_path) == 1
+
+
+def test_addresses() -> None:
+    assert parse_address("unix:///tmp/a b/engine.sock") == ("/tmp/a b/engine.sock", 0)
+    assert parse_address("http://127.0.0.1:39831") == (None, 39831)
+    with pytest.raises(ValueError, match="nonsense"):
+        parse_address("nonsense")
+
+
+def rendered(template: str, request: ChatRequest, *, constrained: bool = False) -> str:
+    tokens = {"bos_token": "<s>", "eos_token": "</s>"}
+    return render(request, template, constrained=constrained, special_tokens=tokens)
+
+
+def test_template_variables() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"ä": 1}'}}
+    messages = [{"role": "user", "content": "U"}, {"role": "assistant", "tool_calls": [call]}]
+    template = (
+        "{{ bos_token }}{% for m in messages %}{{ m.role }}{% if m.tool_calls %}"
+        "{{ m.tool_calls[0].function.arguments | tojson }}{% endif %}{% endfor %}"
+        "{{ add_generation_prompt }}{{ tools is defined }}{{ enable_thinking }}"
+    )
+    text = rendered(template, ChatRequest(messages))
+    assert text == '<s>userassistant{"ä": 1}FalseFalseFalse'
+    asked = ChatRequest(messages[:1], tools=[{"type": "function"}], enable_thinking=True)
+    assert rendered(template, asked) == "<s>userTrueTrueTrue"
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{{ messages[5].content.x }}", "UndefinedError"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ ''.__class__.__mro__ }}", "SecurityError"),
+        ("{{ messages.append(1) }}", "SecurityError"),
+    ],
+)
+def test_template_that_fails(template: str, words: str) -> None:
+    with pytest.raises(EngineError, match="template cannot be used") as caught:
+        rendered(template, ChatRequest([{"role": "user", "content": "U"}]))
+    assert caught.value.cause is not None
+    assert words in caught.value.cause
