@@ -76,7 +76,7 @@ def text() -> str:
     lines = [HEADER]
     for module in sorted(by_module):
         lines.append(f"    from {module} import (\n")
-        lines += [f"        {name} as {name},\n" for name in sorted(by_module[module])]
+        lines += [f"        {name},\n" for name in sorted(by_module[module])]
         lines.append("    )\n")
     lines.append("\n_HOMES: Final[dict[str, tuple[str, ...]]] = {\n")
     for module in sorted(by_module):
@@ -90,8 +90,13 @@ def text() -> str:
     lines += [f'    "{name}",\n' for name in sorted(homes())]
     lines.append("]\n")
     raw = "".join(lines) + FOOTER.format(version=lmstudio_core.__version__)
-    formatter = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
-    return subprocess.run(formatter, input=raw, capture_output=True, check=True, text=True).stdout
+    return ruff(["check", "--fix", "--quiet"], ruff(["format"], raw))
+
+
+def ruff(command: list[str], text: str) -> str:
+    """``text`` after one of ruff's passes, in the order that its rules want."""
+    full = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(TARGET), "-"]
+    return subprocess.run(full, input=text, capture_output=True, check=True, text=True).stdout
 
 
 def main() -> None:

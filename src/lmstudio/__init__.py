@@ -21,237 +21,237 @@ from lmstudio_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from lmstudio_agent.context import (
-        ToolCallContext as ToolCallContext,
+        ToolCallContext,
     )
     from lmstudio_agent.namespaces import (
-        AgentNamespace as AgentNamespace,
-        AsyncAgentNamespace as AsyncAgentNamespace,
+        AgentNamespace,
+        AsyncAgentNamespace,
     )
     from lmstudio_agent.results import (
-        ActResult as ActResult,
-        ToolCallRecord as ToolCallRecord,
-        Usage as Usage,
+        ActResult,
+        ToolCallRecord,
+        Usage,
     )
     from lmstudio_core.client import (
-        AsyncClient as AsyncClient,
-        Client as Client,
+        AsyncClient,
+        Client,
     )
     from lmstudio_core.config import (
-        AnyLoadConfig as AnyLoadConfig,
+        AnyLoadConfig,
     )
     from lmstudio_core.convenience import (
-        list_downloaded_models as list_downloaded_models,
-        list_loaded_models as list_loaded_models,
-        prepare_image as prepare_image,
+        list_downloaded_models,
+        list_loaded_models,
+        prepare_image,
     )
     from lmstudio_core.data import (
-        AnyLMStudioStruct as AnyLMStudioStruct,
-        BaseModel as BaseModel,
+        AnyLMStudioStruct,
+        BaseModel,
     )
     from lmstudio_core.default import (
-        configure_default_client as configure_default_client,
-        get_default_client as get_default_client,
+        configure_default_client,
+        get_default_client,
     )
     from lmstudio_core.errors import (
-        CapabilityNotInstalledError as CapabilityNotInstalledError,
-        LMStudioAuthenticationError as LMStudioAuthenticationError,
-        LMStudioCancelledError as LMStudioCancelledError,
-        LMStudioChannelClosedError as LMStudioChannelClosedError,
-        LMStudioClientError as LMStudioClientError,
-        LMStudioConnectionError as LMStudioConnectionError,
-        LMStudioError as LMStudioError,
-        LMStudioModelNotFoundError as LMStudioModelNotFoundError,
-        LMStudioOSError as LMStudioOSError,
-        LMStudioPredictionError as LMStudioPredictionError,
-        LMStudioPresetNotFoundError as LMStudioPresetNotFoundError,
-        LMStudioRequestRejectedError as LMStudioRequestRejectedError,
-        LMStudioRuntimeError as LMStudioRuntimeError,
-        LMStudioServerError as LMStudioServerError,
-        LMStudioTimeoutError as LMStudioTimeoutError,
-        LMStudioUnknownMessageWarning as LMStudioUnknownMessageWarning,
-        LMStudioValueError as LMStudioValueError,
-        LMStudioWebsocketError as LMStudioWebsocketError,
-        PluginLoadError as PluginLoadError,
-        ValidationError as ValidationError,
+        CapabilityNotInstalledError,
+        LMStudioAuthenticationError,
+        LMStudioCancelledError,
+        LMStudioChannelClosedError,
+        LMStudioClientError,
+        LMStudioConnectionError,
+        LMStudioError,
+        LMStudioModelNotFoundError,
+        LMStudioOSError,
+        LMStudioPredictionError,
+        LMStudioPresetNotFoundError,
+        LMStudioRequestRejectedError,
+        LMStudioRuntimeError,
+        LMStudioServerError,
+        LMStudioTimeoutError,
+        LMStudioUnknownMessageWarning,
+        LMStudioValueError,
+        LMStudioWebsocketError,
+        PluginLoadError,
+        ValidationError,
     )
     from lmstudio_core.files import (
-        FileHandle as FileHandle,
-        FileHandleDict as FileHandleDict,
-        FileHandleInput as FileHandleInput,
-        FileType as FileType,
-        LocalFileInput as LocalFileInput,
+        FileHandle,
+        FileHandleDict,
+        FileHandleInput,
+        FileType,
+        LocalFileInput,
     )
     from lmstudio_core.models.downloaded import (
-        AnyAsyncDownloadedModel as AnyAsyncDownloadedModel,
-        AnyDownloadedModel as AnyDownloadedModel,
+        AnyAsyncDownloadedModel,
+        AnyDownloadedModel,
     )
     from lmstudio_core.models.handles import (
-        AsyncModelHandle as AsyncModelHandle,
-        SyncModelHandle as SyncModelHandle,
+        AsyncModelHandle,
+        SyncModelHandle,
     )
     from lmstudio_core.models.infos import (
-        EmbeddingModelInfo as EmbeddingModelInfo,
-        EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo,
-        LlmInfo as LlmInfo,
-        LlmInstanceInfo as LlmInstanceInfo,
-        ModelInfo as ModelInfo,
-        ModelInstanceInfo as ModelInstanceInfo,
-        ModelLoadResult as ModelLoadResult,
-        ModelQuery as ModelQuery,
+        EmbeddingModelInfo,
+        EmbeddingModelInstanceInfo,
+        LlmInfo,
+        LlmInstanceInfo,
+        ModelInfo,
+        ModelInstanceInfo,
+        ModelLoadResult,
+        ModelQuery,
     )
     from lmstudio_core.models.specifiers import (
-        AnyModelSpecifier as AnyModelSpecifier,
-        ModelQueryDict as ModelQueryDict,
-        ModelSpecifier as ModelSpecifier,
-        ModelSpecifierDict as ModelSpecifierDict,
+        AnyModelSpecifier,
+        ModelQueryDict,
+        ModelSpecifier,
+        ModelSpecifierDict,
     )
     from lmstudio_core.namespaces.files.data import (
-        DocumentParsingLibrary as DocumentParsingLibrary,
-        ParsedDocument as ParsedDocument,
-        RetrievalEvent as RetrievalEvent,
-        RetrievalResult as RetrievalResult,
-        RetrievalResultEntry as RetrievalResultEntry,
+        DocumentParsingLibrary,
+        ParsedDocument,
+        RetrievalEvent,
+        RetrievalResult,
+        RetrievalResultEntry,
     )
     from lmstudio_core.namespaces.repository.available import (
-        AsyncAvailableModel as AsyncAvailableModel,
-        AsyncModelDownloadOption as AsyncModelDownloadOption,
-        AvailableModel as AvailableModel,
-        ModelDownloadOption as ModelDownloadOption,
+        AsyncAvailableModel,
+        AsyncModelDownloadOption,
+        AvailableModel,
+        ModelDownloadOption,
     )
     from lmstudio_core.namespaces.repository.data import (
-        DownloadFinalizedCallback as DownloadFinalizedCallback,
-        DownloadProgressCallback as DownloadProgressCallback,
-        DownloadProgressUpdate as DownloadProgressUpdate,
+        DownloadFinalizedCallback,
+        DownloadProgressCallback,
+        DownloadProgressUpdate,
     )
     from lmstudio_core.server_errors import (
-        SerializedLMSExtendedError as SerializedLMSExtendedError,
+        SerializedLMSExtendedError,
     )
     from lmstudio_core.timeouts import (
-        get_sync_api_timeout as get_sync_api_timeout,
-        set_sync_api_timeout as set_sync_api_timeout,
+        get_sync_api_timeout,
+        set_sync_api_timeout,
     )
     from lmstudio_embed.config import (
-        EmbeddingLoadModelConfig as EmbeddingLoadModelConfig,
-        EmbeddingLoadModelConfigDict as EmbeddingLoadModelConfigDict,
+        EmbeddingLoadModelConfig,
+        EmbeddingLoadModelConfigDict,
     )
     from lmstudio_embed.convenience import (
-        embedding_model as embedding_model,
+        embedding_model,
     )
     from lmstudio_embed.downloaded import (
-        AsyncDownloadedEmbeddingModel as AsyncDownloadedEmbeddingModel,
-        DownloadedEmbeddingModel as DownloadedEmbeddingModel,
+        AsyncDownloadedEmbeddingModel,
+        DownloadedEmbeddingModel,
     )
     from lmstudio_embed.models import (
-        AsyncEmbeddingModel as AsyncEmbeddingModel,
-        EmbeddingModel as EmbeddingModel,
+        AsyncEmbeddingModel,
+        EmbeddingModel,
     )
     from lmstudio_embed.namespaces import (
-        AsyncEmbeddingNamespace as AsyncEmbeddingNamespace,
-        EmbeddingNamespace as EmbeddingNamespace,
+        AsyncEmbeddingNamespace,
+        EmbeddingNamespace,
     )
     from lmstudio_embed.streams import (
-        AsyncEmbeddingStream as AsyncEmbeddingStream,
-        EmbeddingStream as EmbeddingStream,
+        AsyncEmbeddingStream,
+        EmbeddingStream,
     )
     from lmstudio_llm.chat import (
-        Chat as Chat,
+        Chat,
     )
     from lmstudio_llm.config import (
-        LlmLoadModelConfig as LlmLoadModelConfig,
-        LlmPredictionConfig as LlmPredictionConfig,
+        LlmLoadModelConfig,
+        LlmPredictionConfig,
     )
     from lmstudio_llm.config_types import (
-        LlmJinjaPromptTemplate as LlmJinjaPromptTemplate,
-        LlmLlamaCppArgument as LlmLlamaCppArgument,
-        LlmLlamaCppArgumentsOverride as LlmLlamaCppArgumentsOverride,
-        LlmLoadModelConfigDict as LlmLoadModelConfigDict,
-        LlmLoadPromptTemplate as LlmLoadPromptTemplate,
-        LlmManualPromptTemplate as LlmManualPromptTemplate,
-        LlmMlxKvCacheQuantization as LlmMlxKvCacheQuantization,
-        LlmPredictionConfigDict as LlmPredictionConfigDict,
-        LlmPromptTemplate as LlmPromptTemplate,
-        LlmReasoningParsing as LlmReasoningParsing,
-        LlmStructuredPredictionSetting as LlmStructuredPredictionSetting,
-        LlmToolChoice as LlmToolChoice,
-        LlmToolUseSetting as LlmToolUseSetting,
+        LlmJinjaPromptTemplate,
+        LlmLlamaCppArgument,
+        LlmLlamaCppArgumentsOverride,
+        LlmLoadModelConfigDict,
+        LlmLoadPromptTemplate,
+        LlmManualPromptTemplate,
+        LlmMlxKvCacheQuantization,
+        LlmPredictionConfigDict,
+        LlmPromptTemplate,
+        LlmReasoningParsing,
+        LlmStructuredPredictionSetting,
+        LlmToolChoice,
+        LlmToolUseSetting,
     )
     from lmstudio_llm.convenience import (
-        llm as llm,
+        llm,
     )
     from lmstudio_llm.downloaded import (
-        AsyncDownloadedLlm as AsyncDownloadedLlm,
-        DownloadedLlm as DownloadedLlm,
+        AsyncDownloadedLlm,
+        DownloadedLlm,
     )
     from lmstudio_llm.fragments import (
-        LlmPredictionFragment as LlmPredictionFragment,
-        PredictionEvent as PredictionEvent,
-        PromptProcessingDetails as PromptProcessingDetails,
-        PromptProcessingProgress as PromptProcessingProgress,
-        ToolCallArgumentsFragment as ToolCallArgumentsFragment,
-        ToolCallGenerationEnd as ToolCallGenerationEnd,
-        ToolCallGenerationFailed as ToolCallGenerationFailed,
-        ToolCallGenerationStart as ToolCallGenerationStart,
-        ToolCallNameReceived as ToolCallNameReceived,
+        LlmPredictionFragment,
+        PredictionEvent,
+        PromptProcessingDetails,
+        PromptProcessingProgress,
+        ToolCallArgumentsFragment,
+        ToolCallGenerationEnd,
+        ToolCallGenerationFailed,
+        ToolCallGenerationStart,
+        ToolCallNameReceived,
     )
     from lmstudio_llm.messages import (
-        AnyChatMessage as AnyChatMessage,
-        AnyChatMessageDict as AnyChatMessageDict,
-        AssistantResponse as AssistantResponse,
-        AssistantResponseContent as AssistantResponseContent,
-        AssistantResponseDict as AssistantResponseDict,
-        ChatHistoryData as ChatHistoryData,
-        ChatHistoryDataDict as ChatHistoryDataDict,
-        SystemPrompt as SystemPrompt,
-        SystemPromptContent as SystemPromptContent,
-        SystemPromptDict as SystemPromptDict,
-        TextData as TextData,
-        TextDataDict as TextDataDict,
-        ToolCallRequest as ToolCallRequest,
-        ToolCallRequestData as ToolCallRequestData,
-        ToolCallRequestDict as ToolCallRequestDict,
-        ToolCallResultData as ToolCallResultData,
-        ToolCallResultDataDict as ToolCallResultDataDict,
-        ToolResultMessage as ToolResultMessage,
-        ToolResultMessageDict as ToolResultMessageDict,
-        UserMessage as UserMessage,
-        UserMessageContent as UserMessageContent,
-        UserMessageDict as UserMessageDict,
+        AnyChatMessage,
+        AnyChatMessageDict,
+        AssistantResponse,
+        AssistantResponseContent,
+        AssistantResponseDict,
+        ChatHistoryData,
+        ChatHistoryDataDict,
+        SystemPrompt,
+        SystemPromptContent,
+        SystemPromptDict,
+        TextData,
+        TextDataDict,
+        ToolCallRequest,
+        ToolCallRequestData,
+        ToolCallRequestDict,
+        ToolCallResultData,
+        ToolCallResultDataDict,
+        ToolResultMessage,
+        ToolResultMessageDict,
+        UserMessage,
+        UserMessageContent,
+        UserMessageDict,
     )
     from lmstudio_llm.models import (
-        AsyncLLM as AsyncLLM,
-        LLM as LLM,
+        LLM,
+        AsyncLLM,
     )
     from lmstudio_llm.namespaces import (
-        AsyncLLMNamespace as AsyncLLMNamespace,
-        LLMNamespace as LLMNamespace,
+        AsyncLLMNamespace,
+        LLMNamespace,
     )
     from lmstudio_llm.prediction import (
-        PredictionFirstTokenCallback as PredictionFirstTokenCallback,
-        PredictionFragmentCallback as PredictionFragmentCallback,
-        PredictionMessageCallback as PredictionMessageCallback,
-        PromptProcessingCallback as PromptProcessingCallback,
+        PredictionFirstTokenCallback,
+        PredictionFragmentCallback,
+        PredictionMessageCallback,
+        PromptProcessingCallback,
     )
     from lmstudio_llm.results import (
-        LlmPredictionStats as LlmPredictionStats,
-        PredictionResult as PredictionResult,
-        PredictionRoundResult as PredictionRoundResult,
-        StructuredOutputError as StructuredOutputError,
+        LlmPredictionStats,
+        PredictionResult,
+        PredictionRoundResult,
+        StructuredOutputError,
     )
     from lmstudio_llm.schemas import (
-        DictObject as DictObject,
-        DictSchema as DictSchema,
-        GbnfGrammar as GbnfGrammar,
-        ModelSchema as ModelSchema,
-        ResponseSchema as ResponseSchema,
+        DictObject,
+        DictSchema,
+        GbnfGrammar,
+        ModelSchema,
+        ResponseSchema,
     )
     from lmstudio_llm.streams import (
-        AsyncPredictionStream as AsyncPredictionStream,
-        PredictionStream as PredictionStream,
+        AsyncPredictionStream,
+        PredictionStream,
     )
     from lmstudio_llm.tools import (
-        ToolDefinition as ToolDefinition,
-        ToolFunctionDef as ToolFunctionDef,
-        ToolFunctionDefDict as ToolFunctionDefDict,
+        ToolDefinition,
+        ToolFunctionDef,
+        ToolFunctionDefDict,
     )
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
@@ -481,6 +481,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "LLM",
     "ActResult",
     "AgentNamespace",
     "AnyAsyncDownloadedModel",
@@ -533,7 +534,6 @@ __all__ = [
     "FileHandleInput",
     "FileType",
     "GbnfGrammar",
-    "LLM",
     "LLMNamespace",
     "LMStudioAuthenticationError",
     "LMStudioCancelledError",

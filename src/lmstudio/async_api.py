@@ -10,15 +10,26 @@ from . import _HOME_OF
 
 if TYPE_CHECKING:
     from lmstudio import (
-        ActResult as ActResult,
-        AsyncClient as AsyncClient,
-        AsyncDownloadedEmbeddingModel as AsyncDownloadedEmbeddingModel,
-        AsyncDownloadedLlm as AsyncDownloadedLlm,
-        AsyncEmbeddingModel as AsyncEmbeddingModel,
-        AsyncLLM as AsyncLLM,
-        AsyncPredictionStream as AsyncPredictionStream,
-        Chat as Chat,
+        ActResult,
+        AsyncClient,
+        AsyncDownloadedEmbeddingModel,
+        AsyncDownloadedLlm,
+        AsyncEmbeddingModel,
+        AsyncLLM,
+        AsyncPredictionStream,
+        Chat,
     )
+
+__all__ = [
+    "ActResult",
+    "AsyncClient",
+    "AsyncDownloadedEmbeddingModel",
+    "AsyncDownloadedLlm",
+    "AsyncEmbeddingModel",
+    "AsyncLLM",
+    "AsyncPredictionStream",
+    "Chat",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__, {name: f"{home}:{name}" for name, home in _HOME_OF.items()}

@@ -14,6 +14,7 @@ from lmstudio_core.capability import load_object
 from lmstudio_embed import models, namespaces
 from lmstudio_embed.capability import CAPABILITY
 from lmstudio_embed.downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel
+from lmstudio_embed.kind import EMBEDDING_KIND
 
 PAIRS = [
     (models.EmbeddingModel, models.AsyncEmbeddingModel),
@@ -43,10 +44,10 @@ def test_every_export_is_where_the_capability_says() -> None:
     assert CAPABILITY.name == "embedding"
     assert CAPABILITY.load_sync() is namespaces.EmbeddingNamespace
     assert CAPABILITY.load_async() is namespaces.AsyncEmbeddingNamespace
-    assert CAPABILITY.load_model_kind() is lmstudio_embed.EMBEDDING_KIND
+    assert CAPABILITY.load_model_kind() is EMBEDDING_KIND
     for name, path in CAPABILITY.exports.items():
         assert load_object(path) is getattr(lmstudio_embed, name), name
-    assert set(CAPABILITY.exports) == set(lmstudio_embed.__all__) - {"EMBEDDING_KIND"}
+    assert set(CAPABILITY.exports) == set(lmstudio_embed.__all__)
 
 
 def test_unknown_attributes_are_attribute_errors() -> None:

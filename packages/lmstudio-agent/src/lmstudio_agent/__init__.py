@@ -15,8 +15,11 @@ Nothing heavy is imported before one of the names below is used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lmstudio_core.lazy import lazy_names
+
+from .capability import CAPABILITY
 
 if TYPE_CHECKING:
     from .context import ToolCallContext
@@ -34,23 +37,4 @@ __all__ = [
     "Usage",
 ]
 
-_HOME = {
-    "ActResult": "results",
-    "AgentNamespace": "namespaces",
-    "AsyncAgentNamespace": "namespaces",
-    "ToolCallContext": "context",
-    "ToolCallRecord": "results",
-    "Usage": "results",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)

@@ -12,14 +12,16 @@ Nothing heavy is imported before one of the names below is used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lmstudio_core.lazy import lazy_names
+
+from .capability import CAPABILITY
 
 if TYPE_CHECKING:
     from .config import EmbeddingLoadModelConfig, EmbeddingLoadModelConfigDict
     from .convenience import embedding_model
     from .downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel
-    from .kind import EMBEDDING_KIND
     from .models import AsyncEmbeddingModel, EmbeddingModel
     from .namespaces import AsyncEmbeddingNamespace, EmbeddingNamespace
     from .streams import AsyncEmbeddingStream, EmbeddingStream
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 __version__ = "2.0.0"
 
 __all__ = [
-    "EMBEDDING_KIND",
     "AsyncDownloadedEmbeddingModel",
     "AsyncEmbeddingModel",
     "AsyncEmbeddingNamespace",
@@ -41,29 +42,4 @@ __all__ = [
     "embedding_model",
 ]
 
-_HOME = {
-    "EMBEDDING_KIND": "kind",
-    "AsyncDownloadedEmbeddingModel": "downloaded",
-    "AsyncEmbeddingModel": "models",
-    "AsyncEmbeddingNamespace": "namespaces",
-    "AsyncEmbeddingStream": "streams",
-    "DownloadedEmbeddingModel": "downloaded",
-    "EmbeddingLoadModelConfig": "config",
-    "EmbeddingLoadModelConfigDict": "config",
-    "EmbeddingModel": "models",
-    "EmbeddingNamespace": "namespaces",
-    "EmbeddingStream": "streams",
-    "embedding_model": "convenience",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)
