@@ -46,18 +46,22 @@ def ensure_running() -> str:
     Raises:
         EmbeddedServerError: No server could be started.
     """
-    address = _running()
-    if address is not None:
-        return address
     try:
+        address = _running()
+        if address is not None:
+            return address
         with file_lock(state_dir() / _LOCK_NAME, _LOCK_SECONDS):
             # Somebody else may have started it while we waited for the lock.
             return _running() or _start()
+    except EmbeddedServerError:
+        raise
     except LockTimeoutError as error:
         raise EmbeddedServerError(
             f"Another program has been starting lmstudio-server for {_LOCK_SECONDS:g} s. Try "
             "again, or start one with `lmstudio server start`."
         ) from error
+    except OSError as error:
+        raise _failure(error) from error
 
 
 def _running() -> str | None:
@@ -85,11 +89,8 @@ def _start() -> str:
     idle = _idle_seconds()
     try:
         ready = spawn(Settings(kind="embedded", idle_timeout=idle))
-    except (StartError, OSError) as error:
-        raise EmbeddedServerError(
-            f"The embedded server could not be started. {error}\nStart LM Studio or `lmstudio "
-            "server start` instead, or set LMSTUDIO_EMBEDDED=0 to never start one."
-        ) from error
+    except StartError as error:
+        raise _failure(error) from error
     _log.warning(
         "No LM Studio found: started lmstudio-server (pid %s) at %s with the pocket model, a tiny "
         "model for trying things out; it ends after %s. Set LMSTUDIO_EMBEDDED=0 to turn this off.",
@@ -98,6 +99,13 @@ def _start() -> str:
         f"{idle / 60:g} idle minutes" if idle >= 60 else f"{idle:g} idle seconds",
     )
     return str(ready["host"])
+
+
+def _failure(error: Exception) -> EmbeddedServerError:
+    return EmbeddedServerError(
+        f"The embedded server could not be started. {error}\nStart LM Studio or `lmstudio server "
+        "start` instead, or set LMSTUDIO_EMBEDDED=0 to never start one."
+    )
 
 
 def _idle_seconds() -> float:

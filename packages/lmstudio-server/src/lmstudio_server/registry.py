@@ -155,6 +155,12 @@ class ModelRegistry:
         await asyncio.gather(*(self.unload(instance) for instance in self.instances()))
         await asyncio.gather(*self._tasks)
 
+    def touch(self, instance: Instance) -> None:
+        """A short use: the time to live begins again."""
+        instance.last_used_ms = int(time.time() * 1000)
+        if not instance.activities:
+            self._arm(instance)
+
     @asynccontextmanager
     async def use(self, instance: Instance, activity: Activity) -> AsyncGenerator[Use, None]:
         """Keep an instance busy: it does not expire meanwhile."""

@@ -22,9 +22,7 @@ async def embed_string(call: Call, parameter: p.EmbedString) -> Any:
     """The embedding of one text."""
     instance = resolve(call, parameter.model_specifier)
     async with call.services.registry.use(instance, "computingEmbedding"):
-        embedding = await run_engine(
-            instance.model.embed(parameter.input_string), instance.identifier
-        )
+        embedding = await run_engine(call, instance, instance.model.embed(parameter.input_string))
     return {"embedding": embedding}
 
 

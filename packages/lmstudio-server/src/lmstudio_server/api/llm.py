@@ -43,7 +43,9 @@ class _Plan:
         self.call = call
         self.instance = instance
         self.config = effective_prediction_config(client, instance.key)
-        self.settings: PredictionSettings = prediction_settings(self.config, client=client)
+        self.settings: PredictionSettings = prediction_settings(
+            self.config, client=client, load_config=instance.load_config
+        )
         names = [tool["function"]["name"] for tool in self.settings.tools]
         self.names = ToolNames(names, self.settings.tool_naming)
         if self.settings.ignored:
@@ -129,7 +131,7 @@ async def apply_prompt_template(call: Call, parameter: p.ApplyTemplate) -> Any:
             enable_thinking=request.enable_thinking,
             chat_template=request.chat_template,
         )
-    formatted = await run_engine(instance.model.apply_template(request), instance.identifier)
+    formatted = await run_engine(call, instance, instance.model.apply_template(request))
     return {"formatted": formatted}
 
 

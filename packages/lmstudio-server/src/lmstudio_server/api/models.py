@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmstudio_server.convert.info import instance_info, model_info
 from lmstudio_server.engines.base import EngineError
@@ -24,7 +24,7 @@ from .endpoint import ABSENT, Call, Channel, Namespace
 from .usage import estimate_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from lmstudio_server.library import ModelFile
     from lmstudio_server.loading import Progress
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["client_config", "model_endpoints", "require_model", "resolve", "run_engine"]
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def client_config(stack: p.KVStack) -> dict[str, Any]:
@@ -99,12 +101,13 @@ async def require_model(call: Call, key: str) -> ModelFile:
     return file
 
 
-async def run_engine(awaitable: Any, model: str) -> Any:
-    """Await something of an engine; its errors become errors for the client."""
+async def run_engine(call: Call, instance: Instance, awaitable: Awaitable[T]) -> T:
+    """Await something of an instance's engine; its errors become errors for the client."""
+    call.services.registry.touch(instance)
     try:
         return await awaitable
     except EngineError as error:
-        raise from_engine(error, model) from error
+        raise from_engine(error, instance.identifier) from error
 
 
 async def _load(
@@ -237,10 +240,7 @@ async def _processing_state(call: Call, parameter: p.GetInfo) -> Any:
 
 async def _tokens(call: Call, parameter: p.TokenizeText) -> list[int]:
     instance = resolve(call, parameter.specifier)
-    tokens: list[int] = await run_engine(
-        instance.model.tokenize(parameter.input_string), instance.identifier
-    )
-    return tokens
+    return await run_engine(call, instance, instance.model.tokenize(parameter.input_string))
 
 
 async def _tokenize(call: Call, parameter: p.TokenizeText) -> Any:

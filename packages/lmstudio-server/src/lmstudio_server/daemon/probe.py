@@ -12,7 +12,7 @@ _LIMIT = 256 * 1024
 
 
 def fetch_status(
-    host: str, port: int, *, timeout: float = 2.0, claim: bool = False
+    host: str, port: int, *, timeout: float = 5.0, claim: bool = False
 ) -> dict[str, Any] | None:
     """What ``/lms-status`` answers at an address; ``None`` when nothing useful does."""
     query = "?claim" if claim else ""

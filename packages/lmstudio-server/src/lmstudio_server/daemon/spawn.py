@@ -124,14 +124,19 @@ class _Report:
             pipe.write(json.dumps(asdict(self._settings)).encode())
         with process.stdout as pipe:
             for line in pipe:
-                message = json.loads(line)
-                self._pid = message["pid"]
-                if "port" in message:
-                    self.ready = message
+                self._take(line)
         self.ended = True
         if sys.platform != "win32" or not self.ready:
             # The process that was started only starts the server and ends, so it leaves no zombie.
             process.wait()
+
+    def _take(self, line: bytes) -> None:
+        # Something else may write there too while the interpreter starts.
+        with suppress(ValueError, KeyError, TypeError):
+            message = json.loads(line)
+            self._pid = message["pid"]
+            if "port" in message:
+                self.ready = message
 
 
 def _environment(directory: Path) -> dict[str, str]:

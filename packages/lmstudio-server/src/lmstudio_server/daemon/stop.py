@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from contextlib import suppress
+from typing import Any
 
 from . import state
 from .probe import fetch_status
@@ -64,9 +64,7 @@ def _ask(target: state.ServerState) -> bool:
     host = f"[{target.host}]" if ":" in target.host else target.host
     url = f"ws://{host}:{target.port}/system"
     try:
-        # A socket of our own: no proxy of the environment may stand between.
-        direct = socket.create_connection((target.host, target.port), timeout=5)
-        with connect(url, sock=direct, open_timeout=5, close_timeout=2) as connection:
+        with connect(url, open_timeout=5, close_timeout=2, **_directly()) as connection:
             connection.send(json.dumps(credentials))
             if json.loads(connection.recv(timeout=5)).get("success") is not True:
                 return False
@@ -74,6 +72,13 @@ def _ask(target: state.ServerState) -> bool:
             return bool(json.loads(connection.recv(timeout=5)).get("type") == "rpcResult")
     except (OSError, ValueError, WebSocketException):
         return False
+
+
+def _directly() -> dict[str, Any]:
+    """Options that keep a proxy of the environment out; releases before 15 know of none."""
+    from websockets.version import version
+
+    return {"proxy": None} if int(version.partition(".")[0]) >= 15 else {}
 
 
 def _gone(target: state.ServerState, seconds: float) -> bool:

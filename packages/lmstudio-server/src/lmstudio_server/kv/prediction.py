@@ -52,9 +52,17 @@ def effective_prediction_config(client: Config, model_key: str) -> dict[str, Any
     return {**PREDICTION_DEFAULTS, **model_defaults(model_key), **client}
 
 
-def prediction_settings(config: Config, *, client: Config) -> PredictionSettings:
-    """Read an effective configuration. ``client`` is the part that the caller gave."""
+def prediction_settings(
+    config: Config, *, client: Config, load_config: Config | None = None
+) -> PredictionSettings:
+    """Read an effective configuration.
+
+    ``client`` is the part that the caller gave. The template that ``load_config`` names is the one
+    of the instance, where the caller has none of their own.
+    """
     template = read_template(config.get(_PREFIX + "promptTemplate"))
+    if template is None and load_config is not None:
+        template = read_template(load_config.get("llm.load.promptTemplate"))
     tool_stops = stack.strings(config.get(_PREFIX + "toolCallStopStrings"))
     stops = stack.strings(config.get(_PREFIX + "stopStrings")) + tool_stops
     if template is not None:

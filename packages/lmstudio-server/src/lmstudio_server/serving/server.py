@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
-from contextlib import asynccontextmanager
+import socket
+from asyncio.trsock import TransportSocket
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -113,11 +115,23 @@ async def serve(
         services.files.close()
 
 
+def _keep_alive(connection: ServerConnection) -> None:
+    """Let the system notice clients whose machine has gone; the protocol itself has no pings."""
+    found: object = connection.transport.get_extra_info("socket")
+    if isinstance(found, (socket.socket, TransportSocket)):
+        with suppress(OSError):
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
 async def _listen(config: ServerConfig, services: Services) -> Server:
     async def handle(connection: ServerConnection) -> None:
         assert connection.request is not None
         namespace = NAMESPACES[namespace_of(connection.request.path)]
-        await Socket(connection, namespace, services).run()
+        _keep_alive(connection)
+        try:
+            await Socket(connection, namespace, services).run()
+        except Exception:  # noqa: BLE001 - the library would tell only its own log
+            _log.exception("a socket of %s failed", namespace.name)
 
     async def process_request(_connection: ServerConnection, request: Request) -> Response | None:
         return answer(services, request)
