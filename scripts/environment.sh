@@ -9,7 +9,8 @@ bootstrap=${root:?}/.cache/bootstrap
 say() { printf '%s\n' "$*"; }
 
 fail() {
-    printf '\n%s\n' "$@" >&2
+    printf '\n' >&2
+    printf '%s\n' "$@" >&2
     exit 1
 }
 
@@ -43,8 +44,7 @@ make_environment() {
 install_pip() {
     "$1" -m ensurepip --default-pip >/dev/null 2>&1 && return
     python3 -m pip --python "$1" install --quiet pip >/dev/null 2>&1 && return
-    say "    This Python has no pip; fetching the package python3-pip-whl (no root needed)."
-    if debian_package python3-pip-whl; then
+    if debian_package python3-pip-whl "This Python has no pip"; then
         for wheel in "$bootstrap"/python3-pip-whl/usr/share/python-wheels/pip-*.whl; do
             "$1" "$wheel/pip" install --quiet --no-index "$wheel" && return
         done
@@ -68,8 +68,7 @@ for path in ("libgomp.so.1", os.path.join(sys.prefix, "lib", "libgomp.so.1")):
     sys.exit(0)
 sys.exit(1)
 PYTHON
-    say "    This system has no libgomp.so.1; fetching the package libgomp1 (no root needed)."
-    if debian_package libgomp1; then
+    if debian_package libgomp1 "This system has no libgomp.so.1"; then
         for library in "$bootstrap"/libgomp1/usr/lib/*/libgomp.so.1; do
             [ -e "$library" ] && cp -L "$library" "$1/lib/libgomp.so.1" && return
         done
@@ -79,10 +78,11 @@ PYTHON
         "    Debian, Ubuntu: apt-get install libgomp1        Fedora: dnf install libgomp"
 }
 
-# debian_package NAME: unpack a package of Debian's (or Ubuntu's) into .cache/bootstrap/NAME, from the
+# debian_package NAME WHY: unpack a package of Debian's (or Ubuntu's) into .cache/bootstrap/NAME, from the
 # sources that apt is set up with and checked by apt as always, but with lists of our own.
 debian_package() {
     command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || return 1
+    say "    $2; fetching the package $1 (no root needed)."
     state=$bootstrap/apt
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/$1" || return 1
     (

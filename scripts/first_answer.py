@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 
 QUESTION = "What is the meaning of life?"
@@ -16,15 +17,15 @@ print(model.respond({question!r}))
 """
 
 AFTERWORDS = """\
-A real model answered ({seconds:.1f} s): a llama.cpp server on this machine ran it, and the lines
-above talked to it. The pocket model is tiny and knows nothing; it is for trying things out. With LM Studio
-running, the same lines use the models you have there.
+A real model answered, in {seconds:.1f} s: a server on this machine ran it, and the lines above
+talked to that server. The pocket model is tiny and knows nothing; it is there for trying things
+out. With LM Studio running, the same lines take the models you have there.
 
 Next:
-    . .venv/bin/activate        this shell uses the packages
-    lmstudio chat               a conversation, here
-    docs/                       what else there is
-    ./scripts/test              run the tests
+    . .venv/bin/activate      use the packages in this shell
+    lmstudio chat             have a conversation here
+    docs/                     read what else there is
+    ./scripts/test            run the tests
 """
 
 
@@ -32,7 +33,7 @@ def main() -> int:
     """Show the program, run it, and say what happened."""
     question = " ".join(sys.argv[1:]) or QUESTION
     program = PROGRAM.format(question=question)
-    print(*(f"    {line}" for line in program.splitlines()), sep="\n", end="\n\n", flush=True)
+    print(textwrap.indent(program, "    "), flush=True)
     started = time.perf_counter()
     from lmstudio_server.embedded import ensure_running
 

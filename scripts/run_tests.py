@@ -108,7 +108,7 @@ def run(*command: str) -> None:
 
 def pip(target: Environment, *arguments: str) -> None:
     """Run this environment's pip for another one, which needs none of its own."""
-    options = ["--disable-pip-version-check", "--no-input", "--quiet"]
+    options = ["--disable-pip-version-check", "--no-input", "-qq"]
     run(sys.executable, "-m", "pip", "--python", target.python, "install", *options, *arguments)
 
 
@@ -198,10 +198,10 @@ def static_checks(report: Report) -> None:
     """Lint, format and types, two at a time; each is reported on its own."""
     module = [sys.executable, "-m"]
     checks = {
-        "ruff check": [*module, "ruff", "check", "."],
+        "ruff check": [*module, "ruff", "check", "--output-format=concise", "."],
         "ruff format": [*module, "ruff", "format", "--check", "."],
         "mypy": [*module, "mypy", *SOURCES],
-        "pyright": [*module, "pyright"],
+        "pyright": [*module, "pyright", "--pythonpath", sys.executable],
     }
 
     def check(command: Sequence[str]) -> tuple[float, subprocess.CompletedProcess[str]]:
