@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...capability import Capability
 
 if TYPE_CHECKING:
+    from .aio import AsyncRepositoryNamespace
     from .available import (
         AsyncAvailableModel,
         AsyncModelDownloadOption,
@@ -26,16 +27,19 @@ if TYPE_CHECKING:
         ModelSearchResult,
         StaffPick,
     )
-    from .facade import AsyncRepositoryNamespace, RepositoryNamespace
     from .link import AsyncLmLink, LmLink, LmLinkStatus
+    from .planner import AsyncDownloadPlanner, DownloadPlanner
+    from .plans import DownloadPlan, DownloadPlanModel, DownloadPlanNode, DownloadPlanOption
+    from .sync import RepositoryNamespace
 
 CAPABILITY: Final[Capability[RepositoryNamespace, AsyncRepositoryNamespace]] = Capability(
     name="repository",
-    sync_namespace=f"{__name__}.facade:RepositoryNamespace",
-    async_namespace=f"{__name__}.facade:AsyncRepositoryNamespace",
+    sync_namespace=f"{__name__}.sync:RepositoryNamespace",
+    async_namespace=f"{__name__}.aio:AsyncRepositoryNamespace",
 )
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "aio": ("AsyncRepositoryNamespace",),
     "available": (
         "AsyncAvailableModel",
         "AsyncModelDownloadOption",
@@ -54,13 +58,16 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ModelSearchResult",
         "StaffPick",
     ),
-    "facade": ("AsyncRepositoryNamespace", "RepositoryNamespace"),
     "link": ("AsyncLmLink", "LmLink", "LmLinkStatus"),
+    "planner": ("AsyncDownloadPlanner", "DownloadPlanner"),
+    "plans": ("DownloadPlan", "DownloadPlanModel", "DownloadPlanNode", "DownloadPlanOption"),
+    "sync": ("RepositoryNamespace",),
 }
 
 __all__ = [
     "CAPABILITY",
     "AsyncAvailableModel",
+    "AsyncDownloadPlanner",
     "AsyncLmLink",
     "AsyncModelDownloadOption",
     "AsyncRepositoryNamespace",
@@ -68,6 +75,11 @@ __all__ = [
     "AuthenticationStatus",
     "AvailableModel",
     "DownloadFinalizedCallback",
+    "DownloadPlan",
+    "DownloadPlanModel",
+    "DownloadPlanNode",
+    "DownloadPlanOption",
+    "DownloadPlanner",
     "DownloadProgressCallback",
     "DownloadProgressUpdate",
     "HubModel",
