@@ -40,8 +40,7 @@ def llm(
         LMStudioConnectionError: No server was found.
 
     Example:
-        >>> import lmstudio as lms
-        >>> print(lms.llm("pocket").respond("What is the capital of France?"))
+        >>> print(llm("pocket").respond("What is the capital of France?"))
         The capital of France is Paris.
     """
     return get_default_client().llm.model(model_key, ttl=ttl, config=config)

@@ -1,0 +1,154 @@
+"""``lmstudio chat`` and ``lmstudio complete`` against a scripted server."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from llm_scripts import HELLO, INFO, fragment, success
+
+from lmstudio_core.config import kv_values
+from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_llm import cli
+from lmstudio_llm.plugin import lmstudio_register_commands
+
+
+def invoke(server: FakeServer, *args: str, stdin: str | None = None) -> Any:
+    group = click.Group()
+    lmstudio_register_commands(group)
+    host = ["--host", server.api_host]
+    return CliRunner().invoke(group, [*args, *host], input=stdin)
+
+
+@pytest.fixture
+def loaded(server: FakeServer) -> FakeServer:
+    server.on("llm.listLoaded", [INFO])
+    server.on("llm.getModelInfo", INFO)
+    server.on_channel("llm.getOrLoad", [{"type": "alreadyLoaded", "info": INFO}])
+    server.on_channel("llm.predict", HELLO)
+    server.on_channel("llm.completeRawText", HELLO)
+    return server
+
+
+def asked(server: FakeServer, endpoint: str = "llm.predict") -> Any:
+    return server.requests_to(endpoint)[-1].parameter
+
+
+def test_one_shot(loaded: FakeServer) -> None:
+    done = invoke(loaded, "chat", "-p", "hi", "--system", "Be brief.")
+    assert done.exit_code == 0
+    assert done.stdout == "Hello\n"
+    assert done.stderr == "Model: scripted (loaded)\n"
+    roles = [message["role"] for message in asked(loaded)["history"]["messages"]]
+    assert roles == ["system", "user"]
+
+
+def test_piped(loaded: FakeServer) -> None:
+    assert invoke(loaded, "chat", "scripted", stdin="hi\n").stdout == "Hello\n"
+    empty = invoke(loaded, "chat", stdin=" ")
+    assert empty.exit_code == 2
+    assert "standard input" in empty.stderr
+
+
+def test_complete(loaded: FakeServer) -> None:
+    assert invoke(loaded, "complete", "scripted", "Once").stdout == "Hello\n"
+    assert asked(loaded, "llm.completeRawText")["rawPrompt"] == "Once"
+    assert invoke(loaded, "complete", "scripted", stdin="Twice").stdout == "Hello\n"
+    assert asked(loaded, "llm.completeRawText")["rawPrompt"] == "Twice"
+
+
+def test_thoughts_and_markers_are_not_printed(loaded: FakeServer) -> None:
+    loaded.on_channel(
+        "llm.predict",
+        [fragment("hm", "reasoning"), fragment("<|x|>", "none", True), fragment("Yes"), success()],
+    )
+    assert invoke(loaded, "chat", "-p", "hi").stdout == "Yes\n"
+
+
+def test_without_a_loaded_model_the_first_downloaded_is_taken(loaded: FakeServer) -> None:
+    loaded.on("llm.listLoaded", [])
+    loaded.on("system.listDownloadedModels", [INFO])
+    done = invoke(loaded, "chat", "-p", "hi")
+    assert done.stdout == "Hello\n"
+    assert done.stderr == "Model: scripted (the only one downloaded)\n"
+    loaded.on("system.listDownloadedModels", [INFO, INFO])
+    assert "the first of those" in invoke(loaded, "chat", "-p", "hi").stderr
+    loaded.on("system.listDownloadedModels", [{"type": "embedding"}])
+    assert "no language model" in str(invoke(loaded, "chat", "-p", "hi").exception)
+
+
+class Terminal:
+    """What a person types: lines, or an interruption."""
+
+    def __init__(self, *lines: str | BaseException) -> None:
+        self.lines = list(lines)
+
+    def __call__(self, prompt: str = "") -> str:
+        line = self.lines.pop(0) if self.lines else EOFError()
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(*lines: str | BaseException) -> None:
+        monkeypatch.setattr(cli, "_piped", lambda: None)
+        monkeypatch.setattr(builtins, "input", Terminal(*lines))
+
+    return use
+
+
+def test_a_conversation(loaded: FakeServer, terminal: Any) -> None:
+    terminal("hi", " ", "and?")
+    done = invoke(loaded, "chat", "scripted")
+    assert done.exit_code == 0
+    assert done.stdout == "Hello\nHello\n"
+    texts = [m["content"][0]["text"] for m in asked(loaded)["history"]["messages"]]
+    assert texts == ["hi", "Hello", "and?"]
+    assert kv_values(asked(loaded)["predictionConfigStack"]["layers"][0]["config"]) == {}
+
+
+def test_ctrl_c_ends_at_the_prompt(loaded: FakeServer, terminal: Any) -> None:
+    terminal(KeyboardInterrupt())
+    assert invoke(loaded, "chat", "scripted").exit_code == 0
+
+
+def test_ctrl_c_stops_an_answer_and_keeps_it(
+    loaded: FakeServer, terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal("hi", "and?")
+    real, interrupts = click.echo, [KeyboardInterrupt()]
+
+    def echo(message: Any = None, **options: Any) -> None:
+        if message == "lo" and interrupts:
+            raise interrupts.pop()
+        real(message, **options)
+
+    monkeypatch.setattr(cli.click, "echo", echo)
+    done = invoke(loaded, "chat", "scripted")
+    assert "[stopped]" in done.stderr
+    assert done.stdout == "HelHello\n"
+    texts = [m["content"][0]["text"] for m in asked(loaded)["history"]["messages"]]
+    assert texts == ["hi", "Hel", "and?"]
+
+
+def test_an_error_does_not_end_the_conversation(loaded: FakeServer, terminal: Any) -> None:
+    terminal("hi", "and?")
+    answers: list[Any] = [ServerFailure("Out of memory")]
+
+    def script(channel: Any) -> None:
+        if answers:
+            channel.fail(answers.pop())
+            return
+        channel.send(*HELLO)
+        channel.close()
+
+    loaded.on_channel("llm.predict", script)
+    done = invoke(loaded, "chat", "scripted")
+    assert "Out of memory" in done.stderr
+    assert done.stdout == "Hello\n"
+    assert len(asked(loaded)["history"]["messages"]) == 1

@@ -1,0 +1,181 @@
+"""Structured output: from classes and schemas to the server's setting, and back to values."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pydantic
+import pytest
+from typing_extensions import TypedDict
+
+from lmstudio_core.data import BaseModel
+from lmstudio_core.errors import LMStudioValueError
+from lmstudio_llm import GbnfGrammar, ModelSchema
+from lmstudio_llm.jsonschema_check import schema_problems
+from lmstudio_llm.schemas import resolve_format
+
+
+class Book(pydantic.BaseModel):
+    title: str
+    year: int = pydantic.Field(gt=0)
+
+
+class OurBook(BaseModel):
+    title: str
+    year: int
+
+
+@dataclass
+class DataBook:
+    title: str
+    year: int
+
+
+class DictBook(TypedDict):
+    title: str
+    year: int
+
+
+class Foreign:
+    """Knows its schema, and nothing of pydantic."""
+
+    def __init__(self, title: str, year: int) -> None:
+        self.title, self.year = title, year
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Foreign) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def model_json_schema(cls) -> dict[str, Any]:
+        return Book.model_json_schema()
+
+
+DATA = {"title": "Dune", "year": 1965}
+TEXT = '{"title": "Dune", "year": 1965}'
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        (Book, Book(**DATA)),
+        (OurBook, OurBook(**DATA)),
+        (DataBook, DataBook(**DATA)),
+        (DictBook, DATA),
+        (Foreign, Foreign(**DATA)),
+        (Book.model_json_schema(), DATA),
+    ],
+)
+def test_every_kind_of_class(given, value) -> None:
+    made = resolve_format(given)
+    assert made.structured
+    assert made.setting["type"] == "json"
+    assert set(made.setting["jsonSchema"]["properties"]) == {"title", "year"}
+    read = made.read(TEXT)
+    assert (read.parsed, read.value) == (DATA, value)
+    for bad in ('{"title": "Dune"', '{"title": "Dune"}', '{"title": 3, "year": "x"}', ""):
+        assert made.read(bad).problems, bad
+
+
+def test_other_types() -> None:
+    assert resolve_format(list[int]).read("[1, 2]").value == [1, 2]
+    assert resolve_format(Literal["a", "b"]).read('"a"').value == "a"
+    assert resolve_format(Literal["a", "b"]).read('"c"').problems
+    color = enum.Enum("color", {"RED": "red"})
+    assert resolve_format(color).read('"red"').value is color.RED
+
+
+def test_validators_of_the_class_count() -> None:
+    [problem] = resolve_format(Book).read('{"title": "Dune", "year": -1}').problems
+    assert problem == "year: Input should be greater than 0"
+
+
+def test_a_class_that_cannot_be_made_says_why() -> None:
+    class Picky(Foreign):
+        def __init__(self, title: str, year: int) -> None:
+            raise RuntimeError("not today")
+
+    assert resolve_format(Picky).read(TEXT).problems == ("RuntimeError: not today",)
+
+
+def test_grammars() -> None:
+    made = resolve_format(GbnfGrammar('root ::= "yes"'))
+    assert made.setting == {"type": "gbnf", "gbnfGrammar": 'root ::= "yes"'}
+    assert not made.structured
+    assert made.read("yes").value == "yes"
+    assert resolve_format(made.setting).setting == made.setting
+
+
+def test_settings_of_the_server_are_taken() -> None:
+    setting = {"type": "json", "jsonSchema": {"type": "object"}}
+    assert resolve_format(setting).setting == setting
+    assert resolve_format({"type": "json"}).read("[1]").value == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("root ::= x", "GbnfGrammar"),
+        (3, "no JSON schema"),
+        (object(), "no JSON schema"),
+        ({"a": 1}, "none of"),
+        ({"type": "objekt"}, "'objekt'"),
+        ({"type": ["string", 3]}, "'type' is one of"),
+        ({"type": "object", "properties": []}, "'properties'"),
+        ({"type": "string", "enum": [object()]}, "plain JSON data"),
+        (GbnfGrammar(" "), "empty"),
+    ],
+)
+def test_what_is_no_format_is_refused(given, says) -> None:
+    with pytest.raises(LMStudioValueError, match=says):
+        resolve_format(given)
+
+
+def test_the_protocol_of_classes() -> None:
+    assert isinstance(Book, ModelSchema)
+    assert isinstance(Foreign, ModelSchema)
+    assert not isinstance(DataBook, ModelSchema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"type": "integer"}, [1, 1.0], [1.5, True, "1", None]),
+        ({"type": "number"}, [1, 1.5], [True, "1"]),
+        ({"type": ["string", "null"]}, ["", None], [0]),
+        ({"enum": [1, "a"]}, [1, "a"], [2, "b"]),
+        ({"const": {"a": 1}}, [{"a": 1}], [{"a": 2}]),
+        ({"type": "array", "items": {"type": "string"}, "minItems": 1}, [["a"]], [[], [1]]),
+        ({"prefixItems": [{"type": "string"}], "items": False}, [["a"]], [[1], ["a", 2]]),
+        ({"type": "string", "maxLength": 2, "pattern": "^a"}, ["ab"], ["abc", "b"]),
+        ({"pattern": r"(?<name>x)"}, ["an ECMAScript pattern"], []),
+        ({"minimum": 1, "maximum": 3}, [1, 3, "x"], [0, 4]),
+        ({"anyOf": [{"type": "null"}, {"minimum": 5}]}, [None, 6], [1]),
+        ({"allOf": [{"minimum": 1}, {"maximum": 3}]}, [2], [0, 4]),
+        ({"properties": {"a": {"type": "null"}}, "additionalProperties": False},
+         [{}, {"a": None}], [{"b": 1}, {"a": 1}]),
+        ({"additionalProperties": {"type": "null"}}, [{"x": None}], [{"x": 1}]),
+        ({"patternProperties": {}, "additionalProperties": False}, [{"x": 1}], []),
+        ({"$defs": {"n": {"type": "null"}}, "items": {"$ref": "#/$defs/n"}}, [[None]], [[1]]),
+        ({"$ref": "#/nowhere"}, [1], []),
+        ({"$ref": "https://example.org/schema"}, [1], []),
+        ({"type": "aTypeOfTomorrow"}, [1], []),
+        (True, [1], []),
+        (False, [], [1]),
+    ],
+)  # fmt: skip
+def test_the_check_of_plain_data(schema, good, bad) -> None:
+    for data in good:
+        assert schema_problems(data, schema) == (), data
+    for data in bad:
+        assert schema_problems(data, schema), data
+
+
+def test_recursive_schemas() -> None:
+    tree = {"properties": {"next": {"$ref": "#"}}, "required": ["value"]}
+    assert schema_problems({"value": 1, "next": {"value": 2}}, tree) == ()
+    assert schema_problems({"value": 1, "next": {}}, tree) == ("next.value is missing",)
+    assert schema_problems(1, {"$ref": "#"}) == ()

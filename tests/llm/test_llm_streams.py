@@ -1,0 +1,271 @@
+"""Both facades against a scripted server: streams, cancellation, errors, fallbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from llm_scripts import HELLO, Caller, fragment, success, tool_call
+
+from lmstudio_core.errors import (
+    LMStudioChannelClosedError,
+    LMStudioModelNotFoundError,
+    LMStudioPredictionError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+)
+from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_llm import LlmPredictionFragment
+
+PREDICT, RAW = "llm.predict", "llm.completeRawText"
+
+
+async def endless(channel: Any) -> None:
+    """A model that talks until it is told to stop."""
+    channel.send(fragment("a"), fragment("b"), fragment("c"))
+    assert await channel.next_message() == {"type": "cancel"}
+    channel.send(fragment("!"), success("userStopped"))
+    channel.close()
+
+
+def texts(fragments: list[Any]) -> list[str]:
+    return [piece.content for piece in fragments]
+
+
+class TestResults:
+    def test_respond(self, server: FakeServer, caller: Caller) -> None:
+        server.on_channel(PREDICT, HELLO)
+        seen: list[Any] = []
+        result = caller.run(caller.model.respond("hi", on_message=seen.append))
+        assert (result.content, seen[0].text()) == ("Hello", "Hello")
+
+    def test_complete(self, server: FakeServer, caller: Caller) -> None:
+        server.on_channel(RAW, HELLO)
+        assert caller.run(caller.model.complete("Once")).content == "Hello"
+
+    def test_complete_on_an_older_server(self, server: FakeServer, caller: Caller) -> None:
+        server.on_channel(PREDICT, HELLO)  # and RAW is answered with a warning
+        assert caller.run(caller.model.complete("Once")).content == "Hello"
+        stream = caller.model.complete_stream("Once")
+        assert texts(caller.take(stream)) == ["Hel", "lo"]
+        asked = [request.endpoint for request in server.requests]
+        assert asked == [RAW, PREDICT, PREDICT]
+
+    def test_complete_stream_on_an_older_server(self, server: FakeServer, caller: Caller) -> None:
+        server.on_channel(PREDICT, HELLO)
+        stream = caller.model.complete_stream("Once")
+        assert texts(caller.take(stream)) == ["Hel", "lo"]
+        assert stream.result().content == "Hello"
+
+    def test_prompt_template(self, server: FakeServer, caller: Caller) -> None:
+        server.on("llm.applyPromptTemplate", {"formatted": "<hi>"})
+        assert caller.run(caller.model.apply_prompt_template("hi")) == "<hi>"
+
+    def test_tools(self, server: FakeServer, caller: Caller) -> None:
+        server.on_channel(PREDICT, [tool_call(a=1), success("toolCalls")])
+        tools = [{"type": "function", "function": {"name": "add"}}]
+        result = caller.run(caller.model.respond("hi", tools=tools))
+        assert result.tool_calls[0].arguments == {"a": 1}
+
+
+class TestStreams:
+    def test_iteration_gives_fragments_and_then_the_result(self, server, caller) -> None:
+        server.on_channel(PREDICT, HELLO)
+        stream = caller.model.respond_stream("hi")
+        assert "not started" in repr(stream)
+        assert stream.stats is stream.model_info is stream.load_config is None
+        fragments = caller.take(stream)
+        assert all(type(piece) is LlmPredictionFragment for piece in fragments)
+        assert texts(fragments) == ["Hel", "lo"]
+        assert stream.result().content == "Hello"
+        assert stream.model_info.identifier == "scripted"
+        assert stream.stats.stop_reason == "eosFound"
+        assert stream.prediction_config.temperature == 0.5
+        assert "finished" in repr(stream)
+        assert caller.take(stream) == []
+
+    def test_events_give_everything(self, server, caller) -> None:
+        server.on_channel(PREDICT, [*HELLO[:3], tool_call(), success()])
+        names = [
+            type(event).__name__
+            for event in caller.take(caller.model.respond_stream("hi").events())
+        ]
+        assert names == [
+            "PromptProcessingProgress",
+            "PromptProcessingProgress",
+            "LlmPredictionFragment",
+            "ToolCallGenerationEnd",
+        ]
+
+    def test_the_result_without_iterating(self, server, caller) -> None:
+        server.on_channel(PREDICT, HELLO)
+        stream = caller.model.respond_stream("hi")
+        assert caller.run(stream.wait_for_result()).content == "Hello"
+        assert caller.run(stream.wait_for_result()) is stream.result()
+
+    def test_the_result_in_the_middle(self, server, caller) -> None:
+        server.on_channel(PREDICT, HELLO)
+        with_result = caller.model.respond_stream("hi")
+        caller.run(with_result.start())
+        if caller.is_async:
+            with pytest.raises(LMStudioRuntimeError, match="wait_for_result"):
+                with_result.result()
+        else:
+            assert with_result.result().content == "Hello"
+
+    def test_cancel_keeps_what_there_is(self, server, caller) -> None:
+        server.on_channel(PREDICT, endless)
+        stream = caller.model.respond_stream("hi")
+        caller.run(stream.start())
+        caller.run(stream.cancel())
+        assert texts(caller.take(stream))[-1] == "!"
+        assert stream.result().stats.stop_reason == "userStopped"
+
+    def test_leaving_the_loop_tells_the_server(self, server, caller) -> None:
+        server.on_channel(PREDICT, endless)
+        stream = caller.model.respond_stream("hi")
+        assert texts(caller.take(stream, 2)) == ["a", "b"]
+        gc.collect()
+        server.wait_for_request(PREDICT).wait_for_message("cancel")
+        with pytest.raises(LMStudioRuntimeError):
+            caller.run(stream.wait_for_result())
+        server.on_channel(PREDICT, HELLO)
+        assert caller.run(caller.model.respond("hi")).content == "Hello"
+
+    def test_close(self, server, caller) -> None:
+        server.on_channel(PREDICT, endless)
+        stream = caller.model.respond_stream("hi")
+        caller.run(stream.start())
+        caller.run((stream.aclose if caller.is_async else stream.close)())
+        server.wait_for_request(PREDICT).wait_for_message("cancel")
+        assert caller.take(stream) in ([], ["a"])  # nothing more is waited for
+        with pytest.raises(LMStudioRuntimeError, match="left before"):
+            caller.run(stream.wait_for_result())
+
+    def test_close_before_the_start_sends_nothing(self, server, caller) -> None:
+        stream = caller.model.respond_stream("hi")
+        caller.run((stream.aclose if caller.is_async else stream.close)())
+        with pytest.raises(LMStudioRuntimeError, match="left before"):
+            caller.run(stream.wait_for_result())
+        other = caller.model.respond_stream("hi")
+        caller.run(other.cancel())
+        with pytest.raises(LMStudioRuntimeError, match="left before"):
+            caller.take(other)
+        assert server.requests == ()
+
+    def test_a_dropped_stream_tells_the_server(self, server, caller) -> None:
+        server.on_channel(PREDICT, endless)
+        stream = caller.model.respond_stream("hi")
+        caller.run(stream.start())
+        channel = server.wait_for_request(PREDICT)
+        del stream
+        gc.collect()
+        if caller.is_async:
+            caller.run(asyncio.sleep(0))
+        channel.wait_for_message("cancel")
+
+    def test_many_at_once(self, server, caller) -> None:
+        server.on_channel(PREDICT, HELLO)
+        streams = [caller.model.respond_stream("hi") for _ in range(5)]
+        for stream in streams:
+            caller.run(stream.start())
+        assert [texts(caller.take(stream)) for stream in streams] == [["Hel", "lo"]] * 5
+
+
+class TestErrors:
+    def test_of_the_server(self, server, caller) -> None:
+        server.on_channel(PREDICT, ServerFailure("Out of memory", cause="Too big"))
+        for attempt in (
+            lambda: caller.run(caller.model.respond("hi")),
+            lambda: caller.take(caller.model.respond_stream("hi")),
+        ):
+            with pytest.raises(LMStudioPredictionError, match="Out of memory") as caught:
+                attempt()
+            assert caught.value.server_error.cause == "Too big"
+
+    def test_an_unloaded_model(self, server, caller) -> None:
+        code = {"code": "generic.noModelMatchingQuery", "query": {}, "loadedModelsSample": ["x"]}
+        server.on_channel(PREDICT, ServerFailure("No model", displayData=code))
+        with pytest.raises(LMStudioModelNotFoundError, match="x"):
+            caller.run(caller.model.respond("hi"))
+
+    def test_a_close_before_the_end(self, server, caller) -> None:
+        server.on_channel(PREDICT, HELLO[:3])
+        stream = caller.model.respond_stream("hi")
+        with pytest.raises(LMStudioChannelClosedError):
+            caller.take(stream)
+
+    def test_nothing_is_sent_when_an_argument_is_wrong(self, server, caller) -> None:
+        model = caller.model
+        for attempt in (
+            lambda: model.respond("hi", config={"maxTokenz": 1}),
+            lambda: model.respond({"messages": []}),
+            lambda: model.respond("hi", response_format={"a": 1}),
+            lambda: model.respond("hi", tools=[3]),
+            lambda: model.complete(3),
+            lambda: model.apply_prompt_template("hi", {"x": 1}),
+        ):
+            with pytest.raises(LMStudioValueError):
+                caller.run(attempt())
+        for attempt in (lambda: model.respond_stream(""), lambda: model.complete_stream(None)):
+            with pytest.raises(LMStudioValueError):
+                attempt()
+        assert server.requests == ()
+
+
+class TestSync:
+    def test_with(self, server) -> None:
+        server.on_channel(PREDICT, endless)
+        caller = Caller(server.api_host, is_async=False)
+        with caller.model.respond_stream("hi") as stream:
+            assert next(iter(stream)).content == "a"
+        server.wait_for_request(PREDICT).wait_for_message("cancel")
+        caller.close()
+
+    def test_an_exception_in_the_loop(self, server) -> None:
+        server.on_channel(PREDICT, endless)
+        caller = Caller(server.api_host, is_async=False)
+
+        def consume() -> None:
+            for _ in caller.model.respond_stream("hi"):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            consume()
+        server.wait_for_request(PREDICT).wait_for_message("cancel")
+        caller.close()
+
+
+class TestAsync:
+    @pytest.fixture
+    def caller(self, server):
+        made = Caller(server.api_host, is_async=True)
+        yield made
+        made.close()
+
+    def test_streams_can_be_awaited_first(self, server, caller) -> None:
+        server.on_channel(PREDICT, HELLO)
+
+        async def main() -> list[str]:
+            got = [f.content async for f in caller.model.respond_stream("hi")]
+            got += [f.content async for f in await caller.model.respond_stream("hi")]
+            async with await caller.model.respond_stream("hi") as stream:
+                got += [f.content async for f in stream]
+            async with caller.model.complete_stream("hi") as stream:
+                return [*got, (await stream.wait_for_result()).content]
+
+        assert caller.run(main()) == ["Hel", "lo", "Hel", "lo", "Hel", "lo", "Hello"]
+
+    def test_cancelling_the_task_tells_the_server(self, server, caller) -> None:
+        server.on_channel(PREDICT, endless)
+
+        async def main() -> None:
+            await asyncio.wait_for(caller.model.respond("hi"), 0.1)
+
+        with pytest.raises((asyncio.TimeoutError, TimeoutError)):
+            caller.run(main())
+        server.wait_for_request(PREDICT).wait_for_message("cancel")
+        server.on_channel(PREDICT, HELLO)
+        assert caller.run(caller.model.respond("hi")).content == "Hello"
