@@ -195,6 +195,11 @@ class TestHistory:
             ({"messages": [{"content": "x"}]}, "role"),
             ({"messages": [{"role": "user", "content": 3}]}, "not int"),
             (
+                {"messages": [{"role": "user", "content": [{"type": "toolCallResult"}]}]},
+                "'user' cannot hold",
+            ),
+            ({"messages": [{"role": "assistant", "tool_calls": [3]}]}, "dicts, not int"),
+            (
                 {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
                 "prepare_image",
             ),
@@ -240,6 +245,13 @@ class TestHistory:
 
 
 class TestEditing:
+    def test_messages_are_a_list_of_their_own(self) -> None:
+        chat = full_chat()
+        assert [*chat.messages] == [*chat]
+        assert Chat() != "x"
+        with pytest.raises(LMStudioValueError, match="PredictionResult"):
+            chat.add_assistant_response(3)
+
     def test_pop_insert_replace_slice_filter(self) -> None:
         chat = full_chat()
         assert chat.pop().role == "assistant"

@@ -115,6 +115,9 @@ def test_all_sorts_of_callables() -> None:
     named = ToolFunctionDef.from_callable(partial, name="add5", description="Add 5.")
     assert resolve_tool(named).prepare({"a": 1})() == 6
     renamed = ToolFunctionDef.from_callable(add, name="plus", description="Plus.")
+    assert resolve_tool(resolve_tool(add)) == resolve_tool(add)
+    late = ToolFunctionDef.from_callable(functools.partial(later), name="l", description="L.")
+    assert resolve_tool(late).is_async
     assert (renamed.name, renamed.description) == ("plus", "Plus.")
 
 
@@ -167,6 +170,17 @@ def unknown(a: NoSuchName) -> None:  # type: ignore[name-defined]  # noqa: F821
 
 def opaque(a: object, b: type(print)) -> None:  # type: ignore[valid-type]
     """A hint without a schema."""
+
+
+def marker(a: int | None, b: Any = object()) -> Any:  # noqa: B008
+    """A default that JSON cannot say is not told, and still applies."""
+    return b
+
+
+def test_defaults_that_json_cannot_say() -> None:
+    tool = resolve_tool(marker)
+    assert "default" not in tool.parameters["properties"]["b"]
+    assert type(tool.prepare({"a": None})()) is object
 
 
 @pytest.mark.parametrize(
