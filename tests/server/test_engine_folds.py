@@ -27,6 +27,7 @@ from lmstudio_server.engines.llamacpp.bodies import (
     completion_body,
     forced_call_schema,
     images_of,
+    prompt_with_images,
     tagged_schema,
     template_body,
 )
@@ -450,6 +451,17 @@ def test_images_in_order() -> None:
         {"role": "user", "content": [image("CC")]},
     ]
     assert images_of(messages) == ["AA", "BB", "CC"]
+
+
+def test_text_always_follows_an_image() -> None:
+    assert prompt_with_images("p", [], "<M>") == "p"
+    assert prompt_with_images("p<M>?", ["AA"], "<M>") == {
+        "prompt_string": "p<M>?",
+        "multimodal_data": ["AA"],
+    }
+    whole = prompt_with_images("p<M>", ["AA"], "<M>")
+    assert isinstance(whole, dict)
+    assert whole["prompt_string"] == "p<M>\n"
 
 
 def test_thinking_before_an_answer_counts() -> None:

@@ -86,6 +86,8 @@ def test_refusals() -> None:
     assert (error.prompt_tokens, error.context_length) == (9, 4)
     batch = "input (9 tokens) is too large to process. increase the x (current batch size: 4)"
     assert isinstance(response_error(500, {"error": {"message": batch}}, []), ContextOverflowError)
+    blind = response_error(500, {"error": {"message": "image input is not supported"}}, [])
+    assert "mmproj" in str(blind.suggestion)
     assert response_error(503, {}, []).cause == "HTTP status 503"
 
 
@@ -171,7 +173,9 @@ def test_addresses() -> None:
 
 def rendered(template: str, request: ChatRequest, *, constrained: bool = False) -> str:
     tokens = {"bos_token": "<s>", "eos_token": "</s>"}
-    return render(request, template, constrained=constrained, special_tokens=tokens)
+    return render(
+        request, template, constrained=constrained, special_tokens=tokens, media_marker="<M>"
+    )
 
 
 def test_template_variables() -> None:
@@ -186,6 +190,15 @@ def test_template_variables() -> None:
     assert text == '<s>userassistant{"ä": 1}FalseFalseFalse'
     asked = ChatRequest(messages[:1], tools=[{"type": "function"}], enable_thinking=True)
     assert rendered(template, asked) == "<s>userTrueTrueTrue"
+
+
+def test_template_sees_a_marker_for_each_image() -> None:
+    parts = [
+        {"type": "text", "text": "See "},
+        {"type": "image_url", "image_url": {"url": "data:,"}},
+    ]
+    request = ChatRequest([{"role": "user", "content": parts}])
+    assert rendered("{{ messages[0].content }}", request) == "See <M>"
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,35 @@ def images_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:
     return images
 
 
+def prompt_with_images(
+    prompt: str, images: Sequence[str], media_marker: str
+) -> str | dict[str, Any]:
+    """Return what ``/completion`` takes for ``prompt`` and the images its markers stand for."""
+    if not images:
+        return prompt
+    if prompt.endswith(media_marker):
+        # llama.cpp ends with a failed assertion when no text follows the last image.
+        prompt += "\n"
+    return {"prompt_string": prompt, "multimodal_data": list(images)}
+
+
+def flattened(messages: Sequence[Mapping[str, Any]], media_marker: str) -> list[dict[str, Any]]:
+    """Return ``messages`` with contents in parts joined to text, ``media_marker`` for each image.
+
+    llama.cpp puts the images in where it finds the markers.
+    """
+    flat: list[dict[str, Any]] = []
+    for message in messages:
+        copy = dict(message)
+        content: Any = copy.get("content")
+        if content is not None and not isinstance(content, str):
+            copy["content"] = "".join(
+                part["text"] if part.get("type") == "text" else media_marker for part in content
+            )
+        flat.append(copy)
+    return flat
+
+
 def arguments_as_objects(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return ``messages`` with tool calls' arguments as objects, as most templates expect them.
 

@@ -112,6 +112,12 @@ def response_error(status: int, payload: Mapping[str, Any], lines: Iterable[str]
         return ContextOverflowError(int(overflow.group(1)), int(overflow.group(2)))
     if "failed to parse grammar" in message:
         return grammar_error(lines)
+    if "image input is not supported" in message:
+        return EngineError(
+            "The model cannot see images",
+            cause=message,
+            suggestion="Load a vision model, with its mmproj file in the same folder.",
+        )
     return EngineError(
         "The engine refused the request",
         cause=message,

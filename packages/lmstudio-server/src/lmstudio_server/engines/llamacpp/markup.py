@@ -6,6 +6,7 @@ the caller brought a template, and where token probabilities and tools are wante
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,20 @@ THINKING_TAGS = (
     ("[THINK]", "[/THINK]"),
 )
 CALL_START, CALL_END = "<tool_call>", "</tool_call>"
+CALL_PROBE = (
+    {"role": "user", "content": "?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {"id": "0", "type": "function", "function": {"name": "probe", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "content": "!", "tool_call_id": "0"},
+)
+"""A conversation with a call, to see how a template writes it."""
+
+_TAGGED_CALL = re.compile(re.escape(CALL_START) + r'\s*\{\s*"name":\s*"probe"')
 _STARTS = dict(THINKING_TAGS)
 _STATES = Literal["text", "reasoning", "call"]
 
@@ -35,6 +50,11 @@ def open_thinking(prompt: str) -> tuple[str, str] | None:
         if tail.endswith(start):
             return start, end
     return None
+
+
+def has_tagged_call(prompt: str) -> bool:
+    """Whether ``prompt``, made of ``CALL_PROBE``, has the call as ``<tool_call>{"name": …``."""
+    return _TAGGED_CALL.search(prompt) is not None
 
 
 class MarkupSplitter:

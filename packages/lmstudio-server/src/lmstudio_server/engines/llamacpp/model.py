@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 import uuid
 from contextlib import aclosing, asynccontextmanager
@@ -29,6 +28,7 @@ from .bodies import (
     forced_call_schema,
     images_of,
     offered_tools,
+    prompt_with_images,
     template_body,
 )
 from .calls import CallParser
@@ -40,7 +40,15 @@ from .diagnosis import (
     response_error,
     schema_error,
 )
-from .markup import CALL_START, MarkupSplitter, end_tag, open_thinking, start_tag
+from .markup import (
+    CALL_PROBE,
+    CALL_START,
+    MarkupSplitter,
+    end_tag,
+    has_tagged_call,
+    open_thinking,
+    start_tag,
+)
 from .stops import StopMatcher
 from .templates import render
 from .thinking import Thinking
@@ -55,19 +63,6 @@ _END_SECONDS = 5.0
 """How long a process whose connections broke is given to be seen ending."""
 _LOG_SECONDS = 2.0
 """How long the log is given to say why a schema was not applied."""
-
-_CALL_PROBE = (
-    {"role": "user", "content": "?"},
-    {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [
-            {"id": "0", "type": "function", "function": {"name": "probe", "arguments": "{}"}}
-        ],
-    },
-    {"role": "tool", "content": "!", "tool_call_id": "0"},
-)
-_TAGGED_CALL = re.compile(re.escape(CALL_START) + r'\s*\{\s*"name":\s*"probe"')
 
 
 def _new_call_id() -> str:
@@ -98,6 +93,7 @@ class LlamaCppModel:
         self._special_tokens = {
             name: str(properties.get(name) or "") for name in ("bos_token", "eos_token")
         }
+        self._media_marker = str(properties.get("media_marker") or "")
         self._tagged_calls: bool | None = None
 
     @property
@@ -327,7 +323,7 @@ class LlamaCppModel:
     ) -> AsyncGenerator[EngineEvent, None]:
         """Continue ``prompt``; ``fold`` knows afterwards how it ended."""
         tag = None if sampling.json_schema is None else f"lmstudio-{uuid.uuid4().hex}"
-        whole = {"prompt_string": prompt, "multimodal_data": list(images)} if images else prompt
+        whole = prompt_with_images(prompt, images, self._media_marker)
         body = completion_body(whole, sampling, self._request.seed, schema_tag=tag)
         async with aclosing(self._client.stream("/completion", body)) as chunks:
             async for chunk in chunks:
@@ -357,6 +353,7 @@ class LlamaCppModel:
                 request.chat_template,
                 constrained=constrained,
                 special_tokens=self._special_tokens,
+                media_marker=self._media_marker,
             )
         body = template_body(request, constrained=constrained)
         answer = await self._client.post("/apply-template", body)
@@ -366,12 +363,12 @@ class LlamaCppModel:
         """Whether the template writes calls as ``<tool_call>{"name": …``: then we can, too."""
         if self._tagged_calls is not None and request.chat_template is None:
             return self._tagged_calls
-        probe = replace(request, messages=_CALL_PROBE, enable_thinking=None)
+        probe = replace(request, messages=CALL_PROBE, enable_thinking=None)
         try:
             prompt = await self._prompt(probe, constrained=True)
         except (StatusError, EngineError):
             prompt = ""
-        tagged = _TAGGED_CALL.search(prompt) is not None
+        tagged = has_tagged_call(prompt)
         if request.chat_template is None:
             self._tagged_calls = tagged
         return tagged

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lmstudio_server.engines.base import ChatRequest, EngineError
 
-from .bodies import arguments_as_objects, offered_tools, thinking
+from .bodies import arguments_as_objects, flattened, offered_tools, thinking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ def render(
     *,
     constrained: bool,
     special_tokens: Mapping[str, str],
+    media_marker: str,
 ) -> str:
     """Return the prompt ``template`` makes of ``request``.
 
@@ -34,6 +35,7 @@ def render(
         template: Jinja source, run in a sandbox: it comes from whoever may use the server.
         constrained: Whether a schema or grammar holds from the first token on.
         special_tokens: The model's ``bos_token`` and ``eos_token``.
+        media_marker: What stands for an image in the prompt.
     Raises:
         EngineError: the template is wrong, or refused the conversation.
     """
@@ -41,7 +43,7 @@ def render(
 
     variables: dict[str, Any] = {
         **special_tokens,
-        "messages": arguments_as_objects(request.messages),
+        "messages": arguments_as_objects(flattened(request.messages, media_marker)),
         "add_generation_prompt": _wants_answer(request.messages),
     }
     tools = offered_tools(request)

@@ -136,6 +136,8 @@ def serve(options: dict[str, Any]) -> NoReturn:
     """Load the model, report the address, and serve until the process ends."""
     stdout = keep_stdout()
     os.environ[PROGRESS_VARIABLE] = "0"
+    # After a failed assertion ggml would start a debugger, whose output hides the assertion.
+    os.environ["GGML_NO_BACKTRACE"] = "1"
     try:
         library = import_library()
     except ImportError as error:
