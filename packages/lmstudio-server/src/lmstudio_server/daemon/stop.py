@@ -8,10 +8,13 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import state
 from .probe import fetch_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["StopError", "stop_server"]
 
@@ -51,7 +54,7 @@ def stop_server(target: state.ServerState) -> str:
 def _ask(target: state.ServerState) -> bool:
     """Call ``system.requestShutdown`` with the key that only the state file has."""
     from websockets.exceptions import WebSocketException
-    from websockets.sync.client import connect
+    from websockets.sync.client import ClientConnection, connect
 
     from lmstudio_server.wire.auth import CONTROL_IDENTIFIER
 
@@ -63,8 +66,9 @@ def _ask(target: state.ServerState) -> bool:
     call = {"type": "rpcCall", "endpoint": "requestShutdown", "callId": 1}
     host = f"[{target.host}]" if ":" in target.host else target.host
     url = f"ws://{host}:{target.port}/system"
+    open_socket: Callable[..., ClientConnection] = connect
     try:
-        with connect(url, open_timeout=5, close_timeout=2, **_directly()) as connection:
+        with open_socket(url, open_timeout=5, close_timeout=2, **_directly()) as connection:
             connection.send(json.dumps(credentials))
             if json.loads(connection.recv(timeout=5)).get("success") is not True:
                 return False
