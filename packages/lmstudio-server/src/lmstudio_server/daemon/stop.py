@@ -8,13 +8,10 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import state
 from .probe import fetch_status
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["StopError", "stop_server"]
 
@@ -54,7 +51,7 @@ def stop_server(target: state.ServerState) -> str:
 def _ask(target: state.ServerState) -> bool:
     """Call ``system.requestShutdown`` with the key that only the state file has."""
     from websockets.exceptions import WebSocketException
-    from websockets.sync.client import ClientConnection, connect
+    from websockets.sync.client import connect
 
     from lmstudio_server.wire.auth import CONTROL_IDENTIFIER
 
@@ -66,7 +63,8 @@ def _ask(target: state.ServerState) -> bool:
     call = {"type": "rpcCall", "endpoint": "requestShutdown", "callId": 1}
     host = f"[{target.host}]" if ":" in target.host else target.host
     url = f"ws://{host}:{target.port}/system"
-    open_socket: Callable[..., ClientConnection] = connect
+    # Its parameters differ between releases, so they cannot be checked here.
+    open_socket: Any = connect
     try:
         with open_socket(url, open_timeout=5, close_timeout=2, **_directly()) as connection:
             connection.send(json.dumps(credentials))
