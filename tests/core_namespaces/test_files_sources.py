@@ -87,7 +87,7 @@ def test_bytes_are_never_a_path(tmp_path: Path) -> None:
 def test_a_file_object_without_a_real_name_is_named_after_its_kind() -> None:
     for name in (3, "<stdin>", ""):
         file = io.BytesIO(PNG)
-        file.name = name  # type: ignore[attr-defined]
+        file.name = name
         assert read_source(file, None) == (PNG, "image.png")
 
 

@@ -12,72 +12,74 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .client import AsyncClient, Client
-    from .config import AnyLoadConfig
-    from .convenience import list_downloaded_models, list_loaded_models, prepare_image
-    from .data import AnyLMStudioStruct, BaseModel
-    from .default import configure_default_client, get_default_client
-    from .errors import (
-        CapabilityNotInstalledError,
-        LMStudioAuthenticationError,
-        LMStudioCancelledError,
-        LMStudioChannelClosedError,
-        LMStudioClientError,
-        LMStudioConnectionError,
-        LMStudioError,
-        LMStudioModelNotFoundError,
-        LMStudioOSError,
-        LMStudioPredictionError,
-        LMStudioPresetNotFoundError,
-        LMStudioRequestRejectedError,
-        LMStudioRuntimeError,
-        LMStudioServerError,
-        LMStudioTimeoutError,
-        LMStudioUnknownMessageWarning,
-        LMStudioValueError,
-        LMStudioWebsocketError,
-        PluginLoadError,
-        ValidationError,
-    )
-    from .files import FileHandle, FileHandleDict, FileHandleInput, FileType, LocalFileInput
-    from .models.downloaded import AnyAsyncDownloadedModel, AnyDownloadedModel
-    from .models.handles import AsyncModelHandle, SyncModelHandle
-    from .models.infos import (
-        EmbeddingModelInfo,
-        EmbeddingModelInstanceInfo,
-        LlmInfo,
-        LlmInstanceInfo,
-        ModelInfo,
-        ModelInstanceInfo,
-        ModelLoadResult,
-        ModelQuery,
-    )
-    from .models.specifiers import (
-        AnyModelSpecifier,
-        ModelQueryDict,
-        ModelSpecifier,
-        ModelSpecifierDict,
-    )
-    from .namespaces.files.data import (
-        DocumentParsingLibrary,
-        ParsedDocument,
-        RetrievalEvent,
-        RetrievalResult,
-        RetrievalResultEntry,
-    )
+    from .client import AsyncClient as AsyncClient
+    from .client import Client as Client
+    from .config import AnyLoadConfig as AnyLoadConfig
+    from .convenience import list_downloaded_models as list_downloaded_models
+    from .convenience import list_loaded_models as list_loaded_models
+    from .convenience import prepare_image as prepare_image
+    from .data import AnyLMStudioStruct as AnyLMStudioStruct
+    from .data import BaseModel as BaseModel
+    from .default import configure_default_client as configure_default_client
+    from .default import get_default_client as get_default_client
+    from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
+    from .errors import LMStudioAuthenticationError as LMStudioAuthenticationError
+    from .errors import LMStudioCancelledError as LMStudioCancelledError
+    from .errors import LMStudioChannelClosedError as LMStudioChannelClosedError
+    from .errors import LMStudioClientError as LMStudioClientError
+    from .errors import LMStudioConnectionError as LMStudioConnectionError
+    from .errors import LMStudioError as LMStudioError
+    from .errors import LMStudioModelNotFoundError as LMStudioModelNotFoundError
+    from .errors import LMStudioOSError as LMStudioOSError
+    from .errors import LMStudioPredictionError as LMStudioPredictionError
+    from .errors import LMStudioPresetNotFoundError as LMStudioPresetNotFoundError
+    from .errors import LMStudioRequestRejectedError as LMStudioRequestRejectedError
+    from .errors import LMStudioRuntimeError as LMStudioRuntimeError
+    from .errors import LMStudioServerError as LMStudioServerError
+    from .errors import LMStudioTimeoutError as LMStudioTimeoutError
+    from .errors import LMStudioUnknownMessageWarning as LMStudioUnknownMessageWarning
+    from .errors import LMStudioValueError as LMStudioValueError
+    from .errors import LMStudioWebsocketError as LMStudioWebsocketError
+    from .errors import PluginLoadError as PluginLoadError
+    from .errors import ValidationError as ValidationError
+    from .files import FileHandle as FileHandle
+    from .files import FileHandleDict as FileHandleDict
+    from .files import FileHandleInput as FileHandleInput
+    from .files import FileType as FileType
+    from .files import LocalFileInput as LocalFileInput
+    from .models.downloaded import AnyAsyncDownloadedModel as AnyAsyncDownloadedModel
+    from .models.downloaded import AnyDownloadedModel as AnyDownloadedModel
+    from .models.handles import AsyncModelHandle as AsyncModelHandle
+    from .models.handles import SyncModelHandle as SyncModelHandle
+    from .models.infos import EmbeddingModelInfo as EmbeddingModelInfo
+    from .models.infos import EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo
+    from .models.infos import LlmInfo as LlmInfo
+    from .models.infos import LlmInstanceInfo as LlmInstanceInfo
+    from .models.infos import ModelInfo as ModelInfo
+    from .models.infos import ModelInstanceInfo as ModelInstanceInfo
+    from .models.infos import ModelLoadResult as ModelLoadResult
+    from .models.infos import ModelQuery as ModelQuery
+    from .models.specifiers import AnyModelSpecifier as AnyModelSpecifier
+    from .models.specifiers import ModelQueryDict as ModelQueryDict
+    from .models.specifiers import ModelSpecifier as ModelSpecifier
+    from .models.specifiers import ModelSpecifierDict as ModelSpecifierDict
+    from .namespaces.files.data import DocumentParsingLibrary as DocumentParsingLibrary
+    from .namespaces.files.data import ParsedDocument as ParsedDocument
+    from .namespaces.files.data import RetrievalEvent as RetrievalEvent
+    from .namespaces.files.data import RetrievalResult as RetrievalResult
+    from .namespaces.files.data import RetrievalResultEntry as RetrievalResultEntry
+    from .namespaces.repository.available import AsyncAvailableModel as AsyncAvailableModel
     from .namespaces.repository.available import (
-        AsyncAvailableModel,
-        AsyncModelDownloadOption,
-        AvailableModel,
-        ModelDownloadOption,
+        AsyncModelDownloadOption as AsyncModelDownloadOption,
     )
-    from .namespaces.repository.data import (
-        DownloadFinalizedCallback,
-        DownloadProgressCallback,
-        DownloadProgressUpdate,
-    )
-    from .server_errors import SerializedLMSExtendedError
-    from .timeouts import get_sync_api_timeout, set_sync_api_timeout
+    from .namespaces.repository.available import AvailableModel as AvailableModel
+    from .namespaces.repository.available import ModelDownloadOption as ModelDownloadOption
+    from .namespaces.repository.data import DownloadFinalizedCallback as DownloadFinalizedCallback
+    from .namespaces.repository.data import DownloadProgressCallback as DownloadProgressCallback
+    from .namespaces.repository.data import DownloadProgressUpdate as DownloadProgressUpdate
+    from .server_errors import SerializedLMSExtendedError as SerializedLMSExtendedError
+    from .timeouts import get_sync_api_timeout as get_sync_api_timeout
+    from .timeouts import set_sync_api_timeout as set_sync_api_timeout
 
 __version__: Final = "2.0.0"
 
@@ -174,8 +176,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _of_capability(name: str) -> Any:
-    from .capability import load_object  # noqa: PLC0415 - imported on first use
-    from .plugins import plugins  # noqa: PLC0415 - imported on first use
+    from .capability import load_object
+    from .plugins import plugins
 
     if (path := plugins.find_export(name)) is not None:
         return load_object(path)
