@@ -100,9 +100,13 @@ def gpu_from_kv(
     if isinstance(values.get(GPU_SPLIT_KEY), Mapping):
         split = cast("Mapping[str, Any]", values[GPU_SPLIT_KEY])
         strategies = {"evenly": "evenly", "priorityOrder": "favorMainGpu"}
-        found["split_strategy"] = strategies.get(str(split.get("strategy")))
         found["disabled_gpus"] = split.get("disabledGpus") or None
         priority = split.get("priority") or [None]
         found["main_gpu"] = priority[0] if isinstance(priority, list) else None
+        strategy = strategies.get(str(split.get("strategy")))
+        # An even split over all GPUs is what servers do by default. To read it as somebody's
+        # choice would turn auto-fit off when a model is loaded again with the config.
+        chosen = strategy != "evenly" or found["disabled_gpus"] or found["main_gpu"] is not None
+        found["split_strategy"] = strategy if chosen else None
     setting = GpuSetting.lenient({k: v for k, v in found.items() if v is not None})
     return setting.model_dump(exclude_none=True) or None

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from typing_extensions import Self
 
-from .protocol.operations import Batch, Call, Channel, Invoke, Op
+from .protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 
 __all__ = ["AsyncChannelStream", "AsyncRunner", "ChannelStream", "SyncRunner"]
 
@@ -79,6 +79,8 @@ class SyncRunner(Protocol):
     @overload
     def run(self, operation: Batch[R]) -> list[R]: ...
     @overload
+    def run(self, operation: InvokeMany[R]) -> list[R | Exception]: ...
+    @overload
     def run(self, operation: Invoke[R]) -> R: ...
     @overload
     def run(self, operation: Op[R]) -> R: ...
@@ -104,6 +106,8 @@ class AsyncRunner(Protocol):
     async def run(self, operation: Channel[Any, R]) -> R: ...
     @overload
     async def run(self, operation: Batch[R]) -> list[R]: ...
+    @overload
+    async def run(self, operation: InvokeMany[R]) -> list[R | Exception]: ...
     @overload
     async def run(self, operation: Invoke[R]) -> R: ...
     @overload
