@@ -206,20 +206,13 @@ class LlamaCppModel:
         async with aclosing(self._client.stream("/v1/chat/completions", body)) as chunks:
             async for chunk in chunks:
                 for event in fold.feed(chunk):
-                    for passed in self._until_stop(event, matcher):
+                    for passed in matcher.pass_on(event):
                         yield passed
                     if matcher.matched is not None:
                         yield fold.stopped(matcher.matched)
                         return
         for event in (*matcher.flush(), *fold.finish()):
             yield event
-
-    @staticmethod
-    def _until_stop(event: EngineEvent, matcher: StopMatcher) -> Sequence[EngineEvent]:
-        if isinstance(event, Text) and not event.structural:
-            return matcher.feed(event)
-        # What is no text of the model's separates the texts around it.
-        return [*matcher.flush(), event]
 
     async def _marked_up(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
         """Render the prompt, and tell reasoning and tool calls apart on our side."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lmstudio_server.engines.base import Text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmstudio_server.engines.base import Text
+    from lmstudio_server.engines.base import EngineEvent
 
 
 def held_back(text: str, strings: Sequence[str]) -> int:
@@ -41,6 +43,12 @@ class StopMatcher:
             at, self.matched = min(found, key=lambda pair: (pair[0], -len(pair[1])))
             return self._release(at, drop_rest=True)
         return self._release(len(text) - held_back(text, self._strings))
+
+    def pass_on(self, event: EngineEvent) -> Sequence[EngineEvent]:
+        """Return what is certain of any event: what is no text of the model's is not searched."""
+        if isinstance(event, Text) and not event.structural:
+            return self.feed(event)
+        return [*self.flush(), event]
 
     def flush(self) -> list[Text]:
         """Return what was held back: nothing more comes that could complete a stop string."""
