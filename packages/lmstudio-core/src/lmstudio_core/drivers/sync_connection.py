@@ -29,7 +29,7 @@ from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy, timeout_error
 from ..timeouts import get_sync_api_timeout
-from .sync_socket import connect
+from .sync_socket import LONGEST_WAIT, connect
 from .wire import Wire
 
 __all__ = ["Connection"]
@@ -389,4 +389,4 @@ def _sleep(parking: Any, deadline: float | None) -> None:
         parking.acquire()
     else:
         left = deadline - time.monotonic()
-        parking.acquire(timeout=min(max(0.0, left), threading.TIMEOUT_MAX))
+        parking.acquire(timeout=min(max(0.0, left), LONGEST_WAIT))

@@ -16,10 +16,11 @@ from typing import Any, Final
 from ..errors import LMStudioConnectionError
 from ..protocol.address import Address
 
-__all__ = ["StreamSocket", "connect"]
+__all__ = ["LONGEST_WAIT", "StreamSocket", "connect"]
 
 _CHUNK: Final = 65536
-_LONGEST: Final = 1_000_000.0  # seconds; what every system's poll can count, callers wait again
+LONGEST_WAIT: Final = 1_000_000.0
+"""Seconds; every system can wait that long at once. Callers that want more wait again."""
 
 
 class StreamSocket:
@@ -61,12 +62,12 @@ class StreamSocket:
             return True
         if self._poll is None:
             return self.wait(timeout, reading=True, writing=False)[0]
-        return bool(self._poll(None if timeout is None else min(timeout, _LONGEST) * 1000))
+        return bool(self._poll(None if timeout is None else min(timeout, LONGEST_WAIT) * 1000))
 
     def wait(self, timeout: float | None, *, reading: bool, writing: bool) -> tuple[bool, bool]:
         """Wait for either; whether there is something to receive, and whether something fits."""
         if timeout is not None:
-            timeout = min(timeout, _LONGEST)
+            timeout = min(timeout, LONGEST_WAIT)
         if self._socket.fileno() < 0:
             raise ConnectionError("the socket is closed")
         if not hasattr(select, "poll"):
@@ -99,8 +100,9 @@ def connect(address: Address, timeout: float | None) -> StreamSocket:
     Raises:
         LMStudioConnectionError: Nothing answers there.
     """
+    limit = None if timeout is None else min(timeout, LONGEST_WAIT)
     try:
-        sock = socket.create_connection((address.host, address.port), timeout=timeout)
+        sock = socket.create_connection((address.host, address.port), timeout=limit)
     except OSError as error:
         raise LMStudioConnectionError(
             f"No server answers at {address}: {error}. Is LM Studio running, with its server on?",

@@ -39,6 +39,7 @@ class Wire:
         self._stage: _Stage = "handshake"
         # One frame may hold a whole file, so there is no limit to a message's size.
         self._protocol = ClientProtocol(parse_uri(address.uri(namespace)), max_size=None)
+        self._protocol.debug = False  # it would log the credentials, and what people write
         self._protocol.send_request(self._protocol.connect())
         self._partial: list[bytes] = []
 

@@ -303,10 +303,12 @@ class Mux:
         text = str(frame.get("warning", ""))
         match = _WARNED_ENDPOINT.search(text)
         state = self._oldest_unanswered(match[1].rstrip(".")) if match else None
-        if state is None:
-            logger.warning("the server warned: %s", text)
-            return None
         kind = frame.get("kind")
+        if state is None:
+            # The server closed a channel while a message for it was on its way: nobody's fault.
+            level = logging.DEBUG if kind == "channelUnknown" else logging.WARNING
+            logger.log(level, "the server warned: %s", text)
+            return None
         state.failure = LMStudioRequestRejectedError(
             f"The server does not accept this request to {state.endpoint}: {text}\n"
             "Its version may be older or newer than this package expects.",

@@ -1,0 +1,33 @@
+"""Fixtures for the tests of core."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from core_clients import FACES
+from lmstudio_core.testing import FakeServer
+
+
+@pytest.fixture(params=list(FACES))
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Makes clients of either kind, and closes them."""
+    made: list[Any] = []
+
+    def make(host: str, token: str | None = None) -> Any:
+        made.append(FACES[request.param](host, token))
+        return made[-1]
+
+    yield make
+    for face in made:
+        face.close()
+    made.clear()
+    gc.collect()  # a socket that was forgotten shows here, as a ResourceWarning
+
+
+@pytest.fixture
+def face(connect: Callable[..., Any], server: FakeServer) -> Any:
+    """A client of either kind, connected to the scripted server."""
+    return connect(server.api_host)

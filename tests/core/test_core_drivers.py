@@ -1,0 +1,558 @@
+"""What both drivers do alike, against a scripted server on a real socket."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import pytest
+from core_clients import Count, echo, numbers
+from lmstudio_core import errors
+from lmstudio_core.protocol.operations import VOID, Batch, Call, Endpoint, Invoke, InvokeMany
+from lmstudio_core.testing import NO_ANSWER, ServerFailure, refuse, require_token
+
+TOKEN = "sk-lm-Abcd1234:" + "Zy9" * 6 + "Zy"
+
+
+# -- calls -----------------------------------------------------------------------------------------
+
+
+def test_a_call_gets_its_answer(face, server):
+    server.on("test.echo", lambda parameter: parameter)
+    assert face.run(echo({"a": [1, None, "ü"]})) == {"a": [1, None, "ü"]}
+    assert server.requests[0].parameter == {"a": [1, None, "ü"]}
+
+
+def test_a_void_parameter_and_a_void_answer_are_absent_keys(face, server):
+    server.on("test.echo", VOID)
+    assert face.run(echo(VOID)) is VOID
+    assert "parameter" not in server.frames[0][1]
+
+
+def test_an_answer_of_null_is_none(face, server):
+    server.on("test.echo", None)
+    assert face.run(echo(1)) is None
+
+
+def test_superjson_endpoints_wrap_and_unwrap(face, server):
+    wrapped = {"json": [["a", 1]], "meta": {"values": ["map"]}}
+    server.on("test.selections", wrapped)
+    call = Call(Endpoint("test", "selections", serialization="superjson"))
+    assert face.run(call) == {"a": 1}
+    assert server.requests[0].parameter == {"json": None, "meta": {"values": ["undefined"]}}
+
+
+def test_a_server_error_becomes_an_exception(face, server):
+    failure = ServerFailure(
+        "No such model",
+        cause="it is not there",
+        displayData={"code": "generic.pathNotFound", "availablePathsSample": ["a", "b"]},
+    )
+    server.on("test.echo", failure)
+    with pytest.raises(errors.LMStudioModelNotFoundError) as caught:
+        face.run(echo(1))
+    assert str(caught.value) == "No such model\nit is not there\nDownloaded models: a, b"
+    assert caught.value.endpoint == "test.echo"
+    server.on("test.echo", 2)
+    assert face.run(echo(1)) == 2
+
+
+def test_an_answer_that_cannot_be_understood_is_a_server_error(face, server):
+    server.on("test.echo", {"no": "tokens"})
+    with pytest.raises(errors.LMStudioServerError, match=r"test\.echo.*KeyError") as caught:
+        face.run(Call(Endpoint("test", "echo"), 1, lambda raw: raw["tokens"]))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_what_is_not_json_is_refused_before_it_is_sent(face, server):
+    server.on("test.echo", lambda parameter: parameter)
+    with pytest.raises(errors.LMStudioValueError, match=r"test\.echo"):
+        face.run(echo({"x": object()}))
+    with pytest.raises(errors.LMStudioValueError):
+        face.run(echo("\ud800"))
+    assert face.run(echo(float("nan"))) is None
+    assert len(server.requests) == 1
+
+
+def test_answers_find_their_callers(face, server):
+    server.on("test.echo", lambda parameter: parameter)
+    assert face.run_all([echo(n) for n in range(50)]) == list(range(50))
+    assert len(server.sockets) == 1
+
+
+def test_answers_may_come_in_any_order(face, server):
+    calls = []
+
+    def late(parameter):
+        calls.append(parameter)
+        if len(calls) == 3:
+            for request in reversed(server.requests_to("test.echo")):
+                request.reply(request.parameter * 10)
+        return NO_ANSWER
+
+    server.on("test.echo", late)
+    assert face.run_all([echo(n) for n in (1, 2, 3)]) == [10, 20, 30]
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+def test_a_batch_keeps_the_order_and_the_limit(face, server):
+    most = 0
+
+    def answer(parameter):
+        nonlocal most
+        most = max(most, len(server.requests) - parameter)
+        return parameter
+
+    server.on("test.echo", answer)
+    batch = Batch([echo(n) for n in range(100)], max_in_flight=8)
+    assert face.run(batch) == list(range(100))
+    assert most <= 8
+
+
+def test_a_batch_of_none(face, server):
+    assert face.run(Batch([])) == []
+    assert not server.sockets
+
+
+def test_a_batch_of_one_at_a_time(face, server):
+    server.on("test.echo", lambda parameter: parameter)
+    assert face.run(Batch([echo(n) for n in range(5)], max_in_flight=1)) == list(range(5))
+
+
+def test_the_first_error_ends_a_batch(face, server):
+    def answer(parameter):
+        if parameter == 3:
+            raise ServerFailure("not three")
+        return parameter
+
+    server.on("test.echo", answer)
+    with pytest.raises(errors.LMStudioServerError, match="not three"):
+        face.run(Batch([echo(n) for n in range(10)], max_in_flight=2))
+    assert len(server.requests) < 10
+    assert face.run(echo(7)) == 7
+    kept = face.run(Batch([echo(n) for n in range(2, 5)], keep_errors=True))
+    assert kept[0] == 2
+    assert isinstance(kept[1], errors.LMStudioServerError)
+    assert kept[2] == 4
+
+
+# -- functions -------------------------------------------------------------------------------------
+
+
+def test_invoke_runs_functions(face):
+    async def later():
+        return "later"
+
+    assert face.run(Invoke(lambda: "now")) == "now"
+    assert face.run(Invoke(lambda: "apart", blocking=True)) == "apart"
+    assert face.run(Invoke(later)) == "later"
+
+
+@pytest.mark.parametrize("parallel", [1, 2, None])
+def test_invoke_many_keeps_order_and_errors(face, parallel):
+    def fail():
+        raise KeyError("x")
+
+    async def later():
+        return 3
+
+    results = face.run(InvokeMany([lambda: 1, fail, later], max_parallel=parallel))
+    assert results[0] == 1
+    assert isinstance(results[1], KeyError)
+    assert results[2] == 3
+
+
+def test_ops_compose_steps_and_catch_errors(face, server):
+    server.on("test.echo", lambda parameter: parameter)
+    server.on("test.bad", ServerFailure("no"))
+
+    def op():
+        first = yield echo(1)
+        try:
+            yield echo(2, "bad")
+        except errors.LMStudioServerError:
+            second = yield Invoke(lambda: 5)
+        rest = yield Batch([echo(first + second), echo(second)])
+        return rest
+
+    assert face.run(op()) == [6, 5]
+
+
+# -- channels --------------------------------------------------------------------------------------
+
+
+def test_a_channel_gives_events_and_then_its_result(face, server):
+    server.on_channel("test.count", numbers(1, [2, 3], [], 4))
+    stream = face.open(Count({"to": 4}))
+    assert [next(stream) for _ in range(4)] == [1, 2, 3, 4]
+    with pytest.raises(StopIteration):
+        next(stream)
+    assert stream.result() == [1, 2, 3, 4]
+    assert server.requests[0].parameter == {"to": 4}
+    stream.close()
+    server.on("test.echo", 1)
+    assert face.run(echo(1)) == 1
+    assert not server.sockets[0].warnings_sent
+
+
+def test_run_takes_a_channel_to_its_end(face, server):
+    server.on_channel("test.count", numbers(1, 2))
+    assert face.run(Count()) == [1, 2]
+
+
+def test_cancel_lets_the_rest_come(face, server):
+    async def script(channel):
+        channel.send({"type": "n", "n": 1})
+        assert await channel.next_message() == {"type": "cancel"}
+        channel.send(*numbers(2))
+        channel.close()
+
+    server.on_channel("test.count", script)
+    stream = face.open(Count())
+    assert next(stream) == 1
+    stream.cancel()
+    assert list(stream) == [2]
+    assert stream.result() == [1, 2]
+
+
+def test_close_tells_the_server_and_ends_the_stream(face, server):
+    server.on_channel("test.count", NO_ANSWER)
+    stream = face.open(Count())
+    channel = server.wait_for_request("test.count")
+    channel.send({"type": "n", "n": [1, 2]})
+    assert next(stream) == 1
+    stream.close()
+    assert channel.wait_for_message() == {"type": "cancel"}
+    assert list(stream) == []
+    stream.close()
+    with pytest.raises(errors.LMStudioRuntimeError, match="no result"):
+        stream.result()
+
+
+def test_break_cancels_on_the_server(face, server):
+    server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
+    assert face.take(Count(), 1) == [1]
+    server.requests[0].wait_for_message("cancel")
+
+
+def test_a_finished_channel_is_not_cancelled(face, server):
+    """A cancel after the last packet would draw a warning, of which a server has five."""
+    server.on_channel("test.count", numbers(1))
+    server.on("test.echo", 1)
+    stream = face.open(Count())
+    assert next(stream) == 1
+    assert face.run(echo(1)) == 1  # by now all of it has come
+    stream.close()
+    assert face.run(echo(1)) == 1
+    assert [frame["type"] for _, frame in server.frames].count("channelSend") == 0
+    server.on_channel("test.count", lambda channel: channel.send(*numbers(1)))
+    stream = face.open(Count())
+    assert next(stream) == 1
+    server.requests_to("test.count")[1].send({"type": "n", "n": [2]})
+    assert next(stream) == 2  # the packet before this was the last that counts
+    stream.close()
+    assert face.run(echo(1)) == 1
+    assert [frame["type"] for _, frame in server.frames].count("channelSend") == 0
+
+
+def test_an_endpoint_without_a_cancel_message_is_just_left(face, server):
+    server.on_channel("test.count", NO_ANSWER)
+    server.on("test.echo", 1)
+    quiet = Count()
+    quiet.cancel_message = None
+    stream = face.open(quiet)
+    stream.close()
+    assert face.run(echo(1)) == 1
+    assert server.requests[0].messages == []
+
+
+def test_messages_of_the_client_arrive(face, server):
+    server.on_channel("test.count", NO_ANSWER)
+    stream = face.open(Count())
+    stream.send({"type": "more"})
+    server.wait_for_request("test.count").wait_for_message("more")
+    server.requests[0].send(*numbers(1))
+    server.requests[0].close()
+    assert list(stream) == [1]
+    stream.send({"type": "too late"})
+    stream.close()
+    assert len(server.requests[0].messages) == 1
+
+
+def test_a_channel_error(face, server):
+    server.on_channel("test.count", ServerFailure("broken", suggestion="mend it"))
+    with pytest.raises(errors.LMStudioServerError, match="broken\nmend it"):
+        face.run(Count())
+
+
+def test_a_channel_that_closes_too_early(face, server):
+    server.on_channel("test.count", [{"type": "n", "n": 1}])
+    with pytest.raises(errors.LMStudioChannelClosedError, match=r"test\.count"):
+        face.run(Count())
+
+
+def test_streams_interleave(face, server):
+    server.on_channel("test.count", NO_ANSWER)
+    streams = [face.open(Count(n)) for n in range(3)]
+    channels = [server.wait_for_request("test.count", n + 1) for n in range(3)]
+    for step in range(5):
+        for channel in reversed(channels):
+            channel.send({"type": "n", "n": [channel.parameter * 100 + step]})
+    for n, stream in enumerate(streams):
+        assert [next(stream) for _ in range(5)] == [n * 100 + step for step in range(5)]
+        stream.close()
+
+
+# -- connections -----------------------------------------------------------------------------------
+
+
+def test_connection_refused(connect):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(errors.LMStudioConnectionError, match=host) as caught:
+            connect(host).run(echo(1))
+    assert caught.value.tried == (host,)
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_handshake_refused(face, server, status):
+    server.handshake = status
+    with pytest.raises(errors.LMStudioWebsocketError, match=f"HTTP status {status}"):
+        face.run(echo(1))
+    server.handshake = None
+    server.on("test.echo", 2)
+    assert face.run(echo(1)) == 2
+
+
+def test_a_program_that_is_no_web_server(connect):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        face = connect(f"127.0.0.1:{listener.getsockname()[1]}")
+
+        def greet():
+            peer, _ = listener.accept()
+            peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            return peer
+
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as pool:
+            greeting = pool.submit(greet)
+            with pytest.raises(errors.LMStudioWebsocketError, match="Is it an LM Studio server"):
+                face.run(echo(1))
+            greeting.result(20).close()
+
+
+def test_auth_refused_at_once_without_the_token(connect, server, caplog):
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "websockets.server")  # the scripted server's own log
+    passkey = TOKEN.rpartition(":")[2]
+    server.auth = refuse(f"Invalid passkey {passkey}")
+    face = connect(server.api_host, TOKEN)
+    with pytest.raises(errors.LMStudioAuthenticationError, match="Check the API token") as caught:
+        face.run(echo(1))
+    shown = "".join((str(caught.value), repr(caught.value), repr(face.client), caplog.text))
+    assert passkey not in shown
+    assert TOKEN not in shown
+    server.wait_until_closed()
+
+
+def test_auth_refused_to_a_guest_says_that_a_token_is_wanted(face, server):
+    server.auth = require_token(TOKEN)
+    with pytest.raises(errors.LMStudioAuthenticationError, match="may require an API token"):
+        face.run(echo(1))
+
+
+def test_the_same_credentials_on_every_socket(connect, server):
+    server.auth = require_token(TOKEN)
+    server.on("test.echo", 1)
+    server.on("other.echo", 2)
+    face = connect(server.api_host, TOKEN)
+    assert face.run(echo(1)) == 1
+    assert face.run(Call(Endpoint("other", "echo"))) == 2
+    assert [s.namespace for s in server.sockets] == ["test", "other"]
+    assert server.sockets[0].auth == server.sockets[1].auth
+    assert server.sockets[0].auth["authVersion"] == 1
+
+
+@pytest.mark.parametrize("reply", ["hello", '{"yes": 1}', "[]"])
+def test_something_else_answers_the_authentication(face, server, reply):
+    server.auth = lambda packet: reply
+    with pytest.raises(errors.LMStudioWebsocketError, match="another program"):
+        face.run(echo(1))
+
+
+def test_a_lost_connection_fails_all_waiters_and_the_next_call_opens_another(face, server):
+    def answer(parameter):
+        if parameter == "last":
+            server.sockets[0].drop()
+        return NO_ANSWER
+
+    server.on("test.echo", answer)
+    outcomes = face.run_all([echo(n) for n in range(5)] + [echo("last")])
+    assert all(isinstance(o, errors.LMStudioConnectionError) for o in outcomes), outcomes
+    assert len({id(o) for o in outcomes}) == len(outcomes)  # each its own, with its traceback
+    server.on("test.echo", 3)
+    assert face.run(echo(1)) == 3
+    assert len(server.sockets) == 2
+    assert server.sockets[1].auth == server.sockets[0].auth
+
+
+def test_a_stream_notices_that_the_server_went_away(face, server):
+    def script(channel):
+        channel.send({"type": "n", "n": 1})
+        channel.socket.close(1012, "restarting")
+
+    server.on_channel("test.count", script)
+    stream = face.open(Count())
+    assert next(stream) == 1
+    with pytest.raises(errors.LMStudioConnectionError, match="restarting"):
+        next(stream)
+    assert list(stream) == []
+    server.wait_until_closed()
+
+
+def test_a_socket_closed_between_two_calls_is_replaced(face, server):
+    server.on("test.echo", 1)
+    assert face.run(echo(1)) == 1
+    server.stop()
+    with pytest.raises(errors.LMStudioConnectionError):
+        face.run(echo(1))
+    server.start()
+    assert face.run(echo(1)) == 1
+
+
+def test_disconnect_and_connect(face, server):
+    server.on("test.echo", 1)
+    assert face.client.is_connected("test") is False
+    assert face.run(echo(1)) == 1
+    assert face.client.is_connected("test") is True
+    disconnecting = face.client.disconnect("test")
+    if disconnecting is not None:
+        face._do(disconnecting)
+    server.wait_until_closed()
+    assert face.run(echo(1)) == 1
+
+
+def test_a_closed_client_refuses_at_once(face, server):
+    server.on("test.echo", 1)
+    assert face.run(echo(1)) == 1
+    if face.kind == "async":
+        face._do(face.client.aclose())
+    else:
+        face.close()
+    server.wait_until_closed()
+    with pytest.raises(errors.LMStudioRuntimeError, match="closed"):
+        face.run(echo(1))
+
+
+# -- odd frames ------------------------------------------------------------------------------------
+
+
+def test_frames_that_mean_nothing_change_nothing(face, server):
+    def answer(parameter):
+        peer = server.sockets[0]
+        for text in ("no json", "[1]", "{}", '{"type": [1]}', '{"type": "news"}', "{" * 500):
+            peer.send_text(text)
+        peer.send_text(b"\xff\xfe")
+        peer.send_binary(b"{}")
+        for identifier in ([1], True, "1", 1.5, None, 999, {}):
+            for kind in ("rpcResult", "rpcError"):
+                peer.send_frame({"type": kind, "callId": identifier, "result": "wrong"})
+            for kind in ("channelSend", "channelClose", "channelError", "channelAck"):
+                peer.send_frame({"type": kind, "channelId": identifier})
+        return parameter
+
+    server.on("test.echo", answer)
+    assert face.run(echo("right")) == "right"
+
+
+def test_messages_in_fragments(face, server):
+    def answer(parameter):
+        peer = server.sockets[0]
+        peer._do(lambda: peer._connection.send([b'{"type":', b'"rpcResult"}']))
+        peer.send_fragments(['{"type":"rpcResult",', '"callId":1,"result":', '"ü"}'])
+        return NO_ANSWER
+
+    server.on("test.echo", answer)
+    assert face.run(echo(1)) == "ü"
+
+
+def test_a_fragment_that_breaks_the_websocket_protocol(face, server):
+    def answer(parameter):
+        server.sockets[0].send_raw(b"\xff\xff\xff")
+        return NO_ANSWER
+
+    server.on("test.echo", answer)
+    with pytest.raises(errors.LMStudioConnectionError, match="no WebSocket frame"):
+        face.run(echo(1))
+
+
+def test_a_warning_fails_the_request_that_it_is_about(face, server):
+    server.on("test.slow", NO_ANSWER)
+    streams = face.run_all([echo(1, "nonsense"), echo(2, "nonsense")])
+    assert [type(s) for s in streams] == [errors.LMStudioRequestRejectedError] * 2
+    assert streams[0].kind == "rpcEndpointUnknown"
+    with pytest.raises(errors.LMStudioRequestRejectedError, match=r"test\.nothing"):
+        face.run(Count(name="nothing"))
+
+
+def test_after_five_warnings_the_socket_is_replaced_once_idle(face, server):
+    server.on_channel("test.count", NO_ANSWER)
+    server.on("test.echo", 1)
+    stream = face.open(Count())
+    for _ in range(5):
+        with pytest.raises(errors.LMStudioRequestRejectedError):
+            face.run(echo(1, "nonsense"))
+    assert face.run(echo(1)) == 1
+    assert len(server.sockets) == 1  # not while the stream goes on
+    server.requests[0].send(*numbers(1))
+    server.requests[0].close()
+    assert list(stream) == [1]
+    with pytest.raises(errors.LMStudioRequestRejectedError):  # on a silent socket it would hang
+        face.run(echo(1, "nonsense"))
+    assert len(server.sockets) == 2
+
+
+# -- large frames ----------------------------------------------------------------------------------
+
+
+def test_large_frames_in_both_directions(face, server):
+    server.on("test.echo", lambda parameter: parameter)
+    text = "x" * 20_000_000
+    assert face.run(echo(text)) == text
+
+
+def test_a_large_message_in_many_fragments(face, server):
+    def answer(parameter):
+        parts = ["y" * 100_000 for _ in range(50)]
+        server.sockets[0].send_fragments(
+            ['{"type":"rpcResult","callId":1,"result":"', *parts, '"}']
+        )
+        return NO_ANSWER
+
+    server.on("test.echo", answer)
+    assert face.run(echo(1)) == "y" * 5_000_000
+
+
+def test_large_requests_and_large_answers_at_the_same_time(face, server):
+    """A server that answers while it is being sent to must not be starved of its reader."""
+    server.on("test.echo", lambda parameter: parameter)
+    text = "z" * 300_000
+    results = face.run(Batch([echo(text + str(n)) for n in range(64)]))
+    assert results == [text + str(n) for n in range(64)]
+
+
+def test_a_server_that_reads_late(face, server):
+    server.on("test.echo", lambda parameter: len(parameter))
+    assert face.run(echo("")) == 0
+    peer = server.sockets[0]
+    peer.pause_reading()
+    import threading
+
+    resume = threading.Timer(0.2, peer.resume_reading)
+    resume.start()
+    assert face.run(echo("x" * 20_000_000)) == 20_000_000
+    resume.join()
