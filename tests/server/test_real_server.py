@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +181,31 @@ def test_a_client_that_leaves_frees_the_engine(server: ServerProcess) -> None:
             await stays.call("unloadModel", identifier="busy")
 
     run(test)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_killed_server_takes_its_engines_along() -> None:
+    with running_server() as server:
+
+        async def test() -> None:
+            async with client(server, "llm") as llm:
+                await load(llm)
+
+        run(test)
+        [worker] = children(server.pid)
+        os.kill(server.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while is_running(worker):
+            assert time.monotonic() < deadline, "the engine goes on running"
+            time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def test_a_bad_schema_is_an_error_and_no_more(server: ServerProcess) -> None:

@@ -192,6 +192,24 @@ def test_a_killed_server_is_not_in_the_way() -> None:
     assert lmstudio("start", "--daemon", "--port", str(port)).returncode == 0
 
 
+def test_the_other_loopback_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with running_server("--host", "::1") as server:
+        watch(monkeypatch, server)
+        assert server.host == f"[::1]:{server.port}"
+        assert server.host in lmstudio("status").stdout
+        assert lmstudio("stop").returncode == 0
+
+
+def test_an_open_server_says_so() -> None:
+    with running_server("--host", "0.0.0.0") as server:
+        assert server.host == f"127.0.0.1:{server.port}"
+        assert "--api-token limits that" in server.log.read_text()
+
+
 def test_it_becomes_part_of_the_lmstudio_command() -> None:
     cli = click.Group("lmstudio")
     plugin.lmstudio_register_commands(cli)
@@ -208,7 +226,7 @@ def test_durations_in_words() -> None:
     from lmstudio_server import cli
 
     summary: dict[str, Any] = {
-        "version": "2", "host": "h", "port": 1, "kind": "embedded", "pid": 5,
+        "version": "2", "address": "h:1", "port": 1, "kind": "embedded", "pid": 5,
         "uptimeSeconds": 3725.0, "connections": 2, "loadedModels": ["a", "b"], "log": "/l",
     }  # fmt: skip
     words = cli._in_words(summary)

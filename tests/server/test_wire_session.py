@@ -269,6 +269,7 @@ class TestFrames:
             "5",
             "{}",
             '{"type":"other"}',
+            '{"type":"rpcCall","endpoint":"listLoaded","callId":1,"more":NaN}',
             '{"type":5}',
             '{"type":"rpcCall","endpoint":"listLoaded"}',
             '{"type":"rpcCall","endpoint":"listLoaded","callId":true}',

@@ -224,6 +224,7 @@ def _summary(found: state.Running) -> dict[str, Any]:
     return {
         "kind": found.state.kind,
         "pid": found.state.pid,
+        "address": found.state.address,
         "host": found.state.host,
         "port": found.state.port,
         "version": found.state.version,
@@ -240,7 +241,7 @@ def _in_words(summary: dict[str, Any]) -> str:
     loaded = "not shown without a token" if models is None else ", ".join(models) or "none"
     started = "on demand" if summary["kind"] == "embedded" else "by hand"
     lines = [
-        f"lmstudio-server {summary['version']} at {summary['host']}:{summary['port']}",
+        f"lmstudio-server {summary['version']} at {summary['address']}",
         f"  started {started}, pid {summary['pid']}, up {_duration(summary['uptimeSeconds'])}",
         f"  connections: {summary['connections']}",
         f"  loaded models: {loaded}",

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmstudio_server._version import __version__
+from lmstudio_server.config import is_loopback
 from lmstudio_server.serving.server import RunningServer, serve
 
 from . import state
@@ -48,6 +49,11 @@ def run(
     async def main() -> int:
         async with serve(config, engine=engine, library=library) as running:
             received = _handle_signals(running)
+            if not is_loopback(config.host) and not config.api_tokens:
+                _log.warning(
+                    "anyone who can reach %s may use this server; --api-token limits that",
+                    config.host,
+                )
             described = _describe(config, kind, running, log_file)
             state.write(described)
             try:

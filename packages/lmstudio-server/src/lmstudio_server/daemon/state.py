@@ -58,7 +58,8 @@ class ServerState:
     @property
     def address(self) -> str:
         """``"host:port"``, as clients take it."""
-        return f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,7 @@ def _ask(target: state.ServerState) -> bool:
         "clientPasskey": target.control_key,
     }
     call = {"type": "rpcCall", "endpoint": "requestShutdown", "callId": 1}
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    url = f"ws://{host}:{target.port}/system"
+    url = f"ws://{target.address}/system"
     # Its parameters differ between releases, so they cannot be checked here.
     open_socket: Any = connect
     try:

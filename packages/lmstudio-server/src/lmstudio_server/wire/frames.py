@@ -133,10 +133,15 @@ def dump(frame: Mapping[str, Any]) -> str:
 def load_object(text: str) -> dict[str, Any] | None:
     """The JSON object in ``text``, or ``None`` if it holds anything else."""
     try:
-        value: Any = json.loads(text)
+        value: Any = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _refuse_constant(name: str) -> None:
+    # Python reads NaN and Infinity; JSON has no such numbers, and no answer could carry them.
+    raise ValueError(f"{name} is not JSON")
 
 
 def parse(text: str) -> ClientFrame | None:
