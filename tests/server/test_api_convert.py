@@ -12,6 +12,7 @@ from lmstudio_server.api.parameters import History
 from lmstudio_server.convert.history import joined_text, to_messages
 from lmstudio_server.convert.overflow import shorten_messages, shorten_text
 from lmstudio_server.convert.packets import PredictionFold
+from lmstudio_server.convert.reasoning import ReasoningSplitter
 from lmstudio_server.convert.tools import ToolNames, rename
 from lmstudio_server.engines import base as e
 from lmstudio_server.errors import WireError
@@ -217,6 +218,45 @@ class TestFold:
         packet = PredictionFold(0.0).feed(e.PromptProgress(total=0, processed=5, cached=0), 0.0)
         assert packet is not None
         assert packet["progress"] == 1.0
+
+
+class TestReasoningSplitter:
+    @staticmethod
+    def split(*pieces: str) -> list[tuple[str, str]]:
+        splitter = ReasoningSplitter("<a>", "</a>")
+        events = [event for piece in pieces for event in splitter.feed(e.Text(piece))]
+        events += splitter.feed(e.Finished("eos"))
+        texts = [event for event in events if isinstance(event, e.Text)]
+        assert sum(text.tokens_count for text in texts) == len(pieces)
+        assert all(text.structural == text.reasoning.endswith("Tag") for text in texts)
+        return [(text.content, text.reasoning) for text in texts]
+
+    def test_whole_tags(self) -> None:
+        assert self.split("x<a>why</a>so") == [
+            ("x", "none"),
+            ("<a>", "reasoningStartTag"),
+            ("why", "reasoning"),
+            ("</a>", "reasoningEndTag"),
+            ("so", "none"),
+        ]
+
+    def test_tags_in_pieces(self) -> None:
+        assert self.split("x<", "a", ">w", "</", "a>", "so") == [
+            ("x", "none"),
+            ("<a>", "reasoningStartTag"),
+            ("w", "reasoning"),
+            ("</a>", "reasoningEndTag"),
+            ("so", "none"),
+        ]
+
+    def test_what_only_looks_like_a_tag(self) -> None:
+        assert "".join(content for content, _ in self.split("1 <", " 2 <b", "> <")) == "1 < 2 <b> <"
+
+    def test_other_events_pass(self) -> None:
+        splitter = ReasoningSplitter("<a>", "</a>")
+        assert splitter.feed(e.Text("<")) == []
+        start = e.ToolCallStart("1")
+        assert splitter.feed(start) == [e.Text("<"), start]
 
 
 def turn(number: int, size: int = 100) -> list[dict[str, Any]]:

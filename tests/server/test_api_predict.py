@@ -103,6 +103,19 @@ def test_reasoning() -> None:
             "none"
         }
         assert answer(packets) == "<think>hm</think>done"
+        parsing = {"enabled": True, "startString": "[", "endString": "]"}
+        packets = await predict("say: [why ] so", llm__prediction__reasoning__parsing=parsing)
+        assert [
+            (p["fragment"]["content"], p["fragment"]["reasoningType"])
+            for p in packets
+            if p["type"] == "fragment"
+        ] == [
+            ("[", "reasoningStartTag"),
+            ("why ", "reasoning"),
+            ("]", "reasoningEndTag"),
+            (" ", "none"),
+            ("so ", "none"),
+        ]
 
     run(test)
 

@@ -86,7 +86,13 @@ class _Plan:
 
     async def run(self, channel: Channel, request: Request) -> None:
         await Prediction(
-            channel, self.instance, request, self.config, self.settings.overflow, self.fold
+            channel,
+            self.instance,
+            request,
+            self.config,
+            self.settings.overflow,
+            self.fold,
+            self.settings.reasoning_tags,
         ).run()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.convert.info import instance_info
 from lmstudio_server.convert.overflow import shorten_messages, shorten_text
+from lmstudio_server.convert.reasoning import ReasoningSplitter
 from lmstudio_server.engines.base import (
     ChatRequest,
     CompletionRequest,
@@ -56,6 +57,7 @@ class Prediction:
         config: dict[str, Any],
         overflow: OverflowPolicy,
         make_fold: Callable[[float], PredictionFold],
+        reasoning_tags: tuple[str, str] | None = None,
     ) -> None:
         self._channel = channel
         self._instance = instance
@@ -63,6 +65,7 @@ class Prediction:
         self._config = config
         self._overflow: OverflowPolicy = overflow
         self._fold = make_fold(time.monotonic())
+        self._splitter = None if reasoning_tags is None else ReasoningSplitter(*reasoning_tags)
 
     async def run(self) -> None:
         """Generate until the end, the client's cancel, or the end of the instance."""
@@ -142,14 +145,16 @@ class Prediction:
         return len(await model.tokenize(await model.apply_template(request)))
 
     async def _stream(self, use: Use) -> None:
-        fold, send = self._fold, self._channel.send
+        fold, send, splitter = self._fold, self._channel.send, self._splitter
         async with aclosing(self._open()) as events:
             async for event in events:
                 if not isinstance(event, (PromptProgress, Finished)):
                     use.now("generating")
-                packet = fold.feed(event, time.monotonic())
-                if packet is not None:
-                    await send(packet)
+                now = time.monotonic()
+                for piece in (event,) if splitter is None else splitter.feed(event):
+                    packet = fold.feed(piece, now)
+                    if packet is not None:
+                        await send(packet)
 
     def _open(self) -> AsyncGenerator[EngineEvent, None]:
         if isinstance(self._request, ChatRequest):

@@ -27,6 +27,7 @@ OverflowPolicy = Literal["stopAtLimit", "truncateMiddle", "rollingWindow"]
 ToolChoice = Literal["none", "auto", "required"]
 
 _PREFIX = "llm.prediction."
+_OWN_TAGS = ("<think>", "</think>")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class PredictionSettings:
     system_prompt: str
     enable_thinking: bool | None
     parse_reasoning: bool
+    reasoning_tags: tuple[str, str] | None
+    """Strings around reasoning that the client chose; ``None``: the model's own."""
     ignored: tuple[str, ...]
     """Keys that were given and that this server cannot honour."""
 
@@ -78,6 +81,7 @@ def prediction_settings(
         system_prompt=_text(config.get(_PREFIX + "systemPrompt")),
         enable_thinking=_thinking(client),
         parse_reasoning=_parse_reasoning(config.get(_PREFIX + "reasoning.parsing")),
+        reasoning_tags=_reasoning_tags(config.get(_PREFIX + "reasoning.parsing")),
         ignored=tuple(sorted(key for key in client if key.startswith(_PREFIX + "speculative")))
         + tuple(sorted(key for key in client if key in _UNSUPPORTED)),
     )
@@ -187,3 +191,11 @@ def _thinking(client: Config) -> bool | None:
 
 def _parse_reasoning(value: Any) -> bool:
     return not isinstance(value, dict) or cast("dict[str, Any]", value).get("enabled") is not False
+
+
+def _reasoning_tags(value: Any) -> tuple[str, str] | None:
+    if not _parse_reasoning(value) or not isinstance(value, dict):
+        return None
+    given = cast("dict[str, Any]", value)
+    tags = (_text(given.get("startString")), _text(given.get("endString")))
+    return tags if all(tags) and tags != _OWN_TAGS else None
