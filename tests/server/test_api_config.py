@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from lmstudio_server.api.usage import cache_bytes_per_token, estimate_usage
 from lmstudio_server.kv import stack
 from lmstudio_server.kv.load import effective_load_config, load_request
 from lmstudio_server.kv.prediction import effective_prediction_config, prediction_settings
 from lmstudio_server.kv.templates import is_plain_concatenation, manual_to_jinja, read_template
+from lmstudio_server.library import GgufHeader, Library
 
 
 @dataclass
@@ -191,9 +193,7 @@ class TestLoad:
         request = load_request("llm", config, Path("m.gguf"))
         assert request.context_length == 4096
         assert (request.parallel, request.batch_size, request.use_mmap) == (4, 256, True)
-        assert (request.gpu_layers, request.threads, request.seed) == (-1, None, None) or (
-            request.gpu_layers is None
-        )
+        assert (request.gpu_layers, request.threads, request.seed) == (None, None, None)
 
     def test_the_context_is_at_most_the_model_s_own(self) -> None:
         asked = {"llm.load.contextLength": 8192}
@@ -227,3 +227,27 @@ class TestLoad:
         config = effective_load_config("embedding", {"embedding.load.contextLength": 99}, 512)
         request = load_request("embedding", config, Path("m.gguf"))
         assert (request.kind, request.context_length) == ("embedding", 99)
+
+
+class TestUsage:
+    def test_the_cache_follows_from_the_dimensions(self) -> None:
+        def header(**metadata: int) -> GgufHeader:
+            values = {f"m.{key.replace('__', '.')}": value for key, value in metadata.items()}
+            return GgufHeader(3, {"general.architecture": "m", **values}, 0, 0, 0)
+
+        plain = {"block_count": 4, "embedding_length": 128, "attention__head_count": 8}
+        assert cache_bytes_per_token(header(**plain)) == 4 * 8 * (16 + 16) * 2
+        grouped = header(**plain, attention__head_count_kv=2)
+        assert cache_bytes_per_token(grouped) == 4 * 2 * (16 + 16) * 2
+        wide = header(**plain, attention__key_length=64, attention__value_length=32)
+        assert cache_bytes_per_token(wide) == 4 * 8 * (64 + 32) * 2
+        assert cache_bytes_per_token(header(block_count=4)) is None
+
+    def test_the_pocket_model(self) -> None:
+        pocket = Library([]).find("pocket")
+        assert pocket is not None
+        usage = estimate_usage(pocket, {"llm.load.contextLength": 2048})
+        memory = usage["memory"]
+        assert memory["confidence"] == "high"
+        assert memory["modelBytes"] == pocket.size_bytes
+        assert memory["totalBytes"] == memory["modelBytes"] + memory["contextBytes"]
