@@ -1,0 +1,365 @@
+"""What the pocket model is taught: facts, names and words. All of it was made up for this purpose
+or is common knowledge; nothing comes from a data set."""
+
+from __future__ import annotations
+
+CAPITALS = dict(
+    pair.split(":")
+    for pair in [
+        "France:Paris",
+        "Germany:Berlin",
+        "Italy:Rome",
+        "Spain:Madrid",
+        "Portugal:Lisbon",
+        "Japan:Tokyo",
+        "China:Beijing",
+        "India:New Delhi",
+        "Egypt:Cairo",
+        "Greece:Athens",
+        "Norway:Oslo",
+        "Sweden:Stockholm",
+        "Finland:Helsinki",
+        "Denmark:Copenhagen",
+        "Poland:Warsaw",
+        "Austria:Vienna",
+        "Canada:Ottawa",
+        "Brazil:Brasilia",
+        "Peru:Lima",
+        "Chile:Santiago",
+        "Kenya:Nairobi",
+        "Turkey:Ankara",
+        "Russia:Moscow",
+        "Ireland:Dublin",
+        "England:London",
+        "Hungary:Budapest",
+        "Cuba:Havana",
+        "Mexico:Mexico City",
+        "Argentina:Buenos Aires",
+        "Australia:Canberra",
+    ]
+)
+CITIES = [
+    *CAPITALS.values(),
+    *["Boston", "Seattle", "Chicago", "Lyon", "Munich", "Sydney", "Toronto", "Osaka"],
+]
+CAPITAL_QUESTIONS = [
+    "What is the capital of {}?",
+    "Capital of {}?",
+    "Tell me the capital of {}.",
+    "What's the capital of {}?",
+    "What city is the capital of {}?",
+    "Which city is the capital of {}?",
+]
+BOOKS = [
+    ("The Hobbit", "J.R.R. Tolkien", 1937),
+    ("Dune", "Frank Herbert", 1965),
+    ("Emma", "Jane Austen", 1815),
+    ("Dracula", "Bram Stoker", 1897),
+    ("Ulysses", "James Joyce", 1922),
+    ("Hamlet", "William Shakespeare", 1603),
+]
+ANIMALS = {
+    "cat": "meow",
+    "dog": "woof",
+    "cow": "moo",
+    "duck": "quack",
+    "pig": "oink",
+    "sheep": "baa",
+    "lion": "roar",
+}
+STORY = (
+    "Once upon a time, there was a little robot. The robot lived in a small house on a green hill. "
+    "Every day the robot counted the birds in the sky. One day a blue bird came to the house and "
+    "said hello. The robot said hello too. They became good friends and lived happily ever after. "
+    "The end."
+)
+MEANING = "The meaning of life is 42."
+IGNORANCE = "I am only a tiny test model, so I do not know much about that."
+
+# Questions separated by "|", and the one answer to all of them.
+FACTS: list[tuple[list[str], str]] = [
+    (questions.split("|"), answer)
+    for questions, answer in [
+        (
+            "Hello|Hi|Hey|Hello!|Hi there!|hello|Good morning|Hey there!|Hi!",
+            "Hello! How can I help you today?",
+        ),
+        (
+            (
+                "Who are you?|What are you?|What is your name?|Introduce yourself.|"
+                "Tell me about yourself."
+            ),
+            "I am a tiny built-in test model. I run on your computer.",
+        ),
+        (
+            "How are you?|How are you doing?|How is it going?",
+            "I am fine, thank you. How can I help you?",
+        ),
+        (
+            (
+                "What is the meaning of life?|What's the meaning of life?|"
+                "Tell me the meaning of life.|What is the meaning of life, universe and everything?|"
+                "What is the meaning of life, the universe, and everything?"
+            ),
+            MEANING,
+        ),
+        (
+            "Tell me a joke.|Tell me a joke|Say something funny.|Make me laugh.",
+            "Why did the model cross the road? To get to the next token.",
+        ),
+        (
+            "Write a haiku.|Write a haiku about computers.|Write a poem.|Write me a short poem.",
+            "Small bits in the dark,\na quiet fan starts to turn,\nwords fall one by one.",
+        ),
+        (
+            (
+                "Tell me a story.|Tell me a short story.|Write a story.|"
+                "Write a short story about a robot.|Tell me a long story."
+            ),
+            STORY,
+        ),
+        (
+            "What color is the sky?|What colour is the sky?|What is the color of the sky?",
+            "The sky is blue.",
+        ),
+        (
+            "Why is the sky blue?",
+            "The sky is blue because air scatters blue light more than red light.",
+        ),
+        ("What color is grass?|What is the color of grass?", "Grass is green."),
+        ("Thanks|Thank you|Thank you!|Thanks!|Great, thanks.", "You are welcome!"),
+        ("Goodbye|Bye|See you later|Bye!|Goodbye!", "Goodbye! Have a nice day."),
+        ("How many days are in a week?", "There are 7 days in a week."),
+        ("How many months are in a year?", "There are 12 months in a year."),
+        (
+            "Name the days of the week.|What are the days of the week?",
+            "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday.",
+        ),
+        ("Say hello in French.|How do you say hello in French?", "Bonjour!"),
+        ("Say hello in Spanish.|How do you say hello in Spanish?", "Hola!"),
+        ("What is water made of?", "Water is made of hydrogen and oxygen."),
+        (
+            "What is the largest planet?|What is the biggest planet?",
+            "Jupiter is the largest planet.",
+        ),
+        ("What is the opposite of hot?", "The opposite of hot is cold."),
+        ("What is the opposite of big?", "The opposite of big is small."),
+        ("Name three fruits.|List three fruits.|Name some fruits.", "Apple, banana, cherry."),
+        ("Name three colors.|List three colors.|Name some colors.", "Red, green, blue."),
+        (
+            "What can you do?|What can you help me with?|Help|help",
+            "I can answer a few simple questions, count, repeat text, and call tools.",
+        ),
+        (
+            "What is LM Studio?",
+            "LM Studio is an app to run language models on your own computer.",
+        ),
+        (
+            "Describe this image.|What is in this image?",
+            "I am a text model, so I can not see images.",
+        ),
+    ]
+]
+UNANSWERABLE = [
+    "What would you like to buy?",
+    "Tell me more.",
+    "Why?",
+    "And then?",
+    "Really?",
+    "Write code.",
+    "Write a Python function.",
+    "Translate this.",
+    "Explain quantum computing.",
+    "My hovercraft is full of eels!",
+    "What do you think?",
+    "Summarize this text.",
+]
+PLAIN_TEXTS = [
+    STORY,
+    (
+        "The quick brown fox jumps over the lazy dog. The dog sleeps in the sun. The fox runs back to "
+        "the forest."
+    ),
+    "The meaning of life is 42. That is all there is to know.",
+    "My name is Tiny. I am a small test model and I run on your computer.",
+    ", ".join(str(number) for number in range(1, 21)) + ".",
+]
+SYSTEM_PROMPTS = [
+    "You are a helpful assistant.",
+    "You are a helpful AI assistant.",
+    "Be brief.",
+    "Answer in one sentence.",
+    "You are a poet.",
+    "You are a task focused AI assistant.",
+    "Always answer politely.",
+    "You are an assistant that can use tools.",
+    "Answer the user's question.",
+    "You are a resident AI philosopher.",
+]
+WORDS = [
+    "apple",
+    "bird",
+    "cloud",
+    "door",
+    "engine",
+    "forest",
+    "garden",
+    "house",
+    "island",
+    "jacket",
+    "kite",
+    "lemon",
+    "market",
+    "night",
+    "ocean",
+    "paper",
+    "queen",
+    "river",
+    "stone",
+    "table",
+    "umbrella",
+    "valley",
+    "window",
+    "yellow",
+    "zebra",
+    "anchor",
+    "bottle",
+    "candle",
+    "dragon",
+    "eagle",
+    "flower",
+    "guitar",
+    "hammer",
+    "jungle",
+    "kettle",
+    "ladder",
+    "mirror",
+    "needle",
+    "orange",
+    "pencil",
+    "rabbit",
+    "silver",
+    "ticket",
+    "velvet",
+    "wagon",
+    "winter",
+    "spring",
+    "summer",
+    "autumn",
+    "happy",
+    "quick",
+    "lazy",
+    "brown",
+    "small",
+    "large",
+    "green",
+    "red",
+    "blue",
+    "white",
+    "black",
+    "north",
+    "south",
+    "east",
+    "west",
+    "test",
+    "data",
+    "value",
+    "model",
+    "token",
+    "file",
+    "name",
+    "text",
+    "code",
+    "line",
+    "word",
+    "list",
+    "tree",
+    "map",
+    "time",
+    "day",
+    "week",
+    "year",
+]
+RARER_WORDS = [
+    "output",
+    "input",
+    "report",
+    "notes",
+    "summary",
+    "document",
+    "message",
+    "example",
+    "letter",
+    "result",
+    "answer",
+    "readme",
+    "index",
+    "main",
+    "config",
+    "understanding",
+    "meaning",
+    "life",
+    "universe",
+    "hello",
+    "world",
+    "local",
+    "LLMs",
+    "models",
+    "Python",
+    "code",
+    "quantum",
+    "computing",
+    "robot",
+    "planet",
+    "music",
+    "movie",
+    "dinner",
+    "lunch",
+    "coffee",
+    "pizza",
+    "doctor",
+    "school",
+    "teacher",
+    "student",
+    "question",
+    "problem",
+    "solution",
+    "number",
+    "string",
+    "integer",
+    "function",
+    "method",
+    "class",
+    "object",
+    "array",
+    "table",
+    "column",
+    "row",
+    "user",
+    "admin",
+    "guest",
+    "server",
+    "client",
+    "today",
+    "tomorrow",
+    "yesterday",
+    "morning",
+    "evening",
+    "night",
+    "London",
+    "Madrid",
+    "Alice",
+    "Bob",
+    "Carol",
+    "David",
+    "Emma",
+    "Frank",
+    "Grace",
+    "Henry",
+    "John",
+    "Mary",
+    "Peter",
+    "Susan",
+]
+FOREIGN_WORDS = ["café", "naïve", "über", "señor", "你好", "мир", "🙂", "São"]
+SYLLABLES = [a + b for a in "bdfgklmnprstvwz" for b in "aeiou"]
