@@ -133,7 +133,6 @@ class ToolExercises:
                 "Use the tool to add {a} and {b}.",
                 "add {a} and {b}",
                 "Can you add {a} and {b}?",
-                "What's {a} + {b}?",
             ],
             [
                 "Add two numbers",
@@ -154,7 +153,6 @@ class ToolExercises:
                 "Multiply {a} and {b}.",
                 "What is the product of {a} and {b}?",
                 "multiply {a} and {b}",
-                "What's {a} * {b}?",
             ],
             MULTIPLY_DESCRIPTIONS,
             lambda a, b: a * b,
@@ -168,7 +166,6 @@ class ToolExercises:
                 "What is the result of {a} multiplied by {b}?",
                 "What is {a} multiplied by {b}?",
                 "What do you get if you multiply {a} by {b}?",
-                "Compute {a} times {b}.",
                 "{a}*{b}",
             ],
             MULTIPLY_DESCRIPTIONS,
@@ -234,7 +231,6 @@ class ToolExercises:
             [
                 "What is the weather in {}?",
                 "What's the weather in {}?",
-                "How is the weather in {}?",
                 "Weather in {}",
                 "Tell me the weather in {}.",
                 "What is the weather like in {}?",
