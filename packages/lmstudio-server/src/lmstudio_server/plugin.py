@@ -1,4 +1,4 @@
-"""What this package adds to the family: the embedded server and the ``server`` commands."""
+"""What this package adds to the family: the embedded server, ``lmstudio server`` and ``get``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def lmstudio_find_server() -> str | None:
 
 @hookimpl
 def lmstudio_register_commands(cli: click.Group) -> None:
-    """Add ``lmstudio server``."""
+    """Add ``lmstudio server`` and ``lmstudio get``."""
     from .cli import server
+    from .fetch.command import get
 
     cli.add_command(server)
+    cli.add_command(get)

