@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -200,6 +201,7 @@ def static_checks(report: Report) -> None:
     checks = {
         "ruff check": [*module, "ruff", "check", "--output-format=concise", "."],
         "ruff format": [*module, "ruff", "format", "--check", "."],
+        "facade": [sys.executable, "scripts/facade.py", "--check"],
         "mypy": [*module, "mypy", *SOURCES],
         "pyright": [*module, "pyright", "--pythonpath", sys.executable],
     }
@@ -301,6 +303,8 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
 def main() -> int:
     """Make every check; a failing one does not keep the others from being made."""
     options, rest = parse()
+    # A shell starts background jobs with Ctrl-C ignored, and the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     report = Report()
     settings: dict[str, str] = {}
     if not report.run("This Python's environment", prepare_this):

@@ -1,0 +1,89 @@
+"""Every Python block of every page runs, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from doc_pages import ROOT, Block, blocks, pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.docs
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    """A server with nothing but the pocket models."""
+    from lmstudio_server.testing import running_server
+
+    with running_server() as server:
+        yield server.host
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def with_code() -> list[Path]:
+    return [page for page in pages() if any(block.reason is None for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", with_code(), ids=named)
+def test_its_code_runs(page: Path, host: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "tests/docs/doc_pages.py"), str(page)],
+        cwd=tmp_path,
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith(("LM_", "LMS"))},
+            "LMSTUDIO_API_HOST": host,
+            "HOME": str(tmp_path),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def left_out() -> Iterator[tuple[Path, Block]]:
+    for page in pages():
+        yield from ((page, block) for block in blocks(page) if block.reason is not None)
+
+
+def test_what_is_not_run_says_why_and_is_still_python() -> None:
+    found = list(left_out())
+    for page, block in found:
+        assert block.reason, f"{named(page)}:{block.line} gives no reason"
+        compile(block.code, str(page), "exec", flags=0x2000)  # top-level await allowed
+    # A page whose code is left out bit by bit is no longer tested by anything.
+    assert len(found) <= 5, [f"{named(page)}:{block.line}" for page, block in found]
+
+
+def anchors(page: Path) -> set[str]:
+    headings = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_its_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{named(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{named(page)} links to {target}"
