@@ -88,4 +88,5 @@ def test_every_endpoint_of_the_protocol_is_used(namespace: str) -> None:
     text = "\n".join(inspect.getsource(source) for source in sources)
     if namespace == "system":
         text += inspect.getsource(sys.modules["lmstudio_core.models.operations"])
+        text += inspect.getsource(sys.modules["lmstudio_core.models.loading"])
     assert [name for name in document["endpoints"] if f'"{name}"' not in text] == []

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from .default import configure_default_client as configure_default_client
     from .default import get_default_client as get_default_client
     from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
+    from .errors import LMStudioAmbiguousModelError as LMStudioAmbiguousModelError
     from .errors import LMStudioAuthenticationError as LMStudioAuthenticationError
     from .errors import LMStudioCancelledError as LMStudioCancelledError
     from .errors import LMStudioChannelClosedError as LMStudioChannelClosedError
     from .errors import LMStudioClientError as LMStudioClientError
     from .errors import LMStudioConnectionError as LMStudioConnectionError
     from .errors import LMStudioError as LMStudioError
+    from .errors import LMStudioIdentifierInUseError as LMStudioIdentifierInUseError
+    from .errors import LMStudioModelDomainError as LMStudioModelDomainError
     from .errors import LMStudioModelNotFoundError as LMStudioModelNotFoundError
     from .errors import LMStudioOSError as LMStudioOSError
     from .errors import LMStudioPredictionError as LMStudioPredictionError
@@ -53,11 +56,14 @@ if TYPE_CHECKING:
     from .models.handles import SyncModelHandle as SyncModelHandle
     from .models.infos import EmbeddingModelInfo as EmbeddingModelInfo
     from .models.infos import EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo
+    from .models.infos import EstimatedMemory as EstimatedMemory
+    from .models.infos import EstimatedResources as EstimatedResources
     from .models.infos import LlmInfo as LlmInfo
     from .models.infos import LlmInstanceInfo as LlmInstanceInfo
     from .models.infos import ModelInfo as ModelInfo
     from .models.infos import ModelInstanceInfo as ModelInstanceInfo
     from .models.infos import ModelLoadResult as ModelLoadResult
+    from .models.infos import ModelProcessingState as ModelProcessingState
     from .models.infos import ModelQuery as ModelQuery
     from .models.specifiers import AnyModelSpecifier as AnyModelSpecifier
     from .models.specifiers import ModelQueryDict as ModelQueryDict
@@ -91,6 +97,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "default": ("configure_default_client", "get_default_client"),
     "errors": (
         "CapabilityNotInstalledError",
+        "LMStudioAmbiguousModelError",
+        "LMStudioIdentifierInUseError",
+        "LMStudioModelDomainError",
         "LMStudioAuthenticationError",
         "LMStudioCancelledError",
         "LMStudioChannelClosedError",
@@ -117,6 +126,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "models.infos": (
         "EmbeddingModelInfo",
         "EmbeddingModelInstanceInfo",
+        "EstimatedMemory",
+        "EstimatedResources",
+        "ModelProcessingState",
         "LlmInfo",
         "LlmInstanceInfo",
         "ModelInfo",

@@ -12,6 +12,9 @@
     ├── LMStudioTimeoutError          (TimeoutError)  nothing came for too long
     ├── LMStudioServerError                           the server answered with an error
     │   ├── LMStudioModelNotFoundError
+    │   │   └── LMStudioAmbiguousModelError           several models match the key
+    │   ├── LMStudioModelDomainError                  an LLM where an embedding model was asked for
+    │   ├── LMStudioIdentifierInUseError              another model is loaded under that name
     │   ├── LMStudioPresetNotFoundError
     │   ├── LMStudioPredictionError                   a prediction could not be finished or read
     │   ├── LMStudioChannelClosedError                a channel ended without its last packet
@@ -34,12 +37,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapabilityNotInstalledError",
+    "LMStudioAmbiguousModelError",
     "LMStudioAuthenticationError",
     "LMStudioCancelledError",
     "LMStudioChannelClosedError",
     "LMStudioClientError",
     "LMStudioConnectionError",
     "LMStudioError",
+    "LMStudioIdentifierInUseError",
+    "LMStudioModelDomainError",
     "LMStudioModelNotFoundError",
     "LMStudioOSError",
     "LMStudioPredictionError",
@@ -141,7 +147,34 @@ class LMStudioServerError(LMStudioError):
 
 
 class LMStudioModelNotFoundError(LMStudioServerError):
-    """No model matches the key, identifier or query."""
+    """No model matches the key, identifier or query.
+
+    ``close_matches`` lists downloaded models whose keys are much like the one asked for.
+    """
+
+    close_matches: tuple[str, ...] = ()
+
+
+class LMStudioAmbiguousModelError(LMStudioModelNotFoundError):
+    """Several downloaded models match the key; ``close_matches`` lists their whole keys."""
+
+
+class LMStudioModelDomainError(LMStudioServerError):
+    """A model of one kind was asked for as one of another, such as an LLM for embeddings."""
+
+    @property
+    def actual_domain(self) -> str:
+        """What the model is, such as ``"llm"``; empty if the server did not say."""
+        return str(self.display_data.get("actualDomain", ""))
+
+    @property
+    def expected_domain(self) -> str:
+        """What it was asked for as."""
+        return str(self.display_data.get("expectedDomain", ""))
+
+
+class LMStudioIdentifierInUseError(LMStudioServerError):
+    """Another model is loaded under the identifier that a new instance was to get."""
 
 
 class LMStudioPresetNotFoundError(LMStudioServerError):
@@ -177,7 +210,7 @@ class LMStudioCancelledError(LMStudioClientError):
     """The program itself cancelled what it was waiting for."""
 
 
-class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):
+class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: N818 - the official name
     """The server sent something this version does not know; it was ignored."""
 
 

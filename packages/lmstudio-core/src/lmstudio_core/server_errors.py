@@ -9,6 +9,7 @@ from pydantic import Field
 
 from .data import ServerStruct
 from .errors import (
+    LMStudioModelDomainError,
     LMStudioModelNotFoundError,
     LMStudioPresetNotFoundError,
     LMStudioServerError,
@@ -39,6 +40,7 @@ _BY_CODE: Mapping[str, type[LMStudioServerError]] = {
     "generic.pathNotFound": LMStudioModelNotFoundError,
     "generic.identifierNotFound": LMStudioModelNotFoundError,
     "generic.specificModelUnloaded": LMStudioModelNotFoundError,
+    "generic.domainMismatch": LMStudioModelDomainError,
     "generic.presetNotFound": LMStudioPresetNotFoundError,
 }
 

@@ -22,5 +22,6 @@ LLM_KIND: Final = ModelKind(
     downloaded="lmstudio_llm.downloaded:DownloadedLlm",
     async_downloaded="lmstudio_llm.downloaded:AsyncDownloadedLlm",
     context_length_key="llm.load.contextLength",
+    prediction_config="lmstudio_llm.config:LlmPredictionConfig",
 )
 """The description of language models for ``lmstudio_core.models``."""

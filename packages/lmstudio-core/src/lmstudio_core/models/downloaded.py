@@ -69,6 +69,7 @@ class DownloadedModel(DownloadedModelBase):
         instance_identifier: str | None = None,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> Any:
         """Load one more instance of this model; see ``client.llm.load_new_instance``."""
         namespace = self._client.capability(self._namespace or self.type)
@@ -78,6 +79,7 @@ class DownloadedModel(DownloadedModelBase):
             ttl=ttl,
             config=config,
             on_load_progress=on_load_progress,
+            device=device,
         )
 
     def model(
@@ -86,11 +88,16 @@ class DownloadedModel(DownloadedModelBase):
         ttl: int | None = DEFAULT_TTL,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> Any:
         """This model: the loaded instance if there is one, else it is loaded."""
         namespace = self._client.capability(self._namespace or self.type)
         return namespace.model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
+            self.model_key,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+            device=device,
         )
 
 
@@ -108,6 +115,7 @@ class AsyncDownloadedModel(DownloadedModelBase):
         instance_identifier: str | None = None,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> Any:
         """Load one more instance of this model; see ``client.llm.load_new_instance``."""
         namespace = self._client.capability(self._namespace or self.type)
@@ -117,6 +125,7 @@ class AsyncDownloadedModel(DownloadedModelBase):
             ttl=ttl,
             config=config,
             on_load_progress=on_load_progress,
+            device=device,
         )
 
     async def model(
@@ -125,11 +134,16 @@ class AsyncDownloadedModel(DownloadedModelBase):
         ttl: int | None = DEFAULT_TTL,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> Any:
         """This model: the loaded instance if there is one, else it is loaded."""
         namespace = self._client.capability(self._namespace or self.type)
         return await namespace.model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
+            self.model_key,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+            device=device,
         )
 
 

@@ -8,18 +8,38 @@ from typing import Any, ClassVar, cast, overload
 from ..protocol.operations import Batch
 from ..runner import AsyncRunner, SyncRunner
 from . import operations as ops
+from .infos import ModelProcessingState
 from .kind import ModelKind
 
-__all__ = ["AsyncModelHandle", "ModelHandleBase", "SyncModelHandle"]
+__all__ = [
+    "AsyncDraftingHandle",
+    "AsyncModelHandle",
+    "DraftingHandle",
+    "ModelHandleBase",
+    "SyncModelHandle",
+]
 
 
 class ModelHandleBase:
     """What both handles share: which model, and how it prints."""
 
     _kind: ClassVar[ModelKind]
+    _device: str | None = None
 
     def __init__(self, model_identifier: str) -> None:
         self.identifier = model_identifier
+
+    @property
+    def device_identifier(self) -> str | None:
+        """The LM Link device that the model runs on.
+
+        ``None`` for the server's own machine, or if the server did not tell.
+        """
+        return self._device
+
+    @device_identifier.setter
+    def device_identifier(self, device: str | None) -> None:
+        self._device = device
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(identifier={self.identifier!r})"
@@ -39,22 +59,44 @@ class SyncModelHandle(ModelHandleBase):
 
     def unload(self) -> None:
         """Unload this model. Raises ``LMStudioModelNotFoundError`` if it is not loaded."""
-        self._client.run(ops.unload(self._kind, self.identifier))
+        self._client.run(ops.unload(self._kind, self.identifier, self.device_identifier))
 
     def get_info(self) -> Any:
         """What the server knows of this model; raises ``LMStudioModelNotFoundError`` if it is gone."""
-        return self._client.run(ops.get_model_info(self._kind, self.identifier))
+        return self._client.run(ops.get_model_info(self._kind, self))
 
     def get_load_config(self) -> Any:
         """The config that this model was loaded with."""
-        return self._client.run(ops.get_load_config(self._kind, self.identifier))
+        return self._client.run(ops.get_load_config(self._kind, self))
 
     def get_context_length(self) -> int:
         """The context length that this model was loaded with, in tokens."""
-        return self._client.run(ops.get_context_length(self._kind, self.identifier))
+        return self._client.run(ops.get_context_length(self._kind, self))
+
+    def processing_state(self) -> ModelProcessingState:
+        """What this model is doing (idle, generating, …) and how many requests wait for it."""
+        return self._client.run(ops.processing_state(self._kind, self))
+
+    def base_prediction_config(self, *, ignore_server_session_config: bool = False) -> Any:
+        """The prediction config that applies to this model where a call sets nothing.
+
+        Args:
+            ignore_server_session_config: Leave out what the server applies to every request.
+
+        Returns:
+            The kind's prediction config (``LlmPredictionConfig`` for language models); for kinds
+            without one, a dict of the server's keys.
+        """
+        return self._client.run(
+            ops.base_prediction_config(
+                self._kind, self, ignore_server_session_config=ignore_server_session_config
+            )
+        )
 
     @overload
-    def tokenize(self, input: str) -> list[int]: ...
+    def tokenize(  # type: ignore[overload-overlap] # a string comes first
+        self, input: str
+    ) -> list[int]: ...
     @overload
     def tokenize(self, input: Iterable[str]) -> list[list[int]]: ...
     def tokenize(self, input: str | Iterable[str]) -> list[int] | list[list[int]]:  # noqa: A002
@@ -67,14 +109,12 @@ class SyncModelHandle(ModelHandleBase):
             A list of token ids, or a list of such lists in the order of the texts.
         """
         if (many := ops.texts(input)) is None:
-            return self._client.run(ops.tokenize(self._kind, self.identifier, cast("str", input)))
-        return self._client.run(
-            Batch([ops.tokenize(self._kind, self.identifier, text) for text in many])
-        )
+            return self._client.run(ops.tokenize(self._kind, self, cast("str", input)))
+        return self._client.run(Batch([ops.tokenize(self._kind, self, text) for text in many]))
 
     def count_tokens(self, input: str) -> int:  # noqa: A002
         """The number of tokens that ``input`` has for this model."""
-        return self._client.run(ops.count_tokens(self._kind, self.identifier, input))
+        return self._client.run(ops.count_tokens(self._kind, self, input))
 
 
 class AsyncModelHandle(ModelHandleBase):
@@ -91,22 +131,44 @@ class AsyncModelHandle(ModelHandleBase):
 
     async def unload(self) -> None:
         """Unload this model. Raises ``LMStudioModelNotFoundError`` if it is not loaded."""
-        await self._client.run(ops.unload(self._kind, self.identifier))
+        await self._client.run(ops.unload(self._kind, self.identifier, self.device_identifier))
 
     async def get_info(self) -> Any:
         """What the server knows of this model; raises ``LMStudioModelNotFoundError`` if it is gone."""
-        return await self._client.run(ops.get_model_info(self._kind, self.identifier))
+        return await self._client.run(ops.get_model_info(self._kind, self))
 
     async def get_load_config(self) -> Any:
         """The config that this model was loaded with."""
-        return await self._client.run(ops.get_load_config(self._kind, self.identifier))
+        return await self._client.run(ops.get_load_config(self._kind, self))
 
     async def get_context_length(self) -> int:
         """The context length that this model was loaded with, in tokens."""
-        return await self._client.run(ops.get_context_length(self._kind, self.identifier))
+        return await self._client.run(ops.get_context_length(self._kind, self))
+
+    async def processing_state(self) -> ModelProcessingState:
+        """What this model is doing (idle, generating, …) and how many requests wait for it."""
+        return await self._client.run(ops.processing_state(self._kind, self))
+
+    async def base_prediction_config(self, *, ignore_server_session_config: bool = False) -> Any:
+        """The prediction config that applies to this model where a call sets nothing.
+
+        Args:
+            ignore_server_session_config: Leave out what the server applies to every request.
+
+        Returns:
+            The kind's prediction config (``LlmPredictionConfig`` for language models); for kinds
+            without one, a dict of the server's keys.
+        """
+        return await self._client.run(
+            ops.base_prediction_config(
+                self._kind, self, ignore_server_session_config=ignore_server_session_config
+            )
+        )
 
     @overload
-    async def tokenize(self, input: str) -> list[int]: ...
+    async def tokenize(  # type: ignore[overload-overlap] # a string comes first
+        self, input: str
+    ) -> list[int]: ...
     @overload
     async def tokenize(self, input: Iterable[str]) -> list[list[int]]: ...
     async def tokenize(self, input: str | Iterable[str]) -> list[int] | list[list[int]]:  # noqa: A002
@@ -119,13 +181,41 @@ class AsyncModelHandle(ModelHandleBase):
             A list of token ids, or a list of such lists in the order of the texts.
         """
         if (many := ops.texts(input)) is None:
-            return await self._client.run(
-                ops.tokenize(self._kind, self.identifier, cast("str", input))
-            )
+            return await self._client.run(ops.tokenize(self._kind, self, cast("str", input)))
         return await self._client.run(
-            Batch([ops.tokenize(self._kind, self.identifier, text) for text in many])
+            Batch([ops.tokenize(self._kind, self, text) for text in many])
         )
 
     async def count_tokens(self, input: str) -> int:  # noqa: A002
         """The number of tokens that ``input`` has for this model."""
-        return await self._client.run(ops.count_tokens(self._kind, self.identifier, input))
+        return await self._client.run(ops.count_tokens(self._kind, self, input))
+
+
+class DraftingHandle(SyncModelHandle):
+    """A loaded model whose predictions another, smaller model can draft."""
+
+    def preload_draft_model(self, draft_model_key: str) -> None:
+        """Load the draft model of speculative decoding now, so that no prediction waits for it.
+
+        Args:
+            draft_model_key: The key that predictions give as ``draft_model`` in their config.
+
+        Raises:
+            LMStudioServerError: There is no such model, or it does not fit this one.
+        """
+        self._client.run(ops.preload_draft_model(self._kind, self, draft_model_key))
+
+
+class AsyncDraftingHandle(AsyncModelHandle):
+    """A loaded model whose predictions another, smaller model can draft; for asyncio."""
+
+    async def preload_draft_model(self, draft_model_key: str) -> None:
+        """Load the draft model of speculative decoding now, so that no prediction waits for it.
+
+        Args:
+            draft_model_key: The key that predictions give as ``draft_model`` in their config.
+
+        Raises:
+            LMStudioServerError: There is no such model, or it does not fit this one.
+        """
+        await self._client.run(ops.preload_draft_model(self._kind, self, draft_model_key))

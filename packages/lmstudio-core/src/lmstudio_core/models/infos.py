@@ -5,20 +5,22 @@ Older servers leave out some of these fields; they have defaults, so that parsin
 
 from __future__ import annotations
 
-from typing import Union
-
 from ..data import InputStruct, ServerStruct
+from ..namespaces.packets import mapping
 
 __all__ = [
     "AnyModelInfo",
     "EmbeddingModelInfo",
     "EmbeddingModelInstanceInfo",
+    "EstimatedMemory",
+    "EstimatedResources",
     "LlmInfo",
     "LlmInstanceInfo",
     "ModelInfo",
     "ModelInfoBase",
     "ModelInstanceInfo",
     "ModelLoadResult",
+    "ModelProcessingState",
     "ModelQuery",
     "Quantization",
     "parse_model_info",
@@ -33,7 +35,10 @@ class Quantization(ServerStruct):
 
 
 class ModelInfoBase(ServerStruct):
-    """What every downloaded model has; sizes in bytes."""
+    """What every downloaded model has; sizes in bytes.
+
+    ``device_identifier`` names the LM Link device that it is on; ``None`` is the server itself.
+    """
 
     type: str = ""
     model_key: str = ""
@@ -82,8 +87,8 @@ class EmbeddingModelInstanceInfo(_InstanceFields, EmbeddingModelInfo):
     """A loaded embedding model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds."""
 
 
-ModelInfo = Union[LlmInfo, EmbeddingModelInfo]
-ModelInstanceInfo = Union[LlmInstanceInfo, EmbeddingModelInstanceInfo]
+ModelInfo = LlmInfo | EmbeddingModelInfo
+ModelInstanceInfo = LlmInstanceInfo | EmbeddingModelInstanceInfo
 AnyModelInfo = ModelInfoBase
 
 _INFO: dict[str, type[ModelInfoBase]] = {"llm": LlmInfo, "embedding": EmbeddingModelInfo}
@@ -91,7 +96,7 @@ _INFO: dict[str, type[ModelInfoBase]] = {"llm": LlmInfo, "embedding": EmbeddingM
 
 def parse_model_info(raw: object) -> ModelInfoBase:
     """The info of a downloaded model; a domain that this version does not know is kept as base."""
-    data = raw if isinstance(raw, dict) else {}
+    data = mapping(raw)
     return _INFO.get(str(data.get("type")), ModelInfoBase).from_dict(data)
 
 
@@ -111,3 +116,35 @@ class ModelLoadResult(ServerStruct):
     identifier: str
     instance_reference: str = ""
     path: str = ""
+
+
+class ModelProcessingState(ServerStruct):
+    """What a loaded model is doing, and how many requests wait for it.
+
+    ``status`` is ``"idle"``, ``"processingPrompt"``, ``"generating"`` or ``"computingEmbedding"``.
+    """
+
+    status: str = "idle"
+    queued: int = 0
+
+
+class EstimatedMemory(ServerStruct):
+    """The memory that a model would take, in bytes; ``confidence`` is ``"high"`` or ``"low"``.
+
+    ``total_bytes`` is all of it, ``total_vram_bytes`` what of that is on graphics cards.
+    """
+
+    confidence: str = "low"
+    model_bytes: float = 0
+    context_bytes: float = 0
+    total_bytes: float = 0
+    model_vram_bytes: float = 0
+    context_vram_bytes: float = 0
+    total_vram_bytes: float = 0
+
+
+class EstimatedResources(ServerStruct):
+    """What a model would take, and whether the server's guardrails would let it load."""
+
+    memory: EstimatedMemory = EstimatedMemory()
+    passes_guardrails: bool = True

@@ -26,6 +26,7 @@ class ModelKind:
         handle, async_handle: ``"module:Class"`` of the handles, called with (runner, identifier).
         downloaded, async_downloaded: ``"module:Class"``, called with (client, info).
         context_length_key: The key under which a load config holds the context length.
+        prediction_config: ``"module:Class"`` of prediction configs, for kinds that have such.
     """
 
     namespace: str
@@ -38,6 +39,7 @@ class ModelKind:
     downloaded: str
     async_downloaded: str
     context_length_key: str
+    prediction_config: str | None = None
 
     def class_of(self, path: str) -> Callable[..., Any]:
         """Import one of the classes named above."""

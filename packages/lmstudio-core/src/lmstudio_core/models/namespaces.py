@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from ..config import ConfigModel
 from ..namespaces.base import AsyncNamespace, SyncNamespace
 from . import operations as ops
-from .infos import ModelInfoBase
+from .infos import EstimatedResources, ModelInfoBase
 from .kind import ModelKind
 from .operations import DEFAULT_TTL, LoadProgressCallback
 
@@ -23,8 +23,10 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
 
     kind: ClassVar[ModelKind]
 
-    def _handle(self, identifier: str) -> H:
-        return cast("H", self.kind.class_of(self.kind.handle)(identifier, self._client))
+    def _handle(self, info: Any) -> H:
+        handle = self.kind.class_of(self.kind.handle)(info.identifier, self._client)
+        handle.device_identifier = info.device_identifier
+        return cast("H", handle)
 
     def model(
         self,
@@ -34,6 +36,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         ttl: int | None = DEFAULT_TTL,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> H:
         """Get a model; it is loaded if it is not loaded yet.
 
@@ -43,17 +46,24 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
                 keeps it. Ignored if the model is loaded already, as is ``config``.
             config: How to load it: a config object or a dict.
             on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded, or (without a key) none is loaded.
+            LMStudioModelDomainError: The model is of another kind.
         """
-        return self._handle(
-            self._client.run(
-                ops.model_identifier(
-                    self.kind, model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
-                )
+        info = self._client.run(
+            ops.model_info_for(
+                self.kind,
+                model_key,
+                ttl=ttl,
+                config=config,
+                on_load_progress=on_load_progress,
+                device=device,
             )
         )
+        return self._handle(info)
 
     def load_new_instance(
         self,
@@ -63,6 +73,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         ttl: int | None = DEFAULT_TTL,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> H:
         """Load one more instance of a model, whatever is loaded already.
 
@@ -72,10 +83,13 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
             ttl: Seconds without use after which the instance is unloaded; ``None`` keeps it.
             config: How to load it: a config object or a dict.
             on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
-            LMStudioServerError: The identifier is in use, or loading failed.
+            LMStudioIdentifierInUseError: Another instance has that identifier.
+            LMStudioServerError: Loading failed.
         """
         info = self._client.run(
             ops.load_new_instance(
@@ -85,13 +99,41 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
                 ttl=ttl,
                 config=config,
                 on_load_progress=on_load_progress,
+                device=device,
             )
         )
-        return self._handle(cast("Any", info).identifier)
+        return self._handle(info)
 
-    def unload(self, model_identifier: str) -> None:
-        """Unload the instance of that identifier."""
-        self._client.run(ops.unload(self.kind, model_identifier))
+    def unload(self, model_identifier: str, *, device: str | None = None) -> None:
+        """Unload the instance of that identifier.
+
+        Args:
+            model_identifier: Which.
+            device: On which LM Link device; ``"local"`` for the server's own machine.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is loaded.
+        """
+        self._client.run(ops.unload(self.kind, model_identifier, device))
+
+    def estimate_resources(
+        self,
+        model_key: str,
+        config: ConfigModel | Mapping[str, Any] | None = None,
+        *,
+        device: str | None = None,
+    ) -> EstimatedResources:
+        """What a model would take if it were loaded, and whether the server would let it load.
+
+        Args:
+            model_key: Which downloaded model.
+            config: How it would be loaded: a config object or a dict.
+            device: On which LM Link device; ``"local"`` for the server's own machine.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        return self._client.run(ops.estimate_resources(self.kind, model_key, config, device))
 
     def get_model_info(self, model_specifier: Any) -> Any:
         """What the server knows of a loaded model, named by identifier, query or handle."""
@@ -100,11 +142,20 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
     def list_loaded(self) -> list[H]:
         """Handles of all loaded models of this kind."""
         infos = self._client.run(ops.list_loaded(self.kind))
-        return [self._handle(cast("Any", info).identifier) for info in infos]
+        return [self._handle(info) for info in infos]
 
     def list_downloaded(self) -> list[D]:
         """All downloaded models of this kind."""
         infos = self._client.run(ops.list_downloaded(self.kind.domain))
+        return [self._downloaded(info) for info in infos]
+
+    def list_downloaded_variants(self, model_key: str) -> list[D]:
+        """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        infos = self._client.run(ops.list_downloaded_variants(model_key, self.kind.domain))
         return [self._downloaded(info) for info in infos]
 
     def _downloaded(self, info: ModelInfoBase) -> D:
@@ -116,8 +167,10 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
 
     kind: ClassVar[ModelKind]
 
-    def _handle(self, identifier: str) -> H:
-        return cast("H", self.kind.class_of(self.kind.async_handle)(identifier, self._client))
+    def _handle(self, info: Any) -> H:
+        handle = self.kind.class_of(self.kind.async_handle)(info.identifier, self._client)
+        handle.device_identifier = info.device_identifier
+        return cast("H", handle)
 
     async def model(
         self,
@@ -127,6 +180,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         ttl: int | None = DEFAULT_TTL,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> H:
         """Get a model; it is loaded if it is not loaded yet.
 
@@ -136,17 +190,24 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
                 keeps it. Ignored if the model is loaded already, as is ``config``.
             config: How to load it: a config object or a dict.
             on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded, or (without a key) none is loaded.
+            LMStudioModelDomainError: The model is of another kind.
         """
-        return self._handle(
-            await self._client.run(
-                ops.model_identifier(
-                    self.kind, model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
-                )
+        info = await self._client.run(
+            ops.model_info_for(
+                self.kind,
+                model_key,
+                ttl=ttl,
+                config=config,
+                on_load_progress=on_load_progress,
+                device=device,
             )
         )
+        return self._handle(info)
 
     async def load_new_instance(
         self,
@@ -156,6 +217,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         ttl: int | None = DEFAULT_TTL,
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
+        device: str | None = None,
     ) -> H:
         """Load one more instance of a model, whatever is loaded already.
 
@@ -165,10 +227,13 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
             ttl: Seconds without use after which the instance is unloaded; ``None`` keeps it.
             config: How to load it: a config object or a dict.
             on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
-            LMStudioServerError: The identifier is in use, or loading failed.
+            LMStudioIdentifierInUseError: Another instance has that identifier.
+            LMStudioServerError: Loading failed.
         """
         info = await self._client.run(
             ops.load_new_instance(
@@ -178,13 +243,41 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
                 ttl=ttl,
                 config=config,
                 on_load_progress=on_load_progress,
+                device=device,
             )
         )
-        return self._handle(cast("Any", info).identifier)
+        return self._handle(info)
 
-    async def unload(self, model_identifier: str) -> None:
-        """Unload the instance of that identifier."""
-        await self._client.run(ops.unload(self.kind, model_identifier))
+    async def unload(self, model_identifier: str, *, device: str | None = None) -> None:
+        """Unload the instance of that identifier.
+
+        Args:
+            model_identifier: Which.
+            device: On which LM Link device; ``"local"`` for the server's own machine.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is loaded.
+        """
+        await self._client.run(ops.unload(self.kind, model_identifier, device))
+
+    async def estimate_resources(
+        self,
+        model_key: str,
+        config: ConfigModel | Mapping[str, Any] | None = None,
+        *,
+        device: str | None = None,
+    ) -> EstimatedResources:
+        """What a model would take if it were loaded, and whether the server would let it load.
+
+        Args:
+            model_key: Which downloaded model.
+            config: How it would be loaded: a config object or a dict.
+            device: On which LM Link device; ``"local"`` for the server's own machine.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        return await self._client.run(ops.estimate_resources(self.kind, model_key, config, device))
 
     async def get_model_info(self, model_specifier: Any) -> Any:
         """What the server knows of a loaded model, named by identifier, query or handle."""
@@ -193,11 +286,20 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
     async def list_loaded(self) -> list[H]:
         """Handles of all loaded models of this kind."""
         infos = await self._client.run(ops.list_loaded(self.kind))
-        return [self._handle(cast("Any", info).identifier) for info in infos]
+        return [self._handle(info) for info in infos]
 
     async def list_downloaded(self) -> list[D]:
         """All downloaded models of this kind."""
         infos = await self._client.run(ops.list_downloaded(self.kind.domain))
+        return [self._downloaded(info) for info in infos]
+
+    async def list_downloaded_variants(self, model_key: str) -> list[D]:
+        """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        infos = await self._client.run(ops.list_downloaded_variants(model_key, self.kind.domain))
         return [self._downloaded(info) for info in infos]
 
     def _downloaded(self, info: ModelInfoBase) -> D:

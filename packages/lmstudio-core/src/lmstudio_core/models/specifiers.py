@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from typing import Literal
 
 from typing_extensions import TypedDict
 
@@ -59,8 +59,8 @@ class ModelInstanceSpecifierDict(TypedDict):
     instanceReference: str
 
 
-ModelSpecifier = Union[ModelQuerySpecifier, ModelInstanceSpecifier]
-ModelSpecifierDict = Union[ModelQuerySpecifierDict, ModelInstanceSpecifierDict]
+ModelSpecifier = ModelQuerySpecifier | ModelInstanceSpecifier
+ModelSpecifierDict = ModelQuerySpecifierDict | ModelInstanceSpecifierDict
 
-AnyModelSpecifier = Union[str, ModelSpecifier, ModelQuery, ModelSpecifierDict, ModelQueryDict]
+AnyModelSpecifier = str | ModelSpecifier | ModelQuery | ModelSpecifierDict | ModelQueryDict
 """Whatever names a loaded model: its identifier, a query, or a specifier, as object or dict."""

@@ -12,6 +12,8 @@ from ..models.downloaded import AsyncDownloadedModel, DownloadedModel
 from ..models.generic import GENERIC_KINDS, AsyncModelHandleOfKind, ModelHandleOfKind
 from ..models.infos import ModelInfoBase
 from ..models.kind import ModelKind
+from ..models.loading import LOCAL_DEVICE
+from ..models.matching import close_matches
 from ..plugins import plugins
 from ..protocol.operations import Op
 from .base import AsyncNamespace, SyncNamespace
@@ -45,12 +47,12 @@ def _domains(namespace: str | None) -> Iterable[str]:
     return (namespace,)
 
 
-def _loaded(namespace: str | None) -> Op[list[tuple[str, str]]]:
-    """(domain, identifier) of every loaded model."""
-    found: list[tuple[str, str]] = []
+def _loaded(namespace: str | None) -> Op[list[tuple[str, Any]]]:
+    """(domain, info) of every loaded model."""
+    found: list[tuple[str, Any]] = []
     for domain in _domains(namespace):
         infos = yield ops.list_loaded(GENERIC_KINDS[domain])
-        found += [(domain, info.identifier) for info in infos]
+        found += [(domain, info) for info in infos]
     return found
 
 
@@ -60,12 +62,25 @@ def _downloaded(namespace: str | None) -> Op[list[ModelInfoBase]]:
     return [info for info in infos if namespace is None or info.type in domains]
 
 
-def _unload(identifier: str) -> Op[None]:
-    for domain, loaded in (yield from _loaded(None)):
-        if loaded == identifier:
-            yield ops.unload(GENERIC_KINDS[domain], identifier)
+def _on_device(info: Any, device: str | None) -> bool:
+    where = None if device == LOCAL_DEVICE else device
+    return device is None or info.device_identifier == where
+
+
+def _unload(identifier: str, device: str | None) -> Op[None]:
+    loaded = yield from _loaded(None)
+    for domain, info in loaded:
+        if info.identifier == identifier and _on_device(info, device):
+            where = device if device is not None else info.device_identifier
+            yield ops.unload(GENERIC_KINDS[domain], identifier, where)
             return
-    raise LMStudioModelNotFoundError(f"No loaded model has the identifier {identifier!r}.")
+    names = [info.identifier for _, info in loaded]
+    error = LMStudioModelNotFoundError(
+        f"No loaded model has the identifier {identifier!r}. "
+        + (f"Loaded are: {', '.join(names)}." if names else "None is loaded.")
+    )
+    error.close_matches = tuple(close_matches(identifier, names))
+    raise error
 
 
 class ModelsNamespace(SyncNamespace):
@@ -81,11 +96,15 @@ class ModelsNamespace(SyncNamespace):
         """
         return [self._handle(*found) for found in self._client.run(_loaded(namespace))]
 
-    def _handle(self, domain: str, identifier: str) -> Any:
+    def _handle(self, domain: str, info: Any) -> Any:
         kind, installed = _kind(domain)
-        if not installed:
-            return ModelHandleOfKind(identifier, self._client, kind)
-        return kind.class_of(kind.handle)(identifier, self._client)
+        handle: Any
+        if installed:
+            handle = kind.class_of(kind.handle)(info.identifier, self._client)
+        else:
+            handle = ModelHandleOfKind(info.identifier, self._client, kind)
+        handle.device_identifier = info.device_identifier
+        return handle
 
     def list_downloaded(self, namespace: str | None = None) -> list[Any]:
         """All downloaded models.
@@ -101,13 +120,38 @@ class ModelsNamespace(SyncNamespace):
         kind, _ = _kind(info.type)
         return kind.class_of(kind.downloaded)(info, self._client)
 
-    def unload(self, model_identifier: str) -> None:
+    def list_downloaded_variants(self, model_key: str) -> list[Any]:
+        """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        infos = self._client.run(ops.list_downloaded_variants(model_key))
+        return [self._downloaded(info) for info in infos]
+
+    def find_downloaded(self, model_key: str) -> Any:
+        """The downloaded model that a key means: a whole key, a path, or a name alone.
+
+        Args:
+            model_key: Such as ``"qwen/qwen3-4b"``; ``"qwen3-4b"`` will do if it is the only one.
+
+        Raises:
+            LMStudioAmbiguousModelError: Several models are meant; the message lists their keys.
+            LMStudioModelNotFoundError: None is; the message lists what is much like it.
+        """
+        return self._downloaded(self._client.run(ops.find_downloaded(model_key)))
+
+    def unload(self, model_identifier: str, *, device: str | None = None) -> None:
         """Unload a model of any kind.
+
+        Args:
+            model_identifier: Which.
+            device: On which LM Link device; ``"local"`` for the server's own machine.
 
         Raises:
             LMStudioModelNotFoundError: No loaded model has that identifier.
         """
-        self._client.run(_unload(model_identifier))
+        self._client.run(_unload(model_identifier, device))
 
 
 class AsyncModelsNamespace(AsyncNamespace):
@@ -123,11 +167,15 @@ class AsyncModelsNamespace(AsyncNamespace):
         """
         return [self._handle(*found) for found in await self._client.run(_loaded(namespace))]
 
-    def _handle(self, domain: str, identifier: str) -> Any:
+    def _handle(self, domain: str, info: Any) -> Any:
         kind, installed = _kind(domain)
-        if not installed:
-            return AsyncModelHandleOfKind(identifier, self._client, kind)
-        return kind.class_of(kind.async_handle)(identifier, self._client)
+        handle: Any
+        if installed:
+            handle = kind.class_of(kind.async_handle)(info.identifier, self._client)
+        else:
+            handle = AsyncModelHandleOfKind(info.identifier, self._client, kind)
+        handle.device_identifier = info.device_identifier
+        return handle
 
     async def list_downloaded(self, namespace: str | None = None) -> list[Any]:
         """All downloaded models.
@@ -143,10 +191,35 @@ class AsyncModelsNamespace(AsyncNamespace):
         kind, _ = _kind(info.type)
         return kind.class_of(kind.async_downloaded)(info, self._client)
 
-    async def unload(self, model_identifier: str) -> None:
+    async def list_downloaded_variants(self, model_key: str) -> list[Any]:
+        """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Raises:
+            LMStudioModelNotFoundError: No such model is downloaded.
+        """
+        infos = await self._client.run(ops.list_downloaded_variants(model_key))
+        return [self._downloaded(info) for info in infos]
+
+    async def find_downloaded(self, model_key: str) -> Any:
+        """The downloaded model that a key means: a whole key, a path, or a name alone.
+
+        Args:
+            model_key: Such as ``"qwen/qwen3-4b"``; ``"qwen3-4b"`` will do if it is the only one.
+
+        Raises:
+            LMStudioAmbiguousModelError: Several models are meant; the message lists their keys.
+            LMStudioModelNotFoundError: None is; the message lists what is much like it.
+        """
+        return self._downloaded(await self._client.run(ops.find_downloaded(model_key)))
+
+    async def unload(self, model_identifier: str, *, device: str | None = None) -> None:
         """Unload a model of any kind.
+
+        Args:
+            model_identifier: Which.
+            device: On which LM Link device; ``"local"`` for the server's own machine.
 
         Raises:
             LMStudioModelNotFoundError: No loaded model has that identifier.
         """
-        await self._client.run(_unload(model_identifier))
+        await self._client.run(_unload(model_identifier, device))

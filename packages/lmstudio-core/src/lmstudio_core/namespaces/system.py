@@ -8,7 +8,8 @@ from typing import Any, Final
 from ..capability import Capability
 from ..data import ServerStruct
 from ..errors import LMStudioConnectionError, LMStudioTimeoutError, LMStudioValueError
-from ..models.infos import ModelInfoBase, parse_model_info
+from ..models.infos import ModelInfoBase
+from ..models.operations import list_downloaded_variants
 from ..protocol.operations import VOID, Call, Channel, Endpoint, Invoke, Op
 from .base import AsyncNamespace, SyncNamespace
 from .packets import items
@@ -66,14 +67,6 @@ def _version() -> Call[ServerVersion]:
 
 def _info() -> Call[ServerInfo]:
     return Call(_endpoint("info"), VOID, ServerInfo.from_dict)
-
-
-def _variants(model_key: str) -> Call[list[ModelInfoBase]]:
-    def decode(raw: Any) -> list[ModelInfoBase]:
-        return [parse_model_info(item) for item in items(raw)]
-
-    parameter = {"modelKey": _text("model_key", model_key)}
-    return Call(_endpoint("listDownloadedModelVariants"), parameter, decode)
 
 
 def _notify(title: str, description: str | None, no_auto_dismiss: bool) -> Call[None]:
@@ -168,7 +161,7 @@ class SystemNamespace(SyncNamespace):
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        return self._client.run(_variants(model_key))
+        return self._client.run(list_downloaded_variants(model_key))
 
     def version(self) -> ServerVersion:
         """The server's version and build."""
@@ -247,7 +240,7 @@ class AsyncSystemNamespace(AsyncNamespace):
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        return await self._client.run(_variants(model_key))
+        return await self._client.run(list_downloaded_variants(model_key))
 
     async def version(self) -> ServerVersion:
         """The server's version and build."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
+from lmstudio_core.models.handles import AsyncDraftingHandle, DraftingHandle
 
 from ..chat import ChatInput
 from ..tools import ToolDefinition
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ActingHandle", "AsyncActingHandle"]
 
 
-class ActingHandle(SyncModelHandle):
+class ActingHandle(DraftingHandle):
     """A loaded model that can work with tools."""
 
     def act(
@@ -100,7 +100,7 @@ class ActingHandle(SyncModelHandle):
         )
 
 
-class AsyncActingHandle(AsyncModelHandle):
+class AsyncActingHandle(AsyncDraftingHandle):
     """A loaded model that can work with tools, for asyncio."""
 
     async def act(

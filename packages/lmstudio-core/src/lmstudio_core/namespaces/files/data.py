@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Union
+from typing import Literal
 
 from ...data import ServerStruct
 from ...files import FileHandle
@@ -35,7 +35,7 @@ class ParsedDocument(ServerStruct):
         return self.content
 
 
-Span = Union[int, tuple[int, int], None]
+Span = int | tuple[int, int] | None
 """One number, or the first and the last of several; ``None`` if it is not known."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 from ...data import ServerStruct
 from ...errors import LMStudioValueError
@@ -90,7 +90,7 @@ class DownloadPlan(ServerStruct):
     version: int = 0
 
 
-PlanEvent = Union[DownloadPlan, DownloadProgressUpdate]
+PlanEvent = DownloadPlan | DownloadProgressUpdate
 
 
 class PlanChannel(Channel[PlanEvent, DownloadPlan]):
