@@ -29,6 +29,7 @@ from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy, timeout_error
 from ..timeouts import get_sync_api_timeout
+from .locks import take
 from .sync_socket import LONGEST_WAIT, connect
 from .wire import Wire
 
@@ -177,7 +178,11 @@ class Connection:
                 if not state.ready and deadline is not None and time.monotonic() >= deadline:
                     raise timeout_error(state.endpoint, limit or 0)
         finally:
-            self._leave(state, me)
+            try:
+                self._leave(state, me)
+            except BaseException:  # an interrupt here would leave the others without a reader
+                self._leave(state, me)
+                raise
 
     def abandon(self, state: Conversation, message: Any = None) -> None:
         """Nobody waits for ``state`` any more; ``message`` tells the server to stop."""
@@ -197,13 +202,11 @@ class Connection:
                 self._send(payload)
 
     def abandon_later(self, state: ChannelState, message: Any) -> None:
-        """``abandon`` for finalizers: at once if this thread holds none of the locks, else soon."""
+        """``abandon`` for finalizers: at once if no thread holds the locks (this one might), else
+        soon."""
         self._abandoned.append((state, message))
-        for lock in (self._write_lock, self._lock):
-            if not lock.acquire(blocking=False):
-                return
-            lock.release()
-        self._cancel_abandoned()
+        if not (self._write_lock.locked() or self._lock.locked()):
+            self._cancel_abandoned()
 
     def _cancel_abandoned(self) -> None:
         while self._abandoned:
@@ -218,13 +221,15 @@ class Connection:
         with self._lock:
             self._wake(self._wire.close(failure))
         # A thread that is stuck in writing would keep this one waiting; then there is no goodbye.
-        if self._write_lock.acquire(blocking=False):
-            try:
+        got: list[bool] = []
+        try:
+            if take(got, self._write_lock):
                 with contextlib.suppress(OSError):
                     self._socket.send(self._wire.outgoing())
-            finally:
+        finally:
+            if True in got:
                 self._write_lock.release()
-        self._socket.shutdown()
+            self._socket.shutdown()
         with self._lock:
             # A leader may be about to poll this file descriptor, whose number would be given to
             # the next socket of the process: it closes it itself when it has noticed.
@@ -332,13 +337,17 @@ class Connection:
 
     def _flush(self) -> None:
         """Write what the wire has to say of itself, unless another thread is writing and will."""
-        while self._wire.pending and self._write_lock.acquire(blocking=False):
+        while self._wire.pending:
+            got: list[bool] = []
             try:
+                if not take(got, self._write_lock):
+                    return
                 with self._lock:
                     data = self._wire.outgoing()
                 self._write(data)
             finally:
-                self._write_lock.release()
+                if True in got:
+                    self._write_lock.release()
 
     def _write(self, data: bytes) -> None:
         try:

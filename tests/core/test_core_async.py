@@ -1,0 +1,509 @@
+"""The asyncio driver: cancellation in all its forms, and nothing left over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import threading
+
+import anyio
+import pytest
+from core_clients import Count, echo, numbers
+from lmstudio_core import errors
+from lmstudio_core.client import AsyncClient
+from lmstudio_core.protocol.operations import Batch, InvokeMany
+from lmstudio_core.testing import NO_ANSWER, silent
+
+PATIENCE = 20
+
+
+def run(test):
+    """Run a test in a loop of its own; it must leave no task behind."""
+
+    async def main():
+        before = asyncio.all_tasks()
+        await asyncio.wait_for(test(), PATIENCE * 2)
+        assert asyncio.all_tasks() == before
+
+    asyncio.run(main(), debug=True)
+    gc.collect()
+
+
+async def seen(function, *args):
+    """Wait for the server in a thread, so that the loop goes on."""
+    return await asyncio.to_thread(function, *args)
+
+
+# -- cancellation ----------------------------------------------------------------------------------
+
+
+async def by_wait_for(operation):
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(operation, 0.05)
+
+
+async def by_move_on_after(operation):
+    with anyio.move_on_after(0.05) as scope:
+        await operation
+    assert scope.cancelled_caught
+
+
+async def by_cancelling_the_task(operation):
+    task = asyncio.ensure_future(operation)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+WAYS = [by_wait_for, by_move_on_after, by_cancelling_the_task]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancelled_call_leaves_the_client_usable(server, way):
+    async def test():
+        server.on("test.echo", NO_ANSWER)
+        async with AsyncClient(server.api_host) as client:
+            await way(client.run(echo(1)))
+            server.on("test.echo", 2)
+            assert await client.run(echo(1)) == 2
+            server.requests[0].reply("late")
+            assert await client.run(echo(1)) == 2
+        assert len(server.sockets) == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancelled_stream_is_cancelled_on_the_server_at_once(server, way):
+    async def test():
+        server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
+        async with AsyncClient(server.api_host) as client:
+
+            async def consume():
+                async for _ in client.open(Count()):
+                    pass
+
+            await way(consume())
+            # No await has run since: the cancel is on its way already, written by the cancelled task.
+            server.requests[0].wait_for_message("cancel")
+            server.on("test.echo", 2)
+            assert await client.run(echo(1)) == 2
+
+    run(test)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancelled_run_of_a_channel(server, way):
+    async def test():
+        server.on_channel("test.count", NO_ANSWER)
+        async with AsyncClient(server.api_host) as client:
+            await way(client.run(Count()))
+            server.requests[0].wait_for_message("cancel")
+
+    run(test)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancelled_batch(server, way):
+    async def test():
+        server.on("test.echo", lambda n: NO_ANSWER if n == 3 else n)
+        async with AsyncClient(server.api_host) as client:
+            await way(client.run(Batch([echo(n) for n in range(8)])))
+            assert await client.run(echo(9)) == 9
+
+    run(test)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancelled_connection_attempt_does_not_hurt_the_others(server, way):
+    async def test():
+        server.on("test.echo", lambda n: n)
+        server.auth = silent
+        async with AsyncClient(server.api_host) as client:
+
+            async def hasty():
+                await way(client.run(echo(1)))
+
+            first = asyncio.ensure_future(hasty())
+            await seen(server.wait_for_socket, "test")
+            others = [asyncio.ensure_future(client.run(echo(n))) for n in range(5)]
+            await asyncio.sleep(0)
+            server.auth = lambda packet: {"success": True}
+            await first
+            assert await asyncio.gather(*others) == list(range(5))
+        assert len(server.sockets) == 2
+
+    run(test)
+
+
+def test_cancel_inside_an_outer_cancelled_scope(server):
+    """Under anyio an await in a cancelled scope does not run: the cancel must not need one."""
+
+    async def test():
+        server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
+        async with AsyncClient(server.api_host) as client:
+            with anyio.CancelScope() as scope:
+                async with client.open(Count()) as stream:
+                    assert await stream.__anext__() == 1
+                    scope.cancel()
+                    await anyio.sleep(PATIENCE)
+            server.requests[0].wait_for_message("cancel")
+
+    run(test)
+
+
+def test_a_lost_connection_cancels_no_other_code(server):
+    async def test():
+        server.on("test.echo", NO_ANSWER)
+        async with AsyncClient(server.api_host) as client:
+            bystander = asyncio.ensure_future(asyncio.Event().wait())
+            waiting = [asyncio.ensure_future(client.run(echo(n))) for n in range(3)]
+            await seen(server.wait_for_request, "test.echo", 3)
+            server.sockets[0].drop()
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(o) for o in outcomes] == [errors.LMStudioConnectionError] * 3
+            assert not bystander.done()
+            assert (
+                asyncio.current_task().cancelling() == 0
+                if hasattr(asyncio.Task, "cancelling")
+                else 1
+            )
+            bystander.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await bystander
+            server.on("test.echo", 3)
+            assert await client.run(echo(1)) == 3
+
+    run(test)
+
+
+# -- entering and leaving --------------------------------------------------------------------------
+
+
+def test_enter_in_one_task_and_exit_in_another(server):
+    async def test():
+        server.on("test.echo", lambda n: n)
+        client = AsyncClient(server.api_host)
+        await asyncio.ensure_future(client.__aenter__())
+        assert await asyncio.ensure_future(client.run(echo(1))) == 1
+        await asyncio.ensure_future(client.__aexit__(None, None, None))
+
+    run(test)
+    server.wait_until_closed()
+
+
+def test_an_exit_stack_entered_in_one_task_and_left_in_another(server):
+    async def test():
+        server.on("test.echo", lambda n: n)
+        stack = contextlib.AsyncExitStack()
+
+        async def enter():
+            return await stack.enter_async_context(AsyncClient(server.api_host))
+
+        client = await asyncio.ensure_future(enter())
+        assert await client.run(echo(1)) == 1
+        await asyncio.ensure_future(stack.aclose())
+        server.wait_until_closed()
+
+    run(test)
+
+
+def test_without_a_context_manager(server):
+    async def test():
+        server.on("test.echo", lambda n: n)
+        client = AsyncClient(server.api_host)
+        assert await client.run(echo(1)) == 1
+        await client.aclose()
+        await client.aclose()
+        await seen(server.wait_until_closed)
+
+    run(test)
+
+
+def test_aclose_leaves_nothing(server):
+    async def test():
+        server.on("test.echo", NO_ANSWER)
+        server.on_channel("test.count", NO_ANSWER)
+        client = AsyncClient(server.api_host)
+        waiting = [asyncio.ensure_future(client.run(o)) for o in (echo(1), Count(), echo(2))]
+        await seen(server.wait_for_request, "test.echo", 2)
+        await client.aclose()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(o) for o in outcomes] == [errors.LMStudioRuntimeError] * 3
+        assert all("closed" in str(o) for o in outcomes)
+        await seen(server.wait_until_closed)
+
+    run(test)
+
+
+def test_aclose_while_a_task_connects(server):
+    async def test():
+        server.auth = silent
+        client = AsyncClient(server.api_host)
+        waiting = asyncio.ensure_future(client.run(echo(1)))
+        socket = await seen(server.wait_for_socket, "test")
+        await client.aclose()
+        with pytest.raises(errors.LMStudioRuntimeError, match="closed"):
+            await waiting
+        await seen(socket.wait_until_closed)
+
+    run(test)
+
+
+def test_aclose_does_not_wait_for_a_server_that_reads_nothing(server):
+    async def test():
+        server.on("test.echo", lambda n: 1)
+        client = AsyncClient(server.api_host)
+        await client.run(echo(1))
+        server.sockets[0].pause_reading()
+        upload = asyncio.ensure_future(client.run(echo("x" * 20_000_000)))
+        await asyncio.sleep(0.01)
+        await asyncio.wait_for(client.aclose(), PATIENCE)
+        with pytest.raises(errors.LMStudioRuntimeError):
+            await upload
+        server.sockets[0].resume_reading()
+        await seen(server.wait_until_closed)
+
+    run(test)
+
+
+def test_aclose_in_a_cancelled_scope_still_closes(server):
+    async def test():
+        server.on("test.echo", lambda n: n)
+        with anyio.CancelScope() as scope:
+            async with AsyncClient(server.api_host) as client:
+                assert await client.run(echo(1)) == 1
+                scope.cancel()
+                await anyio.sleep(PATIENCE)
+        await seen(server.wait_until_closed)
+
+    run(test)
+
+
+def test_a_cancelled_upload_that_was_on_its_way(server):
+    async def test():
+        server.on("test.echo", lambda parameter: len(parameter))
+        async with AsyncClient(server.api_host) as client:
+            await client.run(echo(""))
+            server.sockets[0].pause_reading()
+            await by_wait_for(client.run(echo("x" * 20_000_000)))
+            server.sockets[0].resume_reading()
+            assert await client.run(echo("abc")) == 3
+
+    run(test)
+
+
+# -- loops -----------------------------------------------------------------------------------------
+
+
+def test_in_a_second_loop_while_the_first_runs(server):
+    server.on("test.echo", lambda n: n)
+
+    async def test():
+        async with AsyncClient(server.api_host) as client:
+            assert await client.run(echo(1)) == 1
+
+            def elsewhere():
+                with pytest.raises(errors.LMStudioRuntimeError, match="another event loop"):
+                    asyncio.run(client.run(echo(2)))
+
+            await asyncio.to_thread(elsewhere)
+            assert await client.run(echo(3)) == 3
+
+    run(test)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_in_a_second_loop_after_the_first_is_closed(server):
+    server.on("test.echo", lambda n: n)
+    client = AsyncClient(server.api_host)
+    assert asyncio.run(client.run(echo(1))) == 1
+
+    async def again():
+        assert await client.run(echo(2)) == 2
+        await client.aclose()
+
+    asyncio.run(again())
+    gc.collect()
+    server.wait_until_closed()
+
+
+def test_a_client_made_outside_of_any_loop(server):
+    server.on("test.echo", lambda n: n)
+    client = AsyncClient(server.api_host)
+
+    async def test():
+        async with client:
+            assert await client.run(echo(1)) == 1
+
+    run(test)
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+def test_a_dropped_stream_is_cancelled(server):
+    async def test():
+        server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
+        async with AsyncClient(server.api_host) as client:
+            stream = client.open(Count())
+            assert await stream.__anext__() == 1
+            del stream
+            gc.collect()
+            server.requests[0].wait_for_message("cancel")
+
+    run(test)
+
+
+def test_a_stream_dropped_in_another_thread(server):
+    async def test():
+        server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
+        async with AsyncClient(server.api_host) as client:
+            held = [client.open(Count())]
+            assert await held[0].__anext__() == 1
+            thread = threading.Thread(target=held.clear)
+            thread.start()
+            thread.join()
+            await seen(server.requests[0].wait_for_message, "cancel")
+
+    run(test)
+
+
+def test_a_stream_that_was_never_used(server):
+    async def test():
+        async with AsyncClient(server.api_host) as client:
+            client.open(Count())
+            stream = client.open(Count())
+            await stream.aclose()
+            assert [n async for n in stream] == []
+            await stream.cancel()
+        assert not server.sockets
+
+    run(test)
+
+
+def test_two_tasks_start_a_stream_once(server):
+    async def test():
+        server.on_channel("test.count", NO_ANSWER)
+        async with AsyncClient(server.api_host) as client:
+            stream = client.open(Count())
+            await asyncio.gather(stream.start(), stream.send({"type": "hello"}), stream.start())
+            channel = await seen(server.wait_for_request, "test.count")
+            await seen(channel.wait_for_message, "hello")
+            await stream.aclose()
+        assert len(server.requests) == 1
+
+    run(test)
+
+
+def test_a_stream_closed_while_it_starts(server):
+    async def test():
+        server.auth = silent
+        async with AsyncClient(server.api_host) as client:
+            stream = client.open(Count())
+            starting = asyncio.ensure_future(stream.start())
+            socket = await seen(server.wait_for_socket, "test")
+            await stream.aclose()
+            socket.send_frame({"success": True})
+            await starting
+        assert not server.requests
+
+    run(test)
+
+
+def test_a_stream_closed_by_another_task_ends_for_the_waiting_one(server):
+    async def test():
+        server.on_channel("test.count", NO_ANSWER)
+        async with AsyncClient(server.api_host) as client:
+            stream = client.open(Count())
+
+            async def consume():
+                return [n async for n in stream]
+
+            waiting = asyncio.ensure_future(consume())
+            channel = await seen(server.wait_for_request, "test.count")
+            await stream.aclose()
+            assert await asyncio.wait_for(waiting, PATIENCE) == []
+            await seen(channel.wait_for_message, "cancel")
+
+    run(test)
+
+
+def test_two_tasks_cannot_wait_for_one_stream(server):
+    async def test():
+        server.on_channel("test.count", NO_ANSWER)
+        async with AsyncClient(server.api_host) as client:
+            stream = client.open(Count())
+            first = asyncio.ensure_future(stream.__anext__())
+            channel = await seen(server.wait_for_request, "test.count")
+            with pytest.raises(errors.LMStudioRuntimeError, match="Another task"):
+                await stream.__anext__()
+            channel.send({"type": "n", "n": 1})
+            assert await first == 1
+            await stream.aclose()
+
+    run(test)
+
+
+def test_many_tasks(server):
+    async def test():
+        server.on("test.echo", lambda n: n)
+
+        def count(channel):
+            channel.send(*numbers(*range(channel.parameter, channel.parameter + 10)))
+            channel.close()
+
+        server.on_channel("test.count", count)
+        async with AsyncClient(server.api_host) as client:
+
+            async def work(n):
+                for step in range(20):
+                    assert await client.run(echo(n * 100 + step)) == n * 100 + step
+                assert await client.run(Count(n)) == list(range(n, n + 10))
+
+            await asyncio.gather(*(work(n) for n in range(50)))
+        assert len(server.sockets) == 1
+
+    run(test)
+
+
+# -- functions and pings ---------------------------------------------------------------------------
+
+
+def test_a_function_that_is_interrupted_leaves_no_other_running(server):
+    class Interrupt(BaseException):
+        pass
+
+    async def test():
+        stopped = []
+
+        async def endless():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.append(True)
+
+        async def strike():
+            await asyncio.sleep(0)
+            raise Interrupt
+
+        client = AsyncClient(server.api_host)
+        with pytest.raises(Interrupt):
+            await client.run(InvokeMany([endless, strike, endless], max_parallel=3))
+        assert stopped == [True, True]
+
+    run(test)
+
+
+def test_pings_are_answered(server):
+    async def test():
+        server.on("test.echo", 1)
+        async with AsyncClient(server.api_host) as client:
+            await client.run(echo(1))
+            pong = server.sockets[0].ping()
+            assert await asyncio.wrap_future(pong) >= 0
+
+    run(test)
