@@ -147,6 +147,9 @@ if TYPE_CHECKING:
         AsyncDownloadedEmbeddingModel,
         DownloadedEmbeddingModel,
     )
+    from lmstudio_embed.errors import (
+        TextTooLongError,
+    )
     from lmstudio_embed.models import (
         AsyncEmbeddingModel,
         EmbeddingModel,
@@ -154,6 +157,14 @@ if TYPE_CHECKING:
     from lmstudio_embed.namespaces import (
         AsyncEmbeddingNamespace,
         EmbeddingNamespace,
+    )
+    from lmstudio_embed.nearest import (
+        EmbeddingMatch,
+        search,
+        similarity,
+    )
+    from lmstudio_embed.options import (
+        Chunking,
     )
     from lmstudio_embed.streams import (
         AsyncEmbeddingStream,
@@ -380,6 +391,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncDownloadedEmbeddingModel",
         "DownloadedEmbeddingModel",
     ),
+    "lmstudio_embed.errors": ("TextTooLongError",),
     "lmstudio_embed.models": (
         "AsyncEmbeddingModel",
         "EmbeddingModel",
@@ -388,6 +400,12 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncEmbeddingNamespace",
         "EmbeddingNamespace",
     ),
+    "lmstudio_embed.nearest": (
+        "EmbeddingMatch",
+        "search",
+        "similarity",
+    ),
+    "lmstudio_embed.options": ("Chunking",),
     "lmstudio_embed.streams": (
         "AsyncEmbeddingStream",
         "EmbeddingStream",
@@ -525,6 +543,7 @@ __all__ = [
     "Chat",
     "ChatHistoryData",
     "ChatHistoryDataDict",
+    "Chunking",
     "Client",
     "DictObject",
     "DictSchema",
@@ -536,6 +555,7 @@ __all__ = [
     "DownloadedLlm",
     "EmbeddingLoadModelConfig",
     "EmbeddingLoadModelConfigDict",
+    "EmbeddingMatch",
     "EmbeddingModel",
     "EmbeddingModelInfo",
     "EmbeddingModelInstanceInfo",
@@ -623,6 +643,7 @@ __all__ = [
     "SystemPromptDict",
     "TextData",
     "TextDataDict",
+    "TextTooLongError",
     "ToolCallArgumentsFragment",
     "ToolCallContext",
     "ToolCallGenerationEnd",
@@ -653,7 +674,9 @@ __all__ = [
     "list_loaded_models",
     "llm",
     "prepare_image",
+    "search",
     "set_sync_api_timeout",
+    "similarity",
 ]
 
 __version__: Final = "2.0.0"

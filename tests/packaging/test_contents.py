@@ -29,7 +29,7 @@ INSIDE = {"pydantic_core": "pydantic"}
 """Import packages that another distribution brings as a part of itself."""
 NOT_REQUIRED = {"lmstudio-core": {"pytest"}, "lmstudio-llm": {"lmstudio_agent"}}
 """Imported only where it is there anyway (a pytest plugin), or by type checkers alone."""
-BY_NAME = {"lmstudio-server": {"xllamacpp"}}
+BY_NAME = {"lmstudio-embed": {"pyarrow", "tqdm"}, "lmstudio-server": {"xllamacpp"}}
 """Imported by a name in a string."""
 FAMILY = re.compile(r"^(lmstudio[a-z-]*)(.*)$")
 

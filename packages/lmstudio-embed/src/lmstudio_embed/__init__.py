@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from .config import EmbeddingLoadModelConfig, EmbeddingLoadModelConfigDict
     from .convenience import embedding_model
     from .downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel
+    from .errors import TextTooLongError
     from .models import AsyncEmbeddingModel, EmbeddingModel
     from .namespaces import AsyncEmbeddingNamespace, EmbeddingNamespace
+    from .nearest import EmbeddingMatch, search, similarity
+    from .options import Chunking
     from .streams import AsyncEmbeddingStream, EmbeddingStream
 
 __version__ = "2.0.0"
@@ -33,13 +36,18 @@ __all__ = [
     "AsyncEmbeddingModel",
     "AsyncEmbeddingNamespace",
     "AsyncEmbeddingStream",
+    "Chunking",
     "DownloadedEmbeddingModel",
     "EmbeddingLoadModelConfig",
     "EmbeddingLoadModelConfigDict",
+    "EmbeddingMatch",
     "EmbeddingModel",
     "EmbeddingNamespace",
     "EmbeddingStream",
+    "TextTooLongError",
     "embedding_model",
+    "search",
+    "similarity",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)

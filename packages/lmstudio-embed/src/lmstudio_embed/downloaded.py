@@ -37,6 +37,7 @@ class DownloadedEmbeddingModel(DownloadedModel):
             instance_identifier: str | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
         ) -> EmbeddingModel: ...
         def model(
             self,
@@ -44,6 +45,7 @@ class DownloadedEmbeddingModel(DownloadedModel):
             ttl: int | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
         ) -> EmbeddingModel: ...
 
 
@@ -67,6 +69,7 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
             instance_identifier: str | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
         ) -> AsyncEmbeddingModel: ...
         async def model(
             self,
@@ -74,4 +77,5 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
             ttl: int | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
         ) -> AsyncEmbeddingModel: ...

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+import contextlib
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioServerError
+from lmstudio_core.protocol.operations import Batch
+from lmstudio_core.runner import AsyncRunner, SyncRunner
+
+from . import arrays
+from .chunking import unit
+from .fold import EmbeddingFold
+from .progress import Reporter, reporter
 
 __all__ = ["AsyncEmbeddingStream", "EmbeddingStream"]
+
+V = TypeVar("V")
 
 
 class _EmbeddingStream:
@@ -20,46 +30,183 @@ class _EmbeddingStream:
             counted from 0, and the errors. It stays empty if errors are raised.
     """
 
-    def __init__(self, *, skip: bool) -> None:
-        self._skip = skip
-        self._position = -1
+    def __init__(self, fold: EmbeddingFold, progress: Any, total: int | None) -> None:
         self.failed: list[tuple[int, LMStudioServerError]] = []
+        self._fold = fold
+        self._on_error = fold.options.on_error
+        self._total = total
+        self._position = -1
+        self._ended = False
+        if fold.options.as_array:
+            arrays.load_numpy()  # what cannot end well need not begin
+        self._progress: Reporter | None = reporter(progress, total)
 
-    def _is_wanted(self, result: Any) -> bool:
-        self._position += 1
-        if not isinstance(result, LMStudioServerError):
-            return True
-        self.failed.append((self._position, result))
-        return not self._skip
+    def _batch(self) -> Batch[Any]:
+        return Batch(self._fold, self._fold.options.max_in_flight, keep_errors=True)
+
+    def _advance(self) -> Any:
+        """The next result, or ``None`` if answers are needed first. May raise a text's error."""
+        while (slot := self._fold.take()) is not None:
+            self._position += 1
+            if self._progress is not None:
+                self._progress.advance()
+            result = slot.result
+            if not isinstance(result, LMStudioServerError):
+                return result
+            if self._on_error == "raise":
+                raise result
+            self.failed.append((self._position, result))
+            if self._on_error == "return":
+                return result
+        return None
+
+    def _shaped(self, result: Any) -> Any:
+        """A vector as the caller wants it."""
+        options = self._fold.options
+        if isinstance(result, LMStudioServerError):
+            return result
+        if options.as_array:
+            array = arrays.row(result)
+            return arrays.normalized(array) if options.normalize else array
+        return unit(result) if options.normalize else result
+
+    def _rows(self) -> arrays.Rows:
+        return arrays.Rows(self._total)
+
+    def _whole(self, rows: arrays.Rows) -> Any:
+        matrix = rows.finish()
+        return arrays.normalized(matrix) if self._fold.options.normalize else matrix
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_progress", None) is not None:
+            self._end()
 
 
-class EmbeddingStream(_EmbeddingStream):
-    """The vectors of many texts in their order; made by ``EmbeddingModel.embed_stream``."""
+class EmbeddingStream(_EmbeddingStream, Generic[V]):
+    """The vectors of many texts in their order; made by ``EmbeddingModel.embed_stream``.
 
-    def __init__(self, results: Iterator[Any], *, skip: bool) -> None:
-        super().__init__(skip=skip)
-        self._results = results
+    Attributes:
+        failed: The texts that the server could not embed so far: their positions in the input,
+            counted from 0, and the errors. It stays empty if errors are raised.
+    """
+
+    def __init__(
+        self,
+        client: SyncRunner,
+        fold: EmbeddingFold,
+        progress: Any = None,
+        total: int | None = None,
+    ) -> None:
+        super().__init__(fold, progress, total)
+        self._results: Any = client.stream(self._batch())
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Any:
-        while True:
-            if self._is_wanted(result := next(self._results)):
-                return result
+    def __next__(self) -> V:
+        return cast("V", self._shaped(self._next()))
+
+    def _next(self) -> Any:
+        if self._ended:
+            raise StopIteration
+        try:
+            while (result := self._advance()) is None:
+                self._fold.feed(next(self._results))
+        except BaseException:
+            self.close()
+            raise
+        return result
+
+    def collect(self) -> Any:
+        """All that is still to come: a list, or one array ``(n, dim)`` if arrays were asked for."""
+        if not self._fold.options.as_array:
+            return list(self)
+        rows = self._rows()
+        with contextlib.suppress(StopIteration):
+            while True:
+                rows.add(self._next())
+        return self._whole(rows)
+
+    def close(self) -> None:
+        """Take no more texts, and wait for nothing any more."""
+        self._end()
+        self._results.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
-class AsyncEmbeddingStream(_EmbeddingStream):
-    """The vectors of many texts in their order; made by ``AsyncEmbeddingModel.embed_stream``."""
+class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
+    """The vectors of many texts in their order; made by ``AsyncEmbeddingModel.embed_stream``.
 
-    def __init__(self, results: AsyncIterator[Any], *, skip: bool) -> None:
-        super().__init__(skip=skip)
-        self._results = results
+    Attributes:
+        failed: The texts that the server could not embed so far: their positions in the input,
+            counted from 0, and the errors. It stays empty if errors are raised.
+    """
+
+    def __init__(
+        self,
+        client: AsyncRunner,
+        fold: EmbeddingFold,
+        progress: Any = None,
+        total: int | None = None,
+    ) -> None:
+        super().__init__(fold, progress, total)
+        self._results: Any = client.stream(self._batch())
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Any:
-        while True:
-            if self._is_wanted(result := await self._results.__anext__()):
-                return result
+    async def __anext__(self) -> V:
+        return cast("V", self._shaped(await self._next()))
+
+    async def _next(self) -> Any:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            while (result := self._advance()) is None:
+                self._fold.feed(await self._results.__anext__())
+        except BaseException:
+            await self.aclose()
+            raise
+        return result
+
+    async def collect(self) -> Any:
+        """All that is still to come: a list, or one array ``(n, dim)`` if arrays were asked for."""
+        if not self._fold.options.as_array:
+            return [vector async for vector in self]
+        rows = self._rows()
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                rows.add(await self._next())
+        return self._whole(rows)
+
+    async def aclose(self) -> None:
+        """Take no more texts, and wait for nothing any more."""
+        self._end()
+        await self._results.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,52 @@
+"""What the facades do with their arguments before anything is sent: the same for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Any
+
+from lmstudio_core.errors import LMStudioValueError
+
+from .fold import ContextLimit, EmbeddingFold
+from .operations import check_text
+from .options import DEFAULT_IN_FLIGHT, check_texts, embed_options
+
+__all__ = ["many_texts", "one_text", "stream_of_texts"]
+
+
+def one_text(
+    identifier: str, limit: ContextLimit, text: str, *, as_array: Any, normalize: Any, chunk: Any
+) -> EmbeddingFold:
+    """One text. Its error is the caller's: there is nothing else to save."""
+    options = embed_options(
+        max_in_flight=DEFAULT_IN_FLIGHT,
+        on_error="raise",
+        chunk=chunk,
+        normalize=normalize,
+        as_array=as_array,
+    )
+    return EmbeddingFold(identifier, [text], options, limit)
+
+
+def many_texts(
+    identifier: str, limit: ContextLimit, texts: Any, **options: Any
+) -> tuple[EmbeddingFold, int]:
+    """Several texts at once, and how many. They are looked at as a whole before any is sent."""
+    checked = embed_options(**options)
+    if checked.as_array and checked.on_error == "return":
+        raise LMStudioValueError(
+            "An array has no place for errors: use on_error='skip' with as_array=True, or "
+            "embed_stream, whose failed tells which texts are missing."
+        )
+    listed = [check_text(text) for text in check_texts(texts)]
+    return EmbeddingFold(identifier, listed, checked, limit), len(listed)
+
+
+def stream_of_texts(
+    identifier: str, limit: ContextLimit, texts: Any, **options: Any
+) -> tuple[EmbeddingFold, int | None]:
+    """Texts of which each is taken when its turn comes, and how many, if they know it."""
+    checked = embed_options(**options)
+    source = check_texts(texts)
+    total = len(source) if isinstance(source, Sized) else None
+    return EmbeddingFold(identifier, source, checked, limit), total

@@ -1,0 +1,283 @@
+"""Loaded embedding models, for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+
+from lmstudio_core.models.handles import AsyncModelHandle
+from lmstudio_core.models.kind import ModelKind
+from lmstudio_core.runner import AsyncRunner
+
+from ..fold import ContextLimit
+from ..jobs import many_texts, one_text, stream_of_texts
+from ..kind import EMBEDDING_KIND
+from ..options import DEFAULT_IN_FLIGHT, Chunk, OnError, Progress
+from ..streams import AsyncEmbeddingStream
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lmstudio_core.errors import LMStudioServerError
+    from lmstudio_core.models.infos import EmbeddingModelInstanceInfo
+
+    from ..config import EmbeddingLoadModelConfig
+
+__all__ = ["AsyncEmbeddingModel"]
+
+
+class AsyncEmbeddingModel(AsyncModelHandle):
+    """A loaded embedding model, for asyncio: turns texts into vectors.
+
+    Made by ``await client.embedding.model(...)``.
+
+    Args:
+        model_identifier: The identifier of the loaded instance.
+        client: The client that it is reached through.
+
+    Example:
+        ``await model.embed(["a cat", "a dog"])`` gives two lists of floats of the same length.
+    """
+
+    _kind: ClassVar[ModelKind] = EMBEDDING_KIND
+
+    if TYPE_CHECKING:
+
+        async def get_info(self) -> EmbeddingModelInstanceInfo: ...
+        async def get_load_config(self) -> EmbeddingLoadModelConfig: ...
+
+    def __init__(self, model_identifier: str, client: AsyncRunner) -> None:
+        super().__init__(model_identifier, client)
+        self._limit = ContextLimit()
+
+    @overload
+    async def embed(  # type: ignore[overload-overlap]  # a string comes first, though it is iterable
+        self,
+        input: str,
+        *,
+        as_array: Literal[False] = ...,
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: OnError = ...,
+    ) -> list[float]: ...
+    @overload
+    async def embed(
+        self,
+        input: str,
+        *,
+        as_array: Literal[True],
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: OnError = ...,
+    ) -> NDArray[np.float32]: ...
+    @overload
+    async def embed(
+        self,
+        input: Iterable[str],
+        *,
+        as_array: Literal[False] = ...,
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: Literal["raise", "skip"] = ...,
+    ) -> list[list[float]]: ...
+    @overload
+    async def embed(
+        self,
+        input: Iterable[str],
+        *,
+        as_array: Literal[False] = ...,
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: Literal["return"],
+    ) -> list[list[float] | LMStudioServerError]: ...
+    @overload
+    async def embed(
+        self,
+        input: Iterable[str],
+        *,
+        as_array: Literal[True],
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: Literal["raise", "skip"] = ...,
+    ) -> NDArray[np.float32]: ...
+    async def embed(
+        self,
+        input: str | Iterable[str],  # noqa: A002
+        *,
+        as_array: bool = False,
+        normalize: bool = False,
+        chunk: Chunk = False,
+        progress: Progress = False,
+        max_in_flight: int = DEFAULT_IN_FLIGHT,
+        on_error: OnError = "raise",
+    ) -> Any:
+        """The embedding of one text, or of each of several.
+
+        The texts of an iterable travel together over one connection instead of waiting for one
+        another.
+
+        Args:
+            input: One string, or an iterable of strings.
+            as_array: Give a float32 numpy array in place of lists: ``(dim,)`` for one text,
+                ``(n, dim)`` for several (``lmstudio-embed[numpy]``).
+            normalize: Scale each vector to length 1, if the model does not.
+            chunk: Embed a text that is too long in parts and pool their vectors: ``True`` for
+                parts as large as the model takes, a number of tokens, or a ``Chunking``.
+            progress: ``True`` for a bar (``lmstudio-embed[progress]``), or a function of the
+                number of texts done and their total.
+            max_in_flight: How many of several texts may be unanswered at the same time.
+            on_error: What becomes of one of several texts that the server cannot embed:
+                ``"raise"`` ends the call with the error, ``"skip"`` leaves the text out,
+                ``"return"`` puts the error in the place of the vector.
+
+        Returns:
+            One vector as a list of floats (as long as the model has dimensions), or a list of such
+            vectors in the order of the texts; an empty list for no texts. With ``as_array`` an
+            array.
+
+        Raises:
+            LMStudioValueError: An argument is wrong, such as what is no string in ``input``;
+                nothing was sent.
+            LMStudioModelNotFoundError: The model is no longer loaded.
+            TextTooLongError: A text has more tokens than the model takes, and ``chunk`` is not set.
+            LMStudioServerError: The server could not embed a text.
+            LMStudioRuntimeError: numpy or tqdm is needed and not installed.
+
+        Example:
+            ``vector = await model.embed("Hello, world!")``
+        """
+        if isinstance(input, str):
+            fold = one_text(
+                self.identifier,
+                self._limit,
+                input,
+                as_array=as_array,
+                normalize=normalize,
+                chunk=chunk,
+            )
+            found = await AsyncEmbeddingStream[Any](self._client, fold, progress, 1).collect()
+            return found[0]
+        fold, total = many_texts(
+            self.identifier,
+            self._limit,
+            input,
+            as_array=as_array,
+            normalize=normalize,
+            chunk=chunk,
+            max_in_flight=max_in_flight,
+            on_error=on_error,
+        )
+        return await AsyncEmbeddingStream[Any](self._client, fold, progress, total).collect()
+
+    @overload
+    def embed_stream(
+        self,
+        input: Iterable[str],
+        *,
+        as_array: Literal[False] = ...,
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: Literal["raise", "skip"] = ...,
+    ) -> AsyncEmbeddingStream[list[float]]: ...
+    @overload
+    def embed_stream(
+        self,
+        input: Iterable[str],
+        *,
+        as_array: Literal[False] = ...,
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: Literal["return"],
+    ) -> AsyncEmbeddingStream[list[float] | LMStudioServerError]: ...
+    @overload
+    def embed_stream(
+        self,
+        input: Iterable[str],
+        *,
+        as_array: Literal[True],
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: Literal["raise", "skip"] = ...,
+    ) -> AsyncEmbeddingStream[NDArray[np.float32]]: ...
+    @overload
+    def embed_stream(
+        self,
+        input: Iterable[str],
+        *,
+        as_array: Literal[True],
+        normalize: bool = ...,
+        chunk: Chunk = ...,
+        progress: Progress = ...,
+        max_in_flight: int = ...,
+        on_error: Literal["return"],
+    ) -> AsyncEmbeddingStream[NDArray[np.float32] | LMStudioServerError]: ...
+    def embed_stream(
+        self,
+        input: Iterable[str],  # noqa: A002
+        *,
+        as_array: bool = False,
+        normalize: bool = False,
+        chunk: Chunk = False,
+        progress: Progress = False,
+        max_in_flight: int = DEFAULT_IN_FLIGHT,
+        on_error: OnError = "raise",
+    ) -> AsyncEmbeddingStream[Any]:
+        """The embeddings of any number of texts, one by one as they come.
+
+        No more than about ``max_in_flight`` texts and vectors are in memory at a time, so a
+        generator may yield millions; it is asked for the next text when there is room for it.
+
+        Args:
+            input: An iterable of strings, such as a file's lines.
+            as_array: Give each vector as a float32 numpy array (``lmstudio-embed[numpy]``).
+            normalize: Scale each vector to length 1, if the model does not.
+            chunk: Embed a text that is too long in parts and pool their vectors: ``True`` for
+                parts as large as the model takes, a number of tokens, or a ``Chunking``.
+            progress: ``True`` for a bar (``lmstudio-embed[progress]``), or a function of the
+                number of texts done and their total (``None`` if ``input`` does not know it).
+            max_in_flight: How many texts may be unanswered at the same time.
+            on_error: What becomes of a text that the server cannot embed: ``"raise"`` ends the
+                stream with the error, ``"skip"`` leaves the text out (``stream.failed`` tells),
+                ``"return"`` yields the error in the place of the vector.
+
+        Returns:
+            An async iterator over the vectors, in the order of the texts.
+
+        Raises:
+            LMStudioValueError: An argument is wrong; while iterating: ``input`` yielded what is no
+                string.
+            TextTooLongError: While iterating: a text has more tokens than the model takes.
+            LMStudioServerError: While iterating: the server could not embed a text.
+            LMStudioRuntimeError: numpy or tqdm is needed and not installed.
+
+        Example:
+            ``async for vector in model.embed_stream(line.strip() for line in file): ...``
+        """
+        fold, total = stream_of_texts(
+            self.identifier,
+            self._limit,
+            input,
+            as_array=as_array,
+            normalize=normalize,
+            chunk=chunk,
+            max_in_flight=max_in_flight,
+            on_error=on_error,
+        )
+        return AsyncEmbeddingStream(self._client, fold, progress, total)
