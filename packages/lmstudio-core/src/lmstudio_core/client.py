@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from . import discovery
 from .capability import Capability
@@ -20,6 +20,7 @@ from .plugins import plugins
 from .protocol.address import Address, parse_api_host
 from .protocol.auth import credentials
 from .protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
+from .timeouts import CallLimits, get_sync_api_timeout, limits_of
 
 if TYPE_CHECKING:
     from lmstudio_agent import AgentNamespace, AsyncAgentNamespace
@@ -166,34 +167,40 @@ class Client(ClientBase):
     # -- operations ------------------------------------------------------------------------------
 
     @overload
-    def run(self, operation: Call[R]) -> R: ...
+    def run(self, operation: Call[R], **limits: Unpack[CallLimits]) -> R: ...
     @overload
-    def run(self, operation: Channel[Any, R]) -> R: ...
+    def run(self, operation: Channel[Any, R], **limits: Unpack[CallLimits]) -> R: ...
     @overload
-    def run(self, operation: Batch[R]) -> list[R]: ...
+    def run(self, operation: Batch[R], **limits: Unpack[CallLimits]) -> list[R]: ...
     @overload
-    def run(self, operation: InvokeMany[R]) -> list[R | Exception]: ...
+    def run(
+        self, operation: InvokeMany[R], **limits: Unpack[CallLimits]
+    ) -> list[R | Exception]: ...
     @overload
-    def run(self, operation: Invoke[R]) -> R: ...
+    def run(self, operation: Invoke[R], **limits: Unpack[CallLimits]) -> R: ...
     @overload
-    def run(self, operation: Op[R]) -> R: ...
-    def run(self, operation: Any) -> Any:
+    def run(self, operation: Op[R], **limits: Unpack[CallLimits]) -> R: ...
+    def run(self, operation: Any, **limits: Unpack[CallLimits]) -> Any:
         """Run an operation to its result; the facades are made of this.
 
+        Args:
+            operation: What to do.
+            **limits: ``timeout`` and ``idle_timeout``; see ``CallLimits``.
+
         Raises:
-            LMStudioTimeoutError: Nothing came from the server within the sync timeout.
+            LMStudioTimeoutError: It took too long, or nothing came within the sync timeout.
             LMStudioServerError: The server answered with an error.
             LMStudioConnectionError: There is no server, or the connection was lost.
         """
-        return self._driver.run(operation)
+        return self._driver.run(operation, limits_of(limits, get_sync_api_timeout))
 
-    def open(self, channel: Channel[E, R]) -> SyncChannelStream[E, R]:
+    def open(self, channel: Channel[E, R], **limits: Unpack[CallLimits]) -> SyncChannelStream[E, R]:
         """Start a channel and hand over its stream of events."""
-        return self._driver.open(channel)
+        return self._driver.open(channel, limits_of(limits, get_sync_api_timeout))
 
-    def stream(self, batch: Batch[R]) -> SyncBatchStream[R]:
+    def stream(self, batch: Batch[R], **limits: Unpack[CallLimits]) -> SyncBatchStream[R]:
         """The results of a batch, in order, as they come; its calls are asked for as needed."""
-        return self._driver.stream(batch)
+        return self._driver.stream(batch, limits_of(limits, get_sync_api_timeout))
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the socket of a server namespace is open."""
@@ -360,35 +367,45 @@ class AsyncClient(ClientBase):
     # -- operations ------------------------------------------------------------------------------
 
     @overload
-    async def run(self, operation: Call[R]) -> R: ...
+    async def run(self, operation: Call[R], **limits: Unpack[CallLimits]) -> R: ...
     @overload
-    async def run(self, operation: Channel[Any, R]) -> R: ...
+    async def run(self, operation: Channel[Any, R], **limits: Unpack[CallLimits]) -> R: ...
     @overload
-    async def run(self, operation: Batch[R]) -> list[R]: ...
+    async def run(self, operation: Batch[R], **limits: Unpack[CallLimits]) -> list[R]: ...
     @overload
-    async def run(self, operation: InvokeMany[R]) -> list[R | Exception]: ...
+    async def run(
+        self, operation: InvokeMany[R], **limits: Unpack[CallLimits]
+    ) -> list[R | Exception]: ...
     @overload
-    async def run(self, operation: Invoke[R]) -> R: ...
+    async def run(self, operation: Invoke[R], **limits: Unpack[CallLimits]) -> R: ...
     @overload
-    async def run(self, operation: Op[R]) -> R: ...
-    async def run(self, operation: Any) -> Any:
+    async def run(self, operation: Op[R], **limits: Unpack[CallLimits]) -> R: ...
+    async def run(self, operation: Any, **limits: Unpack[CallLimits]) -> Any:
         """Run an operation to its result; the facades are made of this.
 
-        It has no timeout of its own: use ``asyncio.wait_for`` or ``anyio.move_on_after``.
+        It waits for ever unless told otherwise; ``asyncio.wait_for`` and
+        ``anyio.move_on_after`` work as well as the limits here.
+
+        Args:
+            operation: What to do.
+            **limits: ``timeout`` and ``idle_timeout``; see ``CallLimits``.
 
         Raises:
+            LMStudioTimeoutError: It took longer than the limits allow.
             LMStudioServerError: The server answered with an error.
             LMStudioConnectionError: There is no server, or the connection was lost.
         """
-        return await self._driver.run(operation)
+        return await self._driver.run(operation, limits_of(limits))
 
-    def open(self, channel: Channel[E, R]) -> AsyncChannelStream[E, R]:
+    def open(
+        self, channel: Channel[E, R], **limits: Unpack[CallLimits]
+    ) -> AsyncChannelStream[E, R]:
         """The stream of a channel's events; it starts when it is first used."""
-        return self._driver.open(channel)
+        return self._driver.open(channel, limits_of(limits))
 
-    def stream(self, batch: Batch[R]) -> AsyncBatchStream[R]:
+    def stream(self, batch: Batch[R], **limits: Unpack[CallLimits]) -> AsyncBatchStream[R]:
         """The results of a batch, in order, as they come; its calls are asked for as needed."""
-        return self._driver.stream(batch)
+        return self._driver.stream(batch, limits_of(limits))
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the socket of a server namespace is open."""

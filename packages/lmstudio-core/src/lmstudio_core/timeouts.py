@@ -1,12 +1,30 @@
-"""How long a synchronous call waits while nothing comes for it."""
+"""How long a call may take: the process's limit for synchronous calls, and limits per call."""
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+import difflib
+import math
+import time
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from typing import Any, Final
 
-from .errors import LMStudioValueError
+from typing_extensions import TypedDict
 
-__all__ = ["DEFAULT_SYNC_TIMEOUT", "get_sync_api_timeout", "set_sync_api_timeout"]
+from .errors import LMStudioTimeoutError, LMStudioValueError
+
+__all__ = [
+    "DEFAULT_SYNC_TIMEOUT",
+    "CallLimits",
+    "Limits",
+    "current_limits",
+    "get_sync_api_timeout",
+    "limits_of",
+    "set_sync_api_timeout",
+    "sync_limits",
+    "using",
+]
 
 DEFAULT_SYNC_TIMEOUT: Final = 60.0
 
@@ -25,7 +43,8 @@ def get_sync_api_timeout() -> float | None:
 def set_sync_api_timeout(timeout: float | None) -> None:
     """Set how long synchronous calls wait without any activity.
 
-    It applies to every client of the process, from the next wait on.
+    It applies to every client of the process, from the next wait on. Calls that are given a
+    ``timeout`` or an ``idle_timeout`` of their own go by these instead.
 
     Args:
         timeout: Seconds, more than 0; ``None`` waits for ever.
@@ -33,9 +52,150 @@ def set_sync_api_timeout(timeout: float | None) -> None:
     Raises:
         LMStudioValueError: ``timeout`` is not such a number.
     """
-    global _timeout  # noqa: PLW0603 - one setting for the process is what the API promises
-    if timeout is not None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
-            raise LMStudioValueError(f"timeout is a positive number of seconds or None, not {timeout!r}.")
-        timeout = float(timeout)
-    _timeout = timeout
+    global _timeout
+    _timeout = None if timeout is None else _seconds("timeout", timeout)
+
+
+class CallLimits(TypedDict, total=False):
+    """The keyword arguments by which any call to the server may be limited, in seconds.
+
+    ``timeout`` is for the whole call, from its start to its result. ``idle_timeout`` is for the
+    silence between two signs of life from the server: fragments, progress, answers.
+    ``math.inf`` is no limit. Without either, synchronous calls go by ``set_sync_api_timeout`` (an
+    idle timeout of 60 seconds) and asynchronous ones wait for ever; with ``timeout`` alone, that
+    is the only limit. When one is exceeded the server is told to stop,
+    ``LMStudioTimeoutError`` is raised, and the connection can be used on.
+    """
+
+    timeout: float | None
+    idle_timeout: float | None
+
+
+class Limits:
+    """The limits of one call that has begun.
+
+    Args:
+        timeout: Seconds for the whole call.
+        idle_timeout: Seconds of silence.
+        default: Tells the seconds of silence where neither is given.
+    """
+
+    __slots__ = ("_default", "_ends", "_idle", "_total")
+
+    def __init__(
+        self,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        *,
+        default: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        self._total = None if timeout is None else _seconds("timeout", timeout)
+        self._idle = None if idle_timeout is None else _seconds("idle_timeout", idle_timeout)
+        self._default = default
+        self._ends = None if self._total is None else time.monotonic() + self._total
+
+    @property
+    def idle(self) -> float | None:
+        """The seconds of silence that are allowed; ``None`` for any number."""
+        if self._idle is not None:
+            return None if math.isinf(self._idle) else self._idle
+        return self._default() if self._total is None else None
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that the whole call may still take; ``None`` for any number."""
+        if self._ends is None or math.isinf(self._ends):
+            return None
+        return max(0.0, self._ends - time.monotonic())
+
+    @property
+    def longest_wait(self) -> float | None:
+        """How long may be waited for one thing now; ``None`` for ever."""
+        known = [seconds for seconds in (self.idle, self.left) if seconds is not None]
+        return min(known, default=None)
+
+    def check(self, endpoint: object = None) -> None:
+        """Raise ``LMStudioTimeoutError`` if the time for the whole call is over."""
+        if self.left == 0:
+            raise self.error(endpoint)
+
+    def error(self, endpoint: object = None) -> LMStudioTimeoutError:
+        """The error for a wait that took too long."""
+        what = "the call" if endpoint is None else str(endpoint)
+        name = None if endpoint is None else str(endpoint)
+        if self.left == 0:
+            return LMStudioTimeoutError(
+                f"{what} was not finished in the {self._total:g} seconds that timeout= allows. "
+                "It was given up; allow more, or None for no such limit.",
+                seconds=self._total,
+                endpoint=name,
+            )
+        advice = "idle_timeout= sets the limit of one call (math.inf: no limit)"
+        if self._idle is None:
+            advice = "lmstudio.set_sync_api_timeout() sets the limit (None: no limit)"
+        return LMStudioTimeoutError(
+            f"Nothing came from the server for {what} in {self.idle or 0:g} seconds. {advice}.",
+            seconds=self.idle,
+            endpoint=name,
+        )
+
+
+def limits_of(
+    limits: CallLimits, default: Callable[[], float | None] = lambda: None
+) -> Limits | None:
+    """The limits that keyword arguments ask for; ``None`` if they ask for nothing.
+
+    Raises:
+        LMStudioValueError: A limit is no positive number.
+        TypeError: There is an argument of another name, as for any function.
+    """
+    if not limits:
+        return None
+    for name in limits:
+        if name not in CallLimits.__annotations__:
+            like = difflib.get_close_matches(name, CallLimits.__annotations__, n=1)
+            hint = f"; did you mean {like[0]!r}?" if like else ""
+            raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
+    if all(value is None for value in limits.values()):
+        return None
+    return Limits(**limits, default=default)
+
+
+_NO_LIMITS: Final = Limits(default=get_sync_api_timeout)
+_current: ContextVar[Limits | None] = ContextVar("lmstudio_limits", default=None)
+
+
+def current_limits() -> Limits | None:
+    """The limits of the call that the running code works for, if it has its own."""
+    return _current.get()
+
+
+def sync_limits() -> Limits:
+    """The limits that hold for a synchronous wait now."""
+    return _current.get() or _NO_LIMITS
+
+
+@contextlib.contextmanager
+def _using(limits: Limits) -> Generator[None, None, None]:
+    token = _current.set(limits)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+_UNLIMITED: Final = contextlib.nullcontext()
+
+
+def using(limits: Limits | None) -> contextlib.AbstractContextManager[None]:
+    """Let ``limits`` hold for the waits inside; drivers wrap their own I/O alone in it.
+
+    So what a callback or a tool of the user's asks the server for has limits of its own.
+    """
+    return _UNLIMITED if limits is None else _using(limits)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise LMStudioValueError(f"{name} is a positive number of seconds or None, not {value!r}.")
+    return float(value)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,8 +16,10 @@ from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
 from ..protocol.outcome import ChannelReader, call_result
+from ..timeouts import Limits
 from .aio_connection import Connection
 from .batches import AsyncBatchStream
+from .functions import invoke_async, invoke_many_async
 
 __all__ = ["AsyncChannelStream", "AsyncDriver"]
 
@@ -96,6 +96,16 @@ class AsyncDriver:
             self._connections[namespace] = connection
             return connection
 
+    async def reach(self, endpoint: Endpoint, limits: Limits | None) -> Connection:
+        """The socket that serves ``endpoint``, if it can be had within the limits."""
+        if limits is None:
+            return await self.connection(endpoint.namespace)
+        limits.check(endpoint)
+        try:
+            return await asyncio.wait_for(self.connection(endpoint.namespace), limits.longest_wait)
+        except asyncio.TimeoutError:  # in Python 3.10 not the builtin one
+            raise limits.error(endpoint) from None
+
     def _check_open(self) -> None:
         if self._closed:
             raise _closed_error()
@@ -134,31 +144,35 @@ class AsyncDriver:
 
     # -- operations ------------------------------------------------------------------------------
 
-    async def run(self, operation: Any) -> Any:
-        """Run any operation to its result."""
+    async def run(self, operation: Any, limits: Limits | None = None) -> Any:
+        """Run any operation to its result, within limits of its own if it has any."""
         if isinstance(operation, Call):
-            return await self._run_call(operation)
+            return await self._run_call(operation, limits)
         if isinstance(operation, Channel):
-            return await self._run_channel(operation)
+            return await self._run_channel(operation, limits)
         if isinstance(operation, Batch):
-            return [result async for result in self.stream(operation)]
+            return [result async for result in self.stream(operation, limits)]
         if isinstance(operation, Invoke):
-            return await self._invoke(operation)
+            return await invoke_async(operation)
         if isinstance(operation, InvokeMany):
-            return await self._run_many(operation)
-        return await self._run_op(operation)
+            return await invoke_many_async(operation, limits)
+        return await self._run_op(operation, limits)
 
-    def open(self, channel: Channel[E, R]) -> AsyncChannelStream[E, R]:
+    def open(
+        self, channel: Channel[E, R], limits: Limits | None = None
+    ) -> AsyncChannelStream[E, R]:
         """The stream of a channel; it starts when it is first used."""
-        return AsyncChannelStream(self, channel)
+        return AsyncChannelStream(self, channel, limits)
 
-    async def _run_op(self, op: Op[R]) -> R:
+    async def _run_op(self, op: Op[R], limits: Limits | None) -> R:
         try:
             step = next(op)
             while True:
                 try:
-                    value = await self.run(step)
-                except BaseException as error:
+                    if limits is not None:
+                        limits.check()
+                    value = await self.run(step, limits)
+                except BaseException as error:  # noqa: BLE001, PERF203 - the op gets it
                     step = op.throw(error)
                 else:
                     step = op.send(value)
@@ -170,15 +184,15 @@ class AsyncDriver:
         if self._observer is not None:
             self._observer(str(endpoint), time.perf_counter() - started, error)
 
-    async def _run_call(self, call: Call[R]) -> R:
+    async def _run_call(self, call: Call[R], limits: Limits | None) -> R:
         started = time.perf_counter() if self._observer is not None else 0.0
         error: BaseException | None = None
         try:
-            connection = await self.connection(call.endpoint.namespace)
+            connection = await self.reach(call.endpoint, limits)
             state = connection.call(call.endpoint, call.parameter)
             try:
-                await connection.drain()
-                await connection.wait(state)
+                await connection.drain(limits)
+                await connection.wait(state, limits)
             except BaseException:
                 connection.abandon(state)
                 raise
@@ -190,46 +204,15 @@ class AsyncDriver:
             if self._observer is not None:
                 self.observe(call.endpoint, started, error)
 
-    async def _run_channel(self, channel: Channel[Any, R]) -> R:
-        async with AsyncChannelStream(self, channel) as stream:
+    async def _run_channel(self, channel: Channel[Any, R], limits: Limits | None) -> R:
+        async with AsyncChannelStream(self, channel, limits) as stream:
             async for _ in stream:
                 pass
             return stream.result()
 
-    def stream(self, batch: Batch[R]) -> AsyncBatchStream[R]:
+    def stream(self, batch: Batch[R], limits: Limits | None = None) -> AsyncBatchStream[R]:
         """The results of a batch, in order, as they come."""
-        return AsyncBatchStream(self, batch)
-
-    @staticmethod
-    async def _invoke(invoke: Invoke[R]) -> Any:
-        if invoke.blocking:
-            value: Any = await asyncio.to_thread(invoke.function)
-        else:
-            value = invoke.function()
-        return await value if inspect.isawaitable(value) else value
-
-    @staticmethod
-    async def _run_many(many: InvokeMany[R]) -> Sequence[R | BaseException]:
-        limit = asyncio.Semaphore(many.max_parallel or (os.cpu_count() or 1) + 4)
-
-        async def outcome(function: Callable[[], Any]) -> Any:
-            async with limit:
-                try:
-                    value: Any
-                    if inspect.iscoroutinefunction(function):
-                        value = function()
-                    else:
-                        value = await asyncio.to_thread(function)
-                    return await value if inspect.isawaitable(value) else value
-                except Exception as error:  # noqa: BLE001 - the op decides what an error means
-                    return error
-
-        tasks = [asyncio.ensure_future(outcome(function)) for function in many.functions]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:  # what passes through (Ctrl-C, say) leaves none of the others running
-            if unfinished := [task for task in tasks if task.cancel()]:
-                await asyncio.wait(unfinished)
+        return AsyncBatchStream(self, batch, limits)
 
 
 def _closed_error() -> LMStudioError:
@@ -239,9 +222,12 @@ def _closed_error() -> LMStudioError:
 class AsyncChannelStream(Generic[E, R]):
     """A running channel. See ``lmstudio_core.runner.AsyncChannelStream``."""
 
-    def __init__(self, driver: AsyncDriver, channel: Channel[E, R]) -> None:
+    def __init__(
+        self, driver: AsyncDriver, channel: Channel[E, R], limits: Limits | None = None
+    ) -> None:
         self._driver = driver
         self._channel = channel
+        self._limits = limits
         self._started = time.perf_counter()
         self._connection: Connection | None = None
         self._reader: ChannelReader[E, R] | None = None
@@ -251,14 +237,14 @@ class AsyncChannelStream(Generic[E, R]):
         """Send the request; the first step of the iteration does it otherwise."""
         if self._reader is not None or self._ended:
             return
-        connection = await self._driver.connection(self._channel.endpoint.namespace)
+        connection = await self._driver.reach(self._channel.endpoint, self._limits)
         if self._reader is not None or self._ended:  # another task was faster
             return
         state = connection.open_channel(self._channel.endpoint, self._channel.parameter)
         self._connection = connection
         self._reader = ChannelReader(self._channel, state)
         try:
-            await connection.drain()
+            await connection.drain(self._limits)
         except BaseException as error:
             self._end(error)
             raise
@@ -280,6 +266,8 @@ class AsyncChannelStream(Generic[E, R]):
                         return event[0]
                     if reader.finished:
                         break
+                    if self._limits is not None:
+                        self._limits.check(reader.channel.endpoint)
                     await self._wait(connection, reader)
             except BaseException as error:
                 self._end(error)
@@ -290,7 +278,7 @@ class AsyncChannelStream(Generic[E, R]):
     async def _wait(self, connection: Connection, reader: ChannelReader[E, R]) -> None:
         self._waiting = True
         try:
-            await connection.wait(reader.state)
+            await connection.wait(reader.state, self._limits)
         finally:
             self._waiting = False
 

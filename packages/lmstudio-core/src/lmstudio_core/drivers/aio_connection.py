@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from ..errors import LMStudioConnectionError, LMStudioError
 from ..protocol.address import Address
@@ -14,9 +14,13 @@ from ..protocol.conversations import CallState, ChannelState, Conversation
 from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
+from ..timeouts import Limits
 from .wire import Wire
 
 __all__ = ["Connection"]
+
+
+_EXPIRED: Final = object()
 
 
 class Connection(asyncio.Protocol):
@@ -167,16 +171,38 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(self._wire.frame(payload))
 
-    async def drain(self) -> None:
+    async def drain(self, limits: Limits | None = None) -> None:
         """Wait until the socket has taken what was written, so that uploads do not pile up."""
-        if not self._writable.is_set():
+        if self._writable.is_set():
+            return
+        if limits is None:
             await self._writable.wait()
+            return
+        try:
+            await asyncio.wait_for(self._writable.wait(), limits.longest_wait)
+        except asyncio.TimeoutError:  # in Python 3.10 not the builtin one
+            raise limits.error(f"the upload to {self._wire.namespace}") from None
 
-    async def wait(self, state: Conversation) -> None:
-        """Return once ``state`` has something to take."""
+    async def wait(self, state: Conversation, limits: Limits | None = None) -> None:
+        """Return once ``state`` has something to take.
+
+        Raises:
+            LMStudioTimeoutError: It took longer than the limits allow.
+        """
         while not state.ready:
             waiter = state.waiter = self.loop.create_future()
-            await waiter
+            longest = None if limits is None else limits.longest_wait
+            if limits is None or longest is None:
+                await waiter
+                continue
+            # Not asyncio.wait_for: in Python 3.10 it may swallow a cancellation.
+            timer = self.loop.call_later(longest, _expire, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+            if waiter.result() is _EXPIRED:
+                raise limits.error(state.endpoint)
 
     def abandon(self, state: Conversation, message: Any = None) -> None:
         """Nobody waits for ``state`` any more; ``message`` tells the server to stop.
@@ -205,3 +231,8 @@ class Connection(asyncio.Protocol):
         self.abort(failure)
         if self._transport is not None:
             await asyncio.shield(self._gone)
+
+
+def _expire(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(_EXPIRED)

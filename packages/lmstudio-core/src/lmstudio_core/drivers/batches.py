@@ -11,6 +11,7 @@ from typing_extensions import Self
 from ..errors import LMStudioServerError
 from ..protocol.operations import Batch, Call
 from ..protocol.outcome import call_result
+from ..timeouts import Limits, using
 
 if TYPE_CHECKING:
     from .aio import AsyncDriver
@@ -28,7 +29,8 @@ class _BatchStream(Generic[R]):
     are then thrown away as they come.
     """
 
-    def __init__(self, batch: Batch[R]) -> None:
+    def __init__(self, batch: Batch[R], limits: Limits | None) -> None:
+        self._limits = limits
         self._calls: Iterator[Call[R]] = iter(batch.calls)
         self._limit = batch.max_in_flight
         self._keep_errors = batch.keep_errors
@@ -62,8 +64,8 @@ class _BatchStream(Generic[R]):
 class SyncBatchStream(_BatchStream[R]):
     """The results of a batch, in order, as they come."""
 
-    def __init__(self, driver: SyncDriver, batch: Batch[R]) -> None:
-        super().__init__(batch)
+    def __init__(self, driver: SyncDriver, batch: Batch[R], limits: Limits | None = None) -> None:
+        super().__init__(batch, limits)
         self._driver = driver
 
     def __iter__(self) -> Self:
@@ -72,12 +74,14 @@ class SyncBatchStream(_BatchStream[R]):
     def __next__(self) -> Any:
         try:
             while (call := self._next_call()) is not None:
-                connection = self._driver.connection(call.endpoint.namespace)
-                state = connection.call(call.endpoint, call.parameter)
+                with using(self._limits):
+                    connection = self._driver.connection(call.endpoint.namespace)
+                    state = connection.call(call.endpoint, call.parameter)
                 self._waiting.append((call, state, connection))
             if self._waiting:
                 state, connection = self._oldest()
-                connection.wait(state)
+                with using(self._limits):
+                    connection.wait(state)
                 return self._settle()
         except BaseException:
             self._abandon()
@@ -92,8 +96,8 @@ class SyncBatchStream(_BatchStream[R]):
 class AsyncBatchStream(_BatchStream[R]):
     """The results of a batch, in order, as they come, for asyncio."""
 
-    def __init__(self, driver: AsyncDriver, batch: Batch[R]) -> None:
-        super().__init__(batch)
+    def __init__(self, driver: AsyncDriver, batch: Batch[R], limits: Limits | None = None) -> None:
+        super().__init__(batch, limits)
         self._driver = driver
 
     def __aiter__(self) -> Self:
@@ -102,13 +106,13 @@ class AsyncBatchStream(_BatchStream[R]):
     async def __anext__(self) -> Any:
         try:
             while (call := self._next_call()) is not None:
-                connection = await self._driver.connection(call.endpoint.namespace)
+                connection = await self._driver.reach(call.endpoint, self._limits)
                 state = connection.call(call.endpoint, call.parameter)
                 self._waiting.append((call, state, connection))
-                await connection.drain()
+                await connection.drain(self._limits)
             if self._waiting:
                 state, connection = self._oldest()
-                await connection.wait(state)
+                await connection.wait(state, self._limits)
                 return self._settle()
         except BaseException:
             self._abandon()

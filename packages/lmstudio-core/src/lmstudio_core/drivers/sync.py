@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextvars
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,10 +16,14 @@ from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
 from ..protocol.outcome import ChannelReader, call_result
+from ..timeouts import Limits, sync_limits, using
 from .batches import SyncBatchStream
 from .coroutines import run_coroutine
+from .functions import invoke_many
 from .keeper import Keeper
+from .locks import take
 from .sync_connection import Connection
+from .sync_socket import LONGEST_WAIT
 
 __all__ = ["SyncChannelStream", "SyncDriver"]
 
@@ -65,7 +67,12 @@ class SyncDriver:
             return connection
         with self._lock:
             lock = self._locks.setdefault(namespace, threading.Lock())
-        with lock:
+        got: list[bool] = []
+        limits = sync_limits()
+        left = limits.left  # another thread may be connecting, at its own leisure
+        try:
+            if not take(got, lock, None if left is None else min(left, LONGEST_WAIT)):
+                raise limits.error(f"the connection to {namespace}")
             connection = self._connections.get(namespace)
             if connection is not None and connection.usable:
                 return connection
@@ -78,6 +85,9 @@ class SyncDriver:
             connection = Connection(self._address(), namespace, self._creds)
             self._keep(namespace, connection)
             return connection
+        finally:
+            if True in got:
+                lock.release()
 
     def _keep(self, namespace: str, connection: Connection) -> None:
         """Open the connection; the client may be closed by another thread in the meantime."""
@@ -143,31 +153,33 @@ class SyncDriver:
 
     # -- operations ------------------------------------------------------------------------------
 
-    def run(self, operation: Any) -> Any:
-        """Run any operation to its result."""
+    def run(self, operation: Any, limits: Limits | None = None) -> Any:
+        """Run any operation to its result, within limits of its own if it has any."""
         if isinstance(operation, Call):
-            return self._observed(operation.endpoint, lambda: self._run_call(operation))
+            return self._observed(operation.endpoint, lambda: self._run_call(operation, limits))
         if isinstance(operation, Channel):
-            return self._run_channel(operation)
+            return self._run_channel(operation, limits)
         if isinstance(operation, Batch):
-            return list(self.stream(operation))
+            return list(self.stream(operation, limits))
         if isinstance(operation, Invoke):
             return run_coroutine(operation.function())
         if isinstance(operation, InvokeMany):
-            return self._run_many(operation)
-        return self._run_op(operation)
+            return invoke_many(operation, limits)
+        return self._run_op(operation, limits)
 
-    def open(self, channel: Channel[E, R]) -> SyncChannelStream[E, R]:
+    def open(self, channel: Channel[E, R], limits: Limits | None = None) -> SyncChannelStream[E, R]:
         """Start a channel."""
-        return SyncChannelStream(self, channel)
+        return SyncChannelStream(self, channel, limits)
 
-    def _run_op(self, op: Op[R]) -> R:
+    def _run_op(self, op: Op[R], limits: Limits | None) -> R:
         try:
             step = next(op)
             while True:
                 try:
-                    value = self.run(step)
-                except BaseException as error:
+                    if limits is not None:
+                        limits.check()
+                    value = self.run(step, limits)
+                except BaseException as error:  # noqa: BLE001, PERF203 - the op gets it
                     step = op.throw(error)
                 else:
                     step = op.send(value)
@@ -192,49 +204,26 @@ class SyncDriver:
         if self._observer is not None:
             self._observer(str(endpoint), time.perf_counter() - started, error)
 
-    def _run_call(self, call: Call[R]) -> R:
-        connection = self.connection(call.endpoint.namespace)
-        state = connection.call(call.endpoint, call.parameter)
-        try:
-            connection.wait(state)
-        except BaseException:
-            connection.abandon(state)
-            raise
+    def _run_call(self, call: Call[R], limits: Limits | None) -> R:
+        with using(limits):
+            connection = self.connection(call.endpoint.namespace)
+            state = connection.call(call.endpoint, call.parameter)
+            try:
+                connection.wait(state)
+            except BaseException:
+                connection.abandon(state)
+                raise
         return call_result(call, state)
 
-    def _run_channel(self, channel: Channel[Any, R]) -> R:
-        with SyncChannelStream(self, channel) as stream:
+    def _run_channel(self, channel: Channel[Any, R], limits: Limits | None) -> R:
+        with SyncChannelStream(self, channel, limits) as stream:
             for _ in stream:
                 pass
             return stream.result()
 
-    def stream(self, batch: Batch[R]) -> SyncBatchStream[R]:
+    def stream(self, batch: Batch[R], limits: Limits | None = None) -> SyncBatchStream[R]:
         """The results of a batch, in order, as they come."""
-        return SyncBatchStream(self, batch)
-
-    @staticmethod
-    def _run_many(many: InvokeMany[R]) -> Sequence[R | BaseException]:
-        def outcome(function: Callable[[], Any]) -> Any:
-            try:
-                return run_coroutine(function())
-            except Exception as error:  # noqa: BLE001 - the op decides what an error means
-                return error
-
-        functions = list(many.functions)
-        contexts = [contextvars.copy_context() for _ in functions]
-        workers = min(len(functions), many.max_parallel or (os.cpu_count() or 1) + 4)
-        if workers <= 1:
-            return [outcome(function) for function in functions]
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="lmstudio-tool")
-        pairs = zip(contexts, functions, strict=True)
-        try:
-            running = [pool.submit(context.run, outcome, f) for context, f in pairs]
-            results = [future.result() for future in running]
-        except BaseException:  # after Ctrl-C nobody waits for the tools that still run
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        pool.shutdown()
-        return results
+        return SyncBatchStream(self, batch, limits)
 
 
 def _closed_error() -> LMStudioError:
@@ -244,12 +233,16 @@ def _closed_error() -> LMStudioError:
 class SyncChannelStream(Generic[E, R]):
     """A running channel. See ``lmstudio_core.runner.ChannelStream``."""
 
-    def __init__(self, driver: SyncDriver, channel: Channel[E, R]) -> None:
+    def __init__(
+        self, driver: SyncDriver, channel: Channel[E, R], limits: Limits | None = None
+    ) -> None:
         self._driver = driver
+        self._limits = limits
         self._open = self._waiting = False
         self._started = time.perf_counter()
-        self._connection = driver.connection(channel.endpoint.namespace)
-        state = self._connection.open_channel(channel.endpoint, channel.parameter)
+        with using(limits):
+            self._connection = driver.connection(channel.endpoint.namespace)
+            state = self._connection.open_channel(channel.endpoint, channel.parameter)
         self._reader = ChannelReader(channel, state)
         self._open = True
 
@@ -267,6 +260,8 @@ class SyncChannelStream(Generic[E, R]):
                     return event[0]
                 if reader.finished:
                     break
+                if self._limits is not None:
+                    self._limits.check(reader.channel.endpoint)
                 self._wait()
         except BaseException as error:
             self._end(error)
@@ -277,7 +272,8 @@ class SyncChannelStream(Generic[E, R]):
     def _wait(self) -> None:
         self._waiting = True
         try:
-            self._connection.wait(self._reader.state)
+            with using(self._limits):
+                self._connection.wait(self._reader.state)
         finally:
             self._waiting = False
 

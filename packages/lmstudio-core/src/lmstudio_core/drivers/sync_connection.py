@@ -21,14 +21,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ..errors import LMStudioError, LMStudioRuntimeError
+from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.conversations import CallState, ChannelState, Conversation
 from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
-from ..protocol.outcome import own_copy, timeout_error
-from ..timeouts import get_sync_api_timeout
+from ..protocol.outcome import own_copy
+from ..timeouts import sync_limits
 from .locks import take
 from .sync_socket import LONGEST_WAIT, connect
 from .wire import Wire
@@ -56,7 +56,7 @@ class Connection:
         self._abandoned: deque[tuple[ChannelState, Any]] = deque()
         self._released = False
         self.reads = 0
-        self._socket = connect(address, get_sync_api_timeout())
+        self._socket = connect(address, sync_limits().longest_wait)
 
     def open(self) -> None:
         """Do both handshakes. Another thread may ``close`` the connection meanwhile.
@@ -65,17 +65,15 @@ class Connection:
             LMStudioWebsocketError: The server refused, or is none.
             LMStudioTimeoutError: The server said nothing within the sync timeout.
         """
-        limit = get_sync_api_timeout()
+        limits = sync_limits()
         with self._lock:
             self._leader = threading.get_ident()
         try:
             self._flush()
             while not self._wire.ready:
                 self._check_alive()
-                if not self._read(limit):
-                    raise timeout_error(
-                        Endpoint(self._wire.namespace, "authentication"), limit or 0
-                    )
+                if not self._read(limits.longest_wait):
+                    raise limits.error(Endpoint(self._wire.namespace, "authentication"))
         finally:
             self._hand_over()
 
@@ -150,13 +148,14 @@ class Connection:
         """Return once ``state`` has something to take.
 
         Raises:
-            LMStudioTimeoutError: Nothing came for it within the sync timeout.
+            LMStudioTimeoutError: Nothing came for it within the limits that hold.
         """
         if state.ready:
             return
         if self._pid != os.getpid():
             self._check_alive()
-        limit = get_sync_api_timeout()
+        limits = sync_limits()
+        limit = limits.longest_wait
         deadline = None if limit is None else time.monotonic() + limit
         me = threading.get_ident()
         try:
@@ -176,7 +175,7 @@ class Connection:
                 else:
                     _sleep(parking, deadline)
                 if not state.ready and deadline is not None and time.monotonic() >= deadline:
-                    raise timeout_error(state.endpoint, limit or 0)
+                    raise limits.error(state.endpoint)
         finally:
             try:
                 self._leave(state, me)
@@ -355,7 +354,10 @@ class Connection:
             if sent < len(data):
                 self._write_rest(memoryview(data)[sent:])
         except (OSError, ValueError) as error:  # ValueError: closed by another thread
-            raise own_copy(self._lose(error)) from error
+            lost = self._lose(error)
+            if isinstance(error, LMStudioTimeoutError):
+                raise
+            raise own_copy(lost) from error
         except BaseException as interrupt:  # half a frame may be out: the rest cannot follow
             self._lose(interrupt)
             raise
@@ -366,7 +368,8 @@ class Connection:
         A server that is busy sending may take nothing more before this side has read, so this
         thread reads while it waits, unless another one does.
         """
-        limit = get_sync_api_timeout()
+        limits = sync_limits()
+        limit = limits.idle
         me = threading.get_ident()
         led = self._leader == me
         last = time.monotonic()
@@ -382,6 +385,7 @@ class Connection:
                     self._read(0)
                 if self._wire.closed:
                     raise ConnectionError("the connection was closed")
+                limits.check()
                 if writable and (sent := self._socket.send(data)):
                     data = data[sent:]
                     last = time.monotonic()

@@ -6,11 +6,11 @@ import copy
 from collections import deque
 from typing import Any, Generic, TypeVar
 
-from ..errors import LMStudioError, LMStudioServerError, LMStudioTimeoutError
+from ..errors import LMStudioError, LMStudioServerError
 from .conversations import CallState, ChannelState
-from .operations import VOID, Call, Channel, Endpoint
+from .operations import VOID, Call, Channel
 
-__all__ = ["ChannelReader", "call_result", "own_copy", "timeout_error"]
+__all__ = ["ChannelReader", "call_result", "own_copy"]
 
 R = TypeVar("R")
 E = TypeVar("E")
@@ -39,16 +39,6 @@ def call_result(call: Call[R], state: CallState) -> R:
             f"({type(error).__name__}: {error}). Is this server newer or older than this package?",
             endpoint=str(call.endpoint),
         ) from error
-
-
-def timeout_error(endpoint: Endpoint, seconds: float) -> LMStudioTimeoutError:
-    """Nothing came for a synchronous call in time."""
-    return LMStudioTimeoutError(
-        f"Nothing came from the server for {endpoint} in {seconds:g} seconds. "
-        "lmstudio.set_sync_api_timeout() sets the limit (None: no limit).",
-        seconds=seconds,
-        endpoint=str(endpoint),
-    )
 
 
 class ChannelReader(Generic[E, R]):

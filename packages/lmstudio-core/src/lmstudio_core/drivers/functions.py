@@ -1,0 +1,100 @@
+"""Functions of the user's, run by the drivers: in this thread or loop, or several at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TypeVar
+
+from ..protocol.operations import Invoke, InvokeMany
+from ..timeouts import Limits
+from .coroutines import run_coroutine
+
+__all__ = ["invoke_async", "invoke_many", "invoke_many_async"]
+
+R = TypeVar("R")
+
+
+def _workers(many: InvokeMany[Any]) -> int:
+    return many.max_parallel or (os.cpu_count() or 1) + 4
+
+
+def invoke_many(many: InvokeMany[R], limits: Limits | None) -> Sequence[R | BaseException]:
+    """Run the functions: in this thread if only one may run at a time, else in threads."""
+
+    def outcome(function: Callable[[], Any]) -> Any:
+        try:
+            return run_coroutine(function())
+        except Exception as error:  # noqa: BLE001 - the op decides what an error means
+            return error
+
+    functions = list(many.functions)
+    contexts = [contextvars.copy_context() for _ in functions]
+    workers = min(len(functions), _workers(many))
+    if workers <= 1:
+        return [outcome(function) for function in functions]
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="lmstudio-tool")
+    pairs = zip(contexts, functions, strict=True)
+    try:
+        running = [pool.submit(context.run, outcome, f) for context, f in pairs]
+        results = [_result(future, limits) for future in running]
+    except BaseException:  # after Ctrl-C nobody waits for the tools that still run
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return results
+
+
+def _result(future: Future[R], limits: Limits | None) -> R:
+    try:
+        return future.result(None if limits is None else limits.left)
+    except FutureTimeoutError:  # none of the function's own: those are results
+        if limits is None:
+            raise
+        raise limits.error("a tool") from None
+
+
+async def invoke_async(invoke: Invoke[R]) -> Any:
+    """Call the function, in a thread if it blocks, and await what it returns if need be."""
+    if invoke.blocking:
+        value: Any = await asyncio.to_thread(invoke.function)
+    else:
+        value = invoke.function()
+    return await value if inspect.isawaitable(value) else value
+
+
+async def invoke_many_async(
+    many: InvokeMany[R], limits: Limits | None
+) -> Sequence[R | BaseException]:
+    """Run the functions: coroutine functions in this loop, all others in threads."""
+    limit = asyncio.Semaphore(_workers(many))
+
+    async def outcome(function: Callable[[], Any]) -> Any:
+        async with limit:
+            try:
+                value: Any
+                if inspect.iscoroutinefunction(function):
+                    value = function()
+                else:
+                    value = await asyncio.to_thread(function)
+                return await value if inspect.isawaitable(value) else value
+            except Exception as error:  # noqa: BLE001 - the op decides what an error means
+                return error
+
+    tasks = [asyncio.ensure_future(outcome(function)) for function in many.functions]
+    try:
+        if limits is None:
+            return list(await asyncio.gather(*tasks))
+        return list(await asyncio.wait_for(asyncio.gather(*tasks), limits.left))
+    except asyncio.TimeoutError:  # in Python 3.10 not the builtin one
+        if limits is None:
+            raise
+        raise limits.error("a tool") from None
+    finally:  # what passes through (Ctrl-C, say) leaves none of the others running
+        if unfinished := [task for task in tasks if task.cancel()]:
+            await asyncio.wait(unfinished)
