@@ -47,8 +47,7 @@ A = TypeVar("A")
 
 
 def _ask_plugins(tried: tuple[str, ...]) -> str | None:
-    host: str | None = plugins.hook.lmstudio_find_server(tried=tried)
-    return host
+    return plugins.find_server(tried)
 
 
 def _find_server() -> Op[Address]:
@@ -230,7 +229,7 @@ class Client(ClientBase):
         name = capability if isinstance(capability, str) else capability.name
         if name not in self._namespaces:
             found = plugins.capability(name) if isinstance(capability, str) else capability
-            self._namespaces[name] = found.load_sync()(self)
+            self._namespaces[name] = plugins.load_part(name, found.load_sync)(self)
         return self._namespaces[name]
 
     def __getattr__(self, name: str) -> Any:
@@ -435,7 +434,7 @@ class AsyncClient(ClientBase):
         name = capability if isinstance(capability, str) else capability.name
         if name not in self._namespaces:
             found = plugins.capability(name) if isinstance(capability, str) else capability
-            self._namespaces[name] = found.load_async()(self)
+            self._namespaces[name] = plugins.load_part(name, found.load_async)(self)
         return self._namespaces[name]
 
     def __getattr__(self, name: str) -> Any:

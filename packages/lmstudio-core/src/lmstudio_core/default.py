@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["configure_default_client", "get_default_client"]
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a plugin may use the default client while it is being loaded
 _client: Client | None = None
 _api_host: str | None = None
 _api_token: str | None = None
@@ -72,3 +73,13 @@ def _reset_default_client() -> None:
     if client is not None:
         atexit.unregister(_reset_default_client)
         client.close()
+
+
+def _renew_lock() -> None:
+    """In a child process: another thread of the parent's may have held it, and is not here."""
+    global _lock  # noqa: PLW0603 - see above
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

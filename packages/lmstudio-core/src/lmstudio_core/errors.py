@@ -84,7 +84,9 @@ class CapabilityNotInstalledError(LMStudioRuntimeError):
     ``capability`` is its name and ``package`` what to install, if that is known.
     """
 
-    def __init__(self, message: str, *, capability: str, package: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, capability: str = "", package: str | None = None
+    ) -> None:
         super().__init__(message)
         self.capability = capability
         self.package = package
@@ -96,7 +98,9 @@ class PluginLoadError(LMStudioRuntimeError):
     ``plugin`` is the entry point's name and ``distribution`` the package it came with.
     """
 
-    def __init__(self, message: str, *, plugin: str, distribution: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, plugin: str = "", distribution: str | None = None
+    ) -> None:
         super().__init__(message)
         self.plugin = plugin
         self.distribution = distribution

@@ -12,21 +12,23 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import importlib_metadata
 import pluggy
 
 from . import hookspecs
 from .capability import API_VERSION, CAPABILITY_GROUP, Capability
-from .errors import CapabilityNotInstalledError, PluginLoadError
+from .errors import CapabilityNotInstalledError, LMStudioError, PluginLoadError
 from .hookspecs import PLUGIN_GROUP, PROJECT_NAME
 
 __all__ = ["KNOWN_PACKAGES", "PluginState", "Plugins", "plugins"]
 
 logger = logging.getLogger("lmstudio")
+
+_T = TypeVar("_T")
 
 KNOWN_PACKAGES: Final[Mapping[str, str]] = {
     "llm": "lmstudio-llm",
@@ -215,15 +217,12 @@ class Plugins:
         if entry.name in disabled:
             self._note(entry, "disabled")
             return
-        plugin: Any = None
         try:
             plugin = self._load(entry)
+            self._check_hooks(plugin)
             manager.register(plugin, name=f"{entry.name} ({_origin(entry)[0]})")
-            manager.check_pending()
         except Exception as error:
-            if plugin is not None and manager.is_registered(plugin):
-                manager.unregister(plugin)
-            if self._environment.get("LMSTUDIO_STRICT_PLUGINS", "") not in ("", "0"):
+            if self._strict:
                 if isinstance(error, PluginLoadError):
                     raise
                 raise PluginLoadError(
@@ -236,6 +235,18 @@ class Plugins:
         else:
             self._note(entry, "ok")
 
+    @property
+    def _strict(self) -> bool:
+        return self._environment.get("LMSTUDIO_STRICT_PLUGINS", "") not in ("", "0")
+
+    @staticmethod
+    def _check_hooks(plugin: Any) -> None:
+        """Try a plugin on its own: one that does not fit cannot be taken out of a manager again."""
+        trial = pluggy.PluginManager(PROJECT_NAME)
+        trial.add_hookspecs(hookspecs)
+        trial.register(plugin)
+        trial.check_pending()
+
     def _note(
         self,
         entry: importlib_metadata.EntryPoint,
@@ -244,10 +255,78 @@ class Plugins:
     ) -> None:
         self._hook_states.append(PluginState(entry.name, "hooks", *_origin(entry), state, detail))
 
-    def observer_hook(self) -> Any:
-        """The hook for finished requests if any plugin listens to it, else ``None``."""
-        caller = self.hook.lmstudio_request_finished
-        return caller if caller.get_hookimpls() else None
+    def call_each(
+        self, hook: str, *, passing: type[Exception] | None = None, **arguments: Any
+    ) -> Any:
+        """Call a hook plugin by plugin, the last registered first, and yield what each returns.
+
+        A plugin that raises is reported and skipped, unless plugins are strict.
+
+        Args:
+            hook: The hook's name.
+            passing: Exceptions that a plugin may raise on purpose; they reach the caller.
+            arguments: The hook's arguments.
+        """
+        for name, caller in self._callers(hook):
+            try:
+                value = caller(**arguments)
+            except Exception as error:
+                if passing is not None and isinstance(error, passing):
+                    raise
+                if self._strict:
+                    raise PluginLoadError(
+                        f"The plugin {name} failed in {hook}: {type(error).__name__}: {error}",
+                        plugin=name,
+                    ) from error
+                logger.exception("the plugin %s failed in %s", name, hook)
+            else:
+                yield value
+
+    def _callers(self, hook: str) -> list[tuple[str, pluggy.HookCaller]]:
+        manager = self.manager
+        found = list(reversed(getattr(manager.hook, hook).get_hookimpls()))
+        plugins = {impl.plugin_name: impl.plugin for impl in found}
+        return [
+            (name, manager.subset_hook_caller(hook, [p for n, p in plugins.items() if n != name]))
+            for name in plugins
+        ]
+
+    def find_server(self, tried: tuple[str, ...]) -> str | None:
+        """What the first plugin that knows of a server, or starts one, says of where it is."""
+        answers = self.call_each("lmstudio_find_server", passing=LMStudioError, tried=tried)
+        return next((answer for answer in answers if answer is not None), None)
+
+    def observer_hook(self) -> Callable[..., None] | None:
+        """What tells plugins of finished requests, if any of them listens; else ``None``."""
+        callers = self._callers("lmstudio_request_finished")
+
+        def observe(**arguments: Any) -> None:
+            for name, caller in callers:
+                try:
+                    caller(**arguments)
+                except Exception:
+                    logger.exception("the plugin %s failed in lmstudio_request_finished", name)
+
+        return observe if callers else None
+
+    def load_part(self, name: str, load: Callable[[], _T]) -> _T:
+        """What ``load`` imports for a capability.
+
+        Raises:
+            PluginLoadError: It cannot be imported.
+        """
+        try:
+            return load()
+        except LMStudioError:
+            raise
+        except Exception as error:
+            entries = self._by_name().get(name)
+            where = _where(entries[0]) if entries else "an unknown distribution"
+            raise PluginLoadError(
+                f"The capability {name!r} of {where} is broken: {type(error).__name__}: {error}",
+                plugin=name,
+                distribution=_origin(entries[0])[0] if entries else None,
+            ) from error
 
     # -- reporting -------------------------------------------------------------------------------
 

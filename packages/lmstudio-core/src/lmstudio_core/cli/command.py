@@ -49,7 +49,8 @@ def build() -> click.Group:
     )
     click.version_option(__version__, prog_name="lmstudio")(group)
     group.add_command(plugins_command)
-    plugins.hook.lmstudio_register_commands(cli=group)
+    for _ in plugins.call_each("lmstudio_register_commands", cli=group):
+        pass
     return group
 
 
