@@ -124,12 +124,12 @@ class Client(ClientBase):
         observer = self._observe if self._observer_hook is not None else None
         self._driver = SyncDriver(self._resolve, self._credentials, observer)
 
-    def _resolve(self) -> Address:
-        if (known := self._known) is not None:
-            return known
-        address: Address = self._driver.run(_find_server())
-        self._found = address
-        return address
+    def _resolve(self, refused: Address | None = None) -> Address:
+        """Where the server is; one that was found and then ``refused`` is looked for anew."""
+        known = self._known
+        if known is None or (known == refused and self._given is None):
+            known = self._found = self._driver.run(_find_server())
+        return known
 
     @property
     def api_host(self) -> str:
@@ -315,12 +315,12 @@ class AsyncClient(ClientBase):
         observer = self._observe if self._observer_hook is not None else None
         self._driver = AsyncDriver(self._resolve, self._credentials, observer)
 
-    async def _resolve(self) -> Address:
-        if (known := self._known) is not None:
-            return known
-        address: Address = await self._driver.run(_find_server())
-        self._found = address
-        return address
+    async def _resolve(self, refused: Address | None = None) -> Address:
+        """Where the server is; one that was found and then ``refused`` is looked for anew."""
+        known = self._known
+        if known is None or (known == refused and self._given is None):
+            known = self._found = await self._driver.run(_find_server())
+        return known
 
     @property
     def api_host(self) -> str:
@@ -490,11 +490,11 @@ class AsyncClient(ClientBase):
         return await self.files.prepare_image(src, name)
 
 
-def _no_address() -> Address:
+def _no_address(_refused: Address | None = None) -> Address:
     raise LMStudioRuntimeError("This operation needs no server.")
 
 
-async def _no_address_async() -> Address:
+async def _no_address_async(_refused: Address | None = None) -> Address:
     return _no_address()
 
 

@@ -33,14 +33,15 @@ class AsyncDriver:
     """The sockets of one client, opened on first use and replaced when lost.
 
     Args:
-        address: Awaited when a socket is opened; says where the server is.
+        address: Awaited when a socket is opened; says where the server is. If nothing answers
+            there it is called with that address, and may name another one.
         creds: What every socket shows the server.
         observer: Called after each call and channel, or ``None``.
     """
 
     def __init__(
         self,
-        address: Callable[[], Awaitable[Address]],
+        address: Callable[[Address | None], Awaitable[Address]],
         creds: Credentials,
         observer: Observer | None,
     ) -> None:
@@ -85,16 +86,29 @@ class AsyncDriver:
                 replaced.abort(
                     LMStudioConnectionError("This connection was replaced by a new one.")
                 )
-            address = await self._address()
-            self._check_open()
-            connection = Connection(address, namespace, self._creds)
-            self._opening.add(connection)  # so that aclose() finds it
-            try:
-                await connection.open()
-            finally:
-                self._opening.discard(connection)
+            connection = await self._connect(namespace)
             self._connections[namespace] = connection
             return connection
+
+    async def _connect(self, namespace: str) -> Connection:
+        address = await self._address(None)
+        try:
+            return await self._open(namespace, address)
+        except LMStudioConnectionError:
+            elsewhere = await self._address(address)  # a server that was found may have moved
+            if elsewhere == address:
+                raise
+            return await self._open(namespace, elsewhere)
+
+    async def _open(self, namespace: str, address: Address) -> Connection:
+        self._check_open()
+        connection = Connection(address, namespace, self._creds)
+        self._opening.add(connection)  # so that aclose() finds it
+        try:
+            await connection.open()
+        finally:
+            self._opening.discard(connection)
+        return connection
 
     async def reach(self, endpoint: Endpoint, limits: Limits | None) -> Connection:
         """The socket that serves ``endpoint``, if it can be had within the limits."""

@@ -37,13 +37,17 @@ class SyncDriver:
     """The sockets of one client, opened on first use and replaced when lost.
 
     Args:
-        address: Called when a socket is opened; says where the server is.
+        address: Called when a socket is opened; says where the server is. If nothing answers
+            there it is called with that address, and may name another one.
         creds: What every socket shows the server.
         observer: Called after each call and channel, or ``None``.
     """
 
     def __init__(
-        self, address: Callable[[], Address], creds: Credentials, observer: Observer | None
+        self,
+        address: Callable[[Address | None], Address],
+        creds: Credentials,
+        observer: Observer | None,
     ) -> None:
         self._address = address
         self._creds = creds
@@ -82,15 +86,24 @@ class SyncDriver:
                 replaced.close(
                     LMStudioConnectionError("This connection was replaced by a new one.")
                 )
-            connection = Connection(self._address(), namespace, self._creds)
-            self._keep(namespace, connection)
-            return connection
+            return self._connect(namespace)
         finally:
             if True in got:
                 lock.release()
 
-    def _keep(self, namespace: str, connection: Connection) -> None:
-        """Open the connection; the client may be closed by another thread in the meantime."""
+    def _connect(self, namespace: str) -> Connection:
+        address = self._address(None)
+        try:
+            return self._open(namespace, address)
+        except LMStudioConnectionError:
+            elsewhere = self._address(address)  # a server that was found may have moved
+            if elsewhere == address:
+                raise
+            return self._open(namespace, elsewhere)
+
+    def _open(self, namespace: str, address: Address) -> Connection:
+        """Open and keep a socket; the client may be closed by another thread in the meantime."""
+        connection = Connection(address, namespace, self._creds)
         try:
             with self._lock:
                 self._check_open()
@@ -105,6 +118,7 @@ class SyncDriver:
             raise
         finally:
             self._opening.discard(connection)
+        return connection
 
     def _open_connections(self) -> list[Connection]:
         with self._lock:
