@@ -57,6 +57,19 @@ def test_a_server_error_becomes_an_exception(face, server):
     assert face.run(echo(1)) == 2
 
 
+def test_a_server_error_says_nothing_twice(face, server):
+    presets = [{"identifier": "p", "name": "P"}, {"name": "odd"}]
+    sample = {"availablePresetsSample": presets}
+    server.on("test.said", ServerFailure("There are p and odd", displayData=sample))
+    server.on("test.unsaid", ServerFailure("Unknown", displayData=sample))
+    with pytest.raises(errors.LMStudioServerError) as caught:
+        face.run(echo(1, "said"))
+    assert str(caught.value) == "There are p and odd"
+    with pytest.raises(errors.LMStudioServerError) as caught:
+        face.run(echo(1, "unsaid"))
+    assert str(caught.value) == "Unknown\nPresets: p, odd"
+
+
 def test_an_answer_that_cannot_be_understood_is_a_server_error(face, server):
     server.on("test.echo", {"no": "tokens"})
     with pytest.raises(errors.LMStudioServerError, match=r"test\.echo.*KeyError") as caught:
@@ -363,6 +376,10 @@ def test_auth_refused_to_a_guest_says_that_a_token_is_wanted(face, server):
     server.auth = require_token(TOKEN)
     with pytest.raises(errors.LMStudioAuthenticationError, match="may require an API token"):
         face.run(echo(1))
+    server.auth = refuse("Set LM_API_TOKEN.")
+    with pytest.raises(errors.LMStudioAuthenticationError) as caught:
+        face.run(echo(1))
+    assert str(caught.value) == f"{server.api_host} refused this client: Set LM_API_TOKEN."
 
 
 def test_the_same_credentials_on_every_socket(connect, server):

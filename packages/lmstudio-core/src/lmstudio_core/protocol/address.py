@@ -25,7 +25,10 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
-        return f"wss://{self.netloc}{self.prefix}" if self.secure or self.prefix else self.netloc
+        scheme = "wss" if self.secure else "ws"
+        return (
+            f"{scheme}://{self.netloc}{self.prefix}" if self.secure or self.prefix else self.netloc
+        )
 
     def uri(self, namespace: str) -> str:
         """The WebSocket address of a namespace."""
@@ -41,14 +44,16 @@ def parse_api_host(api_host: str) -> Address:
     if not isinstance(api_host, str) or not api_host.strip():
         raise _not_an_address(api_host)
     text = api_host.strip()
-    parts = urlsplit(text if "://" in text else f"ws://{text}")
+    if any(c.isspace() or not c.isprintable() for c in text):
+        raise _not_an_address(api_host)
     try:
+        parts = urlsplit(text if "://" in text else f"ws://{text}")
         port = parts.port
     except ValueError as error:
         raise _not_an_address(api_host) from error
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     plain = not (parts.query or parts.fragment or parts.username or parts.password)
-    if scheme not in ("ws", "wss") or not parts.hostname or not plain:
+    if scheme not in ("ws", "wss") or not parts.hostname or not plain or port == 0:
         raise _not_an_address(api_host)
     if port is None:
         if "://" not in text:

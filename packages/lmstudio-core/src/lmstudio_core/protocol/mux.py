@@ -215,12 +215,10 @@ class Mux:
 
     def fail_all(self, failure: LMStudioError) -> Sequence[Conversation]:
         """The socket is gone: every conversation ends with ``failure``."""
-        failed: list[Conversation] = []
-        for state in self._all():
-            if not state.closed:
-                state.failure = failure
-                state.closed = True
-                failed.append(state)
+        failed = list(self._all())
+        for state in failed:
+            state.failure = failure
+            state.closed = True
         self._calls.clear()
         self._channels.clear()
         self._signals.clear()
