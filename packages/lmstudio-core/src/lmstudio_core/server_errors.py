@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -45,24 +45,28 @@ _BY_CODE: Mapping[str, type[LMStudioServerError]] = {
 }
 
 
-def _sample(title: str, names: Any, total: Any) -> str | None:
-    """One line listing the names that the server offers instead, or ``None``."""
-    if not isinstance(names, list) or not names:
-        return None
-    shown = [n["identifier"] if isinstance(n, Mapping) else str(n) for n in names[:10]]
-    more = total - len(shown) if isinstance(total, int) and total > len(shown) else 0
-    return f"{title}: {', '.join(shown)}" + (f" and {more} more" if more else "")
+_SAMPLES: Sequence[tuple[str, str, str]] = (
+    ("Downloaded models", "availablePathsSample", "totalModels"),
+    ("Loaded models", "loadedModelsSample", "totalLoadedModels"),
+    ("Presets", "availablePresetsSample", "totalAvailablePresets"),
+)
 
 
-def _details(data: Mapping[str, Any]) -> list[str]:
-    lines = (
-        _sample("Downloaded models", data.get("availablePathsSample"), data.get("totalModels")),
-        _sample("Loaded models", data.get("loadedModelsSample"), data.get("totalLoadedModels")),
-        _sample(
-            "Presets", data.get("availablePresetsSample"), data.get("totalAvailablePresets")
-        ),
-    )
-    return [line for line in lines if line]
+def _name(entry: Any) -> str:
+    return str(entry.get("identifier") or entry.get("name") if isinstance(entry, Mapping) else entry)
+
+
+def _samples(data: Mapping[str, Any], said: str) -> Iterator[str]:
+    """Lines listing the names that the server offers instead, unless it ``said`` them itself."""
+    for title, key, total_key in _SAMPLES:
+        names, total = data.get(key), data.get(total_key)
+        if not isinstance(names, list) or not names:
+            continue
+        shown = [_name(entry) for entry in names[:10]]
+        if all(name in said for name in shown):
+            continue
+        more = total - len(shown) if isinstance(total, int) and total > len(shown) else 0
+        yield f"{title}: {', '.join(shown)}" + (f" and {more} more" if more else "")
 
 
 def server_error(raw: Any, endpoint: str, *, default: type[LMStudioServerError]) -> LMStudioServerError:
@@ -77,5 +81,6 @@ def server_error(raw: Any, endpoint: str, *, default: type[LMStudioServerError])
     data: Mapping[str, Any] = details.display_data or {}
     code = data.get("code")
     cls = _BY_CODE.get(code, default) if isinstance(code, str) else default
-    message = "\n".join([str(details), *_details(data)])
+    said = str(details)
+    message = "\n".join([said, *_samples(data, said)])
     return cls(message, details, endpoint=endpoint)

@@ -79,11 +79,10 @@ def check_auth_reply(data: bytes | str, creds: Credentials, server: str) -> None
     if reply["success"] is True:
         return
     reason = str(reply.get("error") or "no reason given").replace(creds.passkey, "…")
-    raise LMStudioAuthenticationError(
-        f"{server} refused this client: {reason}\n"
-        + (
-            "Check the API token (api_token=, LM_API_TOKEN)."
-            if creds.from_token
-            else "The server may require an API token: pass api_token= or set LM_API_TOKEN."
-        )
-    )
+    if creds.from_token:
+        hint = "\nCheck the API token (api_token=, LM_API_TOKEN)."
+    elif TOKEN_VARIABLES[0] in reason:  # the server says itself what to do
+        hint = ""
+    else:
+        hint = "\nThe server may require an API token: pass api_token= or set LM_API_TOKEN."
+    raise LMStudioAuthenticationError(f"{server} refused this client: {reason}{hint}")
