@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
+from lmstudio_core.models.operations import specifier_of
 from lmstudio_core.protocol.operations import Call
 from lmstudio_embed import Chunking, TextTooLongError
 from lmstudio_embed import operations as ops
@@ -85,7 +86,7 @@ def test_a_short_text_is_one_request() -> None:
 
 
 def test_what_goes_out_and_comes_back() -> None:
-    call = ops.embed_text("minilm", "Hello")
+    call = ops.embed_text(specifier_of("minilm"), "Hello")
     assert str(call.endpoint) == "embedding.embedString"
     assert call.parameter == {
         "modelSpecifier": {"type": "query", "query": {"identifier": "minilm"}},

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import Unpack
+
 from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedModel
+from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
     from lmstudio_core.config import ConfigModel
@@ -38,6 +41,7 @@ class DownloadedEmbeddingModel(DownloadedModel):
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> EmbeddingModel: ...
         def model(
             self,
@@ -46,6 +50,7 @@ class DownloadedEmbeddingModel(DownloadedModel):
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> EmbeddingModel: ...
 
 
@@ -70,6 +75,7 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> AsyncEmbeddingModel: ...
         async def model(
             self,
@@ -78,4 +84,5 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> AsyncEmbeddingModel: ...

@@ -14,6 +14,7 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
+from lmstudio_core.models.operations import specifier_of
 from lmstudio_core.protocol.operations import Call
 
 from . import operations as ops
@@ -63,16 +64,17 @@ class EmbeddingFold:
     that there is none: an answer may be the cause of further requests.
 
     Args:
-        identifier: The model's.
+        model: The model's handle or identifier.
         texts: The texts; each is taken when there is room for it.
         options: What holds for all of them.
         limit: What is known of the model's context length; filled in when it becomes known.
     """
 
     def __init__(
-        self, identifier: str, texts: Iterable[str], options: EmbedOptions, limit: ContextLimit
+        self, model: Any, texts: Iterable[str], options: EmbedOptions, limit: ContextLimit
     ) -> None:
-        self.identifier = identifier
+        self.identifier = getattr(model, "identifier", model)
+        self.specifier = specifier_of(model)
         self.options = options
         self.limit = limit
         self._texts = iter(texts)
@@ -104,7 +106,7 @@ class EmbeddingFold:
         slot = Slot()
         self._slots.append(slot)
         self._handlers.append(slot.finish)
-        return ops.embed_text(self.identifier, text)
+        return ops.embed_text(self.specifier, text)
 
     def feed(self, answer: Any) -> None:
         """Take the answer to the oldest request without one."""
@@ -134,7 +136,7 @@ class EmbeddingFold:
         """Find out what the model takes; once, but anew for every call: it may have been reloaded."""
         if not self._asked_limit:
             self._asked_limit = True
-            self.ask(ops.context_length(self.identifier), self._on_limit)
+            self.ask(ops.context_length(self.specifier), self._on_limit)
 
     def _on_limit(self, answer: Any) -> None:
         found = getattr(answer, "context_length", None)
@@ -160,12 +162,12 @@ class _LongText(Slot):
         """Count it; and embed it at once if it can only be right or wrong as a whole."""
         fold = self._fold
         fold.ask_limit()
-        fold.ask(ops.count_tokens(fold.identifier, self._text), self._on_count)
+        fold.ask(ops.count_tokens(fold.specifier, self._text), self._on_count)
         if self._chunking is None:
             self._embed_whole()
 
     def _embed_whole(self) -> None:
-        self._fold.ask(ops.embed_text(self._fold.identifier, self._text), self._on_vector)
+        self._fold.ask(ops.embed_text(self._fold.specifier, self._text), self._on_vector)
 
     def _on_vector(self, answer: Any) -> None:
         if not self.done:
@@ -211,7 +213,7 @@ class _LongText(Slot):
                 self._ask_part(part, size)
 
     def _ask_part(self, part: Part, size: int) -> None:
-        identifier, text = self._fold.identifier, self._text[part.start : part.end]
+        specifier, text = self._fold.specifier, self._text[part.start : part.end]
         self._left += 1
 
         def on_count(answer: Any) -> None:
@@ -232,8 +234,8 @@ class _LongText(Slot):
                 part.vector = answer
             self._finish_if_complete()
 
-        self._fold.ask(ops.count_tokens(identifier, text), on_count)
-        self._fold.ask(ops.embed_text(identifier, text), on_vector)
+        self._fold.ask(ops.count_tokens(specifier, text), on_count)
+        self._fold.ask(ops.embed_text(specifier, text), on_vector)
 
     def _divide_again(self, part: Part, size: int) -> None:
         """Cut a part that came out too large; one character alone gives up its overlap first."""

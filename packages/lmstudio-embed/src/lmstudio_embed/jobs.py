@@ -15,7 +15,7 @@ __all__ = ["many_texts", "one_text", "stream_of_texts"]
 
 
 def one_text(
-    identifier: str, limit: ContextLimit, text: str, *, as_array: Any, normalize: Any, chunk: Any
+    model: Any, limit: ContextLimit, text: str, *, as_array: Any, normalize: Any, chunk: Any
 ) -> EmbeddingFold:
     """One text. Its error is the caller's: there is nothing else to save."""
     options = embed_options(
@@ -25,11 +25,11 @@ def one_text(
         normalize=normalize,
         as_array=as_array,
     )
-    return EmbeddingFold(identifier, [text], options, limit)
+    return EmbeddingFold(model, [text], options, limit)
 
 
 def many_texts(
-    identifier: str, limit: ContextLimit, texts: Any, **options: Any
+    model: Any, limit: ContextLimit, texts: Any, **options: Any
 ) -> tuple[EmbeddingFold, int]:
     """Several texts at once, and how many. They are looked at as a whole before any is sent."""
     checked = embed_options(**options)
@@ -39,14 +39,14 @@ def many_texts(
             "embed_stream, whose failed tells which texts are missing."
         )
     listed = [check_text(text) for text in check_texts(texts)]
-    return EmbeddingFold(identifier, listed, checked, limit), len(listed)
+    return EmbeddingFold(model, listed, checked, limit), len(listed)
 
 
 def stream_of_texts(
-    identifier: str, limit: ContextLimit, texts: Any, **options: Any
+    model: Any, limit: ContextLimit, texts: Any, **options: Any
 ) -> tuple[EmbeddingFold, int | None]:
     """Texts of which each is taken when its turn comes, and how many, if they know it."""
     checked = embed_options(**options)
     source = check_texts(texts)
     total = len(source) if isinstance(source, Sized) else None
-    return EmbeddingFold(identifier, source, checked, limit), total
+    return EmbeddingFold(model, source, checked, limit), total

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import Unpack
+
 from lmstudio_core.models.kind import ModelKind
 from lmstudio_core.models.namespaces import AsyncModelNamespace, SyncModelNamespace
+from lmstudio_core.timeouts import CallLimits
 
 from .downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel
 from .kind import EMBEDDING_KIND
@@ -29,7 +32,9 @@ class EmbeddingNamespace(SyncModelNamespace[EmbeddingModel, DownloadedEmbeddingM
 
     if TYPE_CHECKING:
 
-        def get_model_info(self, model_specifier: Any) -> EmbeddingModelInstanceInfo: ...
+        def get_model_info(
+            self, model_specifier: Any, **limits: Unpack[CallLimits]
+        ) -> EmbeddingModelInstanceInfo: ...
 
 
 class AsyncEmbeddingNamespace(
@@ -46,4 +51,6 @@ class AsyncEmbeddingNamespace(
 
     if TYPE_CHECKING:
 
-        async def get_model_info(self, model_specifier: Any) -> EmbeddingModelInstanceInfo: ...
+        async def get_model_info(
+            self, model_specifier: Any, **limits: Unpack[CallLimits]
+        ) -> EmbeddingModelInstanceInfo: ...

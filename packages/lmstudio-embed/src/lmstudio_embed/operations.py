@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
 from lmstudio_core.models import operations as model_ops
-from lmstudio_core.models.operations import query_specifier
 from lmstudio_core.protocol.operations import Call, Endpoint
 
 from .kind import EMBEDDING_KIND
@@ -32,17 +31,17 @@ def check_text(text: Any) -> str:
     return text
 
 
-def embed_text(identifier: str, text: str) -> Call[list[float]]:
+def embed_text(specifier: Mapping[str, Any], text: str) -> Call[list[float]]:
     """The vector of one text."""
-    parameter = {"modelSpecifier": query_specifier(identifier), "inputString": text}
+    parameter = {"modelSpecifier": specifier, "inputString": text}
     return Call(_EMBED, parameter, vector)
 
 
-def count_tokens(identifier: str, text: str) -> Call[int]:
+def count_tokens(specifier: Mapping[str, Any], text: str) -> Call[int]:
     """The number of tokens of one text, those that mark its beginning and end included."""
-    return model_ops.count_tokens(EMBEDDING_KIND, identifier, text)
+    return model_ops.count_tokens(EMBEDDING_KIND, specifier, text)
 
 
-def context_length(identifier: str) -> Call[Any]:
+def context_length(specifier: Mapping[str, Any]) -> Call[Any]:
     """What the server knows of the model; its ``context_length`` is what is wanted."""
-    return model_ops.get_model_info(EMBEDDING_KIND, identifier)
+    return model_ops.get_model_info(EMBEDDING_KIND, specifier)

@@ -6,11 +6,12 @@ import contextlib
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from lmstudio_core.errors import LMStudioServerError
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.runner import AsyncRunner, SyncRunner
+from lmstudio_core.timeouts import CallLimits
 
 from . import arrays
 from .chunking import unit
@@ -102,9 +103,10 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):
         fold: EmbeddingFold,
         progress: Any = None,
         total: int | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         super().__init__(fold, progress, total)
-        self._results: Any = client.stream(self._batch())
+        self._results: Any = client.stream(self._batch(), **limits)
 
     def __iter__(self) -> Self:
         return self
@@ -164,9 +166,10 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
         fold: EmbeddingFold,
         progress: Any = None,
         total: int | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         super().__init__(fold, progress, total)
-        self._results: Any = client.stream(self._batch())
+        self._results: Any = client.stream(self._batch(), **limits)
 
     def __aiter__(self) -> Self:
         return self

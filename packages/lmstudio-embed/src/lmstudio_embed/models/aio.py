@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
+from typing_extensions import Unpack
+
 from lmstudio_core.models.handles import AsyncModelHandle
 from lmstudio_core.models.kind import ModelKind
 from lmstudio_core.runner import AsyncRunner
+from lmstudio_core.timeouts import CallLimits
 
 from ..fold import ContextLimit
 from ..jobs import many_texts, one_text, stream_of_texts
@@ -44,8 +47,10 @@ class AsyncEmbeddingModel(AsyncModelHandle):
 
     if TYPE_CHECKING:
 
-        async def get_info(self) -> EmbeddingModelInstanceInfo: ...
-        async def get_load_config(self) -> EmbeddingLoadModelConfig: ...
+        async def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...
+        async def get_load_config(
+            self, **limits: Unpack[CallLimits]
+        ) -> EmbeddingLoadModelConfig: ...
 
     def __init__(self, model_identifier: str, client: AsyncRunner) -> None:
         super().__init__(model_identifier, client)
@@ -62,6 +67,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: OnError = ...,
+        **limits: Unpack[CallLimits],
     ) -> list[float]: ...
     @overload
     async def embed(
@@ -74,6 +80,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: OnError = ...,
+        **limits: Unpack[CallLimits],
     ) -> NDArray[np.float32]: ...
     @overload
     async def embed(
@@ -86,6 +93,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
+        **limits: Unpack[CallLimits],
     ) -> list[list[float]]: ...
     @overload
     async def embed(
@@ -98,6 +106,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: Literal["return"],
+        **limits: Unpack[CallLimits],
     ) -> list[list[float] | LMStudioServerError]: ...
     @overload
     async def embed(
@@ -110,6 +119,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
+        **limits: Unpack[CallLimits],
     ) -> NDArray[np.float32]: ...
     async def embed(
         self,
@@ -121,6 +131,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = False,
         max_in_flight: int = DEFAULT_IN_FLIGHT,
         on_error: OnError = "raise",
+        **limits: Unpack[CallLimits],
     ) -> Any:
         """The embedding of one text, or of each of several.
 
@@ -140,6 +151,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             on_error: What becomes of one of several texts that the server cannot embed:
                 ``"raise"`` ends the call with the error, ``"skip"`` leaves the text out,
                 ``"return"`` puts the error in the place of the vector.
+            limits: ``timeout`` and ``idle_timeout`` in seconds, as of every call.
 
         Returns:
             One vector as a list of floats (as long as the model has dimensions), or a list of such
@@ -159,17 +171,19 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         """
         if isinstance(input, str):
             fold = one_text(
-                self.identifier,
+                self,
                 self._limit,
                 input,
                 as_array=as_array,
                 normalize=normalize,
                 chunk=chunk,
             )
-            found = await AsyncEmbeddingStream[Any](self._client, fold, progress, 1).collect()
+            found = await AsyncEmbeddingStream[Any](
+                self._client, fold, progress, 1, **limits
+            ).collect()
             return found[0]
         fold, total = many_texts(
-            self.identifier,
+            self,
             self._limit,
             input,
             as_array=as_array,
@@ -178,7 +192,9 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             max_in_flight=max_in_flight,
             on_error=on_error,
         )
-        return await AsyncEmbeddingStream[Any](self._client, fold, progress, total).collect()
+        return await AsyncEmbeddingStream[Any](
+            self._client, fold, progress, total, **limits
+        ).collect()
 
     @overload
     def embed_stream(
@@ -191,6 +207,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
+        **limits: Unpack[CallLimits],
     ) -> AsyncEmbeddingStream[list[float]]: ...
     @overload
     def embed_stream(
@@ -203,6 +220,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: Literal["return"],
+        **limits: Unpack[CallLimits],
     ) -> AsyncEmbeddingStream[list[float] | LMStudioServerError]: ...
     @overload
     def embed_stream(
@@ -215,6 +233,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
+        **limits: Unpack[CallLimits],
     ) -> AsyncEmbeddingStream[NDArray[np.float32]]: ...
     @overload
     def embed_stream(
@@ -227,6 +246,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = ...,
         max_in_flight: int = ...,
         on_error: Literal["return"],
+        **limits: Unpack[CallLimits],
     ) -> AsyncEmbeddingStream[NDArray[np.float32] | LMStudioServerError]: ...
     def embed_stream(
         self,
@@ -238,6 +258,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         progress: Progress = False,
         max_in_flight: int = DEFAULT_IN_FLIGHT,
         on_error: OnError = "raise",
+        **limits: Unpack[CallLimits],
     ) -> AsyncEmbeddingStream[Any]:
         """The embeddings of any number of texts, one by one as they come.
 
@@ -256,6 +277,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             on_error: What becomes of a text that the server cannot embed: ``"raise"`` ends the
                 stream with the error, ``"skip"`` leaves the text out (``stream.failed`` tells),
                 ``"return"`` yields the error in the place of the vector.
+            limits: ``timeout`` and ``idle_timeout`` in seconds, as of every call.
 
         Returns:
             An async iterator over the vectors, in the order of the texts.
@@ -271,7 +293,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             ``async for vector in model.embed_stream(line.strip() for line in file): ...``
         """
         fold, total = stream_of_texts(
-            self.identifier,
+            self,
             self._limit,
             input,
             as_array=as_array,
@@ -280,4 +302,4 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             max_in_flight=max_in_flight,
             on_error=on_error,
         )
-        return AsyncEmbeddingStream(self._client, fold, progress, total)
+        return AsyncEmbeddingStream(self._client, fold, progress, total, **limits)

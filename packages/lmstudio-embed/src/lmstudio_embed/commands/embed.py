@@ -1,0 +1,179 @@
+"""``lmstudio embed``: the vectors of a file's lines, into a file."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lmstudio_core.errors import LMStudioServerError
+
+from ..options import DEFAULT_IN_FLIGHT, Chunking, EmbedOptions
+from .common import STDIN, connect, connection_options, find_model, texts_in
+from .journal import Journal
+from .outputs import check_output, write_output
+
+if TYPE_CHECKING:
+    from ..models import EmbeddingModel
+    from ..streams import EmbeddingStream
+
+__all__ = ["embed"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the vectors go: a .npy, .parquet or .jsonl file.",
+)
+@connection_options
+@click.option("--chunk", is_flag=True, help="Embed texts that are too long in parts.")
+@click.option("--chunk-size", type=click.IntRange(min=8), help="Tokens of a part; implies --chunk.")
+@click.option("--overlap", type=click.IntRange(min=0), help="Tokens that parts have in common.")
+@click.option("--normalize", is_flag=True, help="Scale the vectors to length 1.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What to do about a text that cannot be embedded.",
+)
+@click.option(
+    "--max-in-flight",
+    type=click.IntRange(min=1),
+    default=DEFAULT_IN_FLIGHT,
+    show_default=True,
+    help="Texts on their way to the server at a time.",
+)
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on.")
+@click.option("--force", is_flag=True, help="Replace --out if it is there.")
+def embed(
+    file: str,
+    out: Path,
+    model_key: str | None,
+    host: str | None,
+    api_token: str | None,
+    chunk: bool,
+    chunk_size: int | None,
+    overlap: int | None,
+    normalize: bool,
+    on_error: str,
+    max_in_flight: int,
+    restart: bool,
+    force: bool,
+) -> None:
+    """Embed each line of FILE (- for standard input) that is not blank.
+
+    Row n of the output is the n-th such line. What is done is kept in a journal beside the output,
+    so after an interruption the same command goes on where it was.
+    """
+    chunking = None
+    if chunk or chunk_size is not None or overlap is not None:
+        chunking = Chunking(size=chunk_size, overlap=overlap)
+    check_output(out, force=force)
+    with connect(host, api_token) as client:
+        model = find_model(client, model_key)
+        how = {
+            "model": model.get_info().model_key,
+            "chunk": None if chunking is None else [chunking.size, chunking.overlap],
+            "normalize": normalize,
+        }
+        journal = Journal(out.with_name(out.name + ".partial"), how)
+        if restart:
+            journal.path.unlink(missing_ok=True)
+        options = EmbedOptions(max_in_flight, chunking=chunking, normalize=normalize)
+        _Run(journal, model, options).embed(file, skip=on_error == "skip")
+    _finish(out, journal, file)
+
+
+class _Run:
+    """One run of the command: from where the journal ends to the end of the input."""
+
+    def __init__(self, journal: Journal, model: EmbeddingModel, options: EmbedOptions) -> None:
+        self._journal = journal
+        self._model = model
+        self._options = options
+        self._waiting: deque[str] = deque()
+
+    def embed(self, source: str, *, skip: bool) -> None:
+        journal = self._journal
+        texts = texts_in(source)
+        journal.resume(texts)
+        if journal.count:
+            click.echo(f"Going on after {journal.count:,} texts done before.", err=True)
+        try:
+            with journal, _bar(source, journal.count) as advance:
+                self._embed_rest(texts, skip, advance)
+        except BaseException:
+            if journal.count:
+                click.echo(
+                    f"\n{journal.count:,} texts are done and kept in {journal.path}; the same "
+                    "command again goes on from there.",
+                    err=True,
+                )
+            raise
+
+    def _embed_rest(self, texts: Iterator[str], skip: bool, advance: Callable[[], None]) -> None:
+        remembered = self._remembered(texts)
+        stream: EmbeddingStream[Any] = self._model.embed_stream(
+            remembered,
+            on_error="return",
+            chunk=self._options.chunking or False,
+            normalize=self._options.normalize,
+            max_in_flight=self._options.max_in_flight,
+        )
+        with stream:
+            for result in stream:
+                text = self._waiting.popleft()
+                if isinstance(result, LMStudioServerError) and not skip:
+                    raise click.ClickException(
+                        f"Text {self._journal.count + 1:,} ({_shortened(text)}) could not be "
+                        f"embedded: {result}\nWith --on-error skip it is left without a vector."
+                    )
+                self._journal.add(text, result)
+                advance()
+
+    def _remembered(self, texts: Iterator[str]) -> Iterator[str]:
+        for text in texts:
+            self._waiting.append(text)
+            yield text
+
+
+@contextlib.contextmanager
+def _bar(source: str, done: int) -> Generator[Callable[[], None]]:
+    """A bar on a terminal, if the input can be read twice to know how long it is."""
+    if source == STDIN or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    total = sum(1 for _ in texts_in(source))
+    with click.progressbar(length=total, label="Embedding", file=sys.stderr, show_pos=True) as bar:
+        bar.update(done)
+        yield lambda: bar.update(1)
+
+
+def _finish(out: Path, journal: Journal, source: str) -> None:
+    if not journal.count:
+        journal.path.unlink(missing_ok=True)
+        raise click.ClickException(f"There is no text in {source}: every line is blank.")
+    if journal.width is None:
+        first = next(journal.entries())
+        raise click.ClickException(
+            f"None of the {journal.count:,} texts could be embedded; the first: {first.error}"
+        )
+    write_output(out, journal)
+    left_out = f", {journal.failed:,} of them without a vector" if journal.failed else ""
+    click.echo(
+        f"Embedded {journal.count:,} texts{left_out} into {out} ({journal.width // 4} dimensions).",
+        err=True,
+    )
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:39] + "…")

@@ -1,0 +1,88 @@
+"""Reading vectors back, with the texts they belong to where the file holds them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmstudio_core.errors import LMStudioError
+
+from ..arrays import Rows, load_numpy
+from .common import texts_in
+from .outputs import load_pyarrow
+
+__all__ = ["Index", "read_index"]
+
+
+@dataclass(frozen=True)
+class Index:
+    """Vectors as a matrix, their texts, and the model that made them, as far as they are known."""
+
+    vectors: Any
+    texts: list[str] | None
+    model: str | None
+
+
+def read_index(path: Path, texts: Path | None) -> Index:
+    """The vectors of a file that ``lmstudio embed`` wrote, or one like it.
+
+    Args:
+        path: A .npy, .parquet or .jsonl file.
+        texts: The lines that were embedded, for a .npy file, which has none.
+
+    Raises:
+        click.ClickException: It cannot be read or is not such a file.
+    """
+    readers = {".npy": _read_npy, ".parquet": _read_parquet, ".jsonl": _read_jsonl}
+    if path.suffix not in readers:
+        raise click.UsageError(f"--index is a {', '.join(readers)} file, not {path.name!r}.")
+    try:
+        index = readers[path.suffix](path)
+    except (OSError, ValueError, KeyError, TypeError, LMStudioError) as error:
+        if isinstance(error, LMStudioError) and not isinstance(error, ValueError):
+            raise
+        raise click.ClickException(f"{path} is not a file of vectors: {error}") from error
+    if texts is None:
+        return index
+    lines = list(texts_in(str(texts)))
+    if len(lines) != len(index.vectors):
+        raise click.ClickException(
+            f"{texts} has {len(lines):,} texts, and {path} has {len(index.vectors):,} vectors; they "
+            "do not belong together."
+        )
+    return Index(index.vectors, lines, index.model)
+
+
+def _read_npy(path: Path) -> Index:
+    numpy = load_numpy()
+    vectors = numpy.load(path, mmap_mode="r", allow_pickle=False)
+    if vectors.ndim != 2:
+        raise ValueError(f"it holds an array of {vectors.ndim} dimensions, not a matrix")
+    return Index(vectors, None, None)
+
+
+def _read_jsonl(path: Path) -> Index:
+    rows: Any = Rows(None)
+    texts: list[str] = []
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            fields = json.loads(line)
+            if "embedding" in fields:  # a text without one cannot be found
+                texts.append(str(fields.get("text", "")))
+                rows.add(fields["embedding"])
+    return Index(rows.finish(), texts, None)
+
+
+def _read_parquet(path: Path) -> Index:
+    table = load_pyarrow().parquet.read_table(path)
+    flat = table.column("embedding").combine_chunks().flatten()
+    load_numpy()
+    vectors = flat.to_numpy(zero_copy_only=False).reshape(len(table), -1)
+    texts = table.column("text").to_pylist() if "text" in table.column_names else None
+    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+    how: dict[str, Any] = json.loads(metadata.get(b"lmstudio", b"{}"))
+    return Index(vectors, texts, how.get("model"))

@@ -1,0 +1,181 @@
+"""What an embedding run has done so far, kept beside its output until that is whole.
+
+One JSON object a line: first how the vectors are made, then each text with its vector or its
+error. A process that is killed leaves at worst half a line at the end, which is cut off when the
+next one goes on. Since the texts are in it, a changed input is noticed, and standard input needs
+no second reading.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+import click
+from typing_extensions import Self
+
+__all__ = ["Entry", "Journal"]
+
+_FLUSH_SECONDS = 1.0
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One text and what came of it: its vector as little-endian float32, or an error."""
+
+    text: str
+    vector: bytes | None
+    error: str | None
+
+
+class Journal:
+    """The journal of one output file.
+
+    Args:
+        path: Where it lies.
+        how: What decides the vectors: the model and the options. It has to be the same again.
+    """
+
+    def __init__(self, path: Path, how: Mapping[str, Any]) -> None:
+        self.path = path
+        self.how = dict(how)
+        self.count = 0
+        self.failed = 0
+        self.width: int | None = None
+        """The bytes of a vector, as soon as one is known."""
+        self._stream: BinaryIO | None = None
+        self._flushed = 0.0
+
+    def resume(self, texts: Iterator[str]) -> None:
+        """Take the texts that are done from ``texts``, after making sure that they are the same.
+
+        Raises:
+            click.ClickException: The journal belongs to something else.
+        """
+        if not self.path.exists():
+            return
+        self._check_head()
+        self._cut_half_line()
+        for entry in self.entries():
+            if next(texts, None) != entry.text:
+                raise click.ClickException(
+                    f"Text {self.count + 1:,} of the input is not what it was when {self.path} was "
+                    "begun. Give the same input to go on, or --restart to begin anew."
+                )
+            self._note(entry)
+
+    def _check_head(self) -> None:
+        with self.path.open("rb") as stream:
+            line = stream.readline()
+        if not line.endswith(b"\n"):
+            self.path.write_bytes(b"")  # killed while it wrote its first line
+            return
+        try:
+            head = json.loads(line)
+            version, how = head["lmstudio-embed"], head["how"]
+        except (ValueError, KeyError, TypeError):
+            raise click.ClickException(
+                f"{self.path} is in the way: it is not the journal of an earlier run."
+            ) from None
+        if (version, how) != (_FORMAT, self.how):
+            names = sorted(set(how) | set(self.how))
+            differing = [
+                f"{name} was {how.get(name)!r} and is {self.how.get(name)!r}"
+                for name in names
+                if how.get(name) != self.how.get(name)
+            ]
+            raise click.ClickException(
+                f"{self.path} was begun otherwise: {'; '.join(differing) or 'by another version'}. "
+                "Use the same options to go on, or --restart to begin anew."
+            )
+
+    def _cut_half_line(self) -> None:
+        with self.path.open("r+b") as stream:
+            end = 0
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break
+                end += len(line)
+            stream.truncate(end)
+
+    def entries(self) -> Iterator[Entry]:
+        """All that is done, in order."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            stream.readline()
+            for line in stream:
+                fields = json.loads(line)
+                vector = fields.get("vector")
+                yield Entry(
+                    fields["text"],
+                    None if vector is None else b64decode(vector),
+                    fields.get("error"),
+                )
+
+    def __enter__(self) -> Self:
+        self._stream = self.path.open("ab")
+        if not self._stream.tell():
+            self._write({"lmstudio-embed": _FORMAT, "how": self.how})
+        return self
+
+    def add(self, text: str, result: Sequence[float] | Exception) -> None:
+        """Note what came of the next text."""
+        if isinstance(result, Exception):
+            entry = Entry(text, None, str(result))
+            self._write({"text": text, "error": entry.error})
+        else:
+            entry = Entry(text, as_float32(result), None)
+            self._write({"text": text, "vector": b64encode(cast("bytes", entry.vector)).decode()})
+        self._note(entry)
+
+    def _note(self, entry: Entry) -> None:
+        self.count += 1
+        if entry.vector is None:
+            self.failed += 1
+            return
+        if self.width is None:
+            self.width = len(entry.vector)
+        if len(entry.vector) != self.width:
+            raise click.ClickException(
+                f"The model's vectors changed their length from {self.width // 4} to "
+                f"{len(entry.vector) // 4} numbers. Use --restart to begin anew."
+            )
+
+    def _write(self, fields: Mapping[str, Any]) -> None:
+        assert self._stream is not None
+        self._stream.write(
+            json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        )
+        now = time.monotonic()
+        if now - self._flushed > _FLUSH_SECONDS:
+            self._stream.flush()
+            self._flushed = now
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def as_float32(vector: Sequence[float]) -> bytes:
+    """The numbers as little-endian float32."""
+    import sys
+
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()

@@ -1,0 +1,21 @@
+"""This package's part in the ``lmstudio`` command: ``embed`` and ``similar``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lmstudio_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["lmstudio_register_commands"]
+
+
+@hookimpl
+def lmstudio_register_commands(cli: click.Group) -> None:
+    """Add the commands of embedding models."""
+    from .commands import embed, similar
+
+    cli.add_command(embed)
+    cli.add_command(similar)
