@@ -156,9 +156,10 @@ def test_the_error_lists_what_was_tried_and_three_ways_out(machine, monkeypatch,
     assert f"Tried: {address}, {address}." in text
     assert all(f"  {number}. " in text for number in (1, 2, 3))
     assert "pip install lmstudio-server" in text
-    monkeypatch.setenv("LMSTUDIO_EMBEDDED", "0")
-    with pytest.raises(errors.LMStudioConnectionError, match="Unset LMSTUDIO_EMBEDDED"):
-        asyncio.run(AsyncClient().__aenter__())
+    for value in ("0", "False"):
+        monkeypatch.setenv("LMSTUDIO_EMBEDDED", value)
+        with pytest.raises(errors.LMStudioConnectionError, match="Unset LMSTUDIO_EMBEDDED"):
+            asyncio.run(AsyncClient().__aenter__())
 
 
 def test_home_folders(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import socket
 
 import pytest
@@ -328,6 +330,10 @@ def test_connection_refused(connect):
         with pytest.raises(errors.LMStudioConnectionError, match=host) as caught:
             connect(host).run(echo(1))
     assert caught.value.tried == (host,)
+    assert str(caught.value) == (
+        f"No server answers at {host}: {os.strerror(errno.ECONNREFUSED)}. "
+        "Is LM Studio running, with its server on?"
+    )
 
 
 @pytest.mark.parametrize("status", [404, 500])

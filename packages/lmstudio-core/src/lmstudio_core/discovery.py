@@ -36,6 +36,7 @@ SERVER_FILE_VARIABLE: Final = "LMS_API_SERVER_INFO_PATH"
 
 _PROBE_TIMEOUT: Final = 3.0
 _LOOPBACK: Final = "127.0.0.1"
+_OFF: Final = ("0", "false", "no", "off")
 
 
 def lmstudio_home(home: Path) -> Path:
@@ -142,7 +143,7 @@ def find_server(
 
 
 def _not_found(tried: list[str]) -> LMStudioConnectionError:
-    turned_off = os.environ.get("LMSTUDIO_EMBEDDED") == "0"
+    turned_off = os.environ.get("LMSTUDIO_EMBEDDED", "").strip().lower() in _OFF
     own = (
         "Unset LMSTUDIO_EMBEDDED, which keeps the family's own server from being started."
         if turned_off

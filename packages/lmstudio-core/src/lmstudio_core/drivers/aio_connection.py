@@ -15,7 +15,7 @@ from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
 from ..timeouts import Limits
-from .wire import Wire
+from .wire import Wire, unreachable
 
 __all__ = ["Connection"]
 
@@ -136,11 +136,7 @@ class Connection(asyncio.Protocol):
                 lambda: self, address.host, address.port, ssl=tls, server_hostname=host
             )
         except OSError as error:
-            raise LMStudioConnectionError(
-                f"No server answers at {address}: {error}. "
-                "Is LM Studio running, with its server on?",
-                tried=(str(address),),
-            ) from error
+            raise unreachable(address, error) from error
 
     def _check_alive(self) -> None:
         if self._wire.failure is not None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..errors import LMStudioConnectionError
 from ..protocol.address import Address
+from .wire import unreachable
 
 __all__ = ["LONGEST_WAIT", "StreamSocket", "connect"]
 
@@ -104,10 +105,7 @@ def connect(address: Address, timeout: float | None) -> StreamSocket:
     try:
         sock = socket.create_connection((address.host, address.port), timeout=limit)
     except OSError as error:
-        raise LMStudioConnectionError(
-            f"No server answers at {address}: {error}. Is LM Studio running, with its server on?",
-            tried=(str(address),),
-        ) from error
+        raise unreachable(address, error) from error
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.secure:

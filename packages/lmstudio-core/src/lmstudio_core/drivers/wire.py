@@ -5,6 +5,7 @@ Framing is the ``websockets`` library's Sans-I/O layer.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -21,10 +22,21 @@ from ..protocol.auth import Credentials, auth_request, check_auth_reply
 from ..protocol.conversations import Conversation
 from ..protocol.mux import Mux
 
-__all__ = ["Wire"]
+__all__ = ["Wire", "unreachable"]
 
 _Stage = Literal["handshake", "auth", "open", "closed"]
 _NONE: Final[Sequence[Conversation]] = ()
+
+
+def unreachable(address: Address, error: OSError) -> LMStudioConnectionError:
+    """The exception for a server that could not be connected to."""
+    reason = error.strerror or str(error)
+    if error.errno and reason.startswith("Connect call failed"):  # asyncio's, with the address
+        reason = os.strerror(error.errno)
+    return LMStudioConnectionError(
+        f"No server answers at {address}: {reason}. Is LM Studio running, with its server on?",
+        tried=(str(address),),
+    )
 
 
 class Wire:
