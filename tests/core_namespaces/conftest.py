@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from packet_schemas import check
+from packet_schemas import check, serialization
 
 from lmstudio_core import AsyncClient, Client
+from lmstudio_core.protocol.frames import decode_value
 from lmstudio_core.protocol.operations import VOID
 from lmstudio_core.testing import FakeChannel, FakeServer
 
@@ -20,7 +21,8 @@ class CheckedServer(FakeServer):
 
     def on(self, endpoint: str, reply: Any = VOID) -> None:
         if reply is VOID or isinstance(reply, (dict, list)):
-            check(endpoint, "returns", reply)
+            plain = decode_value(reply, serialization(*endpoint.split(".")))
+            check(endpoint, "returns", [*map(list, plain.items())] if plain is not reply else reply)
         super().on(endpoint, reply)
 
     def on_channel(self, endpoint: str, script: Any = ()) -> None:
@@ -44,7 +46,9 @@ class CheckedServer(FakeServer):
                 for message in request.messages:
                     check(request.endpoint, "toServerPacket", message)
             else:
-                check(request.endpoint, "parameter", request.parameter)
+                namespace, _, name = request.endpoint.partition(".")
+                wrapped = decode_value(request.parameter, serialization(namespace, name))
+                check(request.endpoint, "parameter", wrapped)
 
     @property
     def parameters(self) -> list[Any]:

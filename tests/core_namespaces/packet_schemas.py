@@ -26,6 +26,12 @@ def namespace_schema(namespace: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+def serialization(namespace: str, name: str) -> Any:
+    """How the endpoint's values travel, by the schema; ``"raw"`` without one."""
+    document = namespace_schema(namespace)
+    return document["endpoints"][name]["serialization"] if document else "raw"
+
+
 def check(endpoint: str, part: str, value: Any) -> None:
     """``value`` is what the protocol allows as that part of the endpoint."""
     namespace, _, name = endpoint.partition(".")

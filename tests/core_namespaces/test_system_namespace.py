@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from patience import outlast_the_timeout
 
 import lmstudio_core as lms
 from lmstudio_core.errors import (
@@ -127,20 +128,18 @@ def test_waiting_outlasts_the_sync_timeout(server: Any) -> None:
     server.on_channel("system.alive", lambda channel: None)
 
     def end() -> None:
-        server.wait_for_request("system.alive", 3)
-        server.open_sockets[0].drop()
+        socket = server.wait_for_request("system.alive").socket
+        outlast_the_timeout(server)
+        socket.drop()
 
     thread = threading.Thread(target=end)
-    thread.start()
-    before = lms.get_sync_api_timeout()
     with lms.Client(server.api_host) as client:
         client.system.connect()
-        lms.set_sync_api_timeout(0.2)
-        try:
-            client.system.wait_disconnected()
-        finally:
-            lms.set_sync_api_timeout(before)
+        lms.set_sync_api_timeout(0.1)
+        thread.start()
+        client.system.wait_disconnected()
     thread.join()
+    assert len(server.requests_to("system.alive")) == 1
 
 
 def test_waiting_needs_a_server_to_begin_with(api: Any, server: Any) -> None:

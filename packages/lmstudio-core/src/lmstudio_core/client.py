@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from lmstudio_llm import AsyncLLMNamespace, LLMNamespace
 
     from .files import FileHandle, LocalFileInput
+    from .namespaces.diagnostics import AsyncDiagnosticsNamespace, DiagnosticsNamespace
     from .namespaces.files import AsyncFilesNamespace, FilesNamespace
     from .namespaces.models import AsyncModelsNamespace, ModelsNamespace
+    from .namespaces.plugins import AsyncPluginsNamespace, PluginsNamespace
     from .namespaces.repository import AsyncRepositoryNamespace, RepositoryNamespace
+    from .namespaces.runtime import AsyncRuntimeNamespace, RuntimeNamespace
     from .namespaces.system import AsyncSystemNamespace, SystemNamespace
 
 __all__ = ["AsyncClient", "Client"]
@@ -272,6 +275,21 @@ class Client(ClientBase):
         """Models to download."""
         return self.capability("repository")  # type: ignore[no-any-return] # by entry point
 
+    @property
+    def runtime(self) -> RuntimeNamespace:
+        """The engines that models run with, and the server's machine."""
+        return self.capability("runtime")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def diagnostics(self) -> DiagnosticsNamespace:
+        """The server's log."""
+        return self.capability("diagnostics")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def plugins(self) -> PluginsNamespace:
+        """Tools and generators of LM Studio plugins."""
+        return self.capability("plugins")  # type: ignore[no-any-return] # by entry point
+
     def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
         return self.models.list_downloaded(namespace)
@@ -476,6 +494,21 @@ class AsyncClient(ClientBase):
     def repository(self) -> AsyncRepositoryNamespace:
         """Models to download."""
         return self.capability("repository")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def runtime(self) -> AsyncRuntimeNamespace:
+        """The engines that models run with, and the server's machine."""
+        return self.capability("runtime")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def diagnostics(self) -> AsyncDiagnosticsNamespace:
+        """The server's log."""
+        return self.capability("diagnostics")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def plugins(self) -> AsyncPluginsNamespace:
+        """Tools and generators of LM Studio plugins."""
+        return self.capability("plugins")  # type: ignore[no-any-return] # by entry point
 
     async def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
@@ -244,6 +245,9 @@ def _closed_error() -> LMStudioError:
     return LMStudioRuntimeError("This client is closed; make a new one.")
 
 
+_PATIENT: Final = Limits(idle_timeout=math.inf)
+
+
 class SyncChannelStream(Generic[E, R]):
     """A running channel. See ``lmstudio_core.runner.ChannelStream``."""
 
@@ -251,7 +255,8 @@ class SyncChannelStream(Generic[E, R]):
         self, driver: SyncDriver, channel: Channel[E, R], limits: Limits | None = None
     ) -> None:
         self._driver = driver
-        self._limits = limits
+        # What a patient channel waits for may take days; getting it opened may not.
+        self._limits = _PATIENT if channel.patient and limits is None else limits
         self._open = self._waiting = False
         self._started = time.perf_counter()
         with using(limits):

@@ -90,7 +90,9 @@ class AsyncNamespace:
 
     aclose = disconnect
 
-    async def remote_call(self, endpoint: str, params: Any = None, notice_prefix: str = "RPC") -> Any:
+    async def remote_call(
+        self, endpoint: str, params: Any = None, notice_prefix: str = "RPC"
+    ) -> Any:
         """Call an endpoint of this namespace by name, with plain data in and out.
 
         Args:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..capability import Capability
 from ..data import ServerStruct
-from ..errors import LMStudioConnectionError, LMStudioTimeoutError, LMStudioValueError
+from ..errors import LMStudioConnectionError, LMStudioValueError
 from ..models.infos import ModelInfoBase
 from ..models.operations import list_downloaded_variants
 from ..protocol.operations import VOID, Call, Channel, Endpoint, Invoke, Op
@@ -121,6 +122,7 @@ class _AliveChannel(Channel[Any, None]):
     endpoint = Endpoint("system", "alive", "channel")
     cancel_message = None  # the server knows no such packet
     done = True  # nor has it a last one
+    patient = True
 
     def feed(self, message: Any) -> Sequence[Any]:
         del message
@@ -133,14 +135,8 @@ class _AliveChannel(Channel[Any, None]):
 def _wait_disconnected(connect: Callable[[], Any]) -> Op[None]:
     """Wait for the end of a connection, which ``connect`` opens if there is none yet."""
     yield Invoke(connect)  # that there is no server at all is an error, not the end of one
-    while True:
-        try:
-            yield _AliveChannel()
-        except LMStudioTimeoutError:
-            continue  # sync calls have a limit, but silence is what is waited through here
-        except LMStudioConnectionError:
-            pass
-        return
+    with contextlib.suppress(LMStudioConnectionError):
+        yield _AliveChannel()
 
 
 # -- facades -------------------------------------------------------------------------------------

@@ -95,13 +95,15 @@ class Channel(Generic[E, R]):
 
     Subclasses set ``endpoint``, ``parameter`` and ``cancel_message`` and define ``feed`` and
     ``result``; they set ``done`` when they have seen the packet after which only the channel's
-    close may follow.
+    close may follow. ``patient`` is for channels whose silence means nothing, such as a log's:
+    synchronous programs wait for their next packet however long it takes.
     """
 
     endpoint: Endpoint
     parameter: Any = VOID
     cancel_message: Mapping[str, Any] | None = {"type": "cancel"}  # noqa: RUF012 - never mutated
     done: bool = False
+    patient: bool = False
 
     def feed(self, message: Any) -> Sequence[E]:
         """Take one packet and return the events in it; packets of unknown type give none."""

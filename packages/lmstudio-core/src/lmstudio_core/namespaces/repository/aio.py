@@ -215,7 +215,8 @@ class AsyncRepositoryNamespace(AsyncNamespace):
     ) -> None:
         """Log the server in to LM Studio's hub, if nobody is logged in yet.
 
-        A person has to confirm the login in a browser, and this call waits for it.
+        A person has to confirm the login in a browser, and this call waits for it, however long
+        that takes.
 
         Args:
             on_request: Called with the code and the addresses to show to that person.

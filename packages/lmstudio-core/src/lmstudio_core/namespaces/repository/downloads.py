@@ -151,6 +151,7 @@ class _LoginChannel(Channel[AuthenticationRequest, None]):
     endpoint = Endpoint("repository", "ensureAuthenticated", "channel")
     parameter = VOID
     cancel_message = None  # the server knows no such packet
+    patient = True  # a person has to find the browser first
 
     def __init__(self, on_request: Callable[[AuthenticationRequest], object]) -> None:
         self._on_request = on_request

@@ -213,14 +213,11 @@ class RepositoryNamespace(SyncNamespace):
     def ensure_authenticated(self, on_request: Callable[[AuthenticationRequest], object]) -> None:
         """Log the server in to LM Studio's hub, if nobody is logged in yet.
 
-        A person has to confirm the login in a browser, and this call waits for it.
+        A person has to confirm the login in a browser, and this call waits for it, however long
+        that takes.
 
         Args:
             on_request: Called with the code and the addresses to show to that person.
-
-        Raises:
-            LMStudioTimeoutError: Nobody confirmed within the sync timeout (60 seconds by default;
-                ``set_sync_api_timeout`` sets it; async programs have none).
         """
         self._client.run(downloads.ensure_authenticated(on_request))
 
