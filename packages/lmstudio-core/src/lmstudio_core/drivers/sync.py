@@ -319,6 +319,12 @@ class SyncChannelStream(Generic[E, R]):
         """Stop waiting; the server is told if it had not finished."""
         self._end(None)
 
+    def abandon(self) -> None:
+        """``close`` for finalizers, which run anywhere, even inside the connection's locks."""
+        if self._open:
+            self._open = False
+            self._connection.abandon_later(self._reader.state, self._reader.cancel_message)
+
     def result(self) -> R:
         """The result, once the iteration has ended.
 
@@ -342,12 +348,6 @@ class SyncChannelStream(Generic[E, R]):
         tb: TracebackType | None,
     ) -> None:
         self.close()
-
-    def abandon(self) -> None:
-        """``close`` for finalizers, which run anywhere, even inside the connection's locks."""
-        if self._open:
-            self._open = False
-            self._connection.abandon_later(self._reader.state, self._reader.cancel_message)
 
     def __del__(self) -> None:
         if getattr(self, "_open", False):
