@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import Unpack
+
 from ..config import ConfigModel
+from ..timeouts import CallLimits
 from .infos import ModelInfoBase
 from .operations import DEFAULT_TTL, LoadProgressCallback
 
@@ -70,6 +73,7 @@ class DownloadedModel(DownloadedModelBase):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> Any:
         """Load one more instance of this model; see ``client.llm.load_new_instance``."""
         namespace = self._client.capability(self._namespace or self.type)
@@ -80,6 +84,7 @@ class DownloadedModel(DownloadedModelBase):
             config=config,
             on_load_progress=on_load_progress,
             device=device,
+            **limits,
         )
 
     def model(
@@ -89,6 +94,7 @@ class DownloadedModel(DownloadedModelBase):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> Any:
         """This model: the loaded instance if there is one, else it is loaded."""
         namespace = self._client.capability(self._namespace or self.type)
@@ -98,6 +104,7 @@ class DownloadedModel(DownloadedModelBase):
             config=config,
             on_load_progress=on_load_progress,
             device=device,
+            **limits,
         )
 
 
@@ -116,6 +123,7 @@ class AsyncDownloadedModel(DownloadedModelBase):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> Any:
         """Load one more instance of this model; see ``client.llm.load_new_instance``."""
         namespace = self._client.capability(self._namespace or self.type)
@@ -126,6 +134,7 @@ class AsyncDownloadedModel(DownloadedModelBase):
             config=config,
             on_load_progress=on_load_progress,
             device=device,
+            **limits,
         )
 
     async def model(
@@ -135,6 +144,7 @@ class AsyncDownloadedModel(DownloadedModelBase):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> Any:
         """This model: the loaded instance if there is one, else it is loaded."""
         namespace = self._client.capability(self._namespace or self.type)
@@ -144,6 +154,7 @@ class AsyncDownloadedModel(DownloadedModelBase):
             config=config,
             on_load_progress=on_load_progress,
             device=device,
+            **limits,
         )
 
 

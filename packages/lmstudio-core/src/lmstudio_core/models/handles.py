@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, cast, overload
 
+from typing_extensions import Unpack
+
 from ..protocol.operations import Batch
 from ..runner import AsyncRunner, SyncRunner
+from ..timeouts import CallLimits
 from . import operations as ops
 from .infos import ModelProcessingState
 from .kind import ModelKind
@@ -57,27 +60,29 @@ class SyncModelHandle(ModelHandleBase):
         super().__init__(model_identifier)
         self._client = client
 
-    def unload(self) -> None:
+    def unload(self, **limits: Unpack[CallLimits]) -> None:
         """Unload this model. Raises ``LMStudioModelNotFoundError`` if it is not loaded."""
-        self._client.run(ops.unload(self._kind, self.identifier, self.device_identifier))
+        self._client.run(ops.unload(self._kind, self.identifier, self.device_identifier), **limits)
 
-    def get_info(self) -> Any:
+    def get_info(self, **limits: Unpack[CallLimits]) -> Any:
         """What the server knows of this model; raises ``LMStudioModelNotFoundError`` if it is gone."""
-        return self._client.run(ops.get_model_info(self._kind, self))
+        return self._client.run(ops.get_model_info(self._kind, self), **limits)
 
-    def get_load_config(self) -> Any:
+    def get_load_config(self, **limits: Unpack[CallLimits]) -> Any:
         """The config that this model was loaded with."""
-        return self._client.run(ops.get_load_config(self._kind, self))
+        return self._client.run(ops.get_load_config(self._kind, self), **limits)
 
-    def get_context_length(self) -> int:
+    def get_context_length(self, **limits: Unpack[CallLimits]) -> int:
         """The context length that this model was loaded with, in tokens."""
-        return self._client.run(ops.get_context_length(self._kind, self))
+        return self._client.run(ops.get_context_length(self._kind, self), **limits)
 
-    def processing_state(self) -> ModelProcessingState:
+    def processing_state(self, **limits: Unpack[CallLimits]) -> ModelProcessingState:
         """What this model is doing (idle, generating, …) and how many requests wait for it."""
-        return self._client.run(ops.processing_state(self._kind, self))
+        return self._client.run(ops.processing_state(self._kind, self), **limits)
 
-    def base_prediction_config(self, *, ignore_server_session_config: bool = False) -> Any:
+    def base_prediction_config(
+        self, *, ignore_server_session_config: bool = False, **limits: Unpack[CallLimits]
+    ) -> Any:
         """The prediction config that applies to this model where a call sets nothing.
 
         Args:
@@ -90,16 +95,23 @@ class SyncModelHandle(ModelHandleBase):
         return self._client.run(
             ops.base_prediction_config(
                 self._kind, self, ignore_server_session_config=ignore_server_session_config
-            )
+            ),
+            **limits,
         )
 
     @overload
     def tokenize(  # type: ignore[overload-overlap] # a string comes first
-        self, input: str
+        self,
+        input: str,
+        **limits: Unpack[CallLimits],
     ) -> list[int]: ...
     @overload
-    def tokenize(self, input: Iterable[str]) -> list[list[int]]: ...
-    def tokenize(self, input: str | Iterable[str]) -> list[int] | list[list[int]]:  # noqa: A002
+    def tokenize(self, input: Iterable[str], **limits: Unpack[CallLimits]) -> list[list[int]]: ...
+    def tokenize(
+        self,
+        input: str | Iterable[str],  # noqa: A002
+        **limits: Unpack[CallLimits],
+    ) -> list[int] | list[list[int]]:
         """The token ids of one text, or of each of several.
 
         Args:
@@ -109,12 +121,14 @@ class SyncModelHandle(ModelHandleBase):
             A list of token ids, or a list of such lists in the order of the texts.
         """
         if (many := ops.texts(input)) is None:
-            return self._client.run(ops.tokenize(self._kind, self, cast("str", input)))
-        return self._client.run(Batch([ops.tokenize(self._kind, self, text) for text in many]))
+            return self._client.run(ops.tokenize(self._kind, self, cast("str", input)), **limits)
+        return self._client.run(
+            Batch([ops.tokenize(self._kind, self, text) for text in many]), **limits
+        )
 
-    def count_tokens(self, input: str) -> int:  # noqa: A002
+    def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:  # noqa: A002
         """The number of tokens that ``input`` has for this model."""
-        return self._client.run(ops.count_tokens(self._kind, self, input))
+        return self._client.run(ops.count_tokens(self._kind, self, input), **limits)
 
 
 class AsyncModelHandle(ModelHandleBase):
@@ -129,27 +143,31 @@ class AsyncModelHandle(ModelHandleBase):
         super().__init__(model_identifier)
         self._client = client
 
-    async def unload(self) -> None:
+    async def unload(self, **limits: Unpack[CallLimits]) -> None:
         """Unload this model. Raises ``LMStudioModelNotFoundError`` if it is not loaded."""
-        await self._client.run(ops.unload(self._kind, self.identifier, self.device_identifier))
+        await self._client.run(
+            ops.unload(self._kind, self.identifier, self.device_identifier), **limits
+        )
 
-    async def get_info(self) -> Any:
+    async def get_info(self, **limits: Unpack[CallLimits]) -> Any:
         """What the server knows of this model; raises ``LMStudioModelNotFoundError`` if it is gone."""
-        return await self._client.run(ops.get_model_info(self._kind, self))
+        return await self._client.run(ops.get_model_info(self._kind, self), **limits)
 
-    async def get_load_config(self) -> Any:
+    async def get_load_config(self, **limits: Unpack[CallLimits]) -> Any:
         """The config that this model was loaded with."""
-        return await self._client.run(ops.get_load_config(self._kind, self))
+        return await self._client.run(ops.get_load_config(self._kind, self), **limits)
 
-    async def get_context_length(self) -> int:
+    async def get_context_length(self, **limits: Unpack[CallLimits]) -> int:
         """The context length that this model was loaded with, in tokens."""
-        return await self._client.run(ops.get_context_length(self._kind, self))
+        return await self._client.run(ops.get_context_length(self._kind, self), **limits)
 
-    async def processing_state(self) -> ModelProcessingState:
+    async def processing_state(self, **limits: Unpack[CallLimits]) -> ModelProcessingState:
         """What this model is doing (idle, generating, …) and how many requests wait for it."""
-        return await self._client.run(ops.processing_state(self._kind, self))
+        return await self._client.run(ops.processing_state(self._kind, self), **limits)
 
-    async def base_prediction_config(self, *, ignore_server_session_config: bool = False) -> Any:
+    async def base_prediction_config(
+        self, *, ignore_server_session_config: bool = False, **limits: Unpack[CallLimits]
+    ) -> Any:
         """The prediction config that applies to this model where a call sets nothing.
 
         Args:
@@ -162,16 +180,25 @@ class AsyncModelHandle(ModelHandleBase):
         return await self._client.run(
             ops.base_prediction_config(
                 self._kind, self, ignore_server_session_config=ignore_server_session_config
-            )
+            ),
+            **limits,
         )
 
     @overload
     async def tokenize(  # type: ignore[overload-overlap] # a string comes first
-        self, input: str
+        self,
+        input: str,
+        **limits: Unpack[CallLimits],
     ) -> list[int]: ...
     @overload
-    async def tokenize(self, input: Iterable[str]) -> list[list[int]]: ...
-    async def tokenize(self, input: str | Iterable[str]) -> list[int] | list[list[int]]:  # noqa: A002
+    async def tokenize(
+        self, input: Iterable[str], **limits: Unpack[CallLimits]
+    ) -> list[list[int]]: ...
+    async def tokenize(
+        self,
+        input: str | Iterable[str],  # noqa: A002
+        **limits: Unpack[CallLimits],
+    ) -> list[int] | list[list[int]]:
         """The token ids of one text, or of each of several.
 
         Args:
@@ -181,20 +208,22 @@ class AsyncModelHandle(ModelHandleBase):
             A list of token ids, or a list of such lists in the order of the texts.
         """
         if (many := ops.texts(input)) is None:
-            return await self._client.run(ops.tokenize(self._kind, self, cast("str", input)))
+            return await self._client.run(
+                ops.tokenize(self._kind, self, cast("str", input)), **limits
+            )
         return await self._client.run(
-            Batch([ops.tokenize(self._kind, self, text) for text in many])
+            Batch([ops.tokenize(self._kind, self, text) for text in many]), **limits
         )
 
-    async def count_tokens(self, input: str) -> int:  # noqa: A002
+    async def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:  # noqa: A002
         """The number of tokens that ``input`` has for this model."""
-        return await self._client.run(ops.count_tokens(self._kind, self, input))
+        return await self._client.run(ops.count_tokens(self._kind, self, input), **limits)
 
 
 class DraftingHandle(SyncModelHandle):
     """A loaded model whose predictions another, smaller model can draft."""
 
-    def preload_draft_model(self, draft_model_key: str) -> None:
+    def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
         """Load the draft model of speculative decoding now, so that no prediction waits for it.
 
         Args:
@@ -203,13 +232,13 @@ class DraftingHandle(SyncModelHandle):
         Raises:
             LMStudioServerError: There is no such model, or it does not fit this one.
         """
-        self._client.run(ops.preload_draft_model(self._kind, self, draft_model_key))
+        self._client.run(ops.preload_draft_model(self._kind, self, draft_model_key), **limits)
 
 
 class AsyncDraftingHandle(AsyncModelHandle):
     """A loaded model whose predictions another, smaller model can draft; for asyncio."""
 
-    async def preload_draft_model(self, draft_model_key: str) -> None:
+    async def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
         """Load the draft model of speculative decoding now, so that no prediction waits for it.
 
         Args:
@@ -218,4 +247,4 @@ class AsyncDraftingHandle(AsyncModelHandle):
         Raises:
             LMStudioServerError: There is no such model, or it does not fit this one.
         """
-        await self._client.run(ops.preload_draft_model(self._kind, self, draft_model_key))
+        await self._client.run(ops.preload_draft_model(self._kind, self, draft_model_key), **limits)

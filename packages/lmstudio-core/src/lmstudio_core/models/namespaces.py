@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from typing_extensions import Unpack
+
 from ..config import ConfigModel
 from ..namespaces.base import AsyncNamespace, SyncNamespace
+from ..timeouts import CallLimits
 from . import operations as ops
 from .infos import EstimatedResources, ModelInfoBase
 from .kind import ModelKind
@@ -19,7 +22,11 @@ D = TypeVar("D")
 
 
 class SyncModelNamespace(SyncNamespace, Generic[H, D]):
-    """Models of one kind: ``H`` is the class of handles, ``D`` of downloaded models."""
+    """Models of one kind: ``H`` is the class of handles, ``D`` of downloaded models.
+
+    Every method takes ``timeout`` and ``idle_timeout`` in seconds; see
+    ``lmstudio_core.timeouts.CallLimits``.
+    """
 
     kind: ClassVar[ModelKind]
 
@@ -37,6 +44,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> H:
         """Get a model; it is loaded if it is not loaded yet.
 
@@ -61,7 +69,8 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
                 config=config,
                 on_load_progress=on_load_progress,
                 device=device,
-            )
+            ),
+            **limits,
         )
         return self._handle(info)
 
@@ -74,6 +83,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> H:
         """Load one more instance of a model, whatever is loaded already.
 
@@ -100,11 +110,14 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
                 config=config,
                 on_load_progress=on_load_progress,
                 device=device,
-            )
+            ),
+            **limits,
         )
         return self._handle(info)
 
-    def unload(self, model_identifier: str, *, device: str | None = None) -> None:
+    def unload(
+        self, model_identifier: str, *, device: str | None = None, **limits: Unpack[CallLimits]
+    ) -> None:
         """Unload the instance of that identifier.
 
         Args:
@@ -114,7 +127,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         Raises:
             LMStudioModelNotFoundError: No such model is loaded.
         """
-        self._client.run(ops.unload(self.kind, model_identifier, device))
+        self._client.run(ops.unload(self.kind, model_identifier, device), **limits)
 
     def estimate_resources(
         self,
@@ -122,6 +135,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         config: ConfigModel | Mapping[str, Any] | None = None,
         *,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> EstimatedResources:
         """What a model would take if it were loaded, and whether the server would let it load.
 
@@ -133,29 +147,33 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        return self._client.run(ops.estimate_resources(self.kind, model_key, config, device))
+        return self._client.run(
+            ops.estimate_resources(self.kind, model_key, config, device), **limits
+        )
 
-    def get_model_info(self, model_specifier: Any) -> Any:
+    def get_model_info(self, model_specifier: Any, **limits: Unpack[CallLimits]) -> Any:
         """What the server knows of a loaded model, named by identifier, query or handle."""
-        return self._client.run(ops.get_model_info(self.kind, model_specifier))
+        return self._client.run(ops.get_model_info(self.kind, model_specifier), **limits)
 
-    def list_loaded(self) -> list[H]:
+    def list_loaded(self, **limits: Unpack[CallLimits]) -> list[H]:
         """Handles of all loaded models of this kind."""
-        infos = self._client.run(ops.list_loaded(self.kind))
+        infos = self._client.run(ops.list_loaded(self.kind), **limits)
         return [self._handle(info) for info in infos]
 
-    def list_downloaded(self) -> list[D]:
+    def list_downloaded(self, **limits: Unpack[CallLimits]) -> list[D]:
         """All downloaded models of this kind."""
-        infos = self._client.run(ops.list_downloaded(self.kind.domain))
+        infos = self._client.run(ops.list_downloaded(self.kind.domain), **limits)
         return [self._downloaded(info) for info in infos]
 
-    def list_downloaded_variants(self, model_key: str) -> list[D]:
+    def list_downloaded_variants(self, model_key: str, **limits: Unpack[CallLimits]) -> list[D]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        infos = self._client.run(ops.list_downloaded_variants(model_key, self.kind.domain))
+        infos = self._client.run(
+            ops.list_downloaded_variants(model_key, self.kind.domain), **limits
+        )
         return [self._downloaded(info) for info in infos]
 
     def _downloaded(self, info: ModelInfoBase) -> D:
@@ -163,7 +181,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
 
 
 class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
-    """Models of one kind, for asyncio."""
+    """Models of one kind, for asyncio; with ``timeout`` and ``idle_timeout`` as well."""
 
     kind: ClassVar[ModelKind]
 
@@ -181,6 +199,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> H:
         """Get a model; it is loaded if it is not loaded yet.
 
@@ -205,7 +224,8 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
                 config=config,
                 on_load_progress=on_load_progress,
                 device=device,
-            )
+            ),
+            **limits,
         )
         return self._handle(info)
 
@@ -218,6 +238,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         config: ConfigModel | Mapping[str, Any] | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> H:
         """Load one more instance of a model, whatever is loaded already.
 
@@ -244,11 +265,14 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
                 config=config,
                 on_load_progress=on_load_progress,
                 device=device,
-            )
+            ),
+            **limits,
         )
         return self._handle(info)
 
-    async def unload(self, model_identifier: str, *, device: str | None = None) -> None:
+    async def unload(
+        self, model_identifier: str, *, device: str | None = None, **limits: Unpack[CallLimits]
+    ) -> None:
         """Unload the instance of that identifier.
 
         Args:
@@ -258,7 +282,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         Raises:
             LMStudioModelNotFoundError: No such model is loaded.
         """
-        await self._client.run(ops.unload(self.kind, model_identifier, device))
+        await self._client.run(ops.unload(self.kind, model_identifier, device), **limits)
 
     async def estimate_resources(
         self,
@@ -266,6 +290,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         config: ConfigModel | Mapping[str, Any] | None = None,
         *,
         device: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> EstimatedResources:
         """What a model would take if it were loaded, and whether the server would let it load.
 
@@ -277,29 +302,35 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        return await self._client.run(ops.estimate_resources(self.kind, model_key, config, device))
+        return await self._client.run(
+            ops.estimate_resources(self.kind, model_key, config, device), **limits
+        )
 
-    async def get_model_info(self, model_specifier: Any) -> Any:
+    async def get_model_info(self, model_specifier: Any, **limits: Unpack[CallLimits]) -> Any:
         """What the server knows of a loaded model, named by identifier, query or handle."""
-        return await self._client.run(ops.get_model_info(self.kind, model_specifier))
+        return await self._client.run(ops.get_model_info(self.kind, model_specifier), **limits)
 
-    async def list_loaded(self) -> list[H]:
+    async def list_loaded(self, **limits: Unpack[CallLimits]) -> list[H]:
         """Handles of all loaded models of this kind."""
-        infos = await self._client.run(ops.list_loaded(self.kind))
+        infos = await self._client.run(ops.list_loaded(self.kind), **limits)
         return [self._handle(info) for info in infos]
 
-    async def list_downloaded(self) -> list[D]:
+    async def list_downloaded(self, **limits: Unpack[CallLimits]) -> list[D]:
         """All downloaded models of this kind."""
-        infos = await self._client.run(ops.list_downloaded(self.kind.domain))
+        infos = await self._client.run(ops.list_downloaded(self.kind.domain), **limits)
         return [self._downloaded(info) for info in infos]
 
-    async def list_downloaded_variants(self, model_key: str) -> list[D]:
+    async def list_downloaded_variants(
+        self, model_key: str, **limits: Unpack[CallLimits]
+    ) -> list[D]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        infos = await self._client.run(ops.list_downloaded_variants(model_key, self.kind.domain))
+        infos = await self._client.run(
+            ops.list_downloaded_variants(model_key, self.kind.domain), **limits
+        )
         return [self._downloaded(info) for info in infos]
 
     def _downloaded(self, info: ModelInfoBase) -> D:

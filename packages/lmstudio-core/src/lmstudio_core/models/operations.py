@@ -50,6 +50,7 @@ __all__ = [
     "preload_draft_model",
     "processing_state",
     "query_specifier",
+    "specifier_of",
     "texts",
     "tokenize",
     "unload",
@@ -64,7 +65,7 @@ def query_specifier(identifier: str) -> dict[str, Any]:
     return {"type": "query", "query": {"identifier": identifier}}
 
 
-def _specifier(model_specifier: Any) -> dict[str, Any]:
+def specifier_of(model_specifier: Any) -> dict[str, Any]:
     """The wire form of whatever names a model: identifier, ``ModelQuery``, dict, handle."""
     if isinstance(model_specifier, str):
         return query_specifier(model_specifier)
@@ -115,7 +116,7 @@ def any_model_info(kind: ModelKind, device: str | None = None) -> Call[ServerStr
 
 def get_model_info(kind: ModelKind, model_specifier: Any) -> Call[ServerStruct]:
     """The info of the loaded model meant."""
-    return _model_info(kind, _specifier(model_specifier))
+    return _model_info(kind, specifier_of(model_specifier))
 
 
 def _model_info(kind: ModelKind, specifier: Mapping[str, Any]) -> Call[ServerStruct]:
@@ -169,7 +170,7 @@ def _nothing(_: Any) -> None:
 
 
 def _load_config_values(kind: ModelKind, model: Any) -> Call[dict[str, Any]]:
-    parameter = {"specifier": _specifier(model)}
+    parameter = {"specifier": specifier_of(model)}
     return Call(Endpoint(kind.namespace, "getLoadConfig"), parameter, kv_values)
 
 
@@ -200,7 +201,7 @@ def base_prediction_config(
         config: Any = kind.class_of(kind.prediction_config)
         return config.from_kv(values)
 
-    parameter: dict[str, Any] = {"specifier": _specifier(model)}
+    parameter: dict[str, Any] = {"specifier": specifier_of(model)}
     if ignore_server_session_config:
         parameter["ignoreServerSessionConfig"] = True
     return Call(Endpoint(kind.namespace, "getBasePredictionConfig"), parameter, decode)
@@ -208,7 +209,7 @@ def base_prediction_config(
 
 def processing_state(kind: ModelKind, model: Any) -> Call[ModelProcessingState]:
     """What a loaded model is doing."""
-    parameter = {"specifier": _specifier(model), "throwIfNotFound": True}
+    parameter = {"specifier": specifier_of(model), "throwIfNotFound": True}
     endpoint = Endpoint(kind.namespace, "getInstanceProcessingState")
     return Call(endpoint, parameter, ModelProcessingState.from_dict)
 
@@ -232,7 +233,7 @@ def estimate_resources(
 
 def preload_draft_model(kind: ModelKind, model: Any, draft_model_key: str) -> Call[None]:
     """Load the draft model of speculative decoding before the first prediction needs it."""
-    parameter = {"specifier": _specifier(model), "draftModelKey": model_key_text(draft_model_key)}
+    parameter = {"specifier": specifier_of(model), "draftModelKey": model_key_text(draft_model_key)}
     return Call(Endpoint(kind.namespace, "preloadDraftModel"), parameter, _nothing)
 
 
@@ -249,13 +250,13 @@ def _token_count(raw: Any) -> int:
 
 def tokenize(kind: ModelKind, model: Any, text: str) -> Call[list[int]]:
     """The token ids of one text."""
-    parameter = {"specifier": _specifier(model), "inputString": _text(text)}
+    parameter = {"specifier": specifier_of(model), "inputString": _text(text)}
     return Call(Endpoint(kind.namespace, "tokenize"), parameter, _tokens)
 
 
 def count_tokens(kind: ModelKind, model: Any, text: str) -> Call[int]:
     """The number of tokens of one text."""
-    parameter = {"specifier": _specifier(model), "inputString": _text(text)}
+    parameter = {"specifier": specifier_of(model), "inputString": _text(text)}
     return Call(Endpoint(kind.namespace, "countTokens"), parameter, _token_count)
 
 
