@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .attempts import LMStudioVisionError
     from .chat import Chat
     from .config import LlmLoadModelConfig, LlmPredictionConfig
     from .config_types import (
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         PromptProcessingCallback,
     )
     from .results import (
+        ContextUsage,
         LlmPredictionStats,
         PredictionResult,
         PredictionRoundResult,
@@ -104,11 +106,13 @@ __all__ = [
     "Chat",
     "ChatHistoryData",
     "ChatHistoryDataDict",
+    "ContextUsage",
     "DictObject",
     "DictSchema",
     "DownloadedLlm",
     "GbnfGrammar",
     "LLMNamespace",
+    "LMStudioVisionError",
     "LlmJinjaPromptTemplate",
     "LlmLlamaCppArgument",
     "LlmLlamaCppArgumentsOverride",
@@ -166,6 +170,7 @@ __all__ = [
 ]
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "attempts": ("LMStudioVisionError",),
     "chat": ("Chat",),
     "config": (
         "LlmLoadModelConfig",
@@ -241,6 +246,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "PromptProcessingCallback",
     ),
     "results": (
+        "ContextUsage",
         "LlmPredictionStats",
         "PredictionResult",
         "PredictionRoundResult",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import Unpack
+
 from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedModel
+from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +44,8 @@ class DownloadedLlm(DownloadedModel):
             instance_identifier: str | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> LLM: ...
         def model(
             self,
@@ -48,6 +53,8 @@ class DownloadedLlm(DownloadedModel):
             ttl: int | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> LLM: ...
 
 
@@ -72,6 +79,8 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
             instance_identifier: str | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> AsyncLLM: ...
         async def model(
             self,
@@ -79,4 +88,6 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
             ttl: int | None = ...,
             config: ConfigModel | Mapping[str, Any] | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
+            device: str | None = ...,
+            **limits: Unpack[CallLimits],
         ) -> AsyncLLM: ...

@@ -93,6 +93,17 @@ class LlmPredictionFragment:
         pairs = ((key, getattr(self, name)) for name, key in _WIRE)
         return {key: value for key, value in pairs if value is not None}
 
+    def retyped(self, reasoning_type: str) -> LlmPredictionFragment:
+        """The same fragment with another ``reasoning_type``."""
+        return LlmPredictionFragment(
+            self.content,
+            self.tokens_count,
+            self.contains_drafted,
+            reasoning_type,
+            self.is_structural,
+            self.tokens,
+        )
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LlmPredictionFragment):
             return NotImplemented

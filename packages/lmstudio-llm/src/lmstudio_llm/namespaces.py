@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import Unpack
+
 from lmstudio_core.models.namespaces import AsyncModelNamespace, SyncModelNamespace
+from lmstudio_core.timeouts import CallLimits
 
 from .downloaded import AsyncDownloadedLlm, DownloadedLlm
 from .kind import LLM_KIND
@@ -29,7 +32,9 @@ class LLMNamespace(SyncModelNamespace[LLM, DownloadedLlm]):
 
     if TYPE_CHECKING:
 
-        def get_model_info(self, model_specifier: Any) -> LlmInstanceInfo: ...
+        def get_model_info(
+            self, model_specifier: Any, **limits: Unpack[CallLimits]
+        ) -> LlmInstanceInfo: ...
 
 
 class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm]):
@@ -44,4 +49,6 @@ class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm]):
 
     if TYPE_CHECKING:
 
-        async def get_model_info(self, model_specifier: Any) -> LlmInstanceInfo: ...
+        async def get_model_info(
+            self, model_specifier: Any, **limits: Unpack[CallLimits]
+        ) -> LlmInstanceInfo: ...

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 from lmstudio_core.config import config_stack
-from lmstudio_core.errors import LMStudioRequestRejectedError, LMStudioValueError
-from lmstudio_core.models.operations import query_specifier
+from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.models.operations import count_tokens, get_context_length, specifier_of
 from lmstudio_core.protocol.operations import Call, Endpoint, Op
 
+from .attempts import Prediction, check_retries, corrected, has_images
 from .chat import ChatInput, history_data
 from .config import LlmPredictionConfig
+from .kind import LLM_KIND
 from .narrow import text
 from .prediction import PredictionCallbacks, PredictionChannel
-from .results import PredictionResult
+from .reasoning import reasoning_tags
+from .results import ContextUsage
 from .schemas import OutputFormat, resolve_format, setting_format
 from .tools import Tool, ToolDefinition, resolve_tools, tools_setting
 
 __all__ = [
     "ConfigInput",
-    "Prediction",
     "ServerSupport",
     "ToolChoice",
     "apply_prompt_template",
     "complete",
+    "context_usage",
     "respond",
     "support_of",
 ]
-
-T = TypeVar("T")
 
 ConfigInput = LlmPredictionConfig | Mapping[str, Any] | None
 ToolChoice = Literal["none", "auto", "required"]
@@ -69,31 +70,8 @@ def support_of(client: Any) -> ServerSupport:
     return _support.setdefault(client, ServerSupport())
 
 
-@dataclass
-class Prediction(Generic[T]):
-    """A prediction to be made: its channel, and another one for servers that reject the first."""
-
-    channel: PredictionChannel[T]
-    fallback: Callable[[], PredictionChannel[T]] | None = field(default=None, repr=False)
-
-    def fall_back(self, error: LMStudioRequestRejectedError) -> PredictionChannel[T]:
-        """The channel to use instead; raises ``error`` if there is none."""
-        if self.fallback is None:
-            raise error
-        self.channel, self.fallback = self.fallback(), None
-        return self.channel
-
-    def op(self) -> Op[PredictionResult[T]]:
-        """Make the prediction."""
-        try:
-            result: PredictionResult[T] = yield self.channel
-        except LMStudioRequestRejectedError as error:
-            result = yield self.fall_back(error)
-        return result
-
-
 def respond(
-    identifier: str,
+    model: Any,
     history: ChatInput,
     *,
     response_format: Any = None,
@@ -101,18 +79,20 @@ def respond(
     preset: str | None = None,
     tools: Iterable[ToolDefinition | Tool] | None = None,
     tool_choice: ToolChoice | None = None,
+    retries: int = 0,
     callbacks: PredictionCallbacks | None = None,
 ) -> Prediction[Any]:
     """The next response in a chat.
 
     Args:
-        identifier: The loaded model.
+        model: The loaded model: its identifier, handle or specifier.
         history: The chat so far.
         response_format: What the output has to be.
         config: Settings.
         preset: The name of a preset of the server's.
         tools: What the model may call; an empty list tells it that there is nothing.
         tool_choice: Whether it may, must or must not call one.
+        retries: How often to ask again if the output is not in its format.
         callbacks: Whom to tell what happens.
 
     Raises:
@@ -125,22 +105,36 @@ def respond(
     if tool_choice is not None:
         choice = LlmPredictionConfig.parse({"toolChoice": tool_choice})
         values.update(choice.to_kv())
-    parameter = {
-        "modelSpecifier": query_specifier(identifier),
-        "history": history_data(history),
-        "predictionConfigStack": config_stack(("apiOverride", values)),
-        **_preset(preset),
-    }
-    return Prediction(PredictionChannel("predict", parameter, output_format, callbacks))
+    check_retries(retries, structured=output_format is not None)
+    specifier = specifier_of(model)
+    given = history_data(history)
+
+    def channel(messages: Mapping[str, Any]) -> PredictionChannel[Any]:
+        parameter = {
+            "modelSpecifier": specifier,
+            "history": messages,
+            "predictionConfigStack": config_stack(("apiOverride", values)),
+            **_preset(preset),
+        }
+        tags = reasoning_tags(values)
+        return PredictionChannel[Any]("predict", parameter, output_format, callbacks, tags)
+
+    return Prediction[Any](
+        channel(given),
+        again=lambda failed: channel(corrected(given, failed)),
+        retries=retries,
+        sees=specifier if has_images(given) else None,
+    )
 
 
 def complete(
-    identifier: str,
+    model: Any,
     prompt: str,
     *,
     response_format: Any = None,
     config: ConfigInput = None,
     preset: str | None = None,
+    retries: int = 0,
     callbacks: PredictionCallbacks | None = None,
     support: ServerSupport | None = None,
 ) -> Prediction[Any]:
@@ -161,14 +155,16 @@ def complete(
         )
     settings, output_format = _settings(config, response_format)
     _check_completion(settings)
+    check_retries(retries, structured=output_format is not None)
     values = settings.to_kv()
-    common = {"modelSpecifier": query_specifier(identifier), **_preset(preset)}
+    common = {"modelSpecifier": specifier_of(model), **_preset(preset)}
 
     def channel(
         endpoint: str, *layers: tuple[str, Mapping[str, Any]], **more: Any
     ) -> PredictionChannel[Any]:
         parameter = {**common, **more, "predictionConfigStack": config_stack(*layers)}
-        return PredictionChannel[Any](endpoint, parameter, output_format, callbacks)
+        tags = reasoning_tags(values)
+        return PredictionChannel[Any](endpoint, parameter, output_format, callbacks, tags)
 
     def emulated() -> PredictionChannel[Any]:
         known.raw_completion = False
@@ -179,26 +175,40 @@ def complete(
             history={"messages": [_user_text(prompt)]},
         )
 
+    def raw() -> PredictionChannel[Any]:
+        # A preset's stop strings are meant for chats; they would cut a completion short.
+        raw_values: dict[str, Any] = {"llm.prediction.stopStrings": [], **values}
+        return channel("completeRawText", ("apiOverride", raw_values), rawPrompt=prompt)
+
+    def once_more(_: object) -> PredictionChannel[Any]:
+        return raw() if known.raw_completion else emulated()
+
     known = support or ServerSupport()
     if not known.raw_completion:
-        return Prediction(emulated())
-    # A preset's stop strings are meant for chats; they would cut a completion short.
-    raw_values: dict[str, Any] = {"llm.prediction.stopStrings": [], **values}
-    raw = channel("completeRawText", ("apiOverride", raw_values), rawPrompt=prompt)
-    return Prediction(raw, emulated)
+        return Prediction[Any](emulated(), again=once_more, retries=retries)
+    return Prediction[Any](raw(), emulated, once_more, retries)
 
 
-def apply_prompt_template(
-    identifier: str, history: ChatInput, opts: Mapping[str, Any]
-) -> Call[str]:
+def apply_prompt_template(model: Any, history: ChatInput, opts: Mapping[str, Any]) -> Call[str]:
     """The text that the model's chat template makes of a chat."""
     parameter = {
-        "specifier": query_specifier(identifier),
+        "specifier": specifier_of(model),
         "history": history_data(history),
         "predictionConfigStack": config_stack(("apiOverride", {})),
         "opts": _template_options(opts),
     }
     return Call(Endpoint("llm", "applyPromptTemplate"), parameter, _formatted)
+
+
+def context_usage(
+    model: Any, history: ChatInput, tools: Iterable[ToolDefinition | Tool] | None
+) -> Op[ContextUsage]:
+    """How much of the model's context a chat takes."""
+    opts = {} if tools is None else {"tool_definitions": tools}
+    formatted: str = yield apply_prompt_template(model, history, opts)
+    tokens: int = yield count_tokens(LLM_KIND, model, formatted)
+    length: int = yield from get_context_length(LLM_KIND, model)
+    return ContextUsage(tokens, length)
 
 
 def _formatted(raw: Any) -> str:

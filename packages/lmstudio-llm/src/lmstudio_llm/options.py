@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from typing_extensions import TypedDict
-
 from lmstudio_core.errors import LMStudioPredictionError
+from lmstudio_core.timeouts import CallLimits
 
 from .config import LlmPredictionConfig
 from .config_types import LlmPredictionConfigDict
@@ -23,9 +22,11 @@ from .tools import ToolDefinition
 
 __all__ = [
     "CompleteOptions",
+    "CompleteStreamOptions",
     "InvalidToolRequestHandler",
     "PredictionConfigInput",
     "RespondOptions",
+    "RespondStreamOptions",
 ]
 
 PredictionConfigInput = LlmPredictionConfig | LlmPredictionConfigDict | Mapping[str, Any]
@@ -35,8 +36,8 @@ InvalidToolRequestHandler = Callable[[LMStudioPredictionError, ToolCallRequest |
 """Called by ``act()`` with what is wrong with a tool call, and the call if it could be read."""
 
 
-class CompleteOptions(TypedDict, total=False):
-    """The keyword arguments of ``complete`` and ``complete_stream`` beside the format."""
+class CompleteStreamOptions(CallLimits, total=False):
+    """The keyword arguments of ``complete_stream`` beside the format."""
 
     config: PredictionConfigInput | None
     preset: str | None
@@ -46,8 +47,20 @@ class CompleteOptions(TypedDict, total=False):
     on_prompt_processing_progress: PromptProcessingCallback | None
 
 
-class RespondOptions(CompleteOptions, total=False):
-    """The keyword arguments of ``respond`` and ``respond_stream`` beside the format."""
+class CompleteOptions(CompleteStreamOptions, total=False):
+    """The keyword arguments of ``complete`` beside the format."""
+
+    retries: int
+
+
+class RespondStreamOptions(CompleteStreamOptions, total=False):
+    """The keyword arguments of ``respond_stream`` beside the format."""
 
     tools: Iterable[ToolDefinition] | None
     tool_choice: ToolChoice | None
+
+
+class RespondOptions(RespondStreamOptions, total=False):
+    """The keyword arguments of ``respond`` beside the format."""
+
+    retries: int

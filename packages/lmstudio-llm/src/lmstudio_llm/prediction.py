@@ -39,6 +39,7 @@ from .fragments import (
 )
 from .messages import AssistantResponse, ToolCallRequest
 from .narrow import is_mapping, mapping, text
+from .reasoning import DEFAULT_TAGS, ReasoningSplitter
 from .results import LlmPredictionStats, PredictionResult
 from .schemas import OutputFormat, StructuredOutput
 
@@ -80,6 +81,11 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         parameter: What the request holds.
         output_format: How the output is read; ``None`` takes it as text.
         callbacks: Whom to tell what happens.
+        tags: What may stand around reasoning that the server does not tell apart.
+
+    Attributes:
+        more_attempts: Whether another attempt follows if the output is not in its format; then
+            ``on_message`` waits for that one.
     """
 
     def __init__(
@@ -88,12 +94,16 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         parameter: Mapping[str, Any],
         output_format: OutputFormat[T] | None = None,
         callbacks: PredictionCallbacks | None = None,
+        tags: Sequence[tuple[str, str]] = DEFAULT_TAGS,
     ) -> None:
         self.endpoint = Endpoint("llm", endpoint, "channel")
         self.parameter = parameter
         self._format = output_format
         self._callbacks = callbacks or PredictionCallbacks()
         self._on_fragment = self._callbacks.on_prediction_fragment
+        self.more_attempts = False
+        self._splitter = ReasoningSplitter(tags)
+        self._begun = False
         self._fragments: list[LlmPredictionFragment] = []
         self._tool_calls: list[ToolCallRequest] = []
         self._failed_calls: list[ToolCallGenerationFailed] = []
@@ -108,12 +118,10 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             kind = message["type"]
             if kind == "fragment":
                 fragment = fragment_from_wire(message["fragment"])
-                if not self._fragments:
+                if not self._begun:
+                    self._begun = True
                     self._call("on_first_token", self._callbacks.on_first_token)
-                self._fragments.append(fragment)
-                if self._on_fragment is not None:
-                    self._call("on_prediction_fragment", self._on_fragment, fragment)
-                return (fragment,)
+                return self._keep(self._splitter.feed(fragment))
             return self._other(kind, message)
         except (KeyError, TypeError, AttributeError):
             # Only a packet of a shape that no server is known to send.
@@ -125,19 +133,37 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             case "promptProcessingProgress":
                 return self._progress(packet)
             case "toolCallGenerationStart":
-                return self._call_started(packet)
+                return self._after_text(self._call_started(packet))
             case "toolCallGenerationNameReceived":
-                return self._call_named(packet)
+                return self._after_text(self._call_named(packet))
             case "toolCallGenerationArgumentFragmentGenerated":
-                return self._call_arguments(packet)
+                return self._after_text(self._call_arguments(packet))
             case "toolCallGenerationEnd":
-                return self._call_ended(packet)
+                return self._after_text(self._call_ended(packet))
             case "toolCallGenerationFailed":
-                return self._call_failed(packet)
+                return self._after_text(self._call_failed(packet))
             case "success":
                 return self._succeeded(packet)
             case _:
                 return _NOTHING
+
+    def _keep(self, fragments: Sequence[LlmPredictionFragment]) -> Sequence[PredictionEvent]:
+        if self._splitter.answer_begins:
+            self._splitter.answer_begins = False
+            kinds = [fragment.reasoning_type for fragment in fragments]
+            answer = len(kinds) - kinds[::-1].index("reasoningEndTag")
+            self._fragments = _as_reasoning(self._fragments)
+            fragments = [*_as_reasoning(fragments[:answer]), *fragments[answer:]]
+        self._fragments += fragments
+        if self._on_fragment is not None:
+            for fragment in fragments:
+                self._call("on_prediction_fragment", self._on_fragment, fragment)
+        return fragments
+
+    def _after_text(self, events: Sequence[PredictionEvent]) -> Sequence[PredictionEvent]:
+        """These events, after the text that came before them."""
+        held = self._keep(self._splitter.flush())
+        return [*held, *events] if held else events
 
     def result(self) -> PredictionResult[T]:
         """The result, once ``success`` has come."""
@@ -202,25 +228,26 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         return (failed,)
 
     def _succeeded(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
+        rest = self._keep(self._splitter.flush())
         self.done = True
         self._result = self._build(packet)
-        if self._callbacks.on_message is not None:
+        retried = self.more_attempts and self._result.may_be_retried
+        if self._callbacks.on_message is not None and not retried:
             message = Chat().add_assistant_response(self._result)
             self._call("on_message", self._callbacks.on_message, message)
-        return _NOTHING
+        return rest
 
     # --- the result ----------------------------------------------------------------------------
 
     def _build(self, packet: Mapping[str, Any]) -> PredictionResult[T]:
-        content = self._joined("none")
-        output = self._read(content)
+        content, reasoning, output = self._read(self._joined("none"), self._joined("reasoning"))
         return PredictionResult(
             content=content,
             parsed=output.parsed,
             value=output.value,
             problems=output.problems,
             structured=self._format is not None and self._format.structured,
-            reasoning=self._joined("reasoning"),
+            reasoning=reasoning,
             raw_content="".join(text(f.content) or "" for f in self._fragments),
             stats=LlmPredictionStats.from_dict(mapping(packet.get("stats"))),
             model_info=LlmInstanceInfo.from_dict(mapping(packet.get("modelInfo"))),
@@ -240,15 +267,23 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             if fragment.reasoning_type == reasoning_type and not fragment.is_structural
         )
 
-    def _read(self, content: str) -> StructuredOutput:
+    def _read(self, content: str, reasoning: str) -> tuple[str, str, StructuredOutput]:
+        """The answer, the reasoning, and what the answer holds.
+
+        Output that is in no format as it stands is looked at again: a template that begins the
+        reasoning itself leaves only its end in the text, and some servers take data for reasoning.
+        """
         if self._format is None:
-            return StructuredOutput(content, content)
+            return content, reasoning, StructuredOutput(content, content)
         output = self._format.read(content)
-        _, tag, rest = content.rpartition("</think>")
-        if output.problems and tag:  # a server that does not tell reasoning apart
-            again = self._format.read(rest)
-            return output if again.problems else again
-        return output
+        if not output.problems:
+            return content, reasoning, output
+        before, tag, rest = content.rpartition("</think>")
+        if tag and not (again := self._format.read(rest)).problems:
+            return rest.lstrip(), reasoning + before, again
+        if not content.strip() and not (again := self._format.read(reasoning)).problems:
+            return reasoning, "", again
+        return content, reasoning, output
 
     def _call(self, name: str, callback: Callable[..., Any] | None, *args: Any) -> None:
         if callback is None:
@@ -257,3 +292,11 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             callback(*args)
         except Exception:
             logger.exception("%s raised; the prediction goes on", name)
+
+
+def _as_reasoning(fragments: Sequence[LlmPredictionFragment]) -> list[LlmPredictionFragment]:
+    """What was taken for the answer, as the reasoning that it turned out to be."""
+    return [
+        fragment.retyped("reasoning") if fragment.reasoning_type == "none" else fragment
+        for fragment in fragments
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import Self
@@ -17,6 +18,7 @@ from .fragments import ToolCallGenerationFailed
 from .messages import ToolCallRequest
 
 __all__ = [
+    "ContextUsage",
     "LlmPredictionStats",
     "PredictionResult",
     "PredictionRoundResult",
@@ -58,6 +60,29 @@ class LlmPredictionStats(ServerStruct):
     accepted_draft_tokens_count: int | None = None
     rejected_draft_tokens_count: int | None = None
     ignored_draft_tokens_count: int | None = None
+
+
+@dataclass(frozen=True)
+class ContextUsage:
+    """How much of a model's context a chat takes, in tokens.
+
+    Attributes:
+        tokens: What the chat takes, with all that the model's template adds.
+        context_length: What the model was loaded with.
+    """
+
+    tokens: int
+    context_length: int
+
+    @property
+    def remaining(self) -> int:
+        """What is left for the answer; 0 if the chat is too long already."""
+        return max(0, self.context_length - self.tokens)
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for the chat and at least one token more."""
+        return self.tokens < self.context_length
 
 
 class StructuredOutputError(LMStudioPredictionError):
@@ -173,6 +198,17 @@ class PredictionResult(Generic[T]):
         """
         self._check()
         return cast("T", self._value)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the output, if it does not satisfy its format; else empty."""
+        return self._problems
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether the output is not in its format, and nobody stopped the prediction."""
+        stopped = ("userStopped", "modelUnloaded", "failed")
+        return bool(self._problems) and self.stats.stop_reason not in stopped
 
     def _check(self) -> None:
         if self._problems:

@@ -8,13 +8,18 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from typing_extensions import Self
 
-from lmstudio_core.errors import LMStudioRequestRejectedError, LMStudioRuntimeError
+from lmstudio_core.errors import (
+    LMStudioPredictionError,
+    LMStudioRequestRejectedError,
+    LMStudioRuntimeError,
+)
 from lmstudio_core.models.infos import LlmInstanceInfo
 from lmstudio_core.runner import AsyncChannelStream, AsyncRunner, ChannelStream, SyncRunner
+from lmstudio_core.timeouts import CallLimits, limits_of
 
+from .attempts import Prediction, check_vision
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .fragments import LlmPredictionFragment, PredictionEvent
-from .operations import Prediction
 from .results import LlmPredictionStats, PredictionResult
 
 __all__ = ["AsyncPredictionStream", "PredictionStream"]
@@ -26,8 +31,11 @@ _S = TypeVar("_S")
 class PredictionStreamBase(Generic[T, _S]):
     """What both kinds of streams share; ``_S`` is the kind of channel stream below."""
 
-    def __init__(self, prediction: Prediction[T]) -> None:
+    def __init__(self, prediction: Prediction[T], limits: CallLimits | None) -> None:
+        limits_of(limits or {})  # complains of what is wrong now, not when the stream is used
+        self._limits: CallLimits = limits or {}
         self._prediction = prediction
+        self._checked = prediction.sees is None
         self._source: _S | None = None
         self._closed = False
 
@@ -35,10 +43,14 @@ class PredictionStreamBase(Generic[T, _S]):
         channel = self._prediction.channel
         return channel.result() if channel.done else None
 
-    def _fall_back(self, error: LMStudioRequestRejectedError) -> None:
-        """Continue with the other way of asking; raises ``error`` if there is none."""
-        self._prediction.fall_back(error)
-        self._source = None
+    def _go_on(self, error: LMStudioPredictionError | LMStudioRequestRejectedError) -> None:
+        """Go on after the server's error by the other way of asking; raises it if there is none."""
+        if isinstance(error, LMStudioRequestRejectedError):
+            self._prediction.fall_back(error)
+            self._source = None
+            return
+        explained = self._prediction.explain(error)
+        raise explained from (error if explained is not error else error.__cause__)
 
     def _no_result(self) -> NoReturn:
         raise LMStudioRuntimeError(
@@ -92,8 +104,13 @@ class PredictionStream(
         'eosFound'
     """
 
-    def __init__(self, client: SyncRunner, prediction: Prediction[T]) -> None:
-        super().__init__(prediction)
+    def __init__(
+        self,
+        client: SyncRunner,
+        prediction: Prediction[T],
+        limits: CallLimits | None = None,
+    ) -> None:
+        super().__init__(prediction, limits)
         self._client = client
 
     def start(self) -> None:
@@ -104,7 +121,10 @@ class PredictionStream(
         if self._source is None:
             if self._closed:
                 self._no_result()
-            self._source = self._client.open(self._prediction.channel)
+            if not self._checked and self._prediction.sees is not None:
+                self._client.run(check_vision(self._prediction.sees), **self._limits)
+                self._checked = True
+            self._source = self._client.open(self._prediction.channel, **self._limits)
         return self._source
 
     def __iter__(self) -> Iterator[LlmPredictionFragment]:
@@ -123,8 +143,8 @@ class PredictionStream(
                 for event in self._opened():
                     if every or event.__class__ is LlmPredictionFragment:
                         yield event
-            except LMStudioRequestRejectedError as error:  # noqa: PERF203 - once per stream
-                self._fall_back(error)
+            except (LMStudioRequestRejectedError, LMStudioPredictionError) as error:  # noqa: PERF203 - once per stream
+                self._go_on(error)
             else:
                 return
 
@@ -187,14 +207,25 @@ class AsyncPredictionStream(
         ...     print(stream.result().stats.stop_reason)
     """
 
-    def __init__(self, client: AsyncRunner, prediction: Prediction[T]) -> None:
-        super().__init__(prediction)
+    def __init__(
+        self,
+        client: AsyncRunner,
+        prediction: Prediction[T],
+        limits: CallLimits | None = None,
+    ) -> None:
+        super().__init__(prediction, limits)
         self._client = client
 
     async def start(self) -> None:
         """Send the request, if that has not been done."""
         if not self._prediction.channel.done:
+            await self._check()
             await self._opened().start()
+
+    async def _check(self) -> None:
+        if not self._checked and not self._closed and self._prediction.sees is not None:
+            await self._client.run(check_vision(self._prediction.sees), **self._limits)
+            self._checked = True
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self._started().__await__()
@@ -207,22 +238,25 @@ class AsyncPredictionStream(
         if self._source is None:
             if self._closed:
                 self._no_result()
-            self._source = self._client.open(self._prediction.channel)
+            self._source = self._client.open(self._prediction.channel, **self._limits)
         return self._source
 
-    def _source_to_read(self) -> AsyncChannelStream[PredictionEvent, PredictionResult[T]]:
+    async def _source_to_read(
+        self,
+    ) -> AsyncChannelStream[PredictionEvent, PredictionResult[T]] | None:
         if self._prediction.channel.done:
-            raise StopAsyncIteration
+            return None
+        await self._check()
         return self._opened()
 
     def __aiter__(self) -> AsyncIterator[LlmPredictionFragment]:
         """The fragments of text, in order; ``events()`` gives tool calls and progress as well."""
-        fragments = _AsyncIteration(self._source_to_read, self._fall_back, every=False)
+        fragments = _AsyncIteration(self._source_to_read, self._go_on, every=False)
         return cast("AsyncIterator[LlmPredictionFragment]", fragments)
 
     def events(self) -> AsyncIterator[PredictionEvent]:
         """Everything that happens: fragments, tool calls in the making, progress of the prompt."""
-        return _AsyncIteration(self._source_to_read, self._fall_back, every=True)
+        return _AsyncIteration(self._source_to_read, self._go_on, every=True)
 
     async def cancel(self) -> None:
         """Ask the server to stop; iterate to the end to get the result so far."""
@@ -283,13 +317,13 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
 
     def __init__(
         self,
-        source: Callable[[], AsyncChannelStream[PredictionEvent, Any]],
-        fall_back: Callable[[LMStudioRequestRejectedError], None],
+        source: Callable[[], Awaitable[AsyncChannelStream[PredictionEvent, Any] | None]],
+        go_on: Callable[[LMStudioPredictionError | LMStudioRequestRejectedError], None],
         *,
         every: bool,
     ) -> None:
         self._source = source
-        self._fall_back = fall_back
+        self._go_on = go_on
         self._every = every
         self._held: object = None
         self._advance: Callable[[], Awaitable[PredictionEvent]] | None = None
@@ -297,12 +331,14 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
     async def __anext__(self) -> PredictionEvent:
         while True:
             if self._advance is None:
-                source = self._source()
+                source = await self._source()
+                if source is None:
+                    raise StopAsyncIteration
                 self._held, self._advance = source.__aiter__(), source.__anext__
             try:
                 event = await self._advance()
-            except LMStudioRequestRejectedError as error:
-                self._fall_back(error)
+            except (LMStudioRequestRejectedError, LMStudioPredictionError) as error:
+                self._go_on(error)
                 self._held = self._advance = None
                 continue
             if self._every or event.__class__ is LlmPredictionFragment:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 from typing_extensions import Unpack
 
 from lmstudio_core.models.kind import ModelKind
+from lmstudio_core.timeouts import CallLimits
 
 from .. import operations as ops
 from ..chat import ChatInput
@@ -28,8 +29,14 @@ if TYPE_CHECKING:
     from lmstudio_core.models.infos import LlmInstanceInfo
 
     from ..config import LlmLoadModelConfig
-    from ..options import CompleteOptions, PredictionConfigInput, RespondOptions
-    from ..results import PredictionResult
+    from ..options import (
+        CompleteOptions,
+        CompleteStreamOptions,
+        PredictionConfigInput,
+        RespondOptions,
+        RespondStreamOptions,
+    )
+    from ..results import ContextUsage, PredictionResult
 
 __all__ = ["AsyncLLM"]
 
@@ -56,8 +63,8 @@ class AsyncLLM(AsyncActingHandle):
 
     if TYPE_CHECKING:
 
-        async def get_info(self) -> LlmInstanceInfo: ...
-        async def get_load_config(self) -> LlmLoadModelConfig: ...
+        async def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...
+        async def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...
 
     @overload
     async def respond(
@@ -92,6 +99,8 @@ class AsyncLLM(AsyncActingHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         tools: Iterable[ToolDefinition] | None = None,
         tool_choice: ops.ToolChoice | None = None,
+        retries: int = 0,
+        **limits: Unpack[CallLimits],
     ) -> PredictionResult[Any]:
         """Let the model answer.
 
@@ -109,6 +118,10 @@ class AsyncLLM(AsyncActingHandle):
             tools: What the model may call: functions, ``ToolFunctionDef`` or dicts. They are not
                 run: ``result.tool_calls`` holds the calls. ``act()`` runs tools.
             tool_choice: ``"auto"``, ``"required"`` or ``"none"``.
+            retries: How often to ask again if the output does not satisfy ``response_format``; the
+                model is shown what is wrong. The callbacks hear of every attempt, ``on_message``
+                of the last one alone.
+            **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
 
         Returns:
             The text, the numbers, and what was used to make it.
@@ -117,6 +130,7 @@ class AsyncLLM(AsyncActingHandle):
             LMStudioValueError: An argument cannot be right; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
             LMStudioPredictionError: The server could not finish the prediction.
+            LMStudioTimeoutError: It took longer than the limits allow; the server was told to stop.
 
         Example:
             >>> async def main() -> None:
@@ -125,22 +139,27 @@ class AsyncLLM(AsyncActingHandle):
             ...     print(result.content, result.stats.stop_reason)
         """
         prediction = ops.respond(
-            self.identifier,
+            self,
             history,
             response_format=response_format,
             config=config,
             preset=preset,
             tools=tools,
             tool_choice=tool_choice,
+            retries=retries,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
         )
-        return await self._client.run(prediction.channel)
+        return await self._client.run(prediction.op(), **limits)
 
     @overload
     def respond_stream(
-        self, history: ChatInput, *, response_format: type[T], **options: Unpack[RespondOptions]
+        self,
+        history: ChatInput,
+        *,
+        response_format: type[T],
+        **options: Unpack[RespondStreamOptions],
     ) -> AsyncPredictionStream[T]: ...
     @overload
     def respond_stream(
@@ -148,7 +167,7 @@ class AsyncLLM(AsyncActingHandle):
         history: ChatInput,
         *,
         response_format: Mapping[str, Any],
-        **options: Unpack[RespondOptions],
+        **options: Unpack[RespondStreamOptions],
     ) -> AsyncPredictionStream[dict[str, Any]]: ...
     @overload
     def respond_stream(
@@ -156,7 +175,7 @@ class AsyncLLM(AsyncActingHandle):
         history: ChatInput,
         *,
         response_format: GbnfGrammar | None = ...,
-        **options: Unpack[RespondOptions],
+        **options: Unpack[RespondStreamOptions],
     ) -> AsyncPredictionStream[str]: ...
     def respond_stream(
         self,
@@ -171,6 +190,7 @@ class AsyncLLM(AsyncActingHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         tools: Iterable[ToolDefinition] | None = None,
         tool_choice: ops.ToolChoice | None = None,
+        **limits: Unpack[CallLimits],
     ) -> AsyncPredictionStream[Any]:
         """Let the model answer, piece by piece.
 
@@ -193,7 +213,7 @@ class AsyncLLM(AsyncActingHandle):
             ...         print(fragment.content, end="")
         """
         prediction = ops.respond(
-            self.identifier,
+            self,
             history,
             response_format=response_format,
             config=config,
@@ -204,7 +224,7 @@ class AsyncLLM(AsyncActingHandle):
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
         )
-        return AsyncPredictionStream(self._client, prediction)
+        return AsyncPredictionStream(self._client, prediction, limits)
 
     @overload
     async def complete(
@@ -233,6 +253,8 @@ class AsyncLLM(AsyncActingHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        retries: int = 0,
+        **limits: Unpack[CallLimits],
     ) -> PredictionResult[Any]:
         """Let the model continue a text, without any chat template.
 
@@ -245,6 +267,8 @@ class AsyncLLM(AsyncActingHandle):
             on_first_token: Called when the first fragment comes.
             on_prediction_fragment: Called with each fragment.
             on_prompt_processing_progress: Called with how much of the prompt is read, 0.0 to 1.0.
+            retries: How often to try again if the output does not satisfy ``response_format``.
+            **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
 
         Returns:
             The continuation (without the prompt), the numbers, and what was used to make it.
@@ -253,6 +277,7 @@ class AsyncLLM(AsyncActingHandle):
             LMStudioValueError: An argument cannot be right; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
             LMStudioPredictionError: The server could not finish the prediction.
+            LMStudioTimeoutError: It took longer than the limits allow; the server was told to stop.
 
         Example:
             >>> async def main() -> None:
@@ -260,25 +285,30 @@ class AsyncLLM(AsyncActingHandle):
             ...     print(await model.complete("Once upon a time", config={"maxTokens": 20}))
         """
         prediction = ops.complete(
-            self.identifier,
+            self,
             prompt,
             response_format=response_format,
             config=config,
             preset=preset,
             support=ops.support_of(self._client),
+            retries=retries,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
         )
-        return await self._client.run(prediction.op())
+        return await self._client.run(prediction.op(), **limits)
 
     @overload
     def complete_stream(
-        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteOptions]
+        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteStreamOptions]
     ) -> AsyncPredictionStream[T]: ...
     @overload
     def complete_stream(
-        self, prompt: str, *, response_format: Mapping[str, Any], **options: Unpack[CompleteOptions]
+        self,
+        prompt: str,
+        *,
+        response_format: Mapping[str, Any],
+        **options: Unpack[CompleteStreamOptions],
     ) -> AsyncPredictionStream[dict[str, Any]]: ...
     @overload
     def complete_stream(
@@ -286,7 +316,7 @@ class AsyncLLM(AsyncActingHandle):
         prompt: str,
         *,
         response_format: GbnfGrammar | None = ...,
-        **options: Unpack[CompleteOptions],
+        **options: Unpack[CompleteStreamOptions],
     ) -> AsyncPredictionStream[str]: ...
     def complete_stream(
         self,
@@ -299,6 +329,7 @@ class AsyncLLM(AsyncActingHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> AsyncPredictionStream[Any]:
         """Let the model continue a text, piece by piece; see ``complete`` and ``respond_stream``.
 
@@ -309,7 +340,7 @@ class AsyncLLM(AsyncActingHandle):
             ...         print(fragment.content, end="")
         """
         prediction = ops.complete(
-            self.identifier,
+            self,
             prompt,
             response_format=response_format,
             config=config,
@@ -319,10 +350,13 @@ class AsyncLLM(AsyncActingHandle):
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
         )
-        return AsyncPredictionStream(self._client, prediction)
+        return AsyncPredictionStream(self._client, prediction, limits)
 
     async def apply_prompt_template(
-        self, history: ChatInput, opts: Mapping[str, Any] = _NO_OPTIONS
+        self,
+        history: ChatInput,
+        opts: Mapping[str, Any] = _NO_OPTIONS,
+        **limits: Unpack[CallLimits],
     ) -> str:
         """The text that the model's chat template makes of a chat, as the model would read it.
 
@@ -330,6 +364,7 @@ class AsyncLLM(AsyncActingHandle):
             history: A ``Chat``, a string (one user message), or a dict with ``messages``.
             opts: ``omit_bos_token``, ``omit_eos_token`` (bools) and ``tool_definitions`` (tools),
                 in either spelling.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioValueError: An argument cannot be right; nothing was sent.
@@ -339,4 +374,32 @@ class AsyncLLM(AsyncActingHandle):
             ...     model = await client.llm.model("pocket")
             ...     print(await model.apply_prompt_template("Hello"))
         """
-        return await self._client.run(ops.apply_prompt_template(self.identifier, history, opts))
+        return await self._client.run(ops.apply_prompt_template(self, history, opts), **limits)
+
+    async def get_context_usage(
+        self,
+        history: ChatInput,
+        *,
+        tools: Iterable[ToolDefinition] | None = None,
+        **limits: Unpack[CallLimits],
+    ) -> ContextUsage:
+        """How much of this model's context a chat takes.
+
+        Args:
+            history: A ``Chat``, a string (one user message), or a dict with ``messages``.
+            tools: What the model would be offered; their descriptions take room as well.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The chat's tokens and the context length. Images are not counted: what they take is
+            known to the server alone.
+
+        Raises:
+            LMStudioValueError: An argument cannot be right; nothing was sent.
+
+        Example:
+            >>> async def main() -> None:
+            ...     model = await client.llm.model("pocket")
+            ...     print((await model.get_context_usage("Hello")).fits)
+        """
+        return await self._client.run(ops.context_usage(self, history, tools), **limits)

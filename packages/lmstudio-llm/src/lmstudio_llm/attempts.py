@@ -1,0 +1,164 @@
+"""A prediction to be made: what is checked before it, and what is tried if it does not work out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from lmstudio_core.errors import (
+    LMStudioPredictionError,
+    LMStudioRequestRejectedError,
+    LMStudioServerError,
+    LMStudioValueError,
+)
+from lmstudio_core.models.operations import get_model_info
+from lmstudio_core.protocol.operations import Op
+
+from .kind import LLM_KIND
+from .narrow import mapping
+from .prediction import PredictionChannel
+from .results import PredictionResult
+
+__all__ = [
+    "LMStudioVisionError",
+    "Prediction",
+    "check_retries",
+    "check_vision",
+    "corrected",
+    "has_images",
+]
+
+T = TypeVar("T")
+
+_ABOUT_IMAGES: Final = re.compile(r"image|vision|mmproj|multimodal", re.IGNORECASE)
+
+
+class LMStudioVisionError(LMStudioPredictionError):
+    """A chat with images was given to a model that cannot see.
+
+    ``server_error`` is what the server said, if it was the server who noticed.
+    """
+
+
+@dataclass
+class Prediction(Generic[T]):
+    """A prediction to be made.
+
+    Attributes:
+        channel: How the server is asked.
+        fallback: Makes another channel, for servers that reject the first.
+        again: Makes the channel for one more attempt after a result that is not in its format.
+        retries: How many more attempts there may be.
+        sees: The model's specifier, if the chat holds images and has to be able to see them.
+    """
+
+    channel: PredictionChannel[T]
+    fallback: Callable[[], PredictionChannel[T]] | None = field(default=None, repr=False)
+    again: Callable[[PredictionResult[T]], PredictionChannel[T]] | None = field(
+        default=None, repr=False
+    )
+    retries: int = 0
+    sees: Mapping[str, Any] | None = None
+
+    def fall_back(self, error: LMStudioRequestRejectedError) -> PredictionChannel[T]:
+        """The channel to use instead; raises ``error`` if there is none."""
+        if self.fallback is None:
+            raise error
+        self.channel, self.fallback = self.fallback(), None
+        return self.channel
+
+    def explain(self, error: LMStudioServerError) -> LMStudioServerError:
+        """The server's error, as one about images if it is that."""
+        if self.sees is None or not _ABOUT_IMAGES.search(str(error)):
+            return error
+        return LMStudioVisionError(str(error), error.server_error, endpoint=error.endpoint)
+
+    def op(self) -> Op[PredictionResult[T]]:
+        """Make the prediction."""
+        if self.sees is not None:
+            yield from check_vision(self.sees)
+        self.channel.more_attempts = self.retries > 0
+        result: PredictionResult[T] = yield from self._attempt()
+        while self.channel.more_attempts and result.may_be_retried and self.again is not None:
+            self.retries -= 1
+            self.channel = self.again(result)
+            self.channel.more_attempts = self.retries > 0
+            result = yield self.channel
+        return result
+
+    def _attempt(self) -> Op[PredictionResult[T]]:
+        result: PredictionResult[T]
+        try:
+            result = yield self.channel
+        except LMStudioRequestRejectedError as error:
+            more = self.channel.more_attempts
+            channel = self.fall_back(error)
+            channel.more_attempts = more
+            result = yield channel
+        except LMStudioPredictionError as error:
+            explained = self.explain(error)
+            if explained is error:
+                raise
+            raise explained from error
+        return result
+
+
+def check_retries(retries: int, *, structured: bool) -> None:
+    """Raise ``LMStudioValueError`` for what cannot be a number of retries."""
+    given: Any = retries  # what the caller wrote, whatever the annotation says
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise LMStudioValueError(f"retries is a whole number from 0, not {retries!r}.")
+    if retries and not structured:
+        raise LMStudioValueError(
+            "retries is for output that does not satisfy its format; give a response_format too, "
+            "or leave retries out."
+        )
+
+
+def check_vision(specifier: Mapping[str, Any]) -> Op[None]:
+    """Ask the server whether the model can see.
+
+    Raises:
+        LMStudioVisionError: It says that it cannot.
+    """
+    info: Any = yield get_model_info(LLM_KIND, specifier)
+    # Servers that do not say are asked for the prediction itself.
+    if "vision" not in info.model_fields_set or info.vision:
+        return
+    raise LMStudioVisionError(
+        f"The model {info.identifier!r} cannot see images, and the chat holds some. Use a vision "
+        "model (client.llm.list_downloaded() shows vision=True), or leave the images out.",
+        endpoint="llm.predict",
+    )
+
+
+def has_images(messages: Mapping[str, Any]) -> bool:
+    """Whether a chat in the server's form holds an image."""
+    return any(
+        mapping(part).get("fileType") == "image"
+        for message in messages.get("messages", ())
+        for part in mapping(message).get("content", ())
+    )
+
+
+def corrected(history: Mapping[str, Any], result: PredictionResult[Any]) -> dict[str, Any]:
+    """The chat with a failed answer and what is wrong with it.
+
+    An answer that was cut off is not shown: it would only make the next one longer to come by.
+    """
+    wrong = "; ".join(result.problems)
+    messages = list(history["messages"])
+    if result.stats.stop_reason in ("maxPredictedTokensReached", "contextLengthReached"):
+        return {"messages": messages}
+    said = (("assistant", result.content), ("user", _ADVICE.format(wrong)))
+    messages += [
+        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in said if text
+    ]
+    return {"messages": messages}
+
+
+_ADVICE: Final = (
+    "That answer does not satisfy the required format: {}. Answer once more, in that format."
+)

@@ -1,0 +1,195 @@
+"""Tells a model's reasoning apart from its answer where the server did not. No I/O here.
+
+Servers mark each fragment with its ``reasoningType``. Some do not for some models: the tags then
+stand in the text, or LM Studio's own separators do. Only a block that begins the output counts as
+reasoning, so that an answer may speak of ``<think>``; LM Studio's separators count anywhere, since
+no model writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+from .fragments import LlmPredictionFragment
+from .narrow import mapping, text
+
+__all__ = ["DEFAULT_TAGS", "ReasoningSplitter", "reasoning_tags"]
+
+DEFAULT_TAGS: Final = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("[THINK]", "[/THINK]"),
+    ("<|channel>thought", "<channel|>"),
+)
+"""What common models put around their reasoning."""
+
+_OPENING: Final = "__LM_STUDIO_INTERNAL_"
+_SEPARATOR: Final = re.compile(r"__LM_STUDIO_INTERNAL_[A-Z]+(?:_[A-Z]+)*(?:_[0-9a-f]+)?__")
+_UNFINISHED: Final = re.compile(r"__LM_STUDIO_INTERNAL_[A-Za-z0-9_]{0,120}\Z")
+
+_Cut = tuple[int, str]
+"""How many characters to let go, and what they are."""
+
+
+class _Place(Enum):
+    """Where in the output the splitter is."""
+
+    START = 1
+    REASONING = 2
+    AFTER = 3  # the white space between the reasoning and the answer
+    ANSWER = 4
+
+
+def reasoning_tags(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """The tags to look for, as the setting ``llm.prediction.reasoning.parsing`` says."""
+    setting = mapping(values.get("llm.prediction.reasoning.parsing"))
+    if not setting:
+        return DEFAULT_TAGS
+    start, end = text(setting.get("startString")), text(setting.get("endString"))
+    return ((start, end),) if setting.get("enabled") and start and end else ()
+
+
+class ReasoningSplitter:
+    """Sorts fragments of text into reasoning and answer, as they come.
+
+    It holds back only what may yet turn out to be a tag, and cuts fragments in which one ends.
+
+    Args:
+        tags: Pairs of what begins and what ends a block of reasoning; none to leave tags alone.
+
+    Attributes:
+        answer_begins: Set when a separator showed that everything before it was reasoning; whoever
+            reads this sets it back.
+    """
+
+    def __init__(self, tags: Sequence[tuple[str, str]] = DEFAULT_TAGS) -> None:
+        self._tags = tags
+        self._place = _Place.START if tags else _Place.ANSWER
+        self._end = ""
+        self._held: list[LlmPredictionFragment] = []
+        self.answer_begins = False
+
+    def feed(self, fragment: LlmPredictionFragment) -> Sequence[LlmPredictionFragment]:
+        """Take a fragment; what is certain by now, in order."""
+        content = fragment.content
+        if self._place is _Place.ANSWER and not self._held and "_" not in content:
+            return (fragment,)
+        if fragment.reasoning_type != "none":  # a server that tells them apart itself
+            self._place = _Place.ANSWER
+            return [*self.flush(), fragment]
+        if fragment.is_structural:
+            return [*self.flush(), fragment]
+        self._held.append(fragment)
+        return self._settle()
+
+    def flush(self) -> list[LlmPredictionFragment]:
+        """What is still held back; nothing more is going to make a tag of it."""
+        kind = "reasoning" if self._place is _Place.REASONING else "none"
+        return self._let_go(sum(len(fragment.content) for fragment in self._held), kind)
+
+    # --- deciding ------------------------------------------------------------------------------
+
+    def _settle(self) -> list[LlmPredictionFragment]:
+        decided: list[LlmPredictionFragment] = []
+        while self._held:
+            cut = self._cut("".join(fragment.content for fragment in self._held))
+            if cut is None:
+                break
+            decided += self._let_go(*cut)
+        return decided
+
+    def _cut(self, held: str) -> _Cut | None:
+        if self._place is _Place.START:
+            return self._at_start(held)
+        if self._place is _Place.REASONING:
+            return self._in_reasoning(held)
+        if self._place is _Place.AFTER:
+            blank = len(held) - len(held.lstrip())
+            if blank or not held:
+                return blank, "reasoningEndTag"
+            self._place = _Place.ANSWER
+        return self._in_answer(held)
+
+    def _at_start(self, held: str) -> _Cut | None:
+        begun = held.lstrip()
+        blank = len(held) - len(begun)
+        for start, end in self._tags:
+            if begun.startswith(start):
+                self._place, self._end = _Place.REASONING, end
+                return blank + len(start), "reasoningStartTag"
+        may_be_tag = any(start.startswith(begun) for start, _ in self._tags)
+        if may_be_tag or _OPENING.startswith(begun):
+            return None
+        self._place = _Place.ANSWER
+        return self._in_answer(held)
+
+    def _in_reasoning(self, held: str) -> _Cut | None:
+        found = [(held.find(self._end), len(self._end))] if self._end in held and self._end else []
+        found += [(m.start(), len(m[0])) for m in _SEPARATOR.finditer(held) if "END" in m[0]]
+        if not found:
+            safe = min(_safe(held), len(held) - _overlap(held, self._end))
+            return (safe, "reasoning") if safe or not held else None
+        at, length = min(found)
+        if at:
+            return at, "reasoning"
+        self._place = _Place.AFTER
+        return length, "reasoningEndTag"
+
+    def _in_answer(self, held: str) -> _Cut | None:
+        found = _SEPARATOR.search(held)
+        if found is None:
+            safe = _safe(held)
+            return (safe, "none") if safe or not held else None
+        if found.start():
+            return found.start(), "none"
+        if "REASONING_START" in found[0]:
+            self._place, self._end = _Place.REASONING, ""
+            return len(found[0]), "reasoningStartTag"
+        if "REASONING_END" in found[0]:
+            self._place = _Place.AFTER
+            self.answer_begins = True
+        return len(found[0]), "reasoningEndTag"
+
+    # --- cutting -------------------------------------------------------------------------------
+
+    def _let_go(self, count: int, kind: str) -> list[LlmPredictionFragment]:
+        """The first so many characters of what is held, as fragments of that kind."""
+        gone: list[LlmPredictionFragment] = []
+        while self._held and (count or not self._held[0].content):
+            fragment = self._held.pop(0)
+            if len(fragment.content) > count:
+                fragment, rest = _halves(fragment, count)
+                self._held.insert(0, rest)
+            count -= len(fragment.content)
+            gone.append(fragment if kind == "none" else fragment.retyped(kind))
+        return gone
+
+
+def _safe(held: str) -> int:
+    """How much of the text can no longer become one of LM Studio's separators."""
+    if (unfinished := _UNFINISHED.search(held)) is not None:
+        return unfinished.start()
+    return len(held) - _overlap(held, _OPENING)
+
+
+def _overlap(held: str, tag: str) -> int:
+    """How many characters at the end of the text may be the beginning of ``tag``."""
+    longest = min(len(held), len(tag) - 1)
+    return next((n for n in range(longest, 0, -1) if held.endswith(tag[:n])), 0)
+
+
+def _halves(
+    fragment: LlmPredictionFragment, at: int
+) -> tuple[LlmPredictionFragment, LlmPredictionFragment]:
+    """A fragment cut in two; its tokens are counted with the first half."""
+    first = LlmPredictionFragment(
+        fragment.content[:at],
+        fragment.tokens_count,
+        fragment.contains_drafted,
+        tokens=fragment.tokens,
+    )
+    rest = LlmPredictionFragment(fragment.content[at:], 0, fragment.contains_drafted)
+    return first, rest
