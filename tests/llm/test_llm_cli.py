@@ -50,7 +50,7 @@ def test_piped(loaded: FakeServer) -> None:
     assert invoke(loaded, "chat", "scripted", stdin="hi\n").stdout == "Hello\n"
     empty = invoke(loaded, "chat", stdin=" ")
     assert empty.exit_code == 2
-    assert "standard input" in empty.stderr
+    assert "piped in holds no text" in empty.stderr
 
 
 def test_complete(loaded: FakeServer) -> None:
@@ -112,9 +112,14 @@ def test_a_conversation(loaded: FakeServer, terminal: Any) -> None:
     assert kv_values(asked(loaded)["predictionConfigStack"]["layers"][0]["config"]) == {}
 
 
-def test_ctrl_c_ends_at_the_prompt(loaded: FakeServer, terminal: Any) -> None:
-    terminal(KeyboardInterrupt())
-    assert invoke(loaded, "chat", "scripted").exit_code == 0
+def test_ctrl_c_at_the_prompt_drops_the_line_and_says_how_to_end(
+    loaded: FakeServer, terminal: Any
+) -> None:
+    terminal(KeyboardInterrupt(), "hi")
+    done = invoke(loaded, "chat", "scripted")
+    assert done.exit_code == 0
+    assert done.stdout == "Hello\n"
+    assert done.stderr.count("Ctrl-D ends") == 2
 
 
 def test_ctrl_c_stops_an_answer_and_keeps_it(

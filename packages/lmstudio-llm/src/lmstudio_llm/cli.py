@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["chat", "complete"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+_KEYS: Final = "Ctrl-C stops an answer, Ctrl-D ends."
 
 
 def _connection_options(command: _F) -> _F:
@@ -85,7 +89,9 @@ def _piped() -> str | None:
         return None
     text = sys.stdin.read()
     if not text.strip():
-        raise click.UsageError("There is no text on standard input; use -p, or pipe some in.")
+        raise click.UsageError(
+            "What was piped in holds no text. Pipe some in, or give it as an argument (see --help)."
+        )
     return text
 
 
@@ -109,13 +115,18 @@ def _model(client: Client, key: str | None) -> LLM:
 
 
 def _converse(llm: LLM, conversation: Chat) -> None:
-    click.echo("Ctrl-C stops an answer, Ctrl-D ends.", err=True)
+    with contextlib.suppress(ImportError):  # Windows edits lines by itself
+        importlib.import_module("readline")  # gives input() arrow keys and a history
+    click.echo(_KEYS, err=True)
     while True:
         try:
             question = input("> ")
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             click.echo(err=True)
             return
+        except KeyboardInterrupt:  # drops the line, as a shell does
+            click.echo("\n" + _KEYS, err=True)
+            continue
         if question.strip():
             _turn(llm, conversation, question)
 

@@ -66,7 +66,7 @@ def run(args: list[str] | None = None) -> Any:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except LMStudioError as error:
+    except (LMStudioError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
