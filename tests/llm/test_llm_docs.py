@@ -32,7 +32,7 @@ def documented() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pocket() -> Iterator[str]:
-    pytest.importorskip("xllamacpp", reason="the embedded server's engine is not installed")
+    pytest.importorskip("lmstudio_server.testing", reason="the embedded server is not installed")
     from lmstudio_server.testing import running_server
 
     with running_server() as server:

@@ -9,7 +9,7 @@ import pydantic
 import pytest
 from llm_scripts import Caller
 
-pytest.importorskip("xllamacpp", reason="the embedded server's engine is not installed")
+pytest.importorskip("lmstudio_server.testing", reason="the embedded server is not installed")
 
 from lmstudio_core.errors import LMStudioModelNotFoundError
 from lmstudio_llm import Chat, LlmLoadModelConfig, StructuredOutputError

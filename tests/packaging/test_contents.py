@@ -6,17 +6,17 @@ import ast
 import re
 import sys
 import tarfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from .conftest import Built
 
+ROOT = Path(__file__).parents[2]
 NAMES = (
     "lmstudio",
     "lmstudio-agent",
@@ -119,6 +119,14 @@ def test_what_is_imported_is_declared_and_the_reverse(
         imported = {found for found in imported if not found.startswith("lmstudio_")}
         declared = {found for found in declared if not found.startswith("lmstudio_")}
     assert (imported | BY_NAME.get(name, set())) - NOT_REQUIRED.get(name, set()) == declared
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_dependency_has_its_reason_on_the_page(built: Mapping[str, Built], name: str) -> None:
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    section = page.partition(f"### {name}\n")[2].partition("### ")[0]
+    for requirement in built[name].requirements():
+        assert f"`{re.split(r'[^A-Za-z0-9-]', requirement)[0]}`" in section
 
 
 def imports(path: Path) -> set[str]:
