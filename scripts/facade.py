@@ -48,7 +48,7 @@ FOOTER = '''
 __version__: Final = "{version}"
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {{name: f"{{home}}:{{name}}" for name, home in _HOME_OF.items()}}
+    __name__, {{name: f"{{home}}:{{name}}" for name, home in HOME_OF.items()}}
 )
 '''
 
@@ -84,7 +84,7 @@ def text() -> str:
         lines += [f'        "{name}",\n' for name in sorted(by_module[module])]
         lines.append("    ),\n")
     lines.append(
-        "}\n\n_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}\n"
+        "}\n\nHOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}\n"
     )
     lines.append("\n__all__ = [\n")
     lines += [f'    "{name}",\n' for name in sorted(homes())]

@@ -170,6 +170,9 @@ if TYPE_CHECKING:
         AsyncEmbeddingStream,
         EmbeddingStream,
     )
+    from lmstudio_llm.attempts import (
+        LMStudioVisionError,
+    )
     from lmstudio_llm.chat import (
         Chat,
     )
@@ -249,6 +252,7 @@ if TYPE_CHECKING:
         PromptProcessingCallback,
     )
     from lmstudio_llm.results import (
+        ContextUsage,
         LlmPredictionStats,
         PredictionResult,
         PredictionRoundResult,
@@ -410,6 +414,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncEmbeddingStream",
         "EmbeddingStream",
     ),
+    "lmstudio_llm.attempts": ("LMStudioVisionError",),
     "lmstudio_llm.chat": ("Chat",),
     "lmstudio_llm.config": (
         "LlmLoadModelConfig",
@@ -485,6 +490,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "PromptProcessingCallback",
     ),
     "lmstudio_llm.results": (
+        "ContextUsage",
         "LlmPredictionStats",
         "PredictionResult",
         "PredictionRoundResult",
@@ -508,7 +514,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LLM",
@@ -545,6 +551,7 @@ __all__ = [
     "ChatHistoryDataDict",
     "Chunking",
     "Client",
+    "ContextUsage",
     "DictObject",
     "DictSchema",
     "DocumentParsingLibrary",
@@ -588,6 +595,7 @@ __all__ = [
     "LMStudioTimeoutError",
     "LMStudioUnknownMessageWarning",
     "LMStudioValueError",
+    "LMStudioVisionError",
     "LMStudioWebsocketError",
     "LlmInfo",
     "LlmInstanceInfo",
@@ -682,5 +690,5 @@ __all__ = [
 __version__: Final = "2.0.0"
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {name: f"{home}:{name}" for name, home in _HOME_OF.items()}
+    __name__, {name: f"{home}:{name}" for name, home in HOME_OF.items()}
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lmstudio_core.lazy import lazy_names
 
-from . import _HOME_OF
+from . import HOME_OF
 
 if TYPE_CHECKING:
     from lmstudio import (
@@ -32,5 +32,5 @@ __all__ = [
 ]
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {name: f"{home}:{name}" for name, home in _HOME_OF.items()}
+    __name__, {name: f"{home}:{name}" for name, home in HOME_OF.items()}
 )
