@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
 from lmstudio_core import default, timeouts
 from lmstudio_core.testing import FakeServer
 
