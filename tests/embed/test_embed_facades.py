@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import typing
 from typing import Any
 
 import pytest
@@ -38,6 +39,16 @@ def test_sync_and_async_have_the_same_signatures(sync: type, aio: type) -> None:
             continue
         ours, theirs = inspect.signature(one), inspect.signature(other)
         assert list(ours.parameters.values()) == list(theirs.parameters.values()), sync_name
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="typing.get_overloads is new in 3.11")
+@pytest.mark.parametrize("cls", [models.EmbeddingModel, models.AsyncEmbeddingModel])
+@pytest.mark.parametrize("method", ["embed", "embed_stream"])
+def test_signatures_are_known_where_numpy_is_not_installed(cls: type, method: str) -> None:
+    overloads = typing.get_overloads(getattr(cls, method))
+    assert overloads
+    for overload in overloads:
+        assert "NDArray" not in overload.__annotations__["return"]
 
 
 def test_every_export_is_where_the_capability_says() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioServerError
 
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Rows", "load_numpy", "normalized", "row"]
+__all__ = ["FloatArray", "Rows", "load_numpy", "normalized", "row"]
 
 _FIRST_ROWS: Final = 256
+
+FloatArray: TypeAlias = Any
+"""An ``NDArray[numpy.float32]`` in the signature of a method that can give lists as well.
+
+It is not called that there: where numpy is not installed a type checker would not know the type,
+and a strict one would object to every use of the method.
+"""
 
 
 def load_numpy() -> Any:

@@ -12,6 +12,7 @@ from lmstudio_core.models.kind import ModelKind
 from lmstudio_core.runner import AsyncRunner
 from lmstudio_core.timeouts import CallLimits
 
+from ..arrays import FloatArray
 from ..fold import ContextLimit
 from ..jobs import many_texts, one_text, stream_of_texts
 from ..kind import EMBEDDING_KIND
@@ -19,9 +20,6 @@ from ..options import DEFAULT_IN_FLIGHT, Chunk, OnError, Progress
 from ..streams import AsyncEmbeddingStream
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from lmstudio_core.errors import LMStudioServerError
     from lmstudio_core.models.infos import EmbeddingModelInstanceInfo
 
@@ -81,7 +79,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         max_in_flight: int = ...,
         on_error: OnError = ...,
         **limits: Unpack[CallLimits],
-    ) -> NDArray[np.float32]: ...
+    ) -> FloatArray: ...
     @overload
     async def embed(
         self,
@@ -120,7 +118,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
         **limits: Unpack[CallLimits],
-    ) -> NDArray[np.float32]: ...
+    ) -> FloatArray: ...
     async def embed(
         self,
         input: str | Iterable[str],  # noqa: A002
@@ -234,7 +232,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
         **limits: Unpack[CallLimits],
-    ) -> AsyncEmbeddingStream[NDArray[np.float32]]: ...
+    ) -> AsyncEmbeddingStream[FloatArray]: ...
     @overload
     def embed_stream(
         self,
@@ -247,7 +245,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         max_in_flight: int = ...,
         on_error: Literal["return"],
         **limits: Unpack[CallLimits],
-    ) -> AsyncEmbeddingStream[NDArray[np.float32] | LMStudioServerError]: ...
+    ) -> AsyncEmbeddingStream[FloatArray | LMStudioServerError]: ...
     def embed_stream(
         self,
         input: Iterable[str],  # noqa: A002

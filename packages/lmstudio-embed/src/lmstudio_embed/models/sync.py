@@ -12,6 +12,7 @@ from lmstudio_core.models.kind import ModelKind
 from lmstudio_core.runner import SyncRunner
 from lmstudio_core.timeouts import CallLimits
 
+from ..arrays import FloatArray
 from ..fold import ContextLimit
 from ..jobs import many_texts, one_text, stream_of_texts
 from ..kind import EMBEDDING_KIND
@@ -19,9 +20,6 @@ from ..options import DEFAULT_IN_FLIGHT, Chunk, OnError, Progress
 from ..streams import EmbeddingStream
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from lmstudio_core.errors import LMStudioServerError
     from lmstudio_core.models.infos import EmbeddingModelInstanceInfo
 
@@ -79,7 +77,7 @@ class EmbeddingModel(SyncModelHandle):
         max_in_flight: int = ...,
         on_error: OnError = ...,
         **limits: Unpack[CallLimits],
-    ) -> NDArray[np.float32]: ...
+    ) -> FloatArray: ...
     @overload
     def embed(
         self,
@@ -118,7 +116,7 @@ class EmbeddingModel(SyncModelHandle):
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
         **limits: Unpack[CallLimits],
-    ) -> NDArray[np.float32]: ...
+    ) -> FloatArray: ...
     def embed(
         self,
         input: str | Iterable[str],  # noqa: A002
@@ -228,7 +226,7 @@ class EmbeddingModel(SyncModelHandle):
         max_in_flight: int = ...,
         on_error: Literal["raise", "skip"] = ...,
         **limits: Unpack[CallLimits],
-    ) -> EmbeddingStream[NDArray[np.float32]]: ...
+    ) -> EmbeddingStream[FloatArray]: ...
     @overload
     def embed_stream(
         self,
@@ -241,7 +239,7 @@ class EmbeddingModel(SyncModelHandle):
         max_in_flight: int = ...,
         on_error: Literal["return"],
         **limits: Unpack[CallLimits],
-    ) -> EmbeddingStream[NDArray[np.float32] | LMStudioServerError]: ...
+    ) -> EmbeddingStream[FloatArray | LMStudioServerError]: ...
     def embed_stream(
         self,
         input: Iterable[str],  # noqa: A002
