@@ -61,6 +61,14 @@ def test_every_export_is_where_the_capability_says() -> None:
     assert set(CAPABILITY.exports) == set(lmstudio_embed.__all__)
 
 
+def test_the_convenience_function_takes_what_the_namespace_takes() -> None:
+    method = inspect.signature(namespaces.EmbeddingNamespace.model).parameters
+    function = inspect.signature(lmstudio_embed.embedding_model).parameters
+    assert {name: (p.kind, p.default) for name, p in method.items() if name != "self"} == {
+        name: (p.kind, p.default) for name, p in function.items()
+    }
+
+
 def test_unknown_attributes_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="embedder"):
         lmstudio_embed.embedder  # noqa: B018

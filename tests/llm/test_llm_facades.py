@@ -95,6 +95,14 @@ def test_every_export_is_where_the_capability_says() -> None:
         assert load_object(path) is getattr(lmstudio_llm, name), name
 
 
+def test_the_convenience_function_takes_what_the_namespace_takes() -> None:
+    method = inspect.signature(LLMNamespace.model).parameters
+    function = inspect.signature(lmstudio_llm.llm).parameters
+    assert {name: (p.kind, p.default) for name, p in method.items() if name != "self"} == {
+        name: (p.kind, p.default) for name, p in function.items()
+    }
+
+
 def test_unknown_attributes_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="chatt"):
         lmstudio_llm.chatt  # noqa: B018

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
 from lmstudio_core.default import get_default_client
-from lmstudio_core.models.operations import DEFAULT_TTL
+from lmstudio_core.models.operations import DEFAULT_TTL, LoadProgressCallback
+from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
     from .config import EmbeddingLoadModelConfig
@@ -21,6 +24,9 @@ def embedding_model(
     *,
     ttl: int | None = DEFAULT_TTL,
     config: EmbeddingLoadModelConfig | Mapping[str, Any] | None = None,
+    on_load_progress: LoadProgressCallback | None = None,
+    device: str | None = None,
+    **limits: Unpack[CallLimits],
 ) -> EmbeddingModel:
     """Get an embedding model through the default client; it is loaded if it is not loaded yet.
 
@@ -29,6 +35,10 @@ def embedding_model(
         ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
             keeps it. Ignored if the model is loaded already, as is ``config``.
         config: How to load it: a config object or a dict.
+        on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+        device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+            ``None`` leaves it to the server.
+        **limits: ``timeout`` and ``idle_timeout``; see ``CallLimits``.
 
     Returns:
         The loaded model.
@@ -40,4 +50,11 @@ def embedding_model(
     Example:
         ``vector = lmstudio.embedding_model("all-minilm-l6-v2").embed("Hello, world!")``
     """
-    return get_default_client().embedding.model(model_key, ttl=ttl, config=config)
+    return get_default_client().embedding.model(
+        model_key,
+        ttl=ttl,
+        config=config,
+        on_load_progress=on_load_progress,
+        device=device,
+        **limits,
+    )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
 from lmstudio_core.default import get_default_client
-from lmstudio_core.models.operations import DEFAULT_TTL
+from lmstudio_core.models.operations import DEFAULT_TTL, LoadProgressCallback
+from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +26,9 @@ def llm(
     *,
     ttl: int | None = DEFAULT_TTL,
     config: LlmLoadModelConfig | LlmLoadModelConfigDict | Mapping[str, Any] | None = None,
+    on_load_progress: LoadProgressCallback | None = None,
+    device: str | None = None,
+    **limits: Unpack[CallLimits],
 ) -> LLM:
     """Get a language model through the default client; it is loaded if it is not loaded yet.
 
@@ -31,6 +37,10 @@ def llm(
         ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
             keeps it. Ignored if the model is loaded already, as is ``config``.
         config: How to load it: a config object or a dict.
+        on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+        device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+            ``None`` leaves it to the server.
+        **limits: ``timeout`` and ``idle_timeout``; see ``CallLimits``.
 
     Returns:
         The loaded model.
@@ -43,4 +53,11 @@ def llm(
         >>> print(llm("pocket").respond("What is the capital of France?"))
         The capital of France is Paris.
     """
-    return get_default_client().llm.model(model_key, ttl=ttl, config=config)
+    return get_default_client().llm.model(
+        model_key,
+        ttl=ttl,
+        config=config,
+        on_load_progress=on_load_progress,
+        device=device,
+        **limits,
+    )
