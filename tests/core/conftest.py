@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from core_clients import FACES
+
 from lmstudio_core.testing import FakeServer
 
 

@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from core_clients import Count, echo
+
 from lmstudio_core import errors
 from lmstudio_core.client import Client
 from lmstudio_core.protocol.operations import Batch

@@ -10,6 +10,7 @@ import threading
 import anyio
 import pytest
 from core_clients import Count, echo, numbers
+
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import Batch, InvokeMany

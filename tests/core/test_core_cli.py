@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from importlib_metadata import EntryPoint
+
 from lmstudio_core import __version__, errors
 from lmstudio_core.cli import command, plugins
 from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl

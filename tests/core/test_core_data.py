@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
+
 from lmstudio_core import errors
 from lmstudio_core.config import KV, ConfigModel, config_stack, kv_config, kv_values
 from lmstudio_core.data import BaseModel, InputStruct, ServerStruct, nearest
 from lmstudio_core.models.infos import LlmInstanceInfo, parse_model_info
-from pydantic import Field
 
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 50) | st.text(max_size=5) | st.floats(),

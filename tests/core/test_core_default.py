@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import lmstudio_core as lms
 import pytest
 from core_clients import echo
+
+import lmstudio_core as lms
 
 TOKEN = "sk-lm-Abcd1234:" + "Zy9" * 6 + "Zy"
 

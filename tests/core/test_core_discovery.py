@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from lmstudio_core import client as client_module
 from lmstudio_core import discovery, errors
 from lmstudio_core.client import AsyncClient, Client

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 from core_clients import Count, echo, numbers
+
 from lmstudio_core import errors
 from lmstudio_core.protocol.operations import VOID, Batch, Call, Endpoint, Invoke, InvokeMany
 from lmstudio_core.testing import NO_ANSWER, ServerFailure, refuse, require_token

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lmstudio_core import errors
 from lmstudio_core.server_errors import SerializedLMSExtendedError, server_error
 

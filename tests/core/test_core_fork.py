@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+
 from lmstudio_core.testing import NO_ANSWER
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from core_clients import Count, echo, eventually
+
 from lmstudio_core.client import Client
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER, silent

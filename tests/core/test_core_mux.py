@@ -8,6 +8,7 @@ import logging
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from lmstudio_core import errors
 from lmstudio_core.protocol.mux import Mux
 from lmstudio_core.protocol.operations import VOID, Endpoint
@@ -215,7 +216,7 @@ def test_a_warning_fails_the_oldest_unanswered_request(text):
     assert feed(mux, type="communicationWarning", warning=text, kind="rpcUnknown") is first
     assert isinstance(first.failure, errors.LMStudioRequestRejectedError)
     assert (first.failure.kind, first.failure.endpoint) == ("rpcUnknown", "test.echo")
-    assert not (answered.closed or other.closed or second.closed)
+    assert not any(state.closed for state in (answered, other, second))
     assert feed(mux, type="communicationWarning", warning=text, kind=5) is second
     assert second.failure.kind is None
     assert feed(mux, type="communicationWarning", warning=text) is None
@@ -387,7 +388,7 @@ FRAME = st.fixed_dictionaries(
     {"type": st.sampled_from(KINDS) | ODD},
     optional={
         **{key: st.integers(0, 5) | ODD for key in ("callId", "channelId", "subscribeId", "ackId")},
-        **{key: ODD for key in ("result", "error", "message", "tags", "kind")},
+        **dict.fromkeys(("result", "error", "message", "tags", "kind"), ODD),
         "patches": st.lists(PATCH, max_size=3) | ODD,
         "warning": st.sampled_from(["endpoint = echo", "endpoint = state"]) | ODD,
     },

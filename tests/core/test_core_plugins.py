@@ -9,6 +9,7 @@ import types
 import pluggy
 import pytest
 from importlib_metadata import EntryPoint
+
 from lmstudio_core import client as client_module
 from lmstudio_core import errors
 from lmstudio_core.capability import CAPABILITY_GROUP, Capability
@@ -115,7 +116,7 @@ def test_something_that_is_no_capability(module):
 
 def test_a_newer_plugin_api(module):
     module("acme_toys", CAP=capability(api_version=99))
-    with pytest.raises(errors.PluginLoadError, match="needs plugin API 99.*Upgrade lmstudio-core"):
+    with pytest.raises(errors.PluginLoadError, match=r"needs plugin API 99.*Upgrade lmstudio-core"):
         Plugins([entry("toys", "acme_toys:CAP")], {}).capability("toys")
 
 

@@ -10,6 +10,7 @@ import pytest
 from core_clients import Count, echo
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lmstudio_core import errors
 from lmstudio_core.protocol import auth, frames
 from lmstudio_core.protocol.address import Address, parse_api_host

@@ -7,6 +7,7 @@ import copy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lmstudio_core.protocol.operations import VOID
 from lmstudio_core.protocol.signals import PatchError, apply_patches
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from core_clients import Count, SyncFace, echo, eventually, numbers
+
 from lmstudio_core import errors
 from lmstudio_core.client import Client
 from lmstudio_core.drivers.keeper import Keeper
@@ -97,13 +98,11 @@ def test_other_traffic_is_no_activity_of_this_call(client, server):
         except errors.LMStudioRuntimeError:
             return
 
-    quiet = in_thread(
-        lambda: pytest.raises(errors.LMStudioTimeoutError, client.run, echo(1, "silent"))
-    )
+    quiet = in_thread(client.run, echo(1, "silent"))
     set_sync_api_timeout(0.3)
     server.wait_for_request("test.silent")
     listener = in_thread(chat)
-    quiet.result(PATIENCE)
+    assert isinstance(quiet.exception(PATIENCE), errors.LMStudioTimeoutError)
     stop.set()
     client.close()
     listener.exception(PATIENCE)
@@ -367,9 +366,13 @@ def test_a_stream_dropped_while_another_thread_leads(client, server):
 
 def test_an_exception_in_the_loop_cancels(client, server):
     server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
-    with pytest.raises(KeyError):
+
+    def fail():
         for _ in client.open(Count()):
             raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     server.requests[0].wait_for_message("cancel")
 
 

@@ -15,18 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 from typing_extensions import Self
 
 from .data import InputStruct
 from .errors import LMStudioValueError
+from .shapes import as_list, as_mapping, is_mapping
 
 __all__ = ["KV", "AnyLoadConfig", "ConfigModel", "config_stack", "kv_config", "kv_values"]
 
 _NO_CHECKBOX: Final = object()
-_C = TypeVar("_C", bound="ConfigModel")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class KV:
 
     def decode(self, value: Any) -> Any:
         """The config value of a wire form; what is not a checkbox is taken as it is."""
-        if self.checkbox is _NO_CHECKBOX or not isinstance(value, Mapping):
+        if self.checkbox is _NO_CHECKBOX or not is_mapping(value):
             return value
         return value.get("value") if value.get("checked") else False
 
@@ -58,14 +58,8 @@ def kv_config(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def kv_values(config: Any) -> dict[str, Any]:
     """The plain mapping of a ``kvConfig`` that a server sent; what is malformed is left out."""
-    fields = config.get("fields") if isinstance(config, Mapping) else None
-    if not isinstance(fields, Sequence):
-        return {}
-    return {
-        f["key"]: f.get("value")
-        for f in fields
-        if isinstance(f, Mapping) and isinstance(f.get("key"), str)
-    }
+    fields = [as_mapping(field) for field in as_list(as_mapping(config).get("fields"))]
+    return {f["key"]: f.get("value") for f in fields if isinstance(f.get("key"), str)}
 
 
 def config_stack(*layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -142,5 +136,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, InputStruct):
         return value.to_dict()
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in cast("Sequence[Any]", value)]
     return value

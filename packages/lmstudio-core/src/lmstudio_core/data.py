@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
@@ -23,8 +23,6 @@ __all__ = [
     "nearest",
     "validation_message",
 ]
-
-_T = TypeVar("_T")
 
 
 class BaseModel(pydantic.BaseModel):

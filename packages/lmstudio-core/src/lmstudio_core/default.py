@@ -31,14 +31,14 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
         LMStudioClientError: The default client exists already.
         LMStudioValueError: The host or the token is not of the form of one.
     """
-    global _api_host, _api_token  # noqa: PLW0603 - one default client per process is the API
+    global _api_host, _api_token
     with _lock:
         if _client is not None:
             raise LMStudioClientError(
                 "The default client exists already; configure it before the first call that uses "
                 "it, or make a Client of your own."
             )
-        from .client import Client  # noqa: PLC0415 - imported on first use, to keep imports light
+        from .client import Client
 
         Client(api_host, api_token).close()  # complains of what is wrong now, not later
         _api_host, _api_token = api_host, api_token
@@ -53,12 +53,12 @@ def get_default_client(api_host: str | None = None) -> Client:
     Raises:
         LMStudioClientError: ``api_host`` is given and the default client exists already.
     """
-    global _client  # noqa: PLW0603 - one default client per process is the API
+    global _client
     if api_host is not None:
         configure_default_client(api_host)
     with _lock:
         if _client is None:
-            from .client import Client  # noqa: PLC0415 - imported on first use
+            from .client import Client
 
             _client = Client(_api_host, _api_token)
             atexit.register(_reset_default_client)
@@ -67,7 +67,7 @@ def get_default_client(api_host: str | None = None) -> Client:
 
 def _reset_default_client() -> None:
     """Close the default client and forget its configuration; the next use makes a new one."""
-    global _client, _api_host, _api_token  # noqa: PLW0603 - see above
+    global _client, _api_host, _api_token
     with _lock:
         client, _client, _api_host, _api_token = _client, None, None, None
     if client is not None:
@@ -77,7 +77,7 @@ def _reset_default_client() -> None:
 
 def _renew_lock() -> None:
     """In a child process: another thread of the parent's may have held it, and is not here."""
-    global _lock  # noqa: PLW0603 - see above
+    global _lock
     _lock = threading.RLock()
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 from .errors import LMStudioConnectionError, LMStudioValueError
 from .protocol.address import Address, parse_api_host
 from .protocol.operations import Invoke, Op
+from .shapes import as_mapping
 
 __all__ = [
     "API_HOST_VARIABLE",
@@ -68,13 +69,11 @@ def get_json(address: Address, path: str, timeout: float = _PROBE_TIMEOUT) -> An
 
 def answers_greeting(address: Address) -> bool:
     """Whether an LM Studio server listens there."""
-    answer = get_json(address, "/lmstudio-greeting")
-    return isinstance(answer, Mapping) and answer.get("lmstudio") is True
+    return as_mapping(get_json(address, "/lmstudio-greeting")).get("lmstudio") is True
 
 
 def _answers_status(address: Address) -> bool:
-    answer = get_json(address, "/lms-status")
-    return isinstance(answer, Mapping) and isinstance(answer.get("package"), str)
+    return isinstance(as_mapping(get_json(address, "/lms-status")).get("package"), str)
 
 
 def _port_in_file(path: Path) -> int | None:
@@ -83,9 +82,8 @@ def _port_in_file(path: Path) -> int | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    port = content.get("port") if isinstance(content, Mapping) else None
-    valid = isinstance(port, int) and not isinstance(port, bool) and 1 <= port <= 65535
-    return port if valid else None
+    port = as_mapping(content).get("port")
+    return port if type(port) is int and 1 <= port <= 65535 else None
 
 
 def find_local_server(
@@ -151,9 +149,7 @@ def _not_found(tried: list[str]) -> LMStudioConnectionError:
         "pip install lmstudio-server"
     )
     return LMStudioConnectionError(
-        "No LM Studio server was found. Tried: "
-        + ", ".join(tried)
-        + ".\nThree ways out:\n"
+        "No LM Studio server was found. Tried: " + ", ".join(tried) + ".\nThree ways out:\n"
         "  1. Start LM Studio (and its local server, on the Developer page).\n"
         "  2. Say where one is: Client('host:port'), configure_default_client('host:port'), or "
         f"the environment variable {API_HOST_VARIABLE}.\n"

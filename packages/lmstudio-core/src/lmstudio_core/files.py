@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Literal, Union
+from typing import IO, Any, Literal, Protocol, Union
 
 from pydantic import Field
 from typing_extensions import NotRequired, TypedDict
 
 from .data import InputStruct
 
-__all__ = ["FileHandle", "FileHandleDict", "FileHandleInput", "FileType", "LocalFileInput"]
+__all__ = [
+    "FileHandle",
+    "FileHandleDict",
+    "FileHandleInput",
+    "FileType",
+    "LocalFileInput",
+    "PictureInput",
+]
 
 FileType = Literal[
     "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
@@ -29,7 +36,7 @@ class FileHandle(InputStruct):
     name: str
     identifier: str
     size_bytes: int
-    file_type: Union[FileType, str]
+    file_type: FileType | str
 
 
 class FileHandleDict(TypedDict):
@@ -42,8 +49,31 @@ class FileHandleDict(TypedDict):
     fileType: str
 
 
-FileHandleInput = Union[FileHandle, FileHandleDict]
+FileHandleInput = FileHandle | FileHandleDict
 """A file that the server holds, in either form."""
 
-LocalFileInput = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes]]
-"""A file of this machine: a path, its content (bytes are never a path), or a binary file object."""
+
+class PictureInput(Protocol):
+    """A picture in memory: an object of ``PIL.Image``."""
+
+    @property
+    def mode(self) -> str:
+        """How its pixels are stored, such as ``"RGB"``."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        ...
+
+    def save(self, fp: Any, format: str | None = None) -> None:  # noqa: A002 - Pillow's name
+        """Write it to a file object in a format such as ``"PNG"``."""
+
+
+LocalFileInput = Union[
+    str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes], PictureInput
+]
+"""A file of this machine: a path, its content (bytes are never a path), or a binary file object.
+
+For images also a data URL (``"data:image/png;base64,..."``) and an object of ``PIL.Image``.
+"""

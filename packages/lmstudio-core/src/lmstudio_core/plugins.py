@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, cast
 
 import importlib_metadata
 import pluggy
@@ -90,10 +90,12 @@ class Plugins:
         self._hook_states: list[PluginState] = []
 
     def _entries(self, group: str) -> list[importlib_metadata.EntryPoint]:
+        found: list[importlib_metadata.EntryPoint]
         if self._given is not None:
             found = [entry for entry in self._given if entry.group == group]
         else:
-            found = list(importlib_metadata.entry_points(group=group))
+            # Untyped in some versions of importlib_metadata.
+            found = list(cast("Any", importlib_metadata).entry_points(group=group))
         unique: dict[tuple[str, str, str], importlib_metadata.EntryPoint] = {}
         for entry in found:  # an editable install beside a wheel lists its entries twice
             unique.setdefault((entry.name, entry.value, _origin(entry)[0]), entry)
@@ -159,7 +161,7 @@ class Plugins:
                 plugin=name,
                 distribution=_origin(entry)[0],
             )
-        return loaded
+        return cast("Capability[Any, Any]", loaded)
 
     def _available(self) -> str:
         names = self.capability_names()

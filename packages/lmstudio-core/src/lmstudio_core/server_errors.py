@@ -14,6 +14,7 @@ from .errors import (
     LMStudioPresetNotFoundError,
     LMStudioServerError,
 )
+from .shapes import as_list, as_mapping, is_mapping
 
 __all__ = ["SerializedLMSExtendedError", "server_error"]
 
@@ -53,15 +54,13 @@ _SAMPLES: Sequence[tuple[str, str, str]] = (
 
 
 def _name(entry: Any) -> str:
-    return str(entry.get("identifier") or entry.get("name") if isinstance(entry, Mapping) else entry)
+    return str(entry.get("identifier") or entry.get("name") if is_mapping(entry) else entry)
 
 
 def _samples(data: Mapping[str, Any], said: str) -> Iterator[str]:
     """Lines listing the names that the server offers instead, unless it ``said`` them itself."""
     for title, key, total_key in _SAMPLES:
-        names, total = data.get(key), data.get(total_key)
-        if not isinstance(names, list) or not names:
-            continue
+        names, total = as_list(data.get(key)), data.get(total_key)
         shown = [_name(entry) for entry in names[:10]]
         if all(name in said for name in shown):
             continue
@@ -69,7 +68,9 @@ def _samples(data: Mapping[str, Any], said: str) -> Iterator[str]:
         yield f"{title}: {', '.join(shown)}" + (f" and {more} more" if more else "")
 
 
-def server_error(raw: Any, endpoint: str, *, default: type[LMStudioServerError]) -> LMStudioServerError:
+def server_error(
+    raw: Any, endpoint: str, *, default: type[LMStudioServerError]
+) -> LMStudioServerError:
     """The exception for an error packet.
 
     Args:
@@ -77,7 +78,7 @@ def server_error(raw: Any, endpoint: str, *, default: type[LMStudioServerError])
         endpoint: What was asked, for the exception's field.
         default: The class for errors without a known ``displayData.code``.
     """
-    details = SerializedLMSExtendedError.from_dict(raw if isinstance(raw, Mapping) else {})
+    details = SerializedLMSExtendedError.from_dict(as_mapping(raw))
     data: Mapping[str, Any] = details.display_data or {}
     code = data.get("code")
     cls = _BY_CODE.get(code, default) if isinstance(code, str) else default

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
-from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
+from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import ChannelReader, call_result
 from ..timeouts import Limits
 from .aio_connection import Connection
@@ -158,7 +158,7 @@ class AsyncDriver:
 
     # -- operations ------------------------------------------------------------------------------
 
-    async def run(self, operation: Any, limits: Limits | None = None) -> Any:
+    async def run(self, operation: Step | Op[Any], limits: Limits | None = None) -> Any:
         """Run any operation to its result, within limits of its own if it has any."""
         if isinstance(operation, Call):
             return await self._run_call(operation, limits)
@@ -186,7 +186,7 @@ class AsyncDriver:
                     if limits is not None:
                         limits.check()
                     value = await self.run(step, limits)
-                except BaseException as error:  # noqa: BLE001, PERF203 - the op gets it
+                except BaseException as error:  # noqa: BLE001 - the op gets it
                     step = op.throw(error)
                 else:
                     step = op.send(value)

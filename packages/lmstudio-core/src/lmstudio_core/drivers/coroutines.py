@@ -16,13 +16,13 @@ def run_coroutine(value: Any) -> Any:
     """
     if not inspect.isawaitable(value):
         return value
-    import asyncio  # noqa: PLC0415 - only programs with async tools need it here
+    import asyncio
 
     async def wait() -> Any:
         return await value
 
     if "asyncio" in sys.modules and _loop_is_running(asyncio):
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+        from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(asyncio.run, wait()).result()

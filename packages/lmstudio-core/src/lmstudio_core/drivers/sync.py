@@ -15,7 +15,7 @@ from typing_extensions import Self
 from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
-from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op
+from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import ChannelReader, call_result
 from ..timeouts import Limits, sync_limits, using
 from .batches import SyncBatchStream
@@ -168,7 +168,7 @@ class SyncDriver:
 
     # -- operations ------------------------------------------------------------------------------
 
-    def run(self, operation: Any, limits: Limits | None = None) -> Any:
+    def run(self, operation: Step | Op[Any], limits: Limits | None = None) -> Any:
         """Run any operation to its result, within limits of its own if it has any."""
         if isinstance(operation, Call):
             return self._observed(operation.endpoint, lambda: self._run_call(operation, limits))
@@ -194,7 +194,7 @@ class SyncDriver:
                     if limits is not None:
                         limits.check()
                     value = self.run(step, limits)
-                except BaseException as error:  # noqa: BLE001, PERF203 - the op gets it
+                except BaseException as error:  # noqa: BLE001 - the op gets it
                     step = op.throw(error)
                 else:
                     step = op.send(value)

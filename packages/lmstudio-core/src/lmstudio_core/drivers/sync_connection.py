@@ -167,10 +167,8 @@ class Connection:
                     lead = self._leader is None or self._leader == me
                     if lead:
                         self._leader = me
-                    else:
-                        state.waiter = self._parked[state] = parking = threading.Lock()
-                        parking.acquire()
-                if lead:
+                    parking = None if lead else self._park(state)
+                if parking is None:
                     self._lead(state, deadline)
                 else:
                     _sleep(parking, deadline)
@@ -247,6 +245,12 @@ class Connection:
             self._read(left)
             if self._abandoned:
                 self._cancel_abandoned()
+
+    def _park(self, state: Conversation) -> Any:
+        """A lock that is released when ``state`` changes or this thread is chosen to lead."""
+        parking = state.waiter = self._parked[state] = threading.Lock()
+        parking.acquire()
+        return parking
 
     def _leave(self, state: Conversation, me: int) -> None:
         """This thread stops waiting; if it led, or was chosen to lead next, another one does."""

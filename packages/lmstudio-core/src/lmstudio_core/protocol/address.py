@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 from ..errors import LMStudioValueError
@@ -41,10 +42,9 @@ def parse_api_host(api_host: str) -> Address:
     Raises:
         LMStudioValueError: It names none.
     """
-    if not isinstance(api_host, str) or not api_host.strip():
-        raise _not_an_address(api_host)
-    text = api_host.strip()
-    if any(c.isspace() or not c.isprintable() for c in text):
+    given = cast("object", api_host)  # not everybody checks types
+    text = given.strip() if isinstance(given, str) else ""
+    if not text or any(c.isspace() or not c.isprintable() for c in text):
         raise _not_an_address(api_host)
     try:
         parts = urlsplit(text if "://" in text else f"ws://{text}")

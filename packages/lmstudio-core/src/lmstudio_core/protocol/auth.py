@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from ..errors import LMStudioAuthenticationError, LMStudioValueError, LMStudioWebsocketError
 from .frames import decode_frame, encode_frame
@@ -37,7 +37,7 @@ def credentials(api_token: str | None, environment: Mapping[str, str]) -> Creden
         LMStudioValueError: The token is not of the form of one. The message does not repeat it.
     """
     source = "api_token"
-    token = api_token
+    token = cast("object", api_token)  # not everybody checks types
     if not token:
         for source in TOKEN_VARIABLES:
             if token := environment.get(source):

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 import pydantic_core
 
+from ..shapes import as_list, as_mapping, is_list
 from .operations import VOID
 
 __all__ = ["decode_frame", "decode_value", "encode_frame", "encode_value"]
@@ -23,10 +24,10 @@ def encode_frame(frame: Mapping[str, Any]) -> bytes:
 def decode_frame(data: bytes | str) -> dict[str, Any] | None:
     """The frame in a text message, or ``None`` for what is not a JSON object."""
     try:
-        frame = pydantic_core.from_json(data)
+        frame: Any = pydantic_core.from_json(data)
     except ValueError:
         return None
-    return frame if isinstance(frame, dict) else None
+    return cast("dict[str, Any]", frame) if isinstance(frame, dict) else None
 
 
 def encode_value(value: Any, serialization: Literal["raw", "superjson"]) -> Any:
@@ -43,16 +44,16 @@ def encode_value(value: Any, serialization: Literal["raw", "superjson"]) -> Any:
 
 def decode_value(value: Any, serialization: Literal["raw", "superjson"]) -> Any:
     """The reverse of ``encode_value``; a wrapped ``Map`` becomes a dict."""
-    if serialization == "raw" or not isinstance(value, Mapping) or "json" not in value:
+    wrapper = as_mapping(value)
+    if serialization == "raw" or "json" not in wrapper:
         return value
-    plain = value["json"]
-    meta = value.get("meta")
-    kinds = meta.get("values") if isinstance(meta, Mapping) else None
+    plain: Any = wrapper["json"]
+    kinds: Any = as_mapping(wrapper.get("meta")).get("values")
     if kinds == ["undefined"]:
         return VOID
-    if kinds == ["map"] and isinstance(plain, list):
-        entries = cast("list[Any]", plain)
-        return {e[0]: e[1] for e in entries if isinstance(e, list) and _is_entry(e)}
+    if kinds == ["map"] and is_list(plain):
+        entries = [as_list(entry) for entry in plain]
+        return {entry[0]: entry[1] for entry in entries if _is_entry(entry)}
     return plain
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from ..errors import LMStudioError, LMStudioRequestRejectedError, LMStudioValueError
+from ..shapes import as_list
 from .conversations import CallState, ChannelState, Conversation, SignalState
 from .frames import decode_frame, decode_value, encode_frame, encode_value
 from .operations import VOID, Endpoint
@@ -283,13 +284,13 @@ class Mux:
         if state is None:
             return None
         serialization = state.endpoint.serialization
-        patches = [decode_value(p, serialization) for p in _list(frame.get("patches"))]
+        patches = [decode_value(p, serialization) for p in as_list(frame.get("patches"))]
         try:
             state.value = apply_patches(state.value, patches)
         except PatchError as error:
             logger.warning("ignored an update of %s: %s", state.endpoint, error)
             return None
-        tags = _list(frame.get("tags"))
+        tags = as_list(frame.get("tags"))
         state.unconfirmed = [change for change in state.unconfirmed if change[0] not in tags]
         state.started = True
         state.version += 1
@@ -334,10 +335,6 @@ def _find(table: dict[int, _C], identifier: Any) -> _C | None:
 
 def _take(table: dict[int, _C], identifier: Any) -> _C | None:
     return table.pop(identifier, None) if type(identifier) is int else None
-
-
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _unsendable(endpoint: Endpoint, error: ValueError) -> LMStudioValueError:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Union
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, cast
+
+from typing_extensions import Self
 
 from ..errors import LMStudioChannelClosedError, LMStudioServerError
 from ..server_errors import server_error
@@ -37,10 +39,10 @@ class VoidType:
 
     _instance: ClassVar[VoidType | None] = None
 
-    def __new__(cls) -> VoidType:
+    def __new__(cls) -> Self:
         if cls._instance is None:
             cls._instance = super().__new__(cls)
-        return cls._instance
+        return cast("Self", cls._instance)
 
     def __repr__(self) -> str:
         return "VOID"
@@ -101,7 +103,7 @@ class Channel(Generic[E, R]):
 
     endpoint: Endpoint
     parameter: Any = VOID
-    cancel_message: Mapping[str, Any] | None = {"type": "cancel"}  # noqa: RUF012 - never mutated
+    cancel_message: Mapping[str, Any] | None = {"type": "cancel"}
     done: bool = False
     patient: bool = False
 
@@ -169,5 +171,5 @@ class InvokeMany(Generic[R]):
     max_parallel: int | None = 1
 
 
-Step = Union[Call[Any], Channel[Any, Any], Batch[Any], Invoke[Any], InvokeMany[Any]]
+Step = Call[Any] | Channel[Any, Any] | Batch[Any] | Invoke[Any] | InvokeMany[Any]
 Op = Generator[Step, Any, R]

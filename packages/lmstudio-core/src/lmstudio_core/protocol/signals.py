@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
+from ..shapes import as_mapping, is_list
 from .operations import VOID
 
 __all__ = ["PatchError", "apply_patches"]
@@ -31,12 +32,12 @@ def apply_patches(value: Any, patches: Iterable[Mapping[str, Any]]) -> Any:
 
 
 def _apply(value: Any, patch: Any) -> Any:
-    fields = cast("Mapping[str, Any]", patch) if isinstance(patch, Mapping) else {}
+    fields = as_mapping(patch)
     op, path = fields.get("op"), fields.get("path")
-    if op not in ("add", "replace", "remove") or not isinstance(path, list):
+    if op not in ("add", "replace", "remove") or not is_list(path):
         raise PatchError(f"not a patch: {patch!r}")
     new = copy.deepcopy(fields.get("value", VOID))  # later patches may change its parts
-    return _apply_at(value, op, cast("list[Any]", path), new)
+    return _apply_at(value, op, path, new)
 
 
 def _apply_at(value: Any, op: str, path: list[Any], new: Any) -> Any:
@@ -53,18 +54,17 @@ def _apply_at(value: Any, op: str, path: list[Any], new: Any) -> Any:
 
 
 def _change(parent: Any, key: Any, op: str, new: Any) -> None:
-    if isinstance(parent, list) and key == "length" and op == "replace":
+    if is_list(parent) and key == "length" and op == "replace":
         del parent[_index(new) :]  # how immer shortens an array
-        return
-    _checked(parent, key)
-    if op == "remove":
-        del parent[key]
-    elif isinstance(parent, list) and op == "add":
-        if key > len(cast("list[Any]", parent)):
+    elif is_list(parent) and op == "add":
+        index = _index(key)
+        if index > len(parent):
             raise IndexError(key)
-        cast("list[Any]", parent).insert(key, new)
+        parent.insert(index, new)
+    elif op == "remove":
+        del parent[_checked(parent, key)]
     else:
-        parent[key] = new
+        parent[_checked(parent, key)] = new
 
 
 def _checked(parent: Any, key: Any) -> Any:
@@ -72,7 +72,7 @@ def _checked(parent: Any, key: Any) -> Any:
     if isinstance(parent, list):
         return _index(key)
     if not isinstance(parent, dict) or not isinstance(key, str):
-        raise TypeError(f"{type(parent).__name__} has no part {key!r}")
+        raise TypeError(f"there is no part {key!r}")
     return key
 
 

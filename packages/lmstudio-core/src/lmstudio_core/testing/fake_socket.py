@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ..protocol.frames import encode_frame
 from ..protocol.operations import VOID
+from ..shapes import as_mapping
 
 if TYPE_CHECKING:
     from .fake_server import FakeServer
@@ -294,9 +295,7 @@ class FakeChannel(FakeRequest):
         def find() -> list[Any]:
             if kind is None:
                 return self.messages[:1]
-            return [m for m in self.messages if isinstance(m, Mapping) and m.get("type") == kind][
-                :1
-            ]
+            return [m for m in self.messages if as_mapping(m).get("type") == kind][:1]
 
         what = f"a message {kind or ''} on {self!r}, which got {json.dumps(self.messages)[:300]}"
         found: list[Any] = self.server.wait_for(find, what, timeout)
