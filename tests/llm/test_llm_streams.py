@@ -143,6 +143,8 @@ class TestStreams:
         assert caller.take(stream) in ([], ["a"])  # nothing more is waited for
         with pytest.raises(LMStudioRuntimeError, match="left before"):
             caller.run(stream.wait_for_result())
+        with pytest.raises(LMStudioRuntimeError, match="left before"):
+            stream.result()
 
     def test_close_before_the_start_sends_nothing(self, server, caller) -> None:
         stream = caller.model.respond_stream("hi")

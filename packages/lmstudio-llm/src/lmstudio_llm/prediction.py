@@ -107,6 +107,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._fragments: list[LlmPredictionFragment] = []
         self._tool_calls: list[ToolCallRequest] = []
         self._failed_calls: list[ToolCallGenerationFailed] = []
+        self._failed_callbacks: set[str] = set()
         self._open_call_id: str | None = None
         self._result: PredictionResult[T] | None = None
 
@@ -291,7 +292,10 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         try:
             callback(*args)
         except Exception:
-            logger.exception("%s raised; the prediction goes on", name)
+            # A callback that fails usually fails for every fragment; once is enough to see.
+            level = logging.DEBUG if name in self._failed_callbacks else logging.ERROR
+            self._failed_callbacks.add(name)
+            logger.log(level, "%s raised; the prediction goes on", name, exc_info=True)
 
 
 def _as_reasoning(fragments: Sequence[LlmPredictionFragment]) -> list[LlmPredictionFragment]:

@@ -143,7 +143,7 @@ class PredictionStream(
                 for event in self._opened():
                     if every or event.__class__ is LlmPredictionFragment:
                         yield event
-            except (LMStudioRequestRejectedError, LMStudioPredictionError) as error:  # noqa: PERF203 - once per stream
+            except (LMStudioRequestRejectedError, LMStudioPredictionError) as error:
                 self._go_on(error)
             else:
                 return
@@ -286,9 +286,11 @@ class AsyncPredictionStream(
         """The result, after the end of the iteration; ``await wait_for_result()`` gets there.
 
         Raises:
-            LMStudioRuntimeError: The prediction has not ended.
+            LMStudioRuntimeError: The prediction has not ended, or was closed before its end.
         """
         result = self._finished()
+        if result is None and self._closed:
+            self._no_result()
         if result is None:
             raise LMStudioRuntimeError(
                 "The prediction has not ended: iterate over the stream first, or use "
