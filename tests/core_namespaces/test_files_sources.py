@@ -130,7 +130,6 @@ def test_a_file_in_text_mode_is_refused(tmp_path: Path) -> None:
     ("src", "name", "words"),
     [
         ("https://example.org/cat.png", None, "is a URL"),
-        ("data:image/png;base64,AAAA", None, "is a URL"),
         (42, None, "not int"),
         (None, None, "not NoneType"),
         (PNG, "", "name must be"),
@@ -145,3 +144,67 @@ def test_what_is_no_file_is_refused_before_reading(src: Any, name: Any, words: s
 def test_a_path_with_a_null_byte_is_refused() -> None:
     with pytest.raises(LMStudioValueError, match="not a path"):
         read_source("a\0b", None)
+
+
+class Picture:
+    """What ``PIL.Image`` objects are as far as uploads go."""
+
+    size = (1, 1)
+
+    def __init__(self, mode: str = "RGB", trouble: OSError | None = None) -> None:
+        self.mode = mode
+        self.trouble = trouble
+
+    def convert(self, mode: str) -> Picture:
+        return Picture(mode)
+
+    def save(self, fp: Any, format: str | None = None) -> None:  # noqa: A002
+        if self.trouble is not None:
+            raise self.trouble
+        assert format == "PNG"
+        fp.write(b"\x89PNG\r\n\x1a\n" + self.mode.encode())
+
+
+class TestPictures:
+    @pytest.mark.parametrize(
+        ("mode", "written"), [("RGBA", b"RGBA"), ("CMYK", b"RGB"), ("F", b"RGB")]
+    )
+    def test_they_become_png(self, mode: str, written: bytes) -> None:
+        picture = Picture(mode)
+        check_source(picture, None)
+        data, name = read_source(picture, None)
+        assert name == "image.png"
+        assert data.endswith(b"\n" + written)
+        check_image(data, name)
+
+    def test_one_that_cannot_be_written(self) -> None:
+        with pytest.raises(LMStudioOSError, match="cannot write"):
+            read_source(Picture(trouble=OSError("cannot write")), None)
+
+    def test_the_real_ones(self) -> None:
+        image = pytest.importorskip("PIL.Image").new("CMYK", (2, 2))
+        data, name = read_source(image, "red.png")
+        assert name == "red.png"
+        check_image(data, name)
+
+
+PNG_URL = "data:image/png;base64,iVBORw0KGgo="
+
+
+class TestDataUrls:
+    @pytest.mark.parametrize(
+        "url", [PNG_URL, "DATA:image/png;BASE64,iVBORw0KGgo%3D", "data:;base64,iVBO Rw0K\nGgo="]
+    )
+    def test_base64(self, url: str) -> None:
+        check_source(url, None)
+        assert read_source(url, None) == (b"\x89PNG\r\n\x1a\n", "image.png")
+
+    def test_plain(self) -> None:
+        assert read_source("data:text/plain,a%20b", "a.txt") == (b"a b", "a.txt")
+
+    @pytest.mark.parametrize(
+        "url", ["data:image/png;base64", "data:;base64,A", "data:;base64,é%FF"]
+    )
+    def test_what_is_none(self, url: str) -> None:
+        with pytest.raises(LMStudioValueError, match="is no data URL"):
+            read_source(url, None)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, overload
+from typing import TYPE_CHECKING, Any, Union, cast, overload
 
-import pydantic
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 
+from .chat_parts import (
+    MessageType,
+    image_handle,
+    lines,
+    listed_parts,
+    make_message,
+    message_list,
+    message_of,
+    response_parts,
+)
 from .messages import (
     AnyChatMessage,
     AnyChatMessageDict,
@@ -32,7 +41,7 @@ from .messages import (
     content_parts,
     parse_message,
 )
-from .narrow import is_list, is_mapping
+from .openai_messages import from_openai, to_openai
 
 if TYPE_CHECKING:
     from .results import PredictionResult
@@ -41,7 +50,6 @@ __all__ = ["Chat", "ChatInput", "history_data"]
 
 UserInput = str | TextData | TextDataDict | FileHandleInput
 ResponseInput = Union[str, TextData, TextDataDict, AssistantResponse, "PredictionResult[Any]"]
-_M = TypeVar("_M", UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage)
 
 
 class Chat:
@@ -85,7 +93,7 @@ class Chat:
             return cls._of(history)
         if isinstance(history, ChatHistoryData):
             return cls._of(history.messages)
-        return cls._of(_message(item) for item in _message_list(history))
+        return cls._of(message_of(item) for item in message_list(history))
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -121,7 +129,7 @@ class Chat:
 
     def __str__(self) -> str:
         """The conversation as text, one line per part."""
-        return "\n".join(_lines(self._messages))
+        return "\n".join(lines(self._messages))
 
     def to_dict(self) -> dict[str, Any]:
         """The chat in the server's form: ``{"messages": [...]}``."""
@@ -129,7 +137,13 @@ class Chat:
 
     def to_json(self) -> str:
         """The chat as JSON text; ``from_json`` reads it again, without loss."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        data = self.to_dict()
+        for message, written in zip(self._messages, data["messages"], strict=True):
+            for part, into in zip(message.content, written["content"], strict=True):
+                if isinstance(part, ToolCallRequestData) and part.tool_call_request.raw_content:
+                    # The server is not to get it back, so ``to_dict`` leaves it out.
+                    into["toolCallRequest"]["rawContent"] = part.tool_call_request.raw_content
+        return json.dumps(data, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -145,6 +159,42 @@ class Chat:
         if isinstance(data, str):
             raise LMStudioValueError("This is the JSON of a string, not of a chat.")
         return cls.from_history(data)
+
+    def to_openai(self, image_url: Callable[[FileHandle], str] | None = None) -> list[Any]:
+        """The chat as a list of messages in OpenAI's form; ``from_openai`` reads it again.
+
+        Args:
+            image_url: Gives the URL (mostly a data URL) of an image. Without it, and for other
+                files, the server's own handle is written: it means something to that server alone.
+
+        Example:
+            >>> Chat.from_history("Hello").to_openai()
+            [{'role': 'user', 'content': 'Hello'}]
+        """
+        return to_openai(self._messages, image_url)
+
+    @classmethod
+    def from_openai(
+        cls,
+        messages: Iterable[Any],
+        images: Callable[[str], FileHandleInput] | Mapping[str, FileHandleInput] | None = None,
+    ) -> Self:
+        """Make a chat of a list of messages in OpenAI's form.
+
+        Args:
+            messages: Dicts, or the objects of OpenAI's own package.
+            images: Gives the handle for the URL of an image: ``client.prepare_image`` takes data
+                URLs; a dict does as well, for asyncio say. Not needed for chats without images.
+
+        Raises:
+            LMStudioValueError: A message holds what a chat here cannot, such as sound.
+
+        Example:
+            >>> chat = Chat.from_openai([{"role": "user", "content": "Hello"}])
+            >>> len(chat)
+            1
+        """
+        return cls._of(from_openai(messages, images))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -174,8 +224,8 @@ class Chat:
         Raises:
             LMStudioValueError: There is nothing in it, or something that is neither text nor file.
         """
-        parts = [*_listed(content), *(_image(image) for image in images)]
-        message = _make(UserMessage, parts)
+        parts = [*listed_parts(content), *(image_handle(image) for image in images)]
+        message = make_message(UserMessage, parts)
         if all(isinstance(part, TextData) and not part.text for part in message.content):
             raise LMStudioValueError("A user message must not be empty: give text or a file.")
         return self._merge(message)
@@ -186,7 +236,7 @@ class Chat:
         Raises:
             LMStudioRuntimeError: The last message is a system prompt already.
         """
-        return self._push(_make(SystemPrompt, content_parts(prompt)))
+        return self._push(make_message(SystemPrompt, content_parts(prompt)))
 
     def add_assistant_response(
         self,
@@ -202,17 +252,17 @@ class Chat:
         Raises:
             LMStudioRuntimeError: The last message is the assistant's already.
         """
-        parts, calls = _response_parts(response), list(tool_call_requests)
+        parts, calls = response_parts(response), list(tool_call_requests)
         if not calls:
             calls = list(getattr(response, "tool_calls", ()))
         parts += [{"type": "toolCallRequest", "toolCallRequest": call} for call in calls]
-        return self._push(_make(AssistantResponse, parts))
+        return self._push(make_message(AssistantResponse, parts))
 
     def add_tool_results(
         self, results: Iterable[ToolCallResultData | ToolCallResultDataDict]
     ) -> ToolResultMessage:
         """Add results of tools; they join the last message if that holds results as well."""
-        message = _make(ToolResultMessage, list(results))
+        message = make_message(ToolResultMessage, list(results))
         if not message.content:
             raise LMStudioValueError("There is no tool result to add.")
         return self._merge(message)
@@ -227,7 +277,7 @@ class Chat:
         self, message: AnyChatMessage | AnyChatMessageDict | Mapping[str, Any]
     ) -> AnyChatMessage:
         """Add a whole message, as ``on_message=chat.append`` does; the chat keeps a copy."""
-        given = _message(message)
+        given = message_of(message)
         if isinstance(given, UserMessage):
             return self.add_user_message(given.content)
         if isinstance(given, ToolResultMessage):
@@ -257,20 +307,20 @@ class Chat:
 
     def insert(self, index: int, message: AnyChatMessage | Mapping[str, Any]) -> AnyChatMessage:
         """Put a message before the one at ``index``."""
-        given = _message(message)
+        given = message_of(message)
         self._messages.insert(index, given)
         return given
 
     def replace(self, index: int, message: AnyChatMessage | Mapping[str, Any]) -> AnyChatMessage:
         """Put a message in the place of the one at ``index``."""
-        self._messages[index] = given = _message(message)
+        self._messages[index] = given = message_of(message)
         return given
 
     def filter(self, keep: Callable[[AnyChatMessage], object]) -> Self:
         """A new chat of the messages for which ``keep`` is true."""
         return self._of(message for message in self._messages if keep(message))
 
-    def _push(self, message: _M) -> _M:
+    def _push(self, message: MessageType) -> MessageType:
         if self._messages and isinstance(self._messages[-1], type(message)):
             role: str = message.role
             kind = "system prompts" if role == "system" else "assistant responses"
@@ -281,7 +331,7 @@ class Chat:
         self._messages.append(message)
         return message
 
-    def _merge(self, message: _M) -> _M:
+    def _merge(self, message: MessageType) -> MessageType:
         last = self._messages[-1] if self._messages else None
         if last is not None and isinstance(last, type(message)):
             cast("list[Any]", last.content).extend(message.content)
@@ -320,77 +370,3 @@ def _check_results(message: ToolResultMessage, asked: set[str | None]) -> None:
                 "assistant response before it asked for; add the response with its "
                 "tool_call_requests first."
             )
-
-
-def _message_list(history: Any) -> Sequence[Any]:
-    if is_mapping(history):
-        messages = history.get("messages")
-        if is_list(messages):
-            return messages
-        raise LMStudioValueError("A chat as a dict needs 'messages', a list of messages.")
-    raise LMStudioValueError(
-        "A chat is a Chat, a string or a dict with 'messages', not " + type(history).__name__ + "."
-    )
-
-
-def _message(message: Any) -> AnyChatMessage:
-    if isinstance(message, (UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage)):
-        return message.model_copy(deep=True)
-    if is_mapping(message):
-        return parse_message(message)
-    raise LMStudioValueError(f"A message is a message object or a dict, not {message!r}.")
-
-
-def _make(cls: type[_M], parts: Sequence[Any]) -> _M:
-    try:
-        return cls.model_validate({"content": list(parts)})
-    except pydantic.ValidationError as error:
-        problem = error.errors()[0]
-        raise LMStudioValueError(
-            f"{problem['input']!r} cannot be part of a {cls.__name__}: {problem['msg']}"
-        ) from error
-
-
-def _listed(content: Any) -> list[Any]:
-    if isinstance(content, (str, Mapping, TextData, FileHandle)):
-        return content_parts(content)
-    if isinstance(content, Iterable) and not isinstance(content, (bytes, bytearray)):
-        return content_parts(list(cast("Any", content)))
-    return content_parts(content)
-
-
-def _image(image: Any) -> FileHandle:
-    if isinstance(image, FileHandle):
-        return image
-    if is_mapping(image):
-        return FileHandle.from_dict(image)
-    raise LMStudioValueError(
-        f"images takes handles, not {type(image).__name__}; upload the image with "
-        "prepare_image() first."
-    )
-
-
-def _response_parts(response: Any) -> list[Any]:
-    if isinstance(response, AssistantResponse):
-        return list(response.content)
-    if isinstance(response, (str, TextData, Mapping, Sequence)):
-        return content_parts(response)
-    if isinstance(text := getattr(response, "content", None), str):
-        return [TextData(text=text)]
-    raise LMStudioValueError(
-        f"A response is text, a PredictionResult or a message, not {type(response).__name__}."
-    )
-
-
-def _lines(messages: Iterable[AnyChatMessage]) -> Iterator[str]:
-    for message in messages:
-        for part in message.content:
-            if isinstance(part, TextData):
-                yield f"{message.role}: {part.text}"
-            elif isinstance(part, FileHandle):
-                yield f"{message.role}: [{part.file_type}: {part.name}]"
-            elif isinstance(part, ToolCallRequestData):
-                call = part.tool_call_request
-                yield f"{message.role}: [calls {call.name}({json.dumps(call.arguments or {})})]"
-            else:
-                yield f"{message.role}: {part.content}"

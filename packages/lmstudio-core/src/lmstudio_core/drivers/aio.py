@@ -16,6 +16,7 @@ from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import ChannelReader, call_result
+from ..runner import Observer
 from ..timeouts import Limits
 from .aio_connection import Connection
 from .batches import AsyncBatchStream
@@ -25,8 +26,6 @@ __all__ = ["AsyncChannelStream", "AsyncDriver"]
 
 R = TypeVar("R")
 E = TypeVar("E")
-
-Observer = Callable[[str, float, "BaseException | None"], None]
 
 
 class AsyncDriver:

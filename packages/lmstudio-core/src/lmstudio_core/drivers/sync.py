@@ -17,6 +17,7 @@ from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import ChannelReader, call_result
+from ..runner import Observer
 from ..timeouts import Limits, sync_limits, using
 from .batches import SyncBatchStream
 from .coroutines import run_coroutine
@@ -30,8 +31,6 @@ __all__ = ["SyncChannelStream", "SyncDriver"]
 
 R = TypeVar("R")
 E = TypeVar("E")
-
-Observer = Callable[[str, float, "BaseException | None"], None]
 
 
 class SyncDriver:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from typing_extensions import Unpack
+
 from ...files import FileHandle, FileHandleInput, LocalFileInput
 from ...models.handles import ModelHandleBase
+from ...timeouts import CallLimits
 from ..base import AsyncNamespace, SyncNamespace
 from . import operations as ops
 from .data import DocumentParsingLibrary, ParsedDocument, RetrievalEvent, RetrievalResult
@@ -18,13 +21,16 @@ class FilesNamespace(SyncNamespace):
 
     server_namespace = "files"
 
-    def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+    def prepare_image(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
         """Send an image to the server, for use in chats.
 
         Args:
-            src: A path, the image's bytes (never taken for a path), or a binary file object, which
-                is read from where it stands. JPEG, PNG or WebP.
+            src: A path, the image's bytes (never taken for a path), a binary file object, which is
+                read from where it stands, a data URL, or a ``PIL.Image``. JPEG, PNG or WebP.
             name: What to call it; by default the file's name.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Returns:
             The handle to pass to ``chat.add_user_message(..., images=[handle])``.
@@ -33,9 +39,11 @@ class FilesNamespace(SyncNamespace):
             LMStudioOSError: The file cannot be read.
             LMStudioValueError: It is not JPEG, PNG or WebP.
         """
-        return self._client.run(ops.prepare_image(src, name))
+        return self._client.run(ops.prepare_image(src, name), **limits)
 
-    def prepare_file(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+    def prepare_file(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
         """Send any file to the server, for use in chats, for parsing and for retrieval.
 
         Args:
@@ -51,19 +59,21 @@ class FilesNamespace(SyncNamespace):
             LMStudioOSError: The file cannot be read.
             LMStudioValueError: ``src`` is none of these.
         """
-        return self._client.run(ops.prepare_file(src, name))
+        return self._client.run(ops.prepare_file(src, name), **limits)
 
-    def get_local_file_path(self, file: FileHandleInput) -> str:
+    def get_local_file_path(self, file: FileHandleInput, **limits: Unpack[CallLimits]) -> str:
         """The absolute path of a file of the server, on the machine that the server runs on."""
-        return self._client.run(ops.get_local_file_path(file))
+        return self._client.run(ops.get_local_file_path(file), **limits)
 
-    def get_document_parsing_library(self, file: FileHandleInput) -> DocumentParsingLibrary:
+    def get_document_parsing_library(
+        self, file: FileHandleInput, **limits: Unpack[CallLimits]
+    ) -> DocumentParsingLibrary:
         """The library that the server would parse a document with.
 
         Raises:
             LMStudioServerError: The server cannot parse such a file.
         """
-        return self._client.run(ops.get_document_parsing_library(file))
+        return self._client.run(ops.get_document_parsing_library(file), **limits)
 
     def parse_document(
         self,
@@ -72,6 +82,7 @@ class FilesNamespace(SyncNamespace):
         parser: DocumentParsingLibrary | Mapping[str, str] | None = None,
         on_progress: Callable[[float], object] | None = None,
         on_parser_loaded: Callable[[DocumentParsingLibrary], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> ParsedDocument:
         """Extract the text of a document that was sent with ``prepare_file``.
 
@@ -84,7 +95,9 @@ class FilesNamespace(SyncNamespace):
         Raises:
             LMStudioServerError: The server cannot parse such a file.
         """
-        return self._client.run(ops.parse_document(file, parser, on_progress, on_parser_loaded))
+        return self._client.run(
+            ops.parse_document(file, parser, on_progress, on_parser_loaded), **limits
+        )
 
     def retrieve(
         self,
@@ -97,6 +110,7 @@ class FilesNamespace(SyncNamespace):
         chunk_overlap: int | None = None,
         database_path: str | None = None,
         on_event: Callable[[RetrievalEvent], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> RetrievalResult:
         """Find the passages of files that fit a query.
 
@@ -123,7 +137,8 @@ class FilesNamespace(SyncNamespace):
                 chunk_overlap=chunk_overlap,
                 database_path=database_path,
                 on_event=on_event,
-            )
+            ),
+            **limits,
         )
 
 
@@ -132,13 +147,16 @@ class AsyncFilesNamespace(AsyncNamespace):
 
     server_namespace = "files"
 
-    async def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+    async def prepare_image(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
         """Send an image to the server, for use in chats.
 
         Args:
-            src: A path, the image's bytes (never taken for a path), or a binary file object, which
-                is read from where it stands. JPEG, PNG or WebP.
+            src: A path, the image's bytes (never taken for a path), a binary file object, which is
+                read from where it stands, a data URL, or a ``PIL.Image``. JPEG, PNG or WebP.
             name: What to call it; by default the file's name.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Returns:
             The handle to pass to ``chat.add_user_message(..., images=[handle])``.
@@ -147,9 +165,11 @@ class AsyncFilesNamespace(AsyncNamespace):
             LMStudioOSError: The file cannot be read.
             LMStudioValueError: It is not JPEG, PNG or WebP.
         """
-        return await self._client.run(ops.prepare_image(src, name))
+        return await self._client.run(ops.prepare_image(src, name), **limits)
 
-    async def prepare_file(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+    async def prepare_file(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
         """Send any file to the server, for use in chats, for parsing and for retrieval.
 
         Args:
@@ -165,19 +185,21 @@ class AsyncFilesNamespace(AsyncNamespace):
             LMStudioOSError: The file cannot be read.
             LMStudioValueError: ``src`` is none of these.
         """
-        return await self._client.run(ops.prepare_file(src, name))
+        return await self._client.run(ops.prepare_file(src, name), **limits)
 
-    async def get_local_file_path(self, file: FileHandleInput) -> str:
+    async def get_local_file_path(self, file: FileHandleInput, **limits: Unpack[CallLimits]) -> str:
         """The absolute path of a file of the server, on the machine that the server runs on."""
-        return await self._client.run(ops.get_local_file_path(file))
+        return await self._client.run(ops.get_local_file_path(file), **limits)
 
-    async def get_document_parsing_library(self, file: FileHandleInput) -> DocumentParsingLibrary:
+    async def get_document_parsing_library(
+        self, file: FileHandleInput, **limits: Unpack[CallLimits]
+    ) -> DocumentParsingLibrary:
         """The library that the server would parse a document with.
 
         Raises:
             LMStudioServerError: The server cannot parse such a file.
         """
-        return await self._client.run(ops.get_document_parsing_library(file))
+        return await self._client.run(ops.get_document_parsing_library(file), **limits)
 
     async def parse_document(
         self,
@@ -186,6 +208,7 @@ class AsyncFilesNamespace(AsyncNamespace):
         parser: DocumentParsingLibrary | Mapping[str, str] | None = None,
         on_progress: Callable[[float], object] | None = None,
         on_parser_loaded: Callable[[DocumentParsingLibrary], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> ParsedDocument:
         """Extract the text of a document that was sent with ``prepare_file``.
 
@@ -199,7 +222,7 @@ class AsyncFilesNamespace(AsyncNamespace):
             LMStudioServerError: The server cannot parse such a file.
         """
         return await self._client.run(
-            ops.parse_document(file, parser, on_progress, on_parser_loaded)
+            ops.parse_document(file, parser, on_progress, on_parser_loaded), **limits
         )
 
     async def retrieve(
@@ -213,6 +236,7 @@ class AsyncFilesNamespace(AsyncNamespace):
         chunk_overlap: int | None = None,
         database_path: str | None = None,
         on_event: Callable[[RetrievalEvent], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> RetrievalResult:
         """Find the passages of files that fit a query.
 
@@ -239,5 +263,6 @@ class AsyncFilesNamespace(AsyncNamespace):
                 chunk_overlap=chunk_overlap,
                 database_path=database_path,
                 on_event=on_event,
-            )
+            ),
+            **limits,
         )

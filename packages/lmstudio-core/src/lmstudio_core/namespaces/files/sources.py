@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import io
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
+from urllib.parse import unquote_to_bytes
 
 from ...errors import LMStudioOSError, LMStudioValueError
-from ...files import LocalFileInput
+from ...files import LocalFileInput, PictureInput
 
 __all__ = ["check_image", "check_source", "format_of", "read_source"]
 
@@ -20,7 +24,9 @@ _OTHERS: Final = (
     (b"%PDF-", "pdf"),
     (b"<svg", "svg"),
 )
-_WHAT_IS_TAKEN: Final = "a path, the file's bytes or a file opened in binary mode"
+_WHAT_IS_TAKEN: Final = (
+    "a path, the file's bytes, a file opened in binary mode, a data URL or a PIL.Image"
+)
 
 
 def format_of(data: bytes) -> str | None:
@@ -46,13 +52,14 @@ def check_source(src: object, name: object) -> None:
     """
     if name is not None and (not isinstance(name, str) or not name):
         raise LMStudioValueError(f"name must be a string that is not empty, not {name!r}.")
-    if isinstance(src, str) and src.lower().startswith(("http://", "https://", "data:")):
+    if isinstance(src, str) and src.lower().startswith(("http://", "https://")):
         raise LMStudioValueError(
             f"{src[:80]!r} is a URL; files are sent from this machine: download it and pass its "
             "path or its bytes."
         )
     known = (str, os.PathLike, bytes, bytearray, memoryview)
-    if not isinstance(src, known) and not callable(getattr(src, "read", None)):
+    readable = callable(getattr(src, "read", None)) or _is_picture(src)
+    if not isinstance(src, known) and not readable:
         raise LMStudioValueError(f"A file is {_WHAT_IS_TAKEN}, not {type(src).__name__}.")
 
 
@@ -61,11 +68,15 @@ def read_source(src: LocalFileInput, name: str | None) -> tuple[bytes, str]:
 
     Raises:
         LMStudioOSError: It cannot be read; ``filename`` says which.
-        LMStudioValueError: A file object was opened in text mode.
+        LMStudioValueError: A file object was opened in text mode, or a data URL is none.
     """
     if isinstance(src, (bytes, bytearray, memoryview)):
         data = bytes(src)
         own: Any = None
+    elif isinstance(src, str) and src[:5].lower() == "data:":
+        data, own = _data_of_url(src), None
+    elif _is_picture(src):
+        data, own = _data_of_picture(src), None
     elif isinstance(src, (str, os.PathLike)):
         data = _read_path(src)
         own = os.fspath(src)
@@ -73,6 +84,41 @@ def read_source(src: LocalFileInput, name: str | None) -> tuple[bytes, str]:
         data = _read_object(src)
         own = getattr(src, "name", None)  # the number of the descriptor for some
     return data, name or _file_name(own) or _name_by_kind(data)
+
+
+def _data_of_url(url: str) -> bytes:
+    head, comma, body = url.partition(",")
+    if not comma:
+        raise LMStudioValueError(f"{url[:80]!r} is no data URL: there is no comma in it.")
+    if not head.lower().endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode(
+            "".join(unquote_to_bytes(body).decode("ascii").split()), validate=True
+        )
+    except (binascii.Error, ValueError) as error:
+        raise LMStudioValueError(
+            f"{url[:80]!r} is no data URL: what follows the comma is not base64 ({error})."
+        ) from error
+
+
+def _is_picture(src: object) -> TypeGuard[PictureInput]:
+    """Whether it is an object of ``PIL.Image``; Pillow itself need not be installed."""
+    if callable(getattr(src, "read", None)):
+        return False
+    return callable(getattr(src, "save", None)) and isinstance(getattr(src, "mode", None), str)
+
+
+def _data_of_picture(picture: Any) -> bytes:
+    """The picture as PNG, which loses nothing of it."""
+    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        picture = picture.convert("RGB")  # models see no more than that, and PNG has no CMYK
+    written = io.BytesIO()
+    try:
+        picture.save(written, format="PNG")
+    except OSError as error:
+        raise _os_error(error, repr(picture)) from error
+    return written.getvalue()
 
 
 def _read_path(src: str | os.PathLike[str]) -> bytes:

@@ -1,0 +1,121 @@
+"""From what callers give to messages and their parts, and from messages to text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import pydantic
+
+from lmstudio_core.errors import LMStudioValueError
+
+from .messages import (
+    AnyChatMessage,
+    AssistantResponse,
+    FileHandle,
+    SystemPrompt,
+    TextData,
+    ToolCallRequestData,
+    ToolResultMessage,
+    UserMessage,
+    content_parts,
+    parse_message,
+)
+from .narrow import is_list, is_mapping
+
+__all__ = [
+    "MessageType",
+    "image_handle",
+    "lines",
+    "listed_parts",
+    "make_message",
+    "message_list",
+    "message_of",
+    "response_parts",
+]
+
+MessageType = TypeVar(
+    "MessageType", UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage
+)
+
+
+def message_list(history: Any) -> Sequence[Any]:
+    """The messages of a chat given as a dict."""
+    if is_mapping(history):
+        messages = history.get("messages")
+        if is_list(messages):
+            return messages
+        raise LMStudioValueError("A chat as a dict needs 'messages', a list of messages.")
+    raise LMStudioValueError(
+        "A chat is a Chat, a string or a dict with 'messages', not " + type(history).__name__ + "."
+    )
+
+
+def message_of(message: Any) -> AnyChatMessage:
+    """The message given, as an object of its own."""
+    if isinstance(message, (UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage)):
+        return message.model_copy(deep=True)
+    if is_mapping(message):
+        return parse_message(message)
+    raise LMStudioValueError(f"A message is a message object or a dict, not {message!r}.")
+
+
+def make_message(cls: type[MessageType], parts: Sequence[Any]) -> MessageType:
+    """A message of these parts; what cannot be part of it is an error that shows it."""
+    try:
+        return cls.model_validate({"content": list(parts)})
+    except pydantic.ValidationError as error:
+        problem = error.errors()[0]
+        raise LMStudioValueError(
+            f"{problem['input']!r} cannot be part of a {cls.__name__}: {problem['msg']}"
+        ) from error
+
+
+def listed_parts(content: Any) -> list[Any]:
+    """The parts of content given as text, a part, or any iterable of these."""
+    if isinstance(content, (str, Mapping, TextData, FileHandle)):
+        return content_parts(content)
+    if isinstance(content, Iterable) and not isinstance(content, (bytes, bytearray)):
+        return content_parts(list(cast("Any", content)))
+    return content_parts(content)
+
+
+def image_handle(image: Any) -> FileHandle:
+    """The handle of an image; what is no handle yet is refused with advice."""
+    if isinstance(image, FileHandle):
+        return image
+    if is_mapping(image):
+        return FileHandle.from_dict(image)
+    raise LMStudioValueError(
+        f"images takes handles, not {type(image).__name__}; upload the image with "
+        "prepare_image() first."
+    )
+
+
+def response_parts(response: Any) -> list[Any]:
+    """The parts of whatever stands for a response."""
+    if isinstance(response, AssistantResponse):
+        return list(response.content)
+    if isinstance(response, (str, TextData, Mapping, Sequence)):
+        return content_parts(response)
+    if isinstance(text := getattr(response, "content", None), str):
+        return [TextData(text=text)]
+    raise LMStudioValueError(
+        f"A response is text, a PredictionResult or a message, not {type(response).__name__}."
+    )
+
+
+def lines(messages: Iterable[AnyChatMessage]) -> Iterator[str]:
+    """A conversation as text, one line per part."""
+    for message in messages:
+        for part in message.content:
+            if isinstance(part, TextData):
+                yield f"{message.role}: {part.text}"
+            elif isinstance(part, FileHandle):
+                yield f"{message.role}: [{part.file_type}: {part.name}]"
+            elif isinstance(part, ToolCallRequestData):
+                call = part.tool_call_request
+                yield f"{message.role}: [calls {call.name}({json.dumps(call.arguments or {})})]"
+            else:
+                yield f"{message.role}: {part.content}"

@@ -1,0 +1,195 @@
+"""Retries of structured output, images for models that cannot see, and how full the context is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+import pytest
+from llm_scripts import INFO, Caller, fragment, success
+
+from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
+from lmstudio_core.files import FileHandle
+from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_llm import Chat, ContextUsage, GbnfGrammar, LMStudioVisionError, StructuredOutputError
+
+PREDICT, RAW = "llm.predict", "llm.completeRawText"
+INFO_OF = "llm.getModelInfo"
+IMAGE = FileHandle(name="cat.png", identifier="1", size_bytes=3, file_type="image")
+
+
+class Even(pydantic.BaseModel):
+    n: int
+
+    @pydantic.field_validator("n")
+    @classmethod
+    def even(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError("must be even")
+        return value
+
+
+def answers(server: FakeServer, endpoint: str, *given: Any) -> None:
+    """Each request gets the next of these answers: text, or text with a stop reason."""
+    left = list(given)
+
+    def script(channel: Any) -> None:
+        text, reason = left[0] if isinstance(left[0], tuple) else (left[0], "eosFound")
+        del left[0]
+        channel.send(fragment(text), success(reason))
+        channel.close()
+
+    server.on_channel(endpoint, script)
+
+
+class TestRetries:
+    def test_until_it_fits(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, '{"n": 1}', '{"n": 3}', '{"n": 4}', '{"n": 6}')
+        heard: list[Any] = []
+        result = caller.run(
+            caller.model.respond("hi", response_format=Even, retries=5, on_message=heard.append)
+        )
+        assert result.value == Even(n=4)
+        assert [message.text() for message in heard] == ['{"n": 4}']
+        first, second, third = server.requests_to(PREDICT)
+        assert len(first.parameter["history"]["messages"]) == 1
+        said = second.parameter["history"]["messages"]
+        assert [message["role"] for message in said] == ["user", "assistant", "user"]
+        assert said[1]["content"][0]["text"] == '{"n": 1}'
+        assert "must be even" in said[2]["content"][0]["text"]
+        assert third.parameter["history"]["messages"][1]["content"][0]["text"] == '{"n": 3}'
+
+    def test_only_so_often(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, "no", "no", "no", "no")
+        heard: list[Any] = []
+        result = caller.run(
+            caller.model.respond("hi", response_format=Even, retries=2, on_message=heard.append)
+        )
+        assert len(server.requests_to(PREDICT)) == 3
+        assert len(heard) == 1
+        with pytest.raises(StructuredOutputError):
+            result.value  # noqa: B018
+
+    def test_what_was_cut_off_is_asked_for_again_as_before(
+        self, server: FakeServer, caller: Caller
+    ) -> None:
+        answers(server, PREDICT, ('{"n"', "maxPredictedTokensReached"), '{"n": 2}')
+        result = caller.run(caller.model.respond("hi", response_format=Even, retries=1))
+        assert result.value.n == 2
+        first, second = server.requests_to(PREDICT)
+        assert first.parameter == second.parameter
+
+    def test_what_somebody_stopped_stays_stopped(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, ('{"n"', "userStopped"))
+        heard: list[Any] = []
+        caller.run(
+            caller.model.respond("hi", response_format=Even, retries=3, on_message=heard.append)
+        )
+        assert len(server.requests_to(PREDICT)) == 1
+        assert len(heard) == 1
+
+    def test_completions(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, RAW, "no", '{"n": 2}')
+        result = caller.run(caller.model.complete("x", response_format=Even, retries=1))
+        assert result.value.n == 2
+
+    def test_completions_on_older_servers(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, "no", '{"n": 2}')
+        result = caller.run(caller.model.complete("x", response_format=Even, retries=1))
+        assert result.value.n == 2
+        assert [request.endpoint for request in server.requests] == [RAW, PREDICT, PREDICT]
+
+    @pytest.mark.parametrize("retries", [-1, True, 1.5, "1", None])
+    def test_what_is_no_number_is_refused(self, caller: Caller, retries: Any) -> None:
+        for name in ("respond", "complete"):
+            with pytest.raises(LMStudioValueError, match="retries is a whole number"):
+                caller.run(getattr(caller.model, name)("x", response_format=Even, retries=retries))
+
+    def test_they_need_a_format(self, caller: Caller) -> None:
+        with pytest.raises(LMStudioValueError, match="response_format"):
+            caller.run(caller.model.respond("x", retries=1))
+
+    def test_a_grammar_has_nothing_to_be_checked(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, "maybe")
+        grammar = GbnfGrammar('root ::= "yes"')
+        caller.run(caller.model.respond("x", response_format=grammar, retries=1))
+        assert len(server.requests_to(PREDICT)) == 1
+
+
+def with_image() -> Chat:
+    chat = Chat()
+    chat.add_user_message("Look:", images=[IMAGE])
+    return chat
+
+
+def ask_each_way(caller: Caller, chat: Chat) -> list[Any]:
+    """What becomes of ``respond`` and of a stream, by iteration and by ``start``."""
+    outcomes: list[Any] = []
+    for ask in (
+        lambda: caller.run(caller.model.respond(chat)),
+        lambda: caller.take(caller.model.respond_stream(chat)),
+        lambda: caller.run(caller.model.respond_stream(chat).start()),
+        lambda: caller.run(caller.model.respond_stream(chat).wait_for_result()),
+    ):
+        try:
+            outcomes.append(ask())
+        except LMStudioPredictionError as error:
+            outcomes.append(error)
+    return outcomes
+
+
+class TestVision:
+    def test_a_model_that_cannot_see(self, server: FakeServer, caller: Caller) -> None:
+        server.on(INFO_OF, INFO)
+        for error in ask_each_way(caller, with_image()):
+            assert isinstance(error, LMStudioVisionError)
+            assert "'scripted' cannot see images" in str(error)
+        assert server.requests_to(PREDICT) == []
+
+    def test_one_that_can(self, server: FakeServer, caller: Caller) -> None:
+        server.on(INFO_OF, {**INFO, "vision": True})
+        server.on_channel(PREDICT, [fragment("A cat."), success()])
+        assert caller.run(caller.model.respond(with_image())).content == "A cat."
+        stream = caller.model.respond_stream(with_image())
+        assert [piece.content for piece in caller.take(stream)] == ["A cat."]
+
+    def test_a_server_that_does_not_say(self, server: FakeServer, caller: Caller) -> None:
+        server.on(INFO_OF, {key: value for key, value in INFO.items() if key != "vision"})
+        server.on_channel(PREDICT, ServerFailure("Model does not support images"))
+        whole, iterated, *_ = ask_each_way(caller, with_image())
+        for error in (whole, iterated):
+            assert isinstance(error, LMStudioVisionError)
+            assert error.server_error is not None
+            assert error.server_error.title == "Model does not support images"
+            assert isinstance(error.__cause__, LMStudioPredictionError)
+
+    def test_other_errors_stay_what_they_are(self, server: FakeServer, caller: Caller) -> None:
+        server.on(INFO_OF, {**INFO, "vision": True})
+        server.on_channel(PREDICT, ServerFailure("Out of memory"))
+        whole, iterated, *_ = ask_each_way(caller, with_image())
+        assert type(whole) is type(iterated) is LMStudioPredictionError
+        assert whole.__cause__ is None
+
+    def test_chats_without_images_ask_nothing(self, server: FakeServer, caller: Caller) -> None:
+        server.on_channel(PREDICT, ServerFailure("No images today"))
+        for error in ask_each_way(caller, Chat.from_history("hi"))[:2]:
+            assert type(error) is LMStudioPredictionError
+        assert server.requests_to(INFO_OF) == []
+
+
+class TestContextUsage:
+    def test_it_counts_the_formatted_chat(self, server: FakeServer, caller: Caller) -> None:
+        server.on("llm.applyPromptTemplate", {"formatted": "<hi>"})
+        server.on("llm.countTokens", lambda p: {"tokenCount": len(p["inputString"])})
+        server.on(INFO_OF, INFO)
+        tool = {"type": "function", "function": {"name": "f"}}
+        usage = caller.run(caller.model.get_context_usage("hi", tools=[tool]))
+        assert usage == ContextUsage(tokens=4, context_length=2048)
+        assert (usage.remaining, usage.fits) == (2044, True)
+        opts = server.requests_to("llm.applyPromptTemplate")[0].parameter["opts"]
+        assert opts["toolDefinitions"][0]["function"]["name"] == "f"
+
+    def test_a_chat_that_is_too_long(self) -> None:
+        usage = ContextUsage(tokens=5000, context_length=2048)
+        assert (usage.remaining, usage.fits) == (0, False)
+        assert not ContextUsage(2048, 2048).fits
