@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     from lmstudio_agent.context import (
         ToolCallContext,
     )
+    from lmstudio_agent.encoding import (
+        ToolImage,
+    )
+    from lmstudio_agent.events import (
+        ActEvent,
+        ActRoundEnd,
+        ActRoundStart,
+        ActToolCall,
+        ActToolResult,
+    )
+    from lmstudio_agent.mcp_toolset import (
+        McpToolset,
+        mcp_tools,
+    )
     from lmstudio_agent.namespaces import (
         AgentNamespace,
         AsyncAgentNamespace,
@@ -31,6 +45,16 @@ if TYPE_CHECKING:
         ActResult,
         ToolCallRecord,
         Usage,
+    )
+    from lmstudio_agent.streams import (
+        ActStream,
+    )
+    from lmstudio_agent.streams_aio import (
+        AsyncActStream,
+    )
+    from lmstudio_agent.toolsets import (
+        Toolset,
+        toolset_names,
     )
     from lmstudio_core.client import (
         AsyncClient,
@@ -277,6 +301,18 @@ if TYPE_CHECKING:
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "lmstudio_agent.context": ("ToolCallContext",),
+    "lmstudio_agent.encoding": ("ToolImage",),
+    "lmstudio_agent.events": (
+        "ActEvent",
+        "ActRoundEnd",
+        "ActRoundStart",
+        "ActToolCall",
+        "ActToolResult",
+    ),
+    "lmstudio_agent.mcp_toolset": (
+        "McpToolset",
+        "mcp_tools",
+    ),
     "lmstudio_agent.namespaces": (
         "AgentNamespace",
         "AsyncAgentNamespace",
@@ -285,6 +321,12 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ActResult",
         "ToolCallRecord",
         "Usage",
+    ),
+    "lmstudio_agent.streams": ("ActStream",),
+    "lmstudio_agent.streams_aio": ("AsyncActStream",),
+    "lmstudio_agent.toolsets": (
+        "Toolset",
+        "toolset_names",
     ),
     "lmstudio_core.client": (
         "AsyncClient",
@@ -518,7 +560,13 @@ HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names
 
 __all__ = [
     "LLM",
+    "ActEvent",
     "ActResult",
+    "ActRoundEnd",
+    "ActRoundStart",
+    "ActStream",
+    "ActToolCall",
+    "ActToolResult",
     "AgentNamespace",
     "AnyAsyncDownloadedModel",
     "AnyChatMessage",
@@ -530,6 +578,7 @@ __all__ = [
     "AssistantResponse",
     "AssistantResponseContent",
     "AssistantResponseDict",
+    "AsyncActStream",
     "AsyncAgentNamespace",
     "AsyncAvailableModel",
     "AsyncClient",
@@ -617,6 +666,7 @@ __all__ = [
     "LlmToolChoice",
     "LlmToolUseSetting",
     "LocalFileInput",
+    "McpToolset",
     "ModelDownloadOption",
     "ModelInfo",
     "ModelInstanceInfo",
@@ -667,8 +717,10 @@ __all__ = [
     "ToolDefinition",
     "ToolFunctionDef",
     "ToolFunctionDefDict",
+    "ToolImage",
     "ToolResultMessage",
     "ToolResultMessageDict",
+    "Toolset",
     "Usage",
     "UserMessage",
     "UserMessageContent",
@@ -681,10 +733,12 @@ __all__ = [
     "list_downloaded_models",
     "list_loaded_models",
     "llm",
+    "mcp_tools",
     "prepare_image",
     "search",
     "set_sync_api_timeout",
     "similarity",
+    "toolset_names",
 ]
 
 __version__: Final = "2.0.0"

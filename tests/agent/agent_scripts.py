@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from lmstudio_agent.context import taking_context
+from lmstudio_agent.events import Round, Settle
 from lmstudio_agent.loop import act
 from lmstudio_agent.options import ActOptions
+from lmstudio_agent.state import Run
+from lmstudio_core.files import FileHandle
 from lmstudio_core.models.infos import LlmInstanceInfo
-from lmstudio_core.protocol.operations import Invoke, InvokeMany
+from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.server_errors import SerializedLMSExtendedError
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.config import LlmLoadModelConfig, LlmPredictionConfig
-from lmstudio_llm.fragments import ToolCallGenerationFailed
+from lmstudio_llm.fragments import (
+    LlmPredictionFragment,
+    ToolCallGenerationEnd,
+    ToolCallGenerationFailed,
+)
 from lmstudio_llm.messages import ToolCallRequest
 from lmstudio_llm.results import LlmPredictionStats, PredictionResult
 from lmstudio_llm.tools import resolve_tools
@@ -32,20 +40,27 @@ def unreadable(title: str = "no JSON") -> ToolCallGenerationFailed:
 
 
 def prediction(content: str, *calls: ToolCallRequest, **more: Any) -> PredictionResult[Any]:
+    more.setdefault("parsed", content)
+    info = LlmInstanceInfo(identifier="scripted", vision=more.pop("vision", False))
     return PredictionResult(
         content=content,
-        parsed=content,
         stats=LlmPredictionStats(
             stop_reason="toolCalls" if calls else "eosFound",
             prompt_tokens_count=10,
             predicted_tokens_count=3,
         ),
-        model_info=LlmInstanceInfo(identifier="scripted"),
+        model_info=info,
         load_config=LlmLoadModelConfig(),
         prediction_config=LlmPredictionConfig(),
         tool_calls=calls,
         **more,
     )
+
+
+def as_json(value: Any, *problems: str) -> PredictionResult[Any]:
+    """A prediction in a response format."""
+    content = json.dumps(value)
+    return prediction(content, parsed=value, value=value, problems=problems, structured=True)
 
 
 class Scripted:
@@ -55,12 +70,73 @@ class Scripted:
         self.predictions = predictions
         self.chats: list[dict[str, Any]] = []
         self.tools: list[list[str]] = []
+        self.structured: list[bool] = []
+        self.uploaded: list[Any] = []
 
-    def __call__(self, chat: Chat, round_index: int, tools: Sequence[Any]) -> Any:
+    def __call__(
+        self, chat: Chat, round_index: int, tools: Sequence[Any], *, structured: bool = False
+    ) -> Any:
         assert round_index == len(self.chats)
         self.chats.append(chat.to_dict())
         self.tools.append([tool.name for tool in tools])
+        self.structured.append(structured)
         return self.predictions[round_index]
+
+    def upload(self, image: Any) -> Any:
+        self.uploaded.append(image)
+        if isinstance(image, FileHandle):
+            return image
+        name = image.name or "image"
+        yield Invoke(lambda: None)
+        return FileHandle(name=name, identifier="f-1", size_bytes=3, file_type="image")
+
+
+def events_of(given: PredictionResult[Any]) -> Iterator[Any]:
+    """The events of a scripted prediction: a fragment per word, then the calls."""
+    for word in given.content.split(" ") if given.content else ():
+        yield LlmPredictionFragment(word)
+    for request in given.tool_calls:
+        yield ToolCallGenerationEnd(request)
+
+
+class ScriptedStream:
+    """What a client opens for a scripted prediction, for synchronous programs and for asyncio."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.closed = False
+        self.events = iter(()) if isinstance(given, BaseException) else events_of(given)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.events
+        if isinstance(self.given, BaseException):
+            raise self.given
+
+    async def __aiter__(self) -> Any:
+        for event in self:
+            await asyncio.sleep(0)
+            yield event
+
+    def result(self) -> Any:
+        return self.given
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class ScriptedClient:
+    """A client whose predictions are scripted; all else is done by the real one."""
+
+    def __init__(self, client: Any) -> None:
+        self.run = client.run
+        self.opened: list[ScriptedStream] = []
+
+    def open(self, channel: Any) -> ScriptedStream:
+        self.opened.append(ScriptedStream(channel))
+        return self.opened[-1]
 
 
 def call_and_wait(function: Callable[[], Any]) -> Any:
@@ -77,16 +153,35 @@ def call_and_wait(function: Callable[[], Any]) -> Any:
 def perform(step: Any, parallel: list[Any]) -> Any:
     if isinstance(step, Invoke):
         return call_and_wait(step.function)
-    if isinstance(step, InvokeMany):
-        parallel.append((len(step.functions), step.max_parallel))
-        return [call_and_wait(function) for function in step.functions]
-    if isinstance(step, BaseException):
-        raise step
-    return step
+    if isinstance(step, Round):
+        return perform_round(step, parallel)
+    assert isinstance(step, Settle)
+    return None
+
+
+def perform_round(step: Round, parallel: list[Any]) -> Any:
+    given: Any = step.channel
+    if isinstance(given, BaseException):
+        raise given
+    made = 0
+    for event in events_of(given):
+        call = step.requests.see(event)
+        if call is None:
+            continue
+        guard = step.guard
+        if guard is not None:
+            call.heed(call_and_wait(lambda: guard(call.request)))  # noqa: B023
+        if not call.refused:
+            made += 1
+            call_and_wait(call.work)
+        step.requests.ended(call)
+    if made:
+        parallel.append((made, step.max_parallel))
+    return given
 
 
 def drive(op: Any, parallel: list[Any] | None = None) -> Any:
-    """Run an operation as the drivers do; ``parallel`` gathers what each round asked to run."""
+    """Run an operation as the interpreters do; ``parallel`` gathers what each round ran."""
     kept: list[Any] = [] if parallel is None else parallel
     answer: Callable[[Any], Any] = op.send
     value: Any = None
@@ -106,10 +201,21 @@ def outcome(op: Any, step: Any, parallel: list[Any]) -> tuple[Callable[[Any], An
         return op.throw, error
 
 
-def make(script: Scripted, tools: Sequence[Any] = (), chat: Any = "Go", **options: Any) -> Any:
-    """The operation of an act over a script, with a clock that ticks once per look."""
+def make_run(
+    script: Scripted,
+    tools: Sequence[Any] = (),
+    chat: Any = "Go",
+    *,
+    structured: bool = False,
+    **options: Any,
+) -> tuple[Run, Any]:
+    """An act over a script: what it gathers, and the operation; its clock ticks once per look."""
     ticks = iter(range(1000))
     ready = resolve_tools([taking_context(tool) for tool in tools])
-    return act(
-        script, Chat.from_history(chat), ready, ActOptions(**options), lambda: float(next(ticks))
-    )
+    run = Run(Chat.from_history(chat), ready, ActOptions(**options), structured=structured)
+    return run, act(script, run, lambda: float(next(ticks)))
+
+
+def make(*args: Any, **options: Any) -> Any:
+    """The operation of an act over a script."""
+    return make_run(*args, **options)[1]

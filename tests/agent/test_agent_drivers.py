@@ -12,34 +12,25 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from agent_scripts import Scripted, call, make, prediction
+from agent_scripts import Scripted, ScriptedClient, call, make_run, prediction
 
-from lmstudio_agent import ActResult, ToolCallContext
+from lmstudio_agent import ActResult, ActStream, AsyncActStream, ToolCallContext
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.protocol.operations import Invoke
 from lmstudio_llm.chat import Chat
 
 NOWHERE = "127.0.0.1:9"  # nothing is ever sent: the scripts answer
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="none")
 
 
-class Immediate(Scripted):
-    """Scripted predictions as steps that the real drivers can run."""
-
-    def __call__(self, *args: Any) -> Any:
-        given = super().__call__(*args)
-        return Invoke(lambda: given)
-
-
-def run_sync(op: Any) -> ActResult:
+def run_sync(made: Any) -> ActResult:
     with Client(NOWHERE) as client:
-        return client.run(op)
+        return ActStream(ScriptedClient(client), *made).wait_for_result()
 
 
-def run_async(op: Any) -> ActResult:
+def run_async(made: Any) -> ActResult:
     async def main() -> ActResult:
         async with AsyncClient(NOWHERE) as client:
-            return await client.run(op)
+            return await AsyncActStream(ScriptedClient(client), *made).wait_for_result()
 
     return asyncio.run(main())
 
@@ -84,22 +75,22 @@ class Meeting:
 @pytest.mark.parametrize("name", ["meet", "meet_later"])
 def test_tools_run_at_the_same_time_if_they_may(run: Runner, name: str) -> None:
     tool = getattr(Meeting(), name)
-    script = Immediate(three(name), prediction("done"))
-    result = run(make(script, [tool], max_parallel_tool_calls=3))
+    script = Scripted(three(name), prediction("done"))
+    result = run(make_run(script, [tool], max_parallel_tool_calls=3))
     assert [record.result for record in result.tool_calls] == [0, 1, 2]
 
 
 @BOTH
 def test_none_lets_the_driver_choose_how_many(run: Runner) -> None:
-    script = Immediate(three("meet"), prediction("done"))
-    result = run(make(script, [Meeting().meet], max_parallel_tool_calls=None))
+    script = Scripted(three("meet"), prediction("done"))
+    result = run(make_run(script, [Meeting().meet], max_parallel_tool_calls=None))
     assert [record.result for record in result.tool_calls] == [0, 1, 2]
 
 
 @BOTH
 def test_one_at_a_time_means_one_at_a_time(run: Runner) -> None:
     meeting = Meeting()
-    result = run(make(Immediate(three("alone"), prediction("done")), [meeting.alone]))
+    result = run(make_run(Scripted(three("alone"), prediction("done")), [meeting.alone]))
     assert meeting.most == 1
     assert result.total_time_seconds > 0
 
@@ -112,7 +103,7 @@ def test_a_single_sync_tool_runs_in_the_callers_thread() -> None:
         seen.append((threading.current_thread(), REQUEST_ID.get()))
 
     token = REQUEST_ID.set("r-1")
-    run_sync(make(Immediate(prediction("", call("where", {"n": 1})), prediction("ok")), [where]))
+    run_sync(make_run(Scripted(prediction("", call("where", {"n": 1})), prediction("ok")), [where]))
     REQUEST_ID.reset(token)
     assert seen == [(threading.current_thread(), "r-1")]
 
@@ -127,7 +118,11 @@ def test_tools_see_the_callers_context_variables(run: Runner, parallel: int) -> 
         seen.append(f"{REQUEST_ID.get()}/{context.call_id}")
 
     token = REQUEST_ID.set("r-2")
-    run(make(Immediate(three("note"), prediction("ok")), [note], max_parallel_tool_calls=parallel))
+    run(
+        make_run(
+            Scripted(three("note"), prediction("ok")), [note], max_parallel_tool_calls=parallel
+        )
+    )
     REQUEST_ID.reset(token)
     assert sorted(seen) == ["r-2/0", "r-2/1", "r-2/2"]
 
@@ -139,7 +134,7 @@ def test_async_tools_work_from_sync_code_inside_a_running_loop() -> None:
         return 2 * n
 
     async def notebook() -> ActResult:
-        return run_sync(make(Immediate(three("twice"), prediction("ok")), [twice]))
+        return run_sync(make_run(Scripted(three("twice"), prediction("ok")), [twice]))
 
     assert [record.result for record in asyncio.run(notebook()).tool_calls] == [0, 2, 4]
 
@@ -157,8 +152,8 @@ def test_ctrl_c_does_not_wait_for_tools_and_leaves_a_valid_chat(parallel: int) -
         return n
 
     chat = Chat.from_history("Go")
-    script = Immediate(three("slow"))
-    op = make(script, [slow], chat, on_message=chat.append, max_parallel_tool_calls=parallel)
+    script = Scripted(three("slow"))
+    op = make_run(script, [slow], chat, on_message=chat.append, max_parallel_tool_calls=parallel)
     main = threading.main_thread().ident
     threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
     started = time.monotonic()
@@ -166,7 +161,7 @@ def test_ctrl_c_does_not_wait_for_tools_and_leaves_a_valid_chat(parallel: int) -
         run_sync(op)
     assert time.monotonic() - started < 5
     assert [message.role for message in chat] == ["user", "assistant", "tool"]
-    assert len(chat.messages[-1].content) == 3
+    assert len(chat.messages[-1].content) == parallel  # one at a time: the others were not read
     assert len(contexts) == parallel
     assert all(context.cancelled for context in contexts)
     release.set()
@@ -187,15 +182,16 @@ def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat() -> None
 
     async def main() -> None:
         async with AsyncClient(NOWHERE) as client:
-            op = make(
-                Immediate(three("slow")),
+            op = make_run(
+                Scripted(three("slow")),
                 [slow],
                 chat,
                 on_message=chat.append,
                 max_parallel_tool_calls=3,
             )
+            stream = AsyncActStream(ScriptedClient(client), *op)
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(client.run(op), 0.1)
+                await asyncio.wait_for(stream.wait_for_result(), 0.1)
             assert ended == ["cancelled"] * 3
 
     asyncio.run(main())

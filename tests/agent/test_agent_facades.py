@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import pytest
 import lmstudio_agent
 from lmstudio_agent import ActResult, AgentNamespace, AsyncAgentNamespace
 from lmstudio_agent.capability import CAPABILITY
+from lmstudio_agent.options import ActKeywords, ActOptions
 from lmstudio_core.capability import load_object
+from lmstudio_llm import LLM, AsyncLLM
 
 OFFICIAL = {
     "max_prediction_rounds": None,
@@ -30,32 +33,45 @@ OFFICIAL = {
 }
 
 
-def test_act_has_the_same_parameters_in_both() -> None:
-    sync = inspect.signature(AgentNamespace.act)
-    aio = inspect.signature(AsyncAgentNamespace.act)
-    assert inspect.iscoroutinefunction(AsyncAgentNamespace.act)
+@pytest.mark.parametrize("name", ["act", "act_stream"])
+@pytest.mark.parametrize("pair", [(AgentNamespace, AsyncAgentNamespace), (LLM, AsyncLLM)])
+def test_both_facades_have_the_same_parameters(pair: tuple[type, type], name: str) -> None:
+    sync, aio = (inspect.signature(getattr(cls, name)) for cls in pair)
     assert list(sync.parameters) == list(aio.parameters)
-    assert sync.return_annotation == aio.return_annotation
-    for name, parameter in sync.parameters.items():
-        if name != "model":
-            assert parameter == aio.parameters[name]
+    assert sync.return_annotation == aio.return_annotation.replace("AsyncActStream", "ActStream")
+    for parameter in sync.parameters.values():
+        if parameter.name != "model":
+            assert parameter == aio.parameters[parameter.name]
+
+
+def test_act_is_a_coroutine_function_and_act_stream_is_not() -> None:
+    for cls in (AsyncAgentNamespace, AsyncLLM):
+        assert inspect.iscoroutinefunction(cls.act)
+        assert not inspect.iscoroutinefunction(cls.act_stream)
 
 
 def test_act_has_the_official_parameters() -> None:
-    parameters = list(inspect.signature(AgentNamespace.act).parameters.values())
-    assert [p.name for p in parameters[:4]] == ["self", "model", "chat", "tools"]
-    assert {p.name: p.default for p in parameters[4:]}.items() >= OFFICIAL.items()
-    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[4:])
+    parameters = list(inspect.signature(LLM.act).parameters.values())
+    assert [p.name for p in parameters[:3]] == ["self", "chat", "tools"]
+    assert {p.name: p.default for p in parameters[3:]}.items() >= OFFICIAL.items()
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[3:])
+
+
+def test_every_limit_and_callback_is_known_everywhere() -> None:
+    direct = {"self", "chat", "tools", "response_format", "toolsets", "config", "preset"}
+    keywords = set(ActKeywords.__annotations__)
+    assert set(inspect.signature(LLM.act).parameters) - direct == keywords
+    assert {field.name for field in dataclasses.fields(ActOptions)} - {"run_id"} == keywords
 
 
 @pytest.mark.parametrize("cls", [AgentNamespace, AsyncAgentNamespace])
 def test_the_hints_can_be_resolved(cls: type) -> None:
-    assert typing.get_type_hints(cls.act)["return"] is ActResult
+    assert typing.get_origin(typing.get_type_hints(cls.act)["return"]) is ActResult
 
 
 def test_both_are_documented_alike() -> None:
-    sync, aio = (inspect.getdoc(c.act) or "" for c in (AgentNamespace, AsyncAgentNamespace))
-    for part in ("Args:", "Returns:", "Raises:", "Example:", *OFFICIAL):
+    sync, aio = (inspect.getdoc(c.act) or "" for c in (LLM, AsyncLLM))
+    for part in ("Args:", "Returns:", "Raises:", "Example:", *ActKeywords.__annotations__):
         assert part in sync
         assert part in aio
 

@@ -12,9 +12,19 @@ from typing import Any
 
 import pydantic
 import pytest
-from agent_scripts import Scripted, call, drive, make, perform, prediction, unreadable
+from agent_scripts import (
+    Scripted,
+    call,
+    drive,
+    events_of,
+    make,
+    perform,
+    prediction,
+    unreadable,
+)
 
 from lmstudio_agent import ToolCallContext
+from lmstudio_agent.events import Round
 from lmstudio_agent.options import ActOptions
 from lmstudio_core.errors import (
     LMStudioCancelledError,
@@ -22,7 +32,6 @@ from lmstudio_core.errors import (
     LMStudioRuntimeError,
     LMStudioValueError,
 )
-from lmstudio_core.protocol.operations import InvokeMany
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.messages import AssistantResponse, ToolResultMessage
 
@@ -452,9 +461,10 @@ def test_an_interruption_among_the_tools_leaves_a_chat_to_go_on_from(
         on_message=chat.append,
     )
     step = next(op)
-    while not isinstance(step, InvokeMany):
+    while not isinstance(step, Round):
         step = op.send(perform(step, []))
-    step.functions[0]()  # the first tool finishes, the second never starts
+    first, _ = (step.requests.see(event) for event in events_of(step.channel))
+    first.work()  # the first tool finishes, the second never starts
     if interruption is GeneratorExit:
         op.close()
     else:

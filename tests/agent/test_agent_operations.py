@@ -8,11 +8,11 @@ import pytest
 from agent_scripts import perform
 
 from lmstudio_agent import ToolCallContext
-from lmstudio_agent.operations import act_op, ready_tools
-from lmstudio_agent.options import ActOptions
+from lmstudio_agent.events import Round
+from lmstudio_agent.operations import start
+from lmstudio_agent.options import ActKeywords
 from lmstudio_core.config import kv_values
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.protocol.operations import Channel
 from lmstudio_llm.chat import Chat
 
 
@@ -51,12 +51,15 @@ def run(op: Any, *rounds: list[dict[str, Any]]) -> tuple[list[Any], Any]:
             step = op.send(value)
         except StopIteration as stop:
             return sent, stop.value
-        if isinstance(step, Channel):
-            assert str(step.endpoint) == "llm.predict"
-            sent.append(step.parameter)
+        if isinstance(step, Round):
+            channel = step.channel
+            assert str(channel.endpoint) == "llm.predict"
+            sent.append(channel.parameter)
             for packet in [*left.pop(0), SUCCESS]:
-                step.feed(packet)
-            value = step.result()
+                for event in channel.feed(packet):
+                    if (made := step.requests.see(event)) is not None:
+                        made.work()
+            value = channel.result()
         else:
             value = perform(step, [])
 
@@ -68,11 +71,11 @@ def settings(parameter: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_round_sends_model_chat_config_preset_and_tools() -> None:
-    op = act_op(
+    _, op = start(
         "pocket",
         "What is 1 + 2?",
         [add],
-        ActOptions(max_prediction_rounds=2),
+        {"max_prediction_rounds": 2},
         config={"maxTokens": 50, "toolChoice": "required"},
         preset="mine",
     )
@@ -96,14 +99,14 @@ def test_every_round_sends_model_chat_config_preset_and_tools() -> None:
 
 def test_callbacks_of_the_prediction_get_the_round() -> None:
     log: list[Any] = []
-    options = ActOptions(
-        on_first_token=lambda index: log.append(("first", index)),
-        on_prediction_fragment=lambda given, index: log.append((given.content, index)),
-        on_prompt_processing_progress=lambda ratio, index: log.append((ratio, index)),
-    )
+    keywords: ActKeywords = {
+        "on_first_token": lambda index: log.append(("first", index)),
+        "on_prediction_fragment": lambda given, index: log.append((given.content, index)),
+        "on_prompt_processing_progress": lambda ratio, index: log.append((ratio, index)),
+    }
     progress = {"type": "promptProcessingProgress", "progress": 0.5}
     run(
-        act_op("pocket", "Hi", [add], options),
+        start("pocket", "Hi", [add], keywords)[1],
         [progress, fragment("Let me"), fragment(" see."), asked("add", {"a": 1, "b": 2})],
         [fragment("3")],
     )
@@ -118,7 +121,8 @@ def test_every_run_has_an_id_of_its_own() -> None:
         seen.append(context.run_id)
 
     for _ in range(2):
-        run(act_op("pocket", "Hi", [note], ActOptions()), [asked("note", {})], [fragment("ok")])
+        _, op = start("pocket", "Hi", [note], {})
+        run(op, [asked("note", {})], [fragment("ok")])
     assert len(set(seen)) == 2
     assert all(seen)
 
@@ -126,7 +130,7 @@ def test_every_run_has_an_id_of_its_own() -> None:
 @pytest.mark.parametrize("wrong", [None, 7, "add", {"name": "add"}, [7], [add, add], [lambda a: a]])
 def test_what_is_no_list_of_tools_is_refused(wrong: Any) -> None:
     with pytest.raises(LMStudioValueError):
-        ready_tools(wrong)
+        start("pocket", "Hi", wrong, {})
 
 
 @pytest.mark.parametrize(
@@ -135,4 +139,4 @@ def test_what_is_no_list_of_tools_is_refused(wrong: Any) -> None:
 def test_mistakes_are_found_before_anything_is_sent(arguments: dict[str, Any]) -> None:
     chat = arguments.get("chat", "Hi")
     with pytest.raises(LMStudioValueError):
-        run(act_op("pocket", chat, [add], ActOptions(), config=arguments.get("config")))
+        start("pocket", chat, [add], {}, config=arguments.get("config"))

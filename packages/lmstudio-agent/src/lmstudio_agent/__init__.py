@@ -23,18 +23,36 @@ from .capability import CAPABILITY
 
 if TYPE_CHECKING:
     from .context import ToolCallContext
+    from .encoding import ToolImage
+    from .events import ActEvent, ActRoundEnd, ActRoundStart, ActToolCall, ActToolResult
+    from .mcp_toolset import McpToolset, mcp_tools
     from .namespaces import AgentNamespace, AsyncAgentNamespace
     from .results import ActResult, ToolCallRecord, Usage
+    from .streams import ActStream
+    from .streams_aio import AsyncActStream
+    from .toolsets import Toolset, toolset_names
 
 __version__ = "2.0.0"
 
 __all__ = [
+    "ActEvent",
     "ActResult",
+    "ActRoundEnd",
+    "ActRoundStart",
+    "ActStream",
+    "ActToolCall",
+    "ActToolResult",
     "AgentNamespace",
+    "AsyncActStream",
     "AsyncAgentNamespace",
+    "McpToolset",
     "ToolCallContext",
     "ToolCallRecord",
+    "ToolImage",
+    "Toolset",
     "Usage",
+    "mcp_tools",
+    "toolset_names",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)

@@ -3,108 +3,248 @@
 from __future__ import annotations
 
 import inspect
-import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, cast
 
-from pydantic_core import to_jsonable_python
-
-from lmstudio_core.errors import LMStudioCancelledError, LMStudioPredictionError
+from lmstudio_core.errors import (
+    LMStudioCancelledError,
+    LMStudioError,
+    LMStudioPredictionError,
+    LMStudioTimeoutError,
+    LMStudioValueError,
+)
 from lmstudio_llm.messages import ToolCallRequest, ToolCallResultData
+from lmstudio_llm.tools import Tool
 
 from .context import ToolCallContext
-from .results import ToolCallRecord
+from .encoding import ImageInput, encoded, without_images
+from .events import ActToolCall
+from .results import ToolCallOutcome, ToolCallRecord
 
-__all__ = ["PendingCall", "encoded"]
+__all__ = ["PendingCall"]
 
 _PENDING = object()
-
-
-def encoded(value: Any) -> str:
-    """The JSON text in which the model gets ``value``; pydantic models, dates and the like too."""
-    return json.dumps(to_jsonable_python(value), ensure_ascii=False)
+_NO_REASON = "The call was not allowed."
 
 
 class PendingCall:
     """One request and what is known of its fate so far.
 
     It keeps what its tool gave the moment it is there, so that an interruption loses nothing of
-    the calls that had finished.
+    the calls that had finished. Once concluded, it stays as it is: a tool that was given up for
+    taking too long may still end some day.
 
     Args:
         request: What the model asked for.
         round_index: The round in which it asked.
         run_id: The run that this belongs to.
+        tool: What to call; ``None`` if it is to be refused.
+        timeout: How many seconds the tool may take.
     """
 
-    def __init__(self, request: ToolCallRequest, round_index: int, run_id: str = "") -> None:
+    def __init__(
+        self,
+        request: ToolCallRequest,
+        round_index: int,
+        run_id: str = "",
+        tool: Tool | None = None,
+        timeout: float | None = None,
+    ) -> None:
         self.request = request
+        self.tool = tool
+        self.timeout = timeout
         self.context = ToolCallContext(request.name, request.id, round_index, run_id)
         self.error: Exception | None = None
+        self.outcome: ToolCallOutcome = "ok"
+        self.started: float | None = None
+        self.images: list[ImageInput] = []
+        self._changed: Mapping[str, Any] | None = None
+        self._function: Any = None
         self._value: Any = _PENDING
         self._seconds = 0.0
         self._content: str | None = None
 
-    # --- running: by a driver, in any thread or loop -------------------------------------------
-
-    def task(self, function: Callable[[], Any], *, is_async: bool) -> Callable[[], Any]:
-        """What a driver is to run: ``function``, with its outcome kept here; it never raises."""
-
-        async def run_async(given: Awaitable[Any] | None = None, started: float = 0.0) -> None:
-            started = started or time.perf_counter()
-            try:
-                with self.context.entered():
-                    self._value = await (function() if given is None else given)
-            except Exception as error:  # noqa: BLE001 - it is for the model to deal with
-                self._fail(error)
-            finally:
-                self._seconds = time.perf_counter() - started
-
-        def run() -> Any:
-            started = time.perf_counter()
-            try:
-                with self.context.entered():
-                    value = function()
-                if inspect.isawaitable(value):
-                    return run_async(value, started)
-                self._value = value
-            except Exception as error:  # noqa: BLE001 - it is for the model to deal with
-                self._fail(error)
-            finally:
-                self._seconds = time.perf_counter() - started
-            return None
-
-        return run_async if is_async else run
-
-    def _fail(self, error: Exception) -> None:
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        self.refuse(f"Error: the tool {self.request.name!r} raised {said}", error)
-
     # --- deciding: by the loop ------------------------------------------------------------------
 
-    def refuse(self, message: str, cause: BaseException | None = None) -> None:
-        """There is no result, because of ``message``."""
-        self.error = LMStudioPredictionError(message)
-        self.error.__cause__ = cause
+    def prepare(self, arguments: Mapping[str, Any] | None) -> None:
+        """Bind the arguments; raises ``LMStudioValueError`` if they do not fit the tool."""
+        if self.tool is not None:
+            self._function = self.tool.prepare(arguments)
 
-    def conclude(self) -> None:
-        """Turn what the tool gave into text; what was never finished is said to be cancelled."""
+    def refuse(
+        self, outcome: ToolCallOutcome, error: Exception, cause: BaseException | None = None
+    ) -> None:
+        """There is no result, because of ``error``."""
+        if self._content is None:
+            self.error, self.outcome = error, outcome
+            self.error.__cause__ = cause
+
+    def invalid(self, message: str, cause: BaseException | None = None) -> None:
+        """The request cannot be served, because of ``message``."""
+        self.refuse("invalid", LMStudioPredictionError(f"Error: {message}"), cause)
+
+    def heed(self, verdict: Any) -> None:
+        """Do as ``guard_tool_call`` says.
+
+        Raises:
+            LMStudioValueError: It said something else than it may, or its arguments do not fit.
+        """
+        if verdict is None or verdict is True:
+            return
+        if isinstance(verdict, Mapping):
+            self._changed = dict(cast("Mapping[str, Any]", verdict))
+            self.prepare(self._changed)
+        elif verdict is False or isinstance(verdict, str):
+            self.refuse("denied", LMStudioCancelledError(verdict or _NO_REASON))
+        else:
+            raise LMStudioValueError(
+                "guard_tool_call returns None to allow the call, a string (the reason) to deny "
+                f"it, or a dict of other arguments, not {verdict!r}."
+            )
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is settled that the tool does not run."""
+        return self.error is not None
+
+    @property
+    def needs_thread(self) -> bool:
+        """Whether only a thread can be left behind when the time is over."""
+        return self.timeout is not None and not self.is_async
+
+    @property
+    def is_async(self) -> bool:
+        """Whether ``work`` gives something to await at once."""
+        return self.tool is not None and self.tool.is_async
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the tool gave any, which not every model can see."""
+        return self.error is None and bool(without_images(self._value)[1])
+
+    def announcement(self) -> ActToolCall:
+        """The event for its start."""
+        arguments = self.request.arguments if self._changed is None else self._changed
+        request = self.request
+        return ActToolCall(request.name, arguments or {}, request.id, self.context.round_index)
+
+    # --- running: by an interpreter, in any thread or loop --------------------------------------
+
+    def work(self) -> Any:
+        """Call the tool and keep what it gives; what it raises as ``Exception`` is kept too.
+
+        Returns:
+            Something to await if the tool is ``async``, else ``None``.
+        """
+        self.started = time.perf_counter()
+        if self.is_async:
+            return self._await(None)
+        try:
+            with self.context.entered():
+                value = self._function()
+            if inspect.isawaitable(value):
+                return self._await(value)
+            self._keep(value)
+        except Exception as error:  # noqa: BLE001 - it is for the model to deal with
+            self._fail(error)
+        finally:
+            self._stop()
+        return None
+
+    async def _await(self, given: Awaitable[Any] | None) -> None:
+        try:
+            with self.context.entered():
+                awaitable = self._function() if given is None else given
+                self._keep(await self._limited(awaitable))
+        except Exception as error:  # noqa: BLE001 - it is for the model to deal with
+            self._fail(error)
+        finally:
+            self._stop()
+
+    async def _limited(self, awaitable: Awaitable[Any]) -> Any:
+        if self.timeout is None:
+            return await awaitable
+        import asyncio  # only async tools need it here
+
+        waiting = asyncio.ensure_future(awaitable)
+        done, _ = await asyncio.wait([waiting], timeout=self.timeout)
+        if not done:
+            self.time_out()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            return _PENDING
+        return await waiting
+
+    def _keep(self, value: Any) -> None:
+        if self._content is None and self.error is None:
+            self._value = value
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is None:
+            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            message = f"Error: the tool {self.request.name!r} raised {said}"
+            self.refuse("failed", LMStudioPredictionError(message), error)
+
+    def _stop(self) -> None:
+        if self._content is None and self.started is not None and self.outcome != "timeout":
+            self._seconds = time.perf_counter() - self.started
+
+    def time_out(self) -> None:
+        """Nobody waits for the tool any longer."""
+        self._stop()
+        self.context.cancelled = True
+        self.refuse(
+            "timeout",
+            LMStudioTimeoutError(
+                f"Error: the tool {self.request.name!r} was not done after {self.timeout:g} "
+                "seconds.",
+                seconds=self.timeout,
+            ),
+        )
+
+    # --- concluding: by the loop ----------------------------------------------------------------
+
+    def conclude(self, *, with_images: bool = False) -> None:
+        """Turn what the tool gave into text; what was never finished is said to be cancelled.
+
+        Args:
+            with_images: Whether the model can see images.
+        """
+        if self._content is not None:
+            return
         if self.error is None and self._value is _PENDING:
             self.context.cancelled = True
-            self.error = LMStudioCancelledError("Error: the call was cancelled before it finished.")
+            message = "Error: the call was cancelled before it finished."
+            self.refuse("cancelled", LMStudioCancelledError(message))
         if self.error is None:
-            try:
-                self._content = encoded(self._value)
-            except Exception as error:  # noqa: BLE001 - serializers of the user's
-                kind = type(self._value).__name__
-                self.refuse(
-                    f"Error: the tool {self.request.name!r} returned a {kind}, which JSON cannot "
-                    "hold.",
-                    error,
-                )
+            self._encode(with_images=with_images)
+        elif self.outcome == "denied":
+            self._content = encoded({"error": str(self.error)})
         if self._content is None:
             self._content = encoded(str(self.error))
+
+    def _encode(self, *, with_images: bool) -> None:
+        try:
+            plain, images = without_images(self._value)
+            if images and not with_images:
+                plain = {"result": plain, "note": "You cannot see images, so they are left out."}
+            self._content = encoded(plain)
+        except Exception as error:  # noqa: BLE001 - serializers of the user's
+            kind = type(self._value).__name__
+            message = (
+                f"Error: the tool {self.request.name!r} returned a {kind}, which JSON cannot hold."
+            )
+            self.refuse("failed", LMStudioPredictionError(message), error)
+        else:
+            self.images = images if with_images else []
+
+    def lose_images(self, error: LMStudioError) -> None:
+        """The images could not be sent to the server."""
+        self.images = []
+        self.error = error
+        self.outcome = "failed"
+        self._content = encoded(f"Error: the image of the tool {self.request.name!r}: {error}")
 
     def answer(self, text: Any) -> None:
         """Let the model get ``text`` instead of the error's own."""
@@ -126,6 +266,8 @@ class PendingCall:
             content=self._content or "",
             result=None if self._value is _PENDING else self._value,
             error=self.error,
+            outcome=self.outcome,
+            changed_arguments=self._changed,
             duration_seconds=self._seconds,
             reports=tuple(self.context.reports),
         )

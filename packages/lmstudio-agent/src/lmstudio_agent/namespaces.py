@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypeVar, overload
 
-from lmstudio_core.errors import LMStudioPredictionError
+from typing_extensions import Unpack
+
 from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
 from lmstudio_core.namespaces.base import AsyncNamespace, SyncNamespace
 from lmstudio_llm.chat import ChatInput
 from lmstudio_llm.config import LlmPredictionConfig
-from lmstudio_llm.fragments import LlmPredictionFragment
-from lmstudio_llm.messages import AssistantResponse, ToolCallRequest, ToolResultMessage
-from lmstudio_llm.results import PredictionRoundResult
-from lmstudio_llm.tools import ToolDefinition
+from lmstudio_llm.schemas import GbnfGrammar, ResponseSchema
 
-from .operations import act_op
-from .options import ActOptions
+from .operations import start
+from .options import ActKeywords
 from .results import ActResult
+from .streams import ActStream
+from .streams_aio import AsyncActStream
+from .toolsets import ToolInput, Toolset
 
 __all__ = ["AgentNamespace", "AsyncAgentNamespace"]
 
+T = TypeVar("T")
+Config = LlmPredictionConfig | Mapping[str, Any] | None
+Toolsets = Iterable[Toolset | str]
+
 
 class AgentNamespace(SyncNamespace):
-    """Agents of a ``Client``; ``LLM.act`` leads here.
+    """Agents of a ``Client``; ``LLM.act`` and ``LLM.act_stream`` lead here.
 
     Example:
         ``client.agent.act(model, "What is 6 times 7?", [multiply])``
@@ -31,94 +36,166 @@ class AgentNamespace(SyncNamespace):
 
     server_namespace: ClassVar[str] = "llm"
 
+    @overload
     def act(
         self,
         model: SyncModelHandle,
         chat: ChatInput,
-        tools: Iterable[ToolDefinition],
+        tools: Iterable[ToolInput] = (),
         *,
-        max_prediction_rounds: int | None = None,
-        max_parallel_tool_calls: int | None = 1,
-        config: LlmPredictionConfig | Mapping[str, Any] | None = None,
+        response_format: type[T],
+        toolsets: Toolsets = (),
+        config: Config = None,
         preset: str | None = None,
-        on_message: Callable[[AssistantResponse | ToolResultMessage], Any] | None = None,
-        on_first_token: Callable[[int], Any] | None = None,
-        on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = None,
-        on_round_start: Callable[[int], Any] | None = None,
-        on_round_end: Callable[[int], Any] | None = None,
-        on_prediction_completed: Callable[[PredictionRoundResult[Any]], Any] | None = None,
-        on_prompt_processing_progress: Callable[[float, int], Any] | None = None,
-        handle_invalid_tool_request: (
-            Callable[[LMStudioPredictionError, ToolCallRequest | None], Any] | None
-        ) = None,
-    ) -> ActResult:
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[T]: ...
+    @overload
+    def act(
+        self,
+        model: SyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: Mapping[str, Any],
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[dict[str, Any]]: ...
+    @overload
+    def act(
+        self,
+        model: SyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: GbnfGrammar | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[str]: ...
+    def act(
+        self,
+        model: SyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: ResponseSchema | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[Any]:
         """Let a model work with tools, round by round, until it answers without calling one.
 
         Args:
             model: The model's handle.
-            chat: The conversation so far; it is not changed. ``on_message=chat.append`` keeps it
-                current.
-            tools: Functions with type hints and a docstring (``async`` ones too), tool
-                definitions, or definitions as dicts. Arguments are coerced to the hints. A tool in
-                the server's form has no implementation: its call ends the run and is handed back
-                as ``pending``.
-            max_prediction_rounds: How many predictions to make at most, from 1. In the last one
-                the model gets no tools, so that it has to answer.
-            max_parallel_tool_calls: How many tools to run at the same time; ``None`` for a number
-                that fits this machine's processors.
+            chat: The conversation so far; it is not changed.
+            tools: Functions, tool definitions, toolsets; see ``LLM.act``.
+            response_format: What the final answer has to be; see ``LLM.act``.
+            toolsets: Toolsets, or the names of toolsets that plugins offer.
             config: How to predict: a config object or a dict.
             preset: The name of a preset of the server.
-            on_message: Called with every message that the run adds: the assistant's responses and
-                the results of tools.
-            on_first_token: Called with the round when its first fragment arrives.
-            on_prediction_fragment: Called with every fragment and its round.
-            on_round_start: Called with the round before its prediction.
-            on_round_end: Called with the round after its tools have run.
-            on_prediction_completed: Called with every prediction's result (``round_index`` in it).
-            on_prompt_processing_progress: Called with the progress (0.0 to 1.0) and the round. This
-                and the two callbacks for tokens are called while the answer is being read, and
-                have to be plain functions; all others may be ``async``.
-            handle_invalid_tool_request: Called with the error and the request when a tool is not
-                known, its arguments do not fit, or it raised (``error.__cause__`` is what). Return
-                ``None`` to let the model get the error's text, or another text for it; raise to
-                end the run. Called with ``None`` as the request when a tool call could not be read
-                at all; that error is raised after it.
+            **options: Limits and callbacks; see ``LLM.act``.
 
         Returns:
-            The number of rounds and the duration in seconds; the final text, the transcript, every
-            tool call and the token usage besides. Rounds are counted from 0 everywhere.
+            The final text or value, the transcript, every call, the rounds and their tokens.
 
         Raises:
             LMStudioValueError: A limit, the chat or a tool cannot be right; nothing was sent.
             LMStudioPredictionError: The model wrote a tool call that cannot be read.
-            Exception: Whatever ``handle_invalid_tool_request`` raises. Exceptions of other
-                callbacks are logged, those of tools are reported to the model.
-
-        Example:
-            >>> def multiply(a: float, b: float) -> float:
-            ...     '''Multiply two numbers.'''
-            ...     return a * b
-            >>> model.act("What is 6 times 7?", [multiply], on_message=print)
+            Exception: Whatever ``handle_invalid_tool_request`` or ``guard_tool_call`` raises.
+                Exceptions of other callbacks are logged, those of tools reported to the model.
         """
-        options = ActOptions(
-            max_prediction_rounds=max_prediction_rounds,
-            max_parallel_tool_calls=max_parallel_tool_calls,
-            on_message=on_message,
-            on_first_token=on_first_token,
-            on_prediction_fragment=on_prediction_fragment,
-            on_round_start=on_round_start,
-            on_round_end=on_round_end,
-            on_prediction_completed=on_prediction_completed,
-            on_prompt_processing_progress=on_prompt_processing_progress,
-            handle_invalid_tool_request=handle_invalid_tool_request,
+        stream = self.act_stream(
+            model,
+            chat,
+            tools,
+            response_format=response_format,
+            toolsets=toolsets,
+            config=config,
+            preset=preset,
+            **options,
         )
-        return self._client.run(
-            act_op(model.identifier, chat, tools, options, config=config, preset=preset)
+        return stream.wait_for_result()
+
+    @overload
+    def act_stream(
+        self,
+        model: SyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: type[T],
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActStream[T]: ...
+    @overload
+    def act_stream(
+        self,
+        model: SyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: Mapping[str, Any],
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActStream[dict[str, Any]]: ...
+    @overload
+    def act_stream(
+        self,
+        model: SyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: GbnfGrammar | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActStream[str]: ...
+    def act_stream(
+        self,
+        model: SyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: ResponseSchema | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActStream[Any]:
+        """The same as ``act``, as a stream of everything that happens.
+
+        Args: see ``act``.
+
+        Returns:
+            A stream of events; after its end it has the result that ``act`` gives.
+
+        Raises:
+            LMStudioValueError: A limit, the chat or a tool cannot be right; nothing was sent.
+        """
+        run, op = start(
+            model.identifier,
+            chat,
+            tools,
+            options,
+            toolsets=toolsets,
+            response_format=response_format,
+            config=config,
+            preset=preset,
         )
+        return ActStream(self._client, run, op)
 
 
 class AsyncAgentNamespace(AsyncNamespace):
-    """Agents of an ``AsyncClient``; ``AsyncLLM.act`` leads here.
+    """Agents of an ``AsyncClient``; ``AsyncLLM.act`` and ``AsyncLLM.act_stream`` lead here.
 
     Example:
         ``await client.agent.act(model, "What is 6 times 7?", [multiply])``
@@ -126,87 +203,159 @@ class AsyncAgentNamespace(AsyncNamespace):
 
     server_namespace: ClassVar[str] = "llm"
 
+    @overload
     async def act(
         self,
         model: AsyncModelHandle,
         chat: ChatInput,
-        tools: Iterable[ToolDefinition],
+        tools: Iterable[ToolInput] = (),
         *,
-        max_prediction_rounds: int | None = None,
-        max_parallel_tool_calls: int | None = 1,
-        config: LlmPredictionConfig | Mapping[str, Any] | None = None,
+        response_format: type[T],
+        toolsets: Toolsets = (),
+        config: Config = None,
         preset: str | None = None,
-        on_message: Callable[[AssistantResponse | ToolResultMessage], Any] | None = None,
-        on_first_token: Callable[[int], Any] | None = None,
-        on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = None,
-        on_round_start: Callable[[int], Any] | None = None,
-        on_round_end: Callable[[int], Any] | None = None,
-        on_prediction_completed: Callable[[PredictionRoundResult[Any]], Any] | None = None,
-        on_prompt_processing_progress: Callable[[float, int], Any] | None = None,
-        handle_invalid_tool_request: (
-            Callable[[LMStudioPredictionError, ToolCallRequest | None], Any] | None
-        ) = None,
-    ) -> ActResult:
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[T]: ...
+    @overload
+    async def act(
+        self,
+        model: AsyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: Mapping[str, Any],
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[dict[str, Any]]: ...
+    @overload
+    async def act(
+        self,
+        model: AsyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: GbnfGrammar | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[str]: ...
+    async def act(
+        self,
+        model: AsyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: ResponseSchema | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> ActResult[Any]:
         """Let a model work with tools, round by round, until it answers without calling one.
 
         Args:
             model: The model's handle.
-            chat: The conversation so far; it is not changed. ``on_message=chat.append`` keeps it
-                current.
-            tools: Functions with type hints and a docstring (``async`` ones too), tool
-                definitions, or definitions as dicts. Functions that are not ``async`` run in
-                threads. Arguments are coerced to the hints. A tool in the server's form has no
-                implementation: its call ends the run and is handed back as ``pending``.
-            max_prediction_rounds: How many predictions to make at most, from 1. In the last one
-                the model gets no tools, so that it has to answer.
-            max_parallel_tool_calls: How many tools to run at the same time; ``None`` for a number
-                that fits this machine's processors.
+            chat: The conversation so far; it is not changed.
+            tools: Functions, tool definitions, toolsets; see ``LLM.act``.
+            response_format: What the final answer has to be; see ``LLM.act``.
+            toolsets: Toolsets, or the names of toolsets that plugins offer.
             config: How to predict: a config object or a dict.
             preset: The name of a preset of the server.
-            on_message: Called with every message that the run adds: the assistant's responses and
-                the results of tools.
-            on_first_token: Called with the round when its first fragment arrives.
-            on_prediction_fragment: Called with every fragment and its round.
-            on_round_start: Called with the round before its prediction.
-            on_round_end: Called with the round after its tools have run.
-            on_prediction_completed: Called with every prediction's result (``round_index`` in it).
-            on_prompt_processing_progress: Called with the progress (0.0 to 1.0) and the round. This
-                and the two callbacks for tokens are called while the answer is being read, and
-                have to be plain functions; all others may be ``async``.
-            handle_invalid_tool_request: Called with the error and the request when a tool is not
-                known, its arguments do not fit, or it raised (``error.__cause__`` is what). Return
-                ``None`` to let the model get the error's text, or another text for it; raise to
-                end the run. Called with ``None`` as the request when a tool call could not be read
-                at all; that error is raised after it.
+            **options: Limits and callbacks; see ``LLM.act``.
 
         Returns:
-            The number of rounds and the duration in seconds; the final text, the transcript, every
-            tool call and the token usage besides. Rounds are counted from 0 everywhere.
+            The final text or value, the transcript, every call, the rounds and their tokens.
 
         Raises:
             LMStudioValueError: A limit, the chat or a tool cannot be right; nothing was sent.
             LMStudioPredictionError: The model wrote a tool call that cannot be read.
-            Exception: Whatever ``handle_invalid_tool_request`` raises. Exceptions of other
-                callbacks are logged, those of tools are reported to the model.
-
-        Example:
-            >>> def multiply(a: float, b: float) -> float:
-            ...     '''Multiply two numbers.'''
-            ...     return a * b
-            >>> await model.act("What is 6 times 7?", [multiply], on_message=print)
+            Exception: Whatever ``handle_invalid_tool_request`` or ``guard_tool_call`` raises.
+                Exceptions of other callbacks are logged, those of tools reported to the model.
         """
-        options = ActOptions(
-            max_prediction_rounds=max_prediction_rounds,
-            max_parallel_tool_calls=max_parallel_tool_calls,
-            on_message=on_message,
-            on_first_token=on_first_token,
-            on_prediction_fragment=on_prediction_fragment,
-            on_round_start=on_round_start,
-            on_round_end=on_round_end,
-            on_prediction_completed=on_prediction_completed,
-            on_prompt_processing_progress=on_prompt_processing_progress,
-            handle_invalid_tool_request=handle_invalid_tool_request,
+        stream = self.act_stream(
+            model,
+            chat,
+            tools,
+            response_format=response_format,
+            toolsets=toolsets,
+            config=config,
+            preset=preset,
+            **options,
         )
-        return await self._client.run(
-            act_op(model.identifier, chat, tools, options, config=config, preset=preset)
+        return await stream.wait_for_result()
+
+    @overload
+    def act_stream(
+        self,
+        model: AsyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: type[T],
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> AsyncActStream[T]: ...
+    @overload
+    def act_stream(
+        self,
+        model: AsyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: Mapping[str, Any],
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> AsyncActStream[dict[str, Any]]: ...
+    @overload
+    def act_stream(
+        self,
+        model: AsyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: GbnfGrammar | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> AsyncActStream[str]: ...
+    def act_stream(
+        self,
+        model: AsyncModelHandle,
+        chat: ChatInput,
+        tools: Iterable[ToolInput] = (),
+        *,
+        response_format: ResponseSchema | None = None,
+        toolsets: Toolsets = (),
+        config: Config = None,
+        preset: str | None = None,
+        **options: Unpack[ActKeywords],
+    ) -> AsyncActStream[Any]:
+        """The same as ``act``, as a stream of everything that happens.
+
+        Args: see ``act``.
+
+        Returns:
+            A stream of events; after its end it has the result that ``act`` gives.
+
+        Raises:
+            LMStudioValueError: A limit, the chat or a tool cannot be right; nothing was sent.
+        """
+        run, op = start(
+            model.identifier,
+            chat,
+            tools,
+            options,
+            toolsets=toolsets,
+            response_format=response_format,
+            config=config,
+            preset=preset,
         )
+        return AsyncActStream(self._client, run, op)

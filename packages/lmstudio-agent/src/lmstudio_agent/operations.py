@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.protocol.operations import Channel, Op
+from lmstudio_core.files import FileHandle
+from lmstudio_core.namespaces.files.operations import prepare_image
+from lmstudio_core.protocol.operations import Channel, Invoke, Op
 from lmstudio_llm.chat import Chat, ChatInput
 from lmstudio_llm.config import LlmPredictionConfig
 from lmstudio_llm.operations import ConfigInput, respond
@@ -18,31 +20,81 @@ from lmstudio_llm.results import PredictionResult
 from lmstudio_llm.tools import Tool, ToolDefinition, resolve_tools
 
 from .context import taking_context
+from .encoding import ImageInput
+from .events import ActOp
 from .loop import act
-from .options import ActOptions
+from .options import ActKeywords, ActOptions
 from .results import ActResult
+from .state import Run
+from .toolsets import ToolInput, Toolset, toolsets_of
 
-__all__ = ["ModelPredictor", "act_op", "ready_tools"]
+__all__ = ["ModelPredictor", "ready_tools", "start"]
 
 
-def act_op(
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How each prediction of a run is made.
+
+    Attributes:
+        config: Settings of every prediction.
+        preset: The name of a preset of the server's.
+        response_format: What the final answer has to be.
+    """
+
+    config: LlmPredictionConfig
+    preset: str | None = None
+    response_format: Any = None
+
+
+def start(
     identifier: str,
     chat: ChatInput,
-    tools: Iterable[ToolDefinition],
-    options: ActOptions,
+    tools: Iterable[ToolInput],
+    keywords: ActKeywords,
     *,
+    toolsets: Iterable[Toolset | str] = (),
+    response_format: Any = None,
     config: ConfigInput = None,
     preset: str | None = None,
-) -> Op[ActResult]:
-    """An act of the loaded model of that identifier.
+) -> tuple[Run, ActOp[ActResult[Any]]]:
+    """An act of the loaded model of that identifier: what it gathers, and the operation.
 
     Raises:
-        LMStudioValueError: The chat, a tool or the config cannot be right.
+        LMStudioValueError: The chat, a tool, the format or the config cannot be right.
     """
-    settings = LlmPredictionConfig.parse(config)
-    predict = ModelPredictor(identifier, settings, preset, options)
-    options = replace(options, run_id=options.run_id or uuid.uuid4().hex)
-    return act(predict, Chat.from_history(chat), ready_tools(tools), options)
+    options = ActOptions(**keywords, run_id=uuid.uuid4().hex)
+    settings = Settings(
+        config=LlmPredictionConfig.parse(config), preset=preset, response_format=response_format
+    )
+    single, sets = toolsets_of(tools, toolsets)
+    history = Chat.from_history(chat)
+    run = Run(history, ready_tools(single), options, structured=response_format is not None)
+    predict = ModelPredictor(identifier, settings, options)
+    predict(history, 0, [], structured=run.structured)  # so that mistakes show before anything runs
+    return run, _with_toolsets(run, predict, sets) if sets else act(predict, run)
+
+
+def _with_toolsets(
+    run: Run, predict: ModelPredictor, toolsets: Sequence[Toolset]
+) -> ActOp[ActResult[Any]]:
+    """The act, with the toolsets open that were not open before."""
+    opened: list[Toolset] = []
+    try:
+        for toolset in toolsets:
+            if not toolset.is_open:
+                opened.append(toolset)
+                yield Invoke(toolset.open, blocking=True)
+            run.tools = {
+                tool.name: tool for tool in ready_tools([*run.tools.values(), *toolset.tools])
+            }
+        result = yield from act(predict, run)
+    except BaseException:
+        for toolset in reversed(opened):
+            toolset.close()
+        raise
+    for toolset in reversed(opened):
+        yield Invoke(toolset.close, blocking=True)
+    return result
 
 
 def ready_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:
@@ -51,12 +103,7 @@ def ready_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:
     Raises:
         LMStudioValueError: One is no tool, or two have the same name.
     """
-    given: Any = tools
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        kind = type(cast("object", given)).__name__
-        raise LMStudioValueError(f"tools is a list of tools, not {kind}.")
-    taking = [taking_context(tool) for tool in cast("Iterable[ToolDefinition | Tool]", given)]
-    return resolve_tools(cast("list[ToolDefinition]", taking))
+    return resolve_tools([taking_context(tool) for tool in tools])
 
 
 class ModelPredictor:
@@ -64,37 +111,42 @@ class ModelPredictor:
 
     Args:
         identifier: The loaded model.
-        config: Settings of every prediction.
-        preset: The name of a preset of the server's.
+        settings: How predictions are made.
         options: The callbacks of the run.
     """
 
-    def __init__(
-        self,
-        identifier: str,
-        config: LlmPredictionConfig,
-        preset: str | None,
-        options: ActOptions,
-    ) -> None:
+    def __init__(self, identifier: str, settings: Settings, options: ActOptions) -> None:
         self._identifier = identifier
-        self._config = config
-        self._preset = preset
+        self._settings = settings
         self._options = options
+        if settings.response_format is not None and settings.config.structured is not None:
+            raise LMStudioValueError(
+                "Both response_format and the config's 'structured' say what the output has to "
+                "be; give response_format alone, which applies to the final answer."
+            )
 
     def __call__(
-        self, chat: Chat, round_index: int, tools: Sequence[Tool]
+        self, chat: Chat, round_index: int, tools: Sequence[Tool], *, structured: bool = False
     ) -> Channel[Any, PredictionResult[Any]]:
-        forced = not tools and self._config.tool_choice is not None
+        settings = self._settings
+        forced = not tools and settings.config.tool_choice is not None
         prediction = respond(
             self._identifier,
             chat,
-            config=self._config,
-            preset=self._preset,
+            response_format=settings.response_format if structured else None,
+            config=settings.config,
+            preset=settings.preset,
             tools=tools,
             tool_choice="auto" if forced else None,  # there is nothing left to be chosen
             callbacks=self._callbacks(round_index),
         )
         return prediction.channel
+
+    def upload(self, image: ImageInput) -> Op[FileHandle]:
+        """Send an image to the server."""
+        if isinstance(image, FileHandle):
+            return image
+        return (yield from prepare_image(image.source, image.name))
 
     def _callbacks(self, index: int) -> PredictionCallbacks:
         """The callbacks of the run, told the round as their last argument."""

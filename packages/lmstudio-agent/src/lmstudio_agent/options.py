@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from lmstudio_core.errors import LMStudioValueError
+from typing_extensions import TypedDict
 
-__all__ = ["ActOptions"]
+from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
+
+if TYPE_CHECKING:
+    from lmstudio_llm.fragments import LlmPredictionFragment
+    from lmstudio_llm.messages import AnyChatMessage, ToolCallRequest
+    from lmstudio_llm.results import PredictionRoundResult
+
+__all__ = ["ActKeywords", "ActOptions"]
+
+
+class ActKeywords(TypedDict, total=False):
+    """The limits and callbacks of ``act`` and ``act_stream``; ``LLM.act`` says what they mean."""
+
+    max_prediction_rounds: int | None
+    max_parallel_tool_calls: int | None
+    max_tool_calls: int | None
+    max_calls_per_tool: int | Mapping[str, int] | None
+    tool_timeout: float | Mapping[str, float] | None
+    on_message: Callable[[AnyChatMessage], Any] | None
+    on_first_token: Callable[[int], Any] | None
+    on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None
+    on_round_start: Callable[[int], Any] | None
+    on_round_end: Callable[[int], Any] | None
+    on_prediction_completed: Callable[[PredictionRoundResult[Any]], Any] | None
+    on_prompt_processing_progress: Callable[[float, int], Any] | None
+    handle_invalid_tool_request: (
+        Callable[[LMStudioPredictionError, ToolCallRequest | None], Any] | None
+    )
+    guard_tool_call: Callable[[ToolCallRequest], Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActOptions:
-    """The limits and callbacks of a run; see ``AgentNamespace.act`` for what they mean.
+    """The limits and callbacks of a run; see ``LLM.act`` for what they mean.
 
     Raises:
-        LMStudioValueError: A limit is not a positive whole number, or a callback not callable.
+        LMStudioValueError: A limit is not a positive number, or a callback not callable.
     """
 
     max_prediction_rounds: int | None = None
     max_parallel_tool_calls: int | None = 1
+    max_tool_calls: int | None = None
+    max_calls_per_tool: int | Mapping[str, int] | None = None
+    tool_timeout: float | Mapping[str, float] | None = None
     on_message: Callable[..., Any] | None = None
     on_first_token: Callable[..., Any] | None = None
     on_prediction_fragment: Callable[..., Any] | None = None
@@ -29,21 +60,51 @@ class ActOptions:
     on_prediction_completed: Callable[..., Any] | None = None
     on_prompt_processing_progress: Callable[..., Any] | None = None
     handle_invalid_tool_request: Callable[..., Any] | None = None
+    guard_tool_call: Callable[..., Any] | None = None
     run_id: str = ""
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            value = getattr(self, option.name)
-            if value is None or option.name == "run_id":
+            name, value = option.name, getattr(self, option.name)
+            if value is None or name == "run_id":
                 continue
-            if option.name.startswith("max_"):
-                if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                    raise LMStudioValueError(
-                        f"{option.name} is a whole number from 1, or None, not {value!r}."
-                    )
+            if name in ("max_calls_per_tool", "tool_timeout"):
+                _check_by_tool(name, value)
+            elif name.startswith("max_"):
+                _check_count(name, value)
             elif not callable(value):
-                raise LMStudioValueError(f"{option.name} is a function or None, not {value!r}.")
+                raise LMStudioValueError(f"{name} is a function or None, not {value!r}.")
 
     def is_last_round(self, index: int) -> bool:
         """Whether no round may follow the one of that index."""
         return self.max_prediction_rounds is not None and index + 1 >= self.max_prediction_rounds
+
+    def calls_allowed(self, tool: str) -> int | None:
+        """How often that tool may be called in the run; ``None``: any number of times."""
+        given = self.max_calls_per_tool
+        return given.get(tool) if isinstance(given, Mapping) else given
+
+    def seconds_allowed(self, tool: str) -> float | None:
+        """How long a call of that tool may take; ``None``: as long as it likes."""
+        given = self.tool_timeout
+        return given.get(tool) if isinstance(given, Mapping) else given
+
+
+def _check_by_tool(name: str, value: Any) -> None:
+    """One limit for every tool, or a dict with limits for some."""
+    check = _check_seconds if name == "tool_timeout" else _check_count
+    if isinstance(value, Mapping):
+        for tool, limit in cast("Mapping[Any, Any]", value).items():
+            check(f"{name}[{tool!r}]", limit)
+    else:
+        check(name, value)
+
+
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise LMStudioValueError(f"{name} is a whole number from 1, or None, not {value!r}.")
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise LMStudioValueError(f"{name} is a positive number of seconds, not {value!r}.")

@@ -1,0 +1,321 @@
+"""Toolsets of MCP servers (Model Context Protocol), by the official ``mcp`` package.
+
+The session lives in a thread with an event loop of its own, so that one toolset serves synchronous
+programs and any number of event loops alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import importlib
+import os
+import shlex
+import tempfile
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TextIO, cast
+
+from lmstudio_core.errors import (
+    CapabilityNotInstalledError,
+    LMStudioConnectionError,
+    LMStudioError,
+    LMStudioRuntimeError,
+    LMStudioTimeoutError,
+    LMStudioValueError,
+)
+from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
+
+from .encoding import ToolImage
+from .toolsets import Toolset
+
+__all__ = ["McpToolset", "mcp_tools"]
+
+
+def mcp_tools(
+    server: str | Sequence[str],
+    *,
+    name: str | None = None,
+    prefix: str = "",
+    only: Iterable[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    start_timeout: float = 30.0,
+) -> McpToolset:
+    """The tools of an MCP server. Needs the ``mcp`` package: ``pip install "lmstudio-agent[mcp]"``.
+
+    Args:
+        server: The command that starts it (a string, split as a shell would, or a list), which is
+            then spoken to over its standard input and output; or the address, beginning with
+            ``http://`` or ``https://``, of one that runs (streamable HTTP).
+        name: What to call the toolset; by default the command or address.
+        prefix: Put before the names of the tools, to tell servers apart.
+        only: The names of the tools to take; all of them by default.
+        env: Environment variables of the process, beside the few that it gets anyway.
+        cwd: The folder that the process runs in.
+        headers: Headers of every request by HTTP, such as ``Authorization``.
+        start_timeout: How many seconds it may take to start and to tell its tools.
+
+    Returns:
+        A toolset. Each run opens it, which starts the process anew; ``with mcp_tools(...) as
+        tools:`` (or ``async with``) keeps it open for several.
+
+    Raises:
+        LMStudioValueError: There is no command, or an option does not fit.
+
+    Example:
+        >>> with mcp_tools("python weather_server.py") as weather:
+        ...     model.act("Do I need an umbrella in Bergen?", [weather])
+    """
+    by_http = isinstance(server, str) and server.startswith(("http://", "https://"))
+    if by_http and (env is not None or cwd is not None):
+        raise LMStudioValueError("env and cwd are for servers that are started by a command.")
+    if headers is not None and not by_http:
+        raise LMStudioValueError("headers are for servers with an address, not for commands.")
+    command = shlex.split(server) if isinstance(server, str) else list(server)
+    if not command:
+        raise LMStudioValueError("The command that starts the MCP server is empty.")
+
+    def connect(log: TextIO) -> Any:
+        return _http(str(server), headers) if by_http else _stdio(command, env, cwd, log)
+
+    label = str(server) if isinstance(server, str) else shlex.join(command)
+    return McpToolset(name or label, connect, prefix, only, start_timeout)
+
+
+class McpToolset(Toolset):
+    """The tools of an MCP server; made by ``mcp_tools``.
+
+    Args:
+        name: What to call it.
+        connect: Gives the transport's context manager; gets a file for what the server logs.
+        prefix: Put before the names of the tools.
+        only: The names of the tools to take.
+        start_timeout: How many seconds it may take to start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[TextIO], Any],
+        prefix: str = "",
+        only: Iterable[str] | None = None,
+        start_timeout: float = 30.0,
+    ) -> None:
+        super().__init__(name)
+        self._connect = connect
+        self._prefix = prefix
+        self._only = None if only is None else set(only)
+        self._start_timeout = start_timeout
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: Callable[[], Any] | None = None
+        self._session: Any = None
+        self._lock = threading.RLock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server is connected."""
+        return self._session is not None
+
+    def open(self) -> None:
+        """Start the server, or connect to it, and learn its tools.
+
+        Raises:
+            CapabilityNotInstalledError: The ``mcp`` package is not installed.
+            LMStudioConnectionError: The server cannot be reached, or is none.
+            LMStudioTimeoutError: It took too long.
+        """
+        with self._lock:
+            if self.is_open:
+                return
+            _require_mcp()
+            ready: Future[list[ToolDefinition]] = Future()
+            self._thread = threading.Thread(
+                target=lambda: asyncio.run(self._live(ready)), name="lmstudio-mcp", daemon=True
+            )
+            self._thread.start()
+            try:
+                self._tools = ready.result(self._start_timeout)
+            except FutureTimeoutError as error:  # in Python 3.10 not the builtin one
+                self.close()
+                raise LMStudioTimeoutError(
+                    f"The MCP server {self.name!r} did not tell its tools in "
+                    f"{self._start_timeout:g} seconds.",
+                    seconds=self._start_timeout,
+                ) from error
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """End the session, and with it the process if there is one."""
+        with self._lock:
+            thread, loop, end = self._thread, self._loop, self._end
+            self._thread = None
+            if thread is None:
+                return
+            if loop is not None and end is not None:
+                with contextlib.suppress(RuntimeError):  # it has ended by itself
+                    loop.call_soon_threadsafe(end)
+            thread.join(10)
+
+    async def _live(self, ready: Future[list[ToolDefinition]]) -> None:
+        """The session, from its beginning to its end, in the thread's event loop."""
+        from mcp import ClientSession
+
+        this = asyncio.current_task()
+        self._loop, self._end = asyncio.get_running_loop(), this.cancel if this else None
+        with tempfile.TemporaryFile("w+", errors="replace") as log:
+            try:
+                async with (
+                    self._connect(cast("TextIO", log)) as streams,
+                    ClientSession(streams[0], streams[1]) as session,
+                ):
+                    tools = await self._learn(session)
+                    stop = asyncio.Event()
+                    self._end, self._session = stop.set, session
+                    ready.set_result(tools)
+                    await stop.wait()
+            except BaseException as error:  # noqa: BLE001 - whoever opened it gets to know
+                if not ready.done():
+                    ready.set_exception(self._could_not_start(error, log))
+            finally:
+                self._session = None
+
+    async def _learn(self, session: Any) -> list[ToolDefinition]:
+        await session.initialize()
+        found: list[ToolDefinition] = []
+        cursor: str | None = None
+        while True:
+            page = _plain(
+                await session.list_tools(cursor) if cursor else await session.list_tools()
+            )
+            found += [self._tool(raw) for raw in page["tools"] if self._takes(raw["name"])]
+            cursor = page.get("nextCursor")
+            if not cursor:
+                return found
+
+    def _takes(self, name: str) -> bool:
+        return self._only is None or name in self._only
+
+    def _tool(self, raw: Mapping[str, Any]) -> ToolFunctionDef:
+        name: str = raw["name"]
+
+        async def call(**arguments: Any) -> Any:
+            return await self._call(name, arguments)
+
+        return ToolFunctionDef(
+            name=self._prefix + name,
+            description=raw.get("description") or raw.get("title") or name,
+            parameters={"type": "object", **raw.get("inputSchema", {})},
+            implementation=call,
+        )
+
+    async def _call(self, name: str, arguments: dict[str, Any]) -> Any:
+        session, loop = self._session, self._loop
+        if session is None or loop is None:
+            raise self._gone()
+        sent = asyncio.run_coroutine_threadsafe(session.call_tool(name, arguments), loop)
+        try:
+            answer = await asyncio.wrap_future(sent)
+        except asyncio.CancelledError:
+            if sent.cancelled() and not self.is_open:  # the session ended, not the caller
+                raise self._gone() from None
+            raise
+        return _value(_plain(answer))
+
+    def _gone(self) -> LMStudioConnectionError:
+        return LMStudioConnectionError(f"The MCP server {self.name!r} is not connected.")
+
+    def _could_not_start(self, error: BaseException, log: TextIO) -> LMStudioError:
+        inner = _innermost(error)
+        log.seek(0)
+        said = log.read()[-2000:].strip()
+        return LMStudioConnectionError(
+            f"The MCP server {self.name!r} could not be used: {type(inner).__name__}: {inner}"
+            + (f"\nIt said:\n{said}" if said else "")
+        )
+
+
+def _require_mcp() -> None:
+    try:
+        importlib.import_module("mcp")
+    except ImportError as error:
+        raise CapabilityNotInstalledError(
+            "Tools of MCP servers need the package 'mcp'. Install it with: "
+            'pip install "lmstudio-agent[mcp]"',
+            capability="mcp",
+            package="lmstudio-agent[mcp]",
+        ) from error
+
+
+def _stdio(
+    command: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: str | os.PathLike[str] | None,
+    log: TextIO,
+) -> Any:
+    from mcp import StdioServerParameters, stdio_client
+
+    parameters = StdioServerParameters(
+        command=command[0],
+        args=list(command[1:]),
+        env=None if env is None else dict(env),
+        cwd=None if cwd is None else os.fspath(cwd),
+    )
+    return stdio_client(parameters, errlog=log)
+
+
+@contextlib.asynccontextmanager
+async def _http(address: str, headers: Mapping[str, str] | None) -> AsyncGenerator[Any]:
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared._httpx_utils import create_mcp_http_client
+
+    if not headers:
+        async with streamable_http_client(address) as streams:
+            yield streams
+        return
+    client: Any = create_mcp_http_client(headers=dict(headers))  # with the usual time limits
+    async with client, streamable_http_client(address, http_client=client) as streams:
+        yield streams
+
+
+def _plain(answer: Any) -> dict[str, Any]:
+    """The answer as the protocol writes it, whatever this version of ``mcp`` calls the fields."""
+    plain: dict[str, Any] = answer.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return plain
+
+
+def _value(answer: Mapping[str, Any]) -> Any:
+    """What a tool returned: its data if it told any, else its text; and its images."""
+    parts: Sequence[Mapping[str, Any]] = answer.get("content", ())
+    text = "\n".join(_text(part) for part in parts if part["type"] != "image")
+    if answer.get("isError"):
+        raise LMStudioRuntimeError(text or "the MCP server told no reason")
+    images = [
+        ToolImage(base64.b64decode(part["data"])) for part in parts if part["type"] == "image"
+    ]
+    said: Any = text
+    if not images and (data := answer.get("structuredContent")) is not None:
+        said = data
+        if data.keys() == {"result"}:  # how servers wrap what is no object
+            said = data["result"]
+    return [*([said] if said else []), *images] if images else said
+
+
+def _text(part: Mapping[str, Any]) -> str:
+    if part["type"] == "text":
+        return str(part["text"])
+    resource = part.get("resource", part)
+    return str(resource.get("text") or resource.get("uri") or f"[{part['type']}]")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first error inside the groups that concurrent tasks wrap theirs in."""
+    inside: Sequence[BaseException] = getattr(error, "exceptions", ())
+    return _innermost(inside[0]) if inside else error

@@ -1,0 +1,76 @@
+"""What the two interpreters of a run share: the generator, and where it stands."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, NoReturn
+
+from typing_extensions import TypeVar
+
+from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_llm.chat import Chat
+
+from .events import ActEvent, ActOp
+from .results import ActResult
+from .state import Run
+
+__all__ = ["MORE", "ActStreamBase"]
+
+T = TypeVar("T", default=Any)
+
+MORE: Final = object()
+"""A step is not finished; what happened so far may be told."""
+
+
+class ActStreamBase(Generic[T]):
+    """What both share: the generator, where it stands, and what happened but was not taken.
+
+    Args:
+        run: What the run gathers.
+        op: The run itself.
+    """
+
+    def __init__(self, run: Run, op: ActOp[ActResult[T]]) -> None:
+        self._run = run
+        self._op = op
+        self._events: deque[ActEvent] = deque()
+        self._step: Any = None
+        self._source: Any = None
+        self._reading: Any = None
+        self._result: ActResult[T] | None = None
+        self.over = False
+        run.events = self._events
+
+    @property
+    def transcript(self) -> Chat:
+        """The chat so far, as a copy: what was passed in, and what the run added to it."""
+        return self._run.chat.copy()
+
+    def _go(self, onward: Callable[[Any], Any], value: Any) -> None:
+        self._step = None
+        try:
+            self._step = onward(value)
+        except StopIteration as stop:
+            self._result, self.over = stop.value, True
+        except BaseException:
+            self.over = True
+            raise
+
+    def _stop_reading(self) -> None:
+        self._source = self._reading = None
+
+    def _silence(self) -> None:
+        """Nobody will take events: the run need not tell any."""
+        self._run.events = None
+        self._events.clear()
+
+    def _no_result(self) -> NoReturn:
+        raise LMStudioRuntimeError(
+            "The stream was left before the run ended, so there is no result. 'transcript' holds "
+            "the chat up to there; another act() can go on from it."
+        )
+
+    def __repr__(self) -> str:
+        state = "finished" if self._result else "closed" if self.over else "running"
+        return f"<{type(self).__name__} {state}, {len(self._run.predictions)} rounds>"

@@ -1,0 +1,144 @@
+"""A run as HTML: rounds, calls with arguments, results and durations. No scripts, nothing fetched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_jsonable_python
+
+from lmstudio_llm.messages import AnyChatMessage, FileHandle, TextData
+
+from .display import arguments_text, summary, visible
+
+if TYPE_CHECKING:
+    from lmstudio_llm.results import PredictionRoundResult
+
+    from .results import ActResult, ToolCallRecord
+
+__all__ = ["page", "timeline"]
+
+_STYLE = """
+.lms-act{font:14px/1.5 system-ui,sans-serif;max-width:60em;color:#1f2933}
+.lms-act pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0;padding:.5em .7em;
+background:#f2f4f7;border-radius:6px;font:12px/1.5 ui-monospace,monospace;color:inherit}
+.lms-act .said{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0}
+.lms-act .role{font-weight:600;color:#52606d;font-size:12px}
+.lms-act .round{border-left:3px solid #7b93db;margin:.7em 0;padding:.1em 0 .1em 1em}
+.lms-act .round.last{border-color:#3f9142}
+.lms-act .call{margin:.5em 0;padding:.5em .7em;border:1px solid #d9dee5;border-radius:8px}
+.lms-act .call.bad{border-color:#d64545}
+.lms-act code{font:12px ui-monospace,monospace;font-weight:600;overflow-wrap:anywhere}
+.lms-act .tag{font-size:12px;color:#52606d;margin-left:.6em}
+.lms-act .bad .tag.outcome{color:#ba2525;font-weight:600}
+.lms-act .bar{height:4px;background:#e4e7eb;border-radius:2px;margin:.4em 0}
+.lms-act .bar i{display:block;height:4px;min-width:2px;background:#7b93db;border-radius:2px}
+.lms-act summary{cursor:pointer;color:#52606d;font-size:12px}
+.lms-act footer{color:#52606d;font-size:12px;margin-top:.7em}
+@media (prefers-color-scheme:dark){body>.lms-act{color:#e4e7eb}
+body>.lms-act pre{background:#1f2933}body>.lms-act .call{border-color:#52606d}}
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title></head><body>
+{body}
+</body></html>
+"""
+
+
+def page(result: ActResult[Any], title: str) -> str:
+    """The timeline as a page of its own."""
+    return _PAGE.format(title=_text(title), body=timeline(result))
+
+
+def timeline(result: ActResult[Any]) -> str:
+    """The run as a piece of HTML with its own style."""
+    given = result.transcript[: result.given_messages]
+    parts = [_message(message) for message in given]
+    longest = max((record.duration_seconds for record in result.tool_calls), default=0.0)
+    for position, prediction in enumerate(result.predictions):
+        calls = [r for r in result.tool_calls if r.round_index == prediction.round_index]
+        is_last = position == len(result.predictions) - 1
+        parts.append(_round(prediction, calls, longest, is_last=is_last))
+    for request in result.pending:
+        call = _text(f"{request.name}({arguments_text(request.arguments)})")
+        parts.append(f'<div class="call"><code>{call}</code>{_tag("waits for its result")}</div>')
+    parts.append(f"<footer>{_text(summary(result))}</footer>")
+    return f'<div class="lms-act"><style>{_STYLE}</style>{"".join(parts)}</div>'
+
+
+def _text(text: object) -> str:
+    """Text for any place in HTML, attributes included: whoever wrote it, it stays text."""
+    return escape(visible(str(text)), quote=True)
+
+
+def _tag(text: str, kind: str = "") -> str:
+    return f'<span class="tag {kind}">{_text(text)}</span>'
+
+
+def _message(message: AnyChatMessage) -> str:
+    said: Sequence[Any] = message.content
+    text = "".join(
+        part.text
+        if isinstance(part, TextData)
+        else f" [{part.file_type}: {part.name}]"
+        if isinstance(part, FileHandle)
+        else str(getattr(part, "content", ""))
+        for part in said
+    )
+    if not text:
+        return ""
+    role = _text(message.role)
+    return f'<div class="role">{role}</div><div class="said">{_text(text)}</div>'
+
+
+def _round(
+    prediction: PredictionRoundResult[Any],
+    calls: Iterable[ToolCallRecord],
+    longest: float,
+    *,
+    is_last: bool,
+) -> str:
+    tags = [f"round {prediction.round_index}"]
+    stats = prediction.stats
+    if stats.predicted_tokens_count:
+        tags.append(f"{stats.predicted_tokens_count} tokens")
+    if stats.total_time_sec:
+        tags.append(f"{stats.total_time_sec:.2f} s")
+    head = f'<div class="role">{_text(", ".join(tags))}</div>'
+    thoughts = _folded("reasoning", prediction.reasoning) if prediction.reasoning else ""
+    said = f'<div class="said">{_text(prediction.content)}</div>' if prediction.content else ""
+    made = "".join(_call(record, longest) for record in calls)
+    last = " last" if is_last else ""
+    return f'<div class="round{last}">{head}{thoughts}{said}{made}</div>'
+
+
+def _call(record: ToolCallRecord, longest: float) -> str:
+    arguments = record.arguments if record.changed_arguments is None else record.changed_arguments
+    share = round(100 * record.duration_seconds / longest) if longest > 0 else 0
+    bad = "" if record.outcome == "ok" else " bad"
+    details = [_folded("arguments", _json(arguments))] if arguments else []
+    if record.changed_arguments is not None:
+        details.append(_folded("arguments that the model wrote", _json(record.arguments)))
+    details += [f"<pre>{_text(f'{kind}: {said}')}</pre>" for kind, said in record.reports]
+    return (
+        f'<div class="call{bad}"><code>{_text(f"{record.name}({arguments_text(arguments)})")}</code>'
+        f"{_tag(f'{record.duration_seconds:.2f} s')}"
+        f"{_tag(record.outcome, 'outcome') if bad else ''}"
+        f'<div class="bar"><i style="width:{share}%"></i></div>'
+        f"<pre>{_text(record.content)}</pre>{''.join(details)}</div>"
+    )
+
+
+def _folded(name: str, text: str) -> str:
+    return f"<details><summary>{_text(name)}</summary><pre>{_text(text)}</pre></details>"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(to_jsonable_python(value, fallback=repr), indent=2, ensure_ascii=False)
