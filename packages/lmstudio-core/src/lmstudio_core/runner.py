@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, overload
 
@@ -11,10 +11,13 @@ from typing_extensions import Self, Unpack
 from .protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 from .timeouts import CallLimits
 
-__all__ = ["AsyncChannelStream", "AsyncRunner", "ChannelStream", "SyncRunner"]
+__all__ = ["AsyncChannelStream", "AsyncRunner", "ChannelStream", "Observer", "SyncRunner"]
 
 R = TypeVar("R")
 E = TypeVar("E")
+Observer = Callable[[str, float, "BaseException | None"], None]
+"""Told of each finished request: endpoint, seconds, and the error that it ended with."""
+
 E_co = TypeVar("E_co", covariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
