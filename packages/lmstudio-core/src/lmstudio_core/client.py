@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
@@ -97,6 +97,12 @@ class ClientBase:
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *plugins.capability_names()})
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds connections, so it and what it made (models, say) cannot "
+            "be pickled or copied. Make a client in the other process, or use lmstudio.llm() there."
+        )
 
 
 class Client(ClientBase):
