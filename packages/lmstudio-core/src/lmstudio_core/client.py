@@ -20,6 +20,7 @@ from .plugins import plugins
 from .protocol.address import Address, parse_api_host
 from .protocol.auth import credentials
 from .protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
+from .runner import Observer
 from .timeouts import CallLimits, get_sync_api_timeout, limits_of
 
 if TYPE_CHECKING:
@@ -79,13 +80,20 @@ class ClientBase:
         self._found: Address | None = None
         self._credentials = credentials(api_token, os.environ)
         self._namespaces: dict[str, Any] = {}
-        self._observer_hook = plugins.observer_hook()
 
-    def _observe(self, endpoint: str, seconds: float, error: BaseException | None) -> None:
-        try:
-            self._observer_hook(endpoint=endpoint, seconds=seconds, error=error)
-        except Exception:
-            logger.exception("an observer plugin raised")
+    def _observer(self) -> Observer | None:
+        """Whom the driver tells of finished requests; ``None`` if no plugin listens."""
+        hook = plugins.observer_hook()
+        if hook is None:
+            return None
+
+        def observe(endpoint: str, seconds: float, error: BaseException | None) -> None:
+            try:
+                hook(endpoint=endpoint, seconds=seconds, error=error)
+            except Exception:
+                logger.exception("an observer plugin raised")
+
+        return observe
 
     @property
     def _known(self) -> Address | None:
@@ -130,8 +138,7 @@ class Client(ClientBase):
 
     def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
         super().__init__(api_host, api_token)
-        observer = self._observe if self._observer_hook is not None else None
-        self._driver = SyncDriver(self._resolve, self._credentials, observer)
+        self._driver = SyncDriver(self._resolve, self._credentials, self._observer())
 
     def _resolve(self, refused: Address | None = None) -> Address:
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
@@ -336,8 +343,7 @@ class AsyncClient(ClientBase):
 
     def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
         super().__init__(api_host, api_token)
-        observer = self._observe if self._observer_hook is not None else None
-        self._driver = AsyncDriver(self._resolve, self._credentials, observer)
+        self._driver = AsyncDriver(self._resolve, self._credentials, self._observer())
 
     async def _resolve(self, refused: Address | None = None) -> Address:
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
