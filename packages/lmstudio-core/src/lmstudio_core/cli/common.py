@@ -1,0 +1,87 @@
+"""What the commands share: how they reach a server, print, and end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from ..errors import (
+    LMStudioConnectionError,
+    LMStudioError,
+    LMStudioModelNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+__all__ = [
+    "EXIT_ERROR",
+    "EXIT_INTERRUPTED",
+    "EXIT_NO_MODEL",
+    "EXIT_NO_SERVER",
+    "connected",
+    "exit_code",
+    "json_option",
+    "print_json",
+    "print_table",
+    "server_options",
+]
+
+EXIT_ERROR: Final = 1
+EXIT_NO_SERVER: Final = 3
+EXIT_NO_MODEL: Final = 4
+EXIT_INTERRUPTED: Final = 130
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code by which scripts tell errors apart."""
+    if isinstance(error, LMStudioConnectionError):
+        return EXIT_NO_SERVER
+    if isinstance(error, LMStudioModelNotFoundError):
+        return EXIT_NO_MODEL
+    return EXIT_ERROR
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def server_options(command: _F) -> _F:
+    """``--host``, ``--api-token`` and ``--json``."""
+    command = json_option(command)
+    command = click.option("--api-token", help="The server's API token.")(command)
+    return click.option("--host", help="host:port of the server; a local one by default.")(command)
+
+
+@contextlib.contextmanager
+def connected(host: str | None, api_token: str | None) -> Generator[Client, None, None]:
+    """A client; errors inside end the command with one message."""
+    from ..client import Client
+
+    try:
+        with Client(host, api_token) as client:
+            yield client
+    except LMStudioError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise click.exceptions.Exit(exit_code(error)) from error
+
+
+def print_json(value: Any) -> None:
+    """Plain data on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Aligned columns; columns in which nothing stands are left out."""
+    used = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    lines = [[header[i] for i in used], *([row[i] for i in used] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(used))]
+    for number, line in enumerate(lines):
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        text = "  ".join(cells).rstrip()
+        click.echo(click.style(text, bold=True) if number == 0 else text)

@@ -1,0 +1,79 @@
+"""``lmstudio version``, ``log`` and ``completion``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from .. import __version__
+from .common import connected, print_json, server_options
+
+__all__ = ["completion_command", "log_command", "version_command"]
+
+
+@click.command("version")
+@server_options
+def version_command(host: str | None, api_token: str | None, as_json: bool) -> None:
+    """Show the versions of this package and of the server, if one runs. Starts none."""
+    from ..client import Client
+
+    server: dict[str, Any] | None = None
+    where = host or Client.find_default_local_api_host()
+    if where is not None:
+        with connected(where, api_token) as client:
+            version = client.system.version()
+            server = {"host": where, "version": version.version, "build": version.build}
+    if as_json:
+        print_json({"lmstudio": __version__, "server": server})
+        return
+    click.echo(f"lmstudio {__version__}")
+    if server is None:
+        click.echo("No LM Studio server is running.")
+    else:
+        click.echo(f"server {server['version']} (build {server['build']}) at {server['host']}")
+
+
+@click.command("log")
+@click.option("--limit", type=click.IntRange(min=1), help="End after so many events.")
+@server_options
+def log_command(limit: int | None, host: str | None, api_token: str | None, as_json: bool) -> None:
+    """Show the server's log from now on, with every prediction's input and output.
+
+    Ctrl-C ends it. With --json, each line is one event.
+    """
+    with connected(host, api_token) as client, client.diagnostics.stream_logs() as log:
+        try:
+            for number, event in enumerate(log, 1):
+                if as_json:
+                    click.echo(json.dumps(event.to_dict(), ensure_ascii=False))
+                else:
+                    click.echo(_line(event))
+                if number == limit:
+                    break
+        except KeyboardInterrupt:
+            click.echo(err=True)  # this is how one ends it, and no error
+
+
+def _line(event: Any) -> str:
+    time = event.time.astimezone().strftime("%H:%M:%S")
+    what = " ".join(filter(None, (event.level, event.type, event.model_identifier)))
+    text = "\n    ".join(event.text.splitlines())
+    return f"{time} {what}: {text}"
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion_command(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes this command in SHELL.
+
+    For bash, put this into ~/.bashrc: eval "$(lmstudio completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    cls = get_completion_class(shell)
+    assert cls is not None
+    cli = ctx.find_root().command
+    click.echo(cls(cli, {}, "lmstudio", "_LMSTUDIO_COMPLETE").source())

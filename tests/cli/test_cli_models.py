@@ -1,0 +1,224 @@
+"""``lmstudio ls``, ``ps``, ``load`` and ``unload`` against a scripted server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cli_scripts import downloaded, lines, loaded, run, run_json
+from click.testing import CliRunner
+
+from lmstudio_core.cli.command import build
+from lmstudio_core.testing import ServerFailure
+
+EMBEDDING = downloaded(
+    "all-minilm",
+    "embedding",
+    sizeBytes=46_000_000,
+    paramsString=None,
+    quantization=None,
+    architecture="bert",
+)
+
+
+@pytest.fixture(autouse=True)
+def script(server: Any) -> None:
+    server.on("system.listDownloadedModels", [downloaded("qwen/qwen3-4b"), EMBEDDING])
+    server.on("llm.listLoaded", [loaded("qwen/qwen3-4b")])
+    server.on("embedding.listLoaded", [])
+    server.on("llm.getInstanceProcessingState", {"status": "idle", "queued": 0})
+
+
+# -- ls ------------------------------------------------------------------------------------------
+
+
+def test_ls(server: Any) -> None:
+    assert run(server, "ls").stdout == lines("""
+        MODEL          KIND       PARAMS  ARCHITECTURE  QUANT   SIZE
+        qwen/qwen3-4b  llm        4B      qwen3         Q4_K_M  2.50 GB  loaded
+        all-minilm     embedding          bert                  46.0 MB
+        2 in all, 2.55 GB
+    """)
+
+
+def test_ls_of_one_kind(server: Any) -> None:
+    assert run(server, "ls", "--kind", "embedding").stdout == lines("""
+        MODEL       KIND       ARCHITECTURE  SIZE
+        all-minilm  embedding  bert          46.0 MB
+        1 in all, 46.0 MB
+    """)
+
+
+def test_ls_of_variants_and_devices(server: Any) -> None:
+    variants = [downloaded("m@q4"), downloaded("m@q8", deviceIdentifier="laptop")]
+    server.on("system.listDownloadedModelVariants", variants)
+    assert run(server, "ls", "m").stdout == lines("""
+        MODEL  KIND  PARAMS  ARCHITECTURE  QUANT   SIZE     DEVICE
+        m@q4   llm   4B      qwen3         Q4_K_M  2.50 GB
+        m@q8   llm   4B      qwen3         Q4_K_M  2.50 GB  laptop
+        2 in all, 5.00 GB
+    """)
+
+
+def test_ls_as_json_is_what_the_server_said(server: Any) -> None:
+    found = run_json(server, "ls")
+    assert [info["modelKey"] for info in found] == ["qwen/qwen3-4b", "all-minilm"]
+    assert found[0]["quantization"] == {"name": "Q4_K_M", "bits": 4}
+
+
+def test_ls_of_nothing(server: Any) -> None:
+    server.on("system.listDownloadedModels", [])
+    assert run(server, "ls").stdout == "No model is downloaded.\n"
+    assert run_json(server, "ls") == []
+
+
+# -- ps ------------------------------------------------------------------------------------------
+
+
+def test_ps(server: Any) -> None:
+    other = loaded("mine", ttlMs=None, contextLength=0, deviceIdentifier="laptop")
+    server.on("llm.listLoaded", [loaded("qwen/qwen3-4b"), other])
+    states = iter([{"status": "generating", "queued": 2}])
+
+    def state(_: Any) -> Any:
+        return next(states, None) or ServerFailure("gone")
+
+    server.on("llm.getInstanceProcessingState", state)
+    assert run(server, "ps").stdout == lines("""
+        IDENTIFIER     MODEL          KIND  STATUS                  CONTEXT  SIZE     TTL     DEVICE
+        qwen/qwen3-4b  qwen/qwen3-4b  llm   generating (+2 queued)  4096     2.50 GB  60 min
+        mine           qwen/qwen3-4b  llm   unknown                          2.50 GB          laptop
+    """)
+
+
+def test_ps_as_json(server: Any) -> None:
+    (found,) = run_json(server, "ps")
+    assert found["identifier"] == "qwen/qwen3-4b"
+    assert found["processingState"] == {"status": "idle", "queued": 0}
+
+
+def test_ps_of_nothing(server: Any) -> None:
+    server.on("llm.listLoaded", [])
+    assert run(server, "ps").stdout == "No model is loaded.\n"
+    assert run_json(server, "ps") == []
+
+
+# -- load ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loading(server: Any) -> None:
+    server.on_channel(
+        "llm.loadModel",
+        [{"type": "progress", "progress": 0.5}, {"type": "success", "info": loaded("mine")}],
+    )
+    server.on("llm.getModelInfo", loaded("mine"))
+
+
+@pytest.mark.usefixtures("loading")
+def test_load(server: Any) -> None:
+    done = run(server, "load", "qwen3-4b")
+    assert done.stdout == "mine is loaded (2.50 GB, context 4096 tokens).\n"
+    assert done.stderr == ""  # no bar where nobody looks
+    (request,) = server.requests_to("llm.loadModel")
+    assert request.parameter["modelKey"] == "qwen/qwen3-4b"
+    assert "ttlMs" not in request.parameter
+
+
+@pytest.mark.usefixtures("loading")
+def test_load_with_everything(server: Any) -> None:
+    options = ("--identifier", "mine", "--ttl", "60", "--device", "laptop")
+    config = ("--context-length", "512", "--gpu", "0.5")
+    found = run_json(server, "load", "qwen/qwen3-4b", *options, *config)
+    assert found["identifier"] == "mine"
+    parameter = server.requests_to("llm.loadModel")[0].parameter
+    assert parameter["identifier"] == "mine"
+    assert parameter["ttlMs"] == 60_000
+    assert parameter["deviceIdentifier"] == "laptop"
+    fields = parameter["loadConfigStack"]["layers"][0]["config"]["fields"]
+    assert {"key": "llm.load.contextLength", "value": 512} in fields
+    assert {"key": "llm.load.llama.acceleration.offloadRatio", "value": 0.5} in fields
+
+
+def test_estimates_load_nothing(server: Any) -> None:
+    memory = {
+        "confidence": "high",
+        "modelBytes": 2e9,
+        "contextBytes": 1e8,
+        "totalBytes": 2.1e9,
+        "totalVramBytes": 0,
+    }
+    server.on("llm.estimateModelUsage", {"memory": memory, "passesGuardrails": False})
+    assert run(server, "load", "qwen3-4b", "--estimate").stdout == lines("""
+        2.10 GB of memory: 2.00 GB for the model, 100 MB for the context; 0 B of it on graphics \
+cards (confidence: high).
+        The server would refuse to load it.
+    """)
+    found = run_json(server, "load", "qwen3-4b", "--estimate")
+    assert found["passesGuardrails"] is False
+
+
+def test_an_unknown_model_has_an_exit_code_of_its_own(server: Any) -> None:
+    failed = run(server, "load", "qwen", code=4)
+    assert failed.stdout == ""
+    assert failed.stderr == (
+        "Error: No downloaded model has the key 'qwen'. Did you mean qwen/qwen3-4b?\n"
+    )
+
+
+def test_an_ambiguous_key_lists_the_candidates(server: Any) -> None:
+    server.on("system.listDownloadedModels", [downloaded("a/m"), downloaded("b/m")])
+    assert "a/m, b/m. Use one of these keys." in run(server, "load", "m", code=4).stderr
+
+
+def test_an_identifier_in_use_is_an_error(server: Any) -> None:
+    server.on_channel("llm.loadModel", ServerFailure('"mine" already exists'))
+    failed = run(server, "load", "qwen3-4b", "--identifier", "mine", code=1)
+    assert failed.stderr == 'Error: "mine" already exists\n'
+
+
+@pytest.mark.parametrize("gpu", ["fast", "2", "-0.5"])
+def test_a_wrong_share_of_the_gpu_is_a_usage_error(server: Any, gpu: str) -> None:
+    assert "from 0 to 1" in run(server, "load", "m", "--gpu", gpu, code=2).stderr
+
+
+# -- unload --------------------------------------------------------------------------------------
+
+
+def test_unload(server: Any) -> None:
+    server.on("llm.unloadModel")
+    assert run(server, "unload", "qwen/qwen3-4b").stdout == "qwen/qwen3-4b is unloaded.\n"
+    assert run_json(server, "unload", "--all") == {"unloaded": ["qwen/qwen3-4b"]}
+    server.on("llm.listLoaded", [])
+    assert run(server, "unload", "--all").stdout == "No model is loaded.\n"
+
+
+def test_unload_needs_to_know_what(server: Any) -> None:
+    assert "--all" in run(server, "unload", code=2).stderr
+    assert "--all" in run(server, "unload", "--all", "m", code=2).stderr
+    assert "Loaded are: qwen/qwen3-4b" in run(server, "unload", "m", code=4).stderr
+
+
+# -- servers that are not there ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["ls"], ["ps"], ["unload", "m"], ["runtime", "ls"], ["log"]])
+def test_no_server_has_an_exit_code_of_its_own(command: list[str]) -> None:
+    failed = CliRunner().invoke(build(), [*command, "--host", "127.0.0.1:1"])
+    assert failed.exit_code == 3
+    assert failed.stderr.startswith("Error: ")
+    assert failed.stdout == ""
+
+
+def test_an_interrupt_stops_the_load(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def start(channel: Any) -> None:
+        channel.send({"type": "progress", "progress": 0.5})
+
+    server.on_channel("llm.loadModel", start)
+    monkeypatch.setattr("lmstudio_core.progress.ProgressBar.__call__", interrupt)
+    result = CliRunner().invoke(build(), ["load", "qwen3-4b", "--host", server.api_host])
+    assert result.exit_code == 1  # click's; the command itself ends with 130
+    server.requests_to("llm.loadModel")[0].wait_for_message("cancel")
