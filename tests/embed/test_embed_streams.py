@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
+from lmstudio_core.errors import (
+    LMStudioServerError,
+    LMStudioTimeoutError,
+    LMStudioValueError,
+)
 from lmstudio_core.testing.fake_server import FakeServer
 from lmstudio_core.testing.fake_socket import NO_ANSWER, ServerFailure
-from lmstudio_embed import AsyncEmbeddingModel, EmbeddingModel
+from lmstudio_embed import AsyncEmbeddingModel, EmbeddingModel, TextTooLongError
 
 
 def reply(parameter: dict[str, Any]) -> Any:
@@ -182,3 +186,63 @@ def test_texts_are_in_flight_together(server: FakeServer) -> None:
                 await task
 
     asyncio.run(main())
+
+
+@ALL
+def test_limits_of_time_hold(server: FakeServer, embed: Embed) -> None:
+    server.on("embedding.embedString", NO_ANSWER)
+    with pytest.raises(LMStudioTimeoutError, match=r"embedding\.embedString"):
+        embed(server, ["1", "2"], idle_timeout=0.05)
+
+
+@WHOLE
+def test_one_text_fails_with_its_error_whatever_on_error_says(
+    server: FakeServer, embed: Embed
+) -> None:
+    with pytest.raises(LMStudioServerError, match="cannot embed 'bad'"):
+        embed(server, "bad", on_error="skip")
+    with pytest.raises(LMStudioValueError, match="on_error"):
+        embed(server, "1", on_error="ignore")
+
+
+@WHOLE
+def test_a_long_text_is_embedded_in_parts(server: FakeServer, embed: Embed) -> None:
+    server.on("embedding.getModelInfo", {"identifier": "m", "contextLength": 20})
+    server.on("embedding.countTokens", lambda p: {"tokenCount": len(p["inputString"].split())})
+    server.on("embedding.embedString", lambda p: {"embedding": [3.0, 4.0]})
+    text = "word " * 100
+    with pytest.raises(TextTooLongError, match="100 tokens, and 'm' takes 20"):
+        embed(server, text)
+    assert embed(server, text, chunk=True, max_in_flight=1) == pytest.approx([3.0, 4.0])
+    embedded = [r for r in server.requests if r.endpoint == "embedding.embedString"]
+    parts = [request.parameter["inputString"] for request in embedded]
+    assert [len(part.split()) <= 20 for part in parts].count(True) >= 5
+
+
+def test_a_stream_closes_at_the_end_of_its_block(server: FakeServer) -> None:
+    with Client(server.api_host) as client:
+        model = EmbeddingModel("m", client)
+        with model.embed_stream(str(n) for n in range(1000)) as stream:
+            assert next(stream) == [0.0, 0.5]
+        assert list(stream) == []
+        assert model.embed("5") == [5.0, 0.5]
+
+    async def main() -> None:
+        async with AsyncClient(server.api_host) as client:
+            model = AsyncEmbeddingModel("m", client)
+            async with model.embed_stream(str(n) for n in range(1000)) as stream:
+                assert await stream.__anext__() == [0.0, 0.5]
+            assert [vector async for vector in stream] == []
+            assert await model.embed("5") == [5.0, 0.5]
+
+    asyncio.run(main())
+
+
+@ALL
+def test_what_the_texts_raise_comes_out(server: FakeServer, embed: Embed) -> None:
+    def texts() -> Iterator[str]:
+        yield "1"
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        embed(server, texts())

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from dataclasses import replace
 from typing import Any
 
 from lmstudio_core.errors import LMStudioValueError
 
 from .fold import ContextLimit, EmbeddingFold
 from .operations import check_text
-from .options import DEFAULT_IN_FLIGHT, check_texts, embed_options
+from .options import check_texts, embed_options
 
 __all__ = ["many_texts", "one_text", "stream_of_texts"]
 
 
-def one_text(
-    model: Any, limit: ContextLimit, text: str, *, as_array: Any, normalize: Any, chunk: Any
-) -> EmbeddingFold:
+def one_text(model: Any, limit: ContextLimit, text: str, **options: Any) -> EmbeddingFold:
     """One text. Its error is the caller's: there is nothing else to save."""
-    options = embed_options(
-        max_in_flight=DEFAULT_IN_FLIGHT,
-        on_error="raise",
-        chunk=chunk,
-        normalize=normalize,
-        as_array=as_array,
-    )
-    return EmbeddingFold(model, [text], options, limit)
+    checked = replace(embed_options(**options), on_error="raise")
+    return EmbeddingFold(model, [text], checked, limit)
 
 
 def many_texts(

@@ -143,7 +143,7 @@ class EmbeddingModel(SyncModelHandle):
                 parts as large as the model takes, a number of tokens, or a ``Chunking``.
             progress: ``True`` for a bar (``lmstudio-embed[progress]``), or a function of the
                 number of texts done and their total.
-            max_in_flight: How many of several texts may be unanswered at the same time.
+            max_in_flight: How many texts, or parts of one, may be unanswered at the same time.
             on_error: What becomes of one of several texts that the server cannot embed:
                 ``"raise"`` ends the call with the error, ``"skip"`` leaves the text out,
                 ``"return"`` puts the error in the place of the vector.
@@ -173,6 +173,8 @@ class EmbeddingModel(SyncModelHandle):
                 as_array=as_array,
                 normalize=normalize,
                 chunk=chunk,
+                max_in_flight=max_in_flight,
+                on_error=on_error,
             )
             found = EmbeddingStream[Any](self._client, fold, progress, 1, **limits).collect()
             return found[0]
@@ -265,7 +267,7 @@ class EmbeddingModel(SyncModelHandle):
                 parts as large as the model takes, a number of tokens, or a ``Chunking``.
             progress: ``True`` for a bar (``lmstudio-embed[progress]``), or a function of the
                 number of texts done and their total (``None`` if ``input`` does not know it).
-            max_in_flight: How many texts may be unanswered at the same time.
+            max_in_flight: How many texts, or parts of them, may be unanswered at the same time.
             on_error: What becomes of a text that the server cannot embed: ``"raise"`` ends the
                 stream with the error, ``"skip"`` leaves the text out (``stream.failed`` tells),
                 ``"return"`` yields the error in the place of the vector.
