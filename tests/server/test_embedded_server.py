@@ -184,6 +184,16 @@ def test_a_server_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert state.all_running() == []
 
 
+def test_a_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "below"
+    with monkeypatch.context() as patch:
+        patch.setenv("LMSTUDIO_STATE_DIR", str(folder))
+        with pytest.raises(embedded.EmbeddedServerError, match="LMSTUDIO_STATE_DIR") as caught:
+            embedded.ensure_running()
+    assert str(folder) in str(caught.value)
+
+
 def test_a_server_started_by_hand_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with running_server() as server:
         monkeypatch.setenv("LMSTUDIO_STATE_DIR", str(server.state_dir))

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lmstudio_core.errors import LMStudioOSError
 
 from ._version import __version__
 from .daemon import state
 from .daemon.lock import LockTimeoutError, file_lock
-from .daemon.paths import state_dir
+from .daemon.paths import STATE_DIR_VARIABLE, state_dir
+
+if TYPE_CHECKING:
+    from .daemon.spawn import StartError
 
 __all__ = ["EmbeddedServerError", "ensure_running", "is_enabled"]
 
@@ -61,7 +64,11 @@ def ensure_running() -> str:
             "again, or start one with `lmstudio server start`."
         ) from error
     except OSError as error:
-        raise _failure(error) from error
+        raise EmbeddedServerError(
+            f"The embedded server's folder cannot be used: {error.strerror or error}: "
+            f"{error.filename or state_dir()}\nSet {STATE_DIR_VARIABLE} to a folder that this "
+            "user may write to, or LMSTUDIO_EMBEDDED=0 to never start a server."
+        ) from error
 
 
 def _running() -> str | None:
@@ -101,7 +108,7 @@ def _start() -> str:
     return str(ready["host"])
 
 
-def _failure(error: Exception) -> EmbeddedServerError:
+def _failure(error: StartError) -> EmbeddedServerError:
     return EmbeddedServerError(
         f"The embedded server could not be started. {error}\nStart LM Studio or `lmstudio server "
         "start` instead, or set LMSTUDIO_EMBEDDED=0 to never start one."
