@@ -14,6 +14,7 @@ from lmstudio_llm import (
     AsyncLLM,
     AsyncPredictionStream,
     Chat,
+    ContextUsage,
     GbnfGrammar,
     LlmLoadModelConfig,
     LlmPredictionConfig,
@@ -72,6 +73,18 @@ def sync(model: LLM, chat: Chat) -> None:
     assert_type(model.get_load_config(), LlmLoadModelConfig)
     assert_type(model.apply_prompt_template(chat), str)
     assert_type(chat.add_user_message("x"), UserMessage)
+    assert_type(
+        model.respond("hi", response_format=Book, retries=2, timeout=5).value,
+        Book,
+    )
+    assert_type(model.complete("x", idle_timeout=1.5, timeout=None), PredictionResult[str])
+    assert_type(model.complete_stream("x", timeout=1), PredictionStream[str])
+    assert_type(model.count_tokens("x", timeout=1), int)
+    assert_type(model.tokenize(["x"], timeout=1), list[list[int]])
+    assert_type(model.get_context_usage(chat, tools=[add]), ContextUsage)
+    assert_type(Chat.from_openai(chat.to_openai()), Chat)
+    model.respond_stream("hi", retries=1)  # type: ignore[call-overload] # pyright: ignore
+    model.count_tokens("x", tmeout=1)  # type: ignore[call-arg] # pyright: ignore
 
 
 async def aio(model: AsyncLLM, chat: Chat) -> None:
@@ -87,6 +100,9 @@ async def aio(model: AsyncLLM, chat: Chat) -> None:
     assert_type((await stream.wait_for_result()).value, Book)
     assert_type(stream.result(), PredictionResult[Book])
     assert_type(await model.get_info(), LlmInstanceInfo)
+    assert_type(await model.get_context_usage(chat, timeout=1), ContextUsage)
+    assert_type((await model.respond("x", response_format=Book, retries=1, timeout=1)).value, Book)
+    assert_type(model.respond_stream("x", idle_timeout=1), AsyncPredictionStream[str])
 
 
 def configs() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import signal
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -190,3 +194,25 @@ def test_none_is_no_limit_of_its_own(server: FakeServer, caller: Caller) -> None
     assert caller.run(caller.model.count_tokens("x", timeout=None, idle_timeout=None)) == 3
     server.on_channel(PREDICT, [*HELLO[:-1], success()])
     assert caller.run(caller.model.respond("x", timeout=60, idle_timeout=60)).content == "Hello"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to threads")
+@pytest.mark.parametrize("name", ["respond", "respond_stream"])
+def test_ctrl_c_tells_the_server(server: FakeServer, name: str) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def script(channel: Any) -> None:
+        channel.send(fragment("a"))
+        signal.pthread_kill(main, signal.SIGINT)
+
+    server.on_channel(PREDICT, script)
+    caller = Caller(server.api_host, is_async=False)
+    caller.client.connect("llm")
+    with pytest.raises(KeyboardInterrupt):
+        list(getattr(caller.model, name)("hi"))
+    gc.collect()
+    server.wait_for_request(PREDICT).wait_for_message("cancel")
+    server.on_channel(PREDICT, HELLO)
+    assert caller.model.respond("hi").content == "Hello"
+    caller.close()
