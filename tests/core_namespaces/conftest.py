@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from apis import Api, opened
 from packet_schemas import check, serialization
 
-from lmstudio_core import AsyncClient, Client
 from lmstudio_core.protocol.frames import decode_value
 from lmstudio_core.protocol.operations import VOID
 from lmstudio_core.testing import FakeChannel, FakeServer
@@ -56,21 +54,6 @@ class CheckedServer(FakeServer):
         return [request.parameter for request in self.requests]
 
 
-class Api:
-    """One of the two clients; calling this gives the result of a call of either.
-
-    ``api(api.client.system.version())`` is the version, whichever client it is.
-    """
-
-    def __init__(self, client: Any, finish: Callable[[Any], Any]) -> None:
-        self.client = client
-        self.is_async = isinstance(client, AsyncClient)
-        self._finish = finish
-
-    def __call__(self, result: Any) -> Any:
-        return self._finish(result) if inspect.isawaitable(result) else result
-
-
 @pytest.fixture
 def server() -> Iterator[CheckedServer]:
     with CheckedServer() as server:
@@ -80,19 +63,5 @@ def server() -> Iterator[CheckedServer]:
 
 @pytest.fixture(params=["sync", "async"])
 def api(request: pytest.FixtureRequest, server: CheckedServer) -> Iterator[Api]:
-    if request.param == "sync":
-        with Client(server.api_host) as client:
-            yield Api(client, lambda result: result)
-        return
-    loop = asyncio.new_event_loop()
-    aio = AsyncClient(server.api_host)
-
-    async def awaited(result: Any) -> Any:
-        return await result
-
-    try:
-        yield Api(aio, lambda result: loop.run_until_complete(awaited(result)))
-    finally:
-        loop.run_until_complete(aio.aclose())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+    with opened(request.param, server.api_host) as api:
+        yield api

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import outlast_the_timeout
 
 import lmstudio_core as lms
 from lmstudio_core.errors import (
@@ -431,3 +433,21 @@ def test_the_sync_timeout_bounds_a_silent_download(server: Any) -> None:
             lms.set_sync_api_timeout(before)
         channel = server.wait_for_request("repository.downloadArtifact")
         channel.wait_for_message("cancel")
+
+
+def test_a_login_outlasts_the_sync_timeout(server: Any) -> None:
+    server.on_odd_channel("repository.ensureAuthenticated", lambda channel: None)
+
+    def confirm() -> None:
+        channel = server.wait_for_request("repository.ensureAuthenticated")
+        outlast_the_timeout(server)
+        channel.send({"type": "authenticated"})
+        channel.close()
+
+    thread = threading.Thread(target=confirm)
+    with lms.Client(server.api_host) as client:
+        client.repository.connect()
+        lms.set_sync_api_timeout(0.1)
+        thread.start()
+        client.repository.ensure_authenticated(print)
+    thread.join()
