@@ -6,13 +6,16 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from lmstudio_agent import ActStream, AsyncActStream
 from lmstudio_agent.context import taking_context
 from lmstudio_agent.events import Round, Settle
 from lmstudio_agent.loop import act
 from lmstudio_agent.options import ActOptions
 from lmstudio_agent.state import Run
+from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.files import FileHandle
 from lmstudio_core.models.infos import LlmInstanceInfo
 from lmstudio_core.protocol.operations import Invoke
@@ -91,8 +94,19 @@ class Scripted:
         return FileHandle(name=name, identifier="f-1", size_bytes=3, file_type="image")
 
 
-def events_of(given: PredictionResult[Any]) -> Iterator[Any]:
+@dataclass
+class Broken:
+    """A prediction that fails after its events."""
+
+    given: PredictionResult[Any]
+    error: Exception
+
+
+def events_of(given: Any) -> Iterator[Any]:
     """The events of a scripted prediction: a fragment per word, then the calls."""
+    if isinstance(given, Broken):
+        yield from events_of(given.given)
+        raise given.error
     for word in given.content.split(" ") if given.content else ():
         yield LlmPredictionFragment(word)
     for request in given.tool_calls:
@@ -219,3 +233,39 @@ def make_run(
 def make(*args: Any, **options: Any) -> Any:
     """The operation of an act over a script."""
     return make_run(*args, **options)[1]
+
+
+NOWHERE = "127.0.0.1:9"
+"""A server that nobody asks: the scripts answer."""
+
+
+def run_sync(made: tuple[Run, Any]) -> Any:
+    """The result of a run by the synchronous interpreter."""
+    with Client(NOWHERE) as client:
+        return ActStream(ScriptedClient(client), *made).wait_for_result()
+
+
+def run_async(made: tuple[Run, Any]) -> Any:
+    """The result of a run by the interpreter for asyncio."""
+
+    async def main() -> Any:
+        async with AsyncClient(NOWHERE) as client:
+            return await AsyncActStream(ScriptedClient(client), *made).wait_for_result()
+
+    return asyncio.run(main())
+
+
+def events_sync(made: tuple[Run, Any]) -> list[Any]:
+    """Everything that the synchronous stream tells."""
+    with Client(NOWHERE) as client:
+        return list(ActStream(ScriptedClient(client), *made))
+
+
+def events_async(made: tuple[Run, Any]) -> list[Any]:
+    """Everything that the stream for asyncio tells."""
+
+    async def main() -> list[Any]:
+        async with AsyncClient(NOWHERE) as client:
+            return [event async for event in AsyncActStream(ScriptedClient(client), *made)]
+
+    return asyncio.run(main())

@@ -12,27 +12,22 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from agent_scripts import Scripted, ScriptedClient, call, make_run, prediction
+from agent_scripts import (
+    NOWHERE,
+    Scripted,
+    ScriptedClient,
+    call,
+    make_run,
+    prediction,
+    run_async,
+    run_sync,
+)
 
-from lmstudio_agent import ActResult, ActStream, AsyncActStream, ToolCallContext
-from lmstudio_core.client import AsyncClient, Client
+from lmstudio_agent import ActResult, AsyncActStream, ToolCallContext
+from lmstudio_core.client import AsyncClient
 from lmstudio_llm.chat import Chat
 
-NOWHERE = "127.0.0.1:9"  # nothing is ever sent: the scripts answer
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="none")
-
-
-def run_sync(made: Any) -> ActResult:
-    with Client(NOWHERE) as client:
-        return ActStream(ScriptedClient(client), *made).wait_for_result()
-
-
-def run_async(made: Any) -> ActResult:
-    async def main() -> ActResult:
-        async with AsyncClient(NOWHERE) as client:
-            return await AsyncActStream(ScriptedClient(client), *made).wait_for_result()
-
-    return asyncio.run(main())
 
 
 BOTH = pytest.mark.parametrize("run", [run_sync, run_async])

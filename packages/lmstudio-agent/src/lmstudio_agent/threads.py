@@ -43,6 +43,7 @@ class ToolThreads:
         self._queue: deque[tuple[contextvars.Context, PendingCall]] = deque()
         self._ended: SimpleQueue[tuple[PendingCall, BaseException | None]] = SimpleQueue()
         self._waited_for: list[PendingCall] = []
+        self._given_up: set[PendingCall] = set()
         self._working = 0
 
     def __bool__(self) -> bool:
@@ -72,6 +73,9 @@ class ToolThreads:
             except BaseException as raised:  # noqa: BLE001 - raised again by collect()
                 error = raised
             self._ended.put((call, error))
+            with self._lock:
+                if call in self._given_up:  # another thread has taken this one's place
+                    return
 
     def collect(self, *, wait: bool) -> PendingCall | None:
         """A call that ended or whose time is over; ``None`` if there is none (yet)."""
@@ -108,15 +112,16 @@ class ToolThreads:
             if now >= call.started + call.timeout:
                 call.time_out()
                 self._waited_for.remove(call)
-                self._replace_worker()
+                self._replace_worker(call)
                 return call
         return None
 
-    def _replace_worker(self) -> None:
+    def _replace_worker(self, call: PendingCall) -> None:
         """The thread of a call that was given up may never come back for the next one."""
         with self._lock:
+            self._given_up.add(call)
             spawn = bool(self._queue)
-            self._working += spawn
+            self._working += spawn - 1
         if spawn:
             _start(self._work)
 
