@@ -47,3 +47,14 @@ def test_model_loaded_for_text_does_not_embed() -> None:
                 await model.embed("text")
 
     run(test)
+
+
+def test_many_long_texts_at_once() -> None:
+    async def test() -> None:
+        async with loaded(POCKET, kind="embedding", context_length=256) as model:
+            words = "apple " * 100
+            assert len(await model.tokenize(words)) > 256 / 3
+            vectors = await asyncio.gather(*(model.embed(words) for _ in range(24)))
+        assert {len(vector) for vector in vectors} == {128}
+
+    run(test)
