@@ -52,8 +52,8 @@ def test_model_loaded_for_text_does_not_embed() -> None:
 def test_many_long_texts_at_once() -> None:
     async def test() -> None:
         async with loaded(POCKET, kind="embedding", context_length=256) as model:
-            words = "apple " * 100
-            assert len(await model.tokenize(words)) > 256 / 3
+            words = "apple " * 115
+            assert 200 < len(await model.tokenize(words)) < 250  # two do not fit into one context
             vectors = await asyncio.gather(*(model.embed(words) for _ in range(24)))
         assert {len(vector) for vector in vectors} == {128}
 
