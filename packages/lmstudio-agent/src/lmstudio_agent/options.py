@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
-from typing_extensions import TypedDict
-
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
+from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
     from lmstudio_llm.fragments import LlmPredictionFragment
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ActKeywords", "ActOptions"]
 
 
-class ActKeywords(TypedDict, total=False):
+class ActKeywords(CallLimits, total=False):
     """The limits and callbacks of ``act`` and ``act_stream``; ``LLM.act`` says what they mean."""
 
     max_prediction_rounds: int | None
@@ -52,6 +51,8 @@ class ActOptions:
     max_tool_calls: int | None = None
     max_calls_per_tool: int | Mapping[str, int] | None = None
     tool_timeout: float | Mapping[str, float] | None = None
+    timeout: float | None = None
+    idle_timeout: float | None = None
     on_message: Callable[..., Any] | None = None
     on_first_token: Callable[..., Any] | None = None
     on_prediction_fragment: Callable[..., Any] | None = None
@@ -70,6 +71,8 @@ class ActOptions:
                 continue
             if name in ("max_calls_per_tool", "tool_timeout"):
                 _check_by_tool(name, value)
+            elif name in ("timeout", "idle_timeout"):
+                _check_seconds(name, value)
             elif name.startswith("max_"):
                 _check_count(name, value)
             elif not callable(value):

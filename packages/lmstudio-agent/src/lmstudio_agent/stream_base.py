@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, NoReturn
 from typing_extensions import TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.timeouts import CallLimits, Limits
 from lmstudio_llm.chat import Chat
 
 from .events import ActEvent, ActOp
@@ -39,6 +40,7 @@ class ActStreamBase(Generic[T]):
         self._source: Any = None
         self._reading: Any = None
         self._result: ActResult[T] | None = None
+        self._limits: Limits | None = None
         self.over = False
         run.events = self._events
 
@@ -56,6 +58,21 @@ class ActStreamBase(Generic[T]):
         except BaseException:
             self.over = True
             raise
+
+    def _check_time(self) -> None:
+        """Raise ``LMStudioTimeoutError`` if the time for the whole run is over; it begins here."""
+        if self._limits is None:
+            self._limits = Limits(self._run.options.timeout)
+        self._limits.check("act()")
+
+    def _limits_left(self) -> CallLimits:
+        """The limits of the next prediction."""
+        limits: CallLimits = {}
+        if self._limits is not None and (left := self._limits.left) is not None:
+            limits["timeout"] = max(left, 1e-6)  # 0 is no limit that a call could have
+        if self._run.options.idle_timeout is not None:
+            limits["idle_timeout"] = self._run.options.idle_timeout
+        return limits
 
     def _stop_reading(self) -> None:
         self._source = self._reading = None

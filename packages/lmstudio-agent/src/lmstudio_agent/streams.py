@@ -104,6 +104,7 @@ class ActStream(ActStreamBase[T]):
     def _advance(self) -> None:
         """Take one small step, so that what it leads to can be told before the next."""
         try:
+            self._check_time()
             value = None if self._step is None else self._perform(self._step)
         except BaseException as error:  # noqa: BLE001 - the run gets it
             self._threads.abandon()
@@ -123,7 +124,7 @@ class ActStream(ActStreamBase[T]):
     def _read(self, step: Round) -> Any:
         if self._source is None:
             self._requests = step.requests
-            self._source = self._client.open(step.channel)
+            self._source = self._client.open(step.channel, **self._limits_left())
             self._reading = iter(self._source)
         if self._allowed:
             return self._start(self._allowed.popleft(), step)

@@ -122,6 +122,7 @@ class AsyncActStream(ActStreamBase[T]):
 
     async def _advance(self) -> None:
         try:
+            self._check_time()
             value = None if self._step is None else await self._perform(self._step)
         except BaseException as error:  # noqa: BLE001 - the run gets it
             self._stop_reading()
@@ -142,7 +143,7 @@ class AsyncActStream(ActStreamBase[T]):
 
     async def _read(self, step: Round) -> Any:
         if self._source is None:
-            self._source = self._client.open(step.channel)
+            self._source = self._client.open(step.channel, **self._limits_left())
             self._reading = self._source.__aiter__()
             self._tasks = []
             self._news = asyncio.Event()

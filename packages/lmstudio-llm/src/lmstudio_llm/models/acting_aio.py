@@ -78,6 +78,8 @@ class AsyncActingHandle(AsyncDraftingHandle):
         max_tool_calls: int | None = None,
         max_calls_per_tool: int | Mapping[str, int] | None = None,
         tool_timeout: float | Mapping[str, float] | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
         config: PredictionConfigInput | None = None,
         preset: str | None = None,
         on_message: Callable[[AnyChatMessage], Any] | None = None,
@@ -110,6 +112,9 @@ class AsyncActingHandle(AsyncDraftingHandle):
             max_calls_per_tool: How many calls of each tool, or a dict with the limits of some.
             tool_timeout: How many seconds a call may take, or a dict with the limits of some
                 tools. ``async`` tools are cancelled then; others are left behind in their thread.
+            timeout: How many seconds the whole run may take. A tool that runs is not interrupted
+                by it; ``tool_timeout`` does that.
+            idle_timeout: How many seconds the server may be silent in a prediction.
             config: Settings of each prediction.
             preset: The name of one of the server's presets.
             on_message: Called with each of the model's responses and with the tools' results.
@@ -158,6 +163,8 @@ class AsyncActingHandle(AsyncDraftingHandle):
                 max_tool_calls=max_tool_calls,
                 max_calls_per_tool=max_calls_per_tool,
                 tool_timeout=tool_timeout,
+                timeout=timeout,
+                idle_timeout=idle_timeout,
                 config=config,
                 preset=preset,
                 on_message=on_message,
@@ -240,6 +247,10 @@ class AsyncActingHandle(AsyncDraftingHandle):
 
         Example:
             >>> async def main() -> None:
+            ...     model = await client.llm.model("pocket")
+            ...     def multiply(a: int, b: int) -> int:
+            ...         'Multiply two whole numbers.'
+            ...         return a * b
             ...     async for event in model.act_stream("What is 6 times 7?", [multiply]):
             ...         print(event)
         """

@@ -1,0 +1,65 @@
+"""``timeout`` and ``idle_timeout`` of a whole run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from lmstudio_core.client import AsyncClient, Client
+from lmstudio_core.errors import LMStudioTimeoutError, LMStudioValueError
+from lmstudio_core.testing import FakeServer
+from lmstudio_llm import LLM, AsyncLLM
+
+PREDICT = "llm.predict"
+SHORT = 0.2
+
+
+def act(server: FakeServer, *, is_async: bool, tools: Any = (), **limits: Any) -> Any:
+    if not is_async:
+        with Client(server.api_host) as client:
+            client.connect("llm")
+            return LLM("scripted", client).act("hi", tools, **limits)
+
+    async def main() -> Any:
+        async with AsyncClient(server.api_host) as client:
+            await client.connect("llm")
+            return await AsyncLLM("scripted", client).act("hi", tools, **limits)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
+def test_a_model_that_never_answers(server: FakeServer, limit: str, is_async: bool) -> None:
+    server.on_channel(PREDICT, lambda channel: None)
+    with pytest.raises(LMStudioTimeoutError):
+        act(server, is_async=is_async, **{limit: SHORT})
+    server.wait_for_request(PREDICT).wait_for_message("cancel")
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_the_rounds_share_the_time(server: FakeServer, is_async: bool) -> None:
+    """Each round is quick, and there is always one more."""
+    call = {"type": "function", "id": "1", "name": "wait", "arguments": {}}
+    server.on_channel(
+        PREDICT, [{"type": "toolCallGenerationEnd", "toolCallRequest": call}, {"type": "success"}]
+    )
+    never = threading.Event()
+
+    def wait() -> None:
+        """Take a moment."""
+        never.wait(SHORT / 4)
+
+    with pytest.raises(LMStudioTimeoutError, match="timeout= allows"):
+        act(server, is_async=is_async, tools=[wait], timeout=SHORT)
+    assert 1 <= len(server.requests_to(PREDICT)) <= 6
+
+
+def test_what_is_no_limit_is_refused(server: FakeServer) -> None:
+    for name in ("timeout", "idle_timeout"):
+        with pytest.raises(LMStudioValueError, match=f"{name} is a positive number"):
+            act(server, is_async=False, **{name: 0})
+    assert server.requests == ()
