@@ -41,6 +41,10 @@ if TYPE_CHECKING:
         AgentNamespace,
         AsyncAgentNamespace,
     )
+    from lmstudio_agent.plugin_toolset import (
+        PluginToolset,
+        plugin_tools,
+    )
     from lmstudio_agent.results import (
         ActResult,
         ToolCallRecord,
@@ -197,9 +201,6 @@ if TYPE_CHECKING:
         AsyncEmbeddingStream,
         EmbeddingStream,
     )
-    from lmstudio_llm.attempts import (
-        LMStudioVisionError,
-    )
     from lmstudio_llm.chat import (
         Chat,
     )
@@ -301,6 +302,9 @@ if TYPE_CHECKING:
         ToolFunctionDef,
         ToolFunctionDefDict,
     )
+    from lmstudio_llm.vision import (
+        LMStudioVisionError,
+    )
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "lmstudio_agent.context": ("ToolCallContext",),
@@ -319,6 +323,10 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "lmstudio_agent.namespaces": (
         "AgentNamespace",
         "AsyncAgentNamespace",
+    ),
+    "lmstudio_agent.plugin_toolset": (
+        "PluginToolset",
+        "plugin_tools",
     ),
     "lmstudio_agent.results": (
         "ActResult",
@@ -460,7 +468,6 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncEmbeddingStream",
         "EmbeddingStream",
     ),
-    "lmstudio_llm.attempts": ("LMStudioVisionError",),
     "lmstudio_llm.chat": ("Chat",),
     "lmstudio_llm.config": (
         "LlmLoadModelConfig",
@@ -558,6 +565,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ToolFunctionDef",
         "ToolFunctionDefDict",
     ),
+    "lmstudio_llm.vision": ("LMStudioVisionError",),
 }
 
 HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
@@ -683,6 +691,7 @@ __all__ = [
     "ModelSpecifierDict",
     "ParsedDocument",
     "PluginLoadError",
+    "PluginToolset",
     "PredictionEvent",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
@@ -739,6 +748,7 @@ __all__ = [
     "list_loaded_models",
     "llm",
     "mcp_tools",
+    "plugin_tools",
     "prepare_image",
     "search",
     "set_sync_api_timeout",

@@ -8,12 +8,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from lmstudio_agent import ActResult, ToolCallContext
+from lmstudio_agent import (
+    ActResult,
+    ActRoundEnd,
+    ActRoundStart,
+    ActToolCall,
+    ActToolResult,
+    ToolCallContext,
+)
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioError, LMStudioValueError
 from lmstudio_llm.chat import Chat
+from lmstudio_llm.fragments import LlmPredictionFragment
 from lmstudio_llm.messages import AssistantResponse, ToolResultMessage
+from lmstudio_llm.tools import resolve_tool
 from lmstudio_server.testing import running_server
 
 EXACT = {"temperature": 0.0}
@@ -172,6 +182,80 @@ def test_mistakes_are_found_before_anything_happens(host: str, act: Act) -> None
         act(host, PRODUCT, [multiply], max_prediction_rounds=0)
     with pytest.raises(LMStudioValueError, match="no name"):
         act(host, PRODUCT, [lambda a: a])
+
+
+class Product(BaseModel):
+    a: int
+    b: int
+    product: int
+
+
+@BOTH
+def test_a_typed_answer_comes_after_the_tools(host: str, act: Act) -> None:
+    result = act(host, PRODUCT, [multiply], response_format=Product)
+    assert isinstance(result.value, Product)
+    assert [record.result for record in result.tool_calls] == [670592745]
+    assert result.rounds == 3
+    assert result.predictions[-1].structured
+    assert [m.role for m in result.transcript] == ["user", "assistant", "tool", "assistant"]
+
+
+@BOTH
+def test_a_denied_call_is_told_to_the_model(host: str, act: Act) -> None:
+    result = act(
+        host,
+        PRODUCT,
+        [multiply],
+        guard_tool_call=lambda request: "Not today.",
+        max_prediction_rounds=2,
+    )
+    (record,) = result.tool_calls
+    assert (record.content, record.outcome) == ('{"error": "Not today."}', "denied")
+
+
+@BOTH
+def test_a_call_that_the_program_answers_can_be_resumed(host: str, act: Act) -> None:
+    definition = resolve_tool(multiply).definition()
+    first = act(host, PRODUCT, [definition])
+    (request,) = first.pending
+    assert request.arguments == {"a": 12345, "b": 54321}
+    answered = first.answered({request.id or "multiply": 670592745})
+    second = act(host, answered, [definition])
+    assert "670592745" in second.final
+
+
+def test_a_stream_of_a_real_model_sync_and_async(host: str) -> None:
+    with Client(host) as client:
+        stream = client.llm.model("pocket").act_stream(PRODUCT, [multiply], config=EXACT)
+        seen = list(stream)
+        assert "670592745" in stream.result().final
+
+    async def main() -> list[Any]:
+        async with AsyncClient(host) as client:
+            model = await client.llm.model("pocket")
+            stream = model.act_stream(PRODUCT, [multiply], config=EXACT)
+            seen = [event async for event in stream]
+            assert "670592745" in stream.result().final
+            return seen
+
+    for events in (seen, asyncio.run(main())):
+        kinds = [type(event) for event in events]
+        for kind in (ActRoundStart, ActToolCall, ActToolResult, ActRoundEnd):
+            assert kind in kinds
+        assert kinds.index(ActToolCall) < kinds.index(ActToolResult) < kinds.index(ActRoundEnd)
+        said = [event.content for event in events if isinstance(event, LlmPredictionFragment)]
+        assert "670592745" in "".join(said)
+
+
+def test_leaving_a_stream_stops_the_server_and_the_chat_goes_on(host: str) -> None:
+    with Client(host) as client:
+        model = client.llm.model("pocket")
+        with model.act_stream(PRODUCT, [multiply], config=EXACT) as stream:
+            for event in stream:
+                if isinstance(event, ActToolResult):
+                    break
+        assert [m.role for m in stream.transcript] == ["user", "assistant", "tool"]
+        assert "670592745" in model.act(stream.transcript, [multiply], config=EXACT).final
 
 
 def test_a_timeout_in_a_tool_ends_the_act_and_leaves_a_valid_chat(host: str) -> None:

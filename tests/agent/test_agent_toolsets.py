@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from agent_scripts import NOWHERE, ScriptedClient, call, prediction
 
-from lmstudio_agent import ActStream, AsyncActStream, Toolset, toolset_names
+from lmstudio_agent import ActStream, AsyncActStream, Toolset, plugin_tools, toolset_names
 from lmstudio_agent import operations as ops
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 from lmstudio_core.hookspecs import hookimpl
 from lmstudio_core.plugins import plugins
+from lmstudio_core.testing import FakeServer
 
 
 def double(n: int) -> int:
@@ -189,3 +190,57 @@ def test_two_plugins_with_one_name_are_told_apart_by_nobody(contributed: None) -
             toolset_names()
     finally:
         plugins.manager.unregister(other)
+
+
+async def dice(channel: Any) -> None:
+    """A plugin of LM Studio's: rolls the highest number."""
+    schema = {"type": "object", "properties": {"sides": {"type": "integer"}}}
+    function = {"name": "roll", "description": "Roll a die.", "parameters": schema}
+    tools = [{"type": "function", "function": function}]
+    channel.send({"type": "sessionReady", "toolDefinitions": tools})
+    while (message := await channel.next_message())["type"] == "callTool":
+        call_id = {"callId": message["callId"]}
+        channel.send(
+            {"type": "toolCallStatus", **call_id, "statusText": "rolling"},
+            {"type": "toolCallComplete", **call_id, "result": message["arguments"]["sides"]},
+        )
+    channel.close()
+
+
+def play_sync(host: str, stop: Any) -> Any:
+    with Client(host) as client:
+        made = ops.start(
+            "x", "Go", [plugin_tools("o/dice")], {"guard_tool_call": stop}, client=client
+        )
+        return ActStream(ScriptedClient(client), *made).wait_for_result()
+
+
+def play_async(host: str, stop: Any) -> Any:
+    async def main() -> Any:
+        async with AsyncClient(host) as client:
+            tools = [plugin_tools("o/dice")]
+            made = ops.start("x", "Go", tools, {"guard_tool_call": stop}, client=client)
+            return await AsyncActStream(ScriptedClient(client), *made).wait_for_result()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("play", [play_sync, play_async])
+def test_tools_of_lm_studios_plugins(server: FakeServer, scripted: list[Any], play: Any) -> None:
+    server.on_channel("plugins.startToolUseSession", dice)
+    scripted.append(prediction("", call("roll", {"sides": 20}, "1")))
+    (record,) = play(server.api_host, None).tool_calls
+    assert (record.result, record.reports) == (20, (("status", "rolling"),))
+
+    def stop(request: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play(server.api_host, stop)
+
+
+def test_a_plugins_toolset_belongs_to_runs() -> None:
+    with pytest.raises(LMStudioRuntimeError, match="start_tool_use_session"):
+        plugin_tools("o/dice").open()
+    with pytest.raises(LMStudioValueError, match="owner/name"):
+        plugin_tools("dice")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .events import ActEvent, ActRoundEnd, ActRoundStart, ActToolCall, ActToolResult
     from .mcp_toolset import McpToolset, mcp_tools
     from .namespaces import AgentNamespace, AsyncAgentNamespace
+    from .plugin_toolset import PluginToolset, plugin_tools
     from .results import ActResult, ToolCallRecord, Usage
     from .streams import ActStream
     from .streams_aio import AsyncActStream
@@ -46,12 +47,14 @@ __all__ = [
     "AsyncActStream",
     "AsyncAgentNamespace",
     "McpToolset",
+    "PluginToolset",
     "ToolCallContext",
     "ToolCallRecord",
     "ToolImage",
     "Toolset",
     "Usage",
     "mcp_tools",
+    "plugin_tools",
     "toolset_names",
 ]
 

@@ -122,6 +122,11 @@ class McpToolset(Toolset):
         """Whether the server is connected."""
         return self._session is not None
 
+    def for_run(self, client: Any) -> Toolset:
+        """Another one with a server of its own."""
+        del client
+        return McpToolset(self.name, self._connect, self._prefix, self._only, self._start_timeout)
+
     def open(self) -> None:
         """Start the server, or connect to it, and learn its tools.
 

@@ -190,6 +190,7 @@ class AgentNamespace(SyncNamespace):
             response_format=response_format,
             config=config,
             preset=preset,
+            client=self._client,
         )
         return ActStream(self._client, run, op)
 
@@ -357,5 +358,6 @@ class AsyncAgentNamespace(AsyncNamespace):
             response_format=response_format,
             config=config,
             preset=preset,
+            client=self._client,
         )
         return AsyncActStream(self._client, run, op)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files import FileHandle
 from lmstudio_core.namespaces.files.operations import prepare_image
-from lmstudio_core.protocol.operations import Channel, Invoke, Op
+from lmstudio_core.protocol.operations import Channel, Op
 from lmstudio_llm.chat import Chat, ChatInput
 from lmstudio_llm.config import LlmPredictionConfig
 from lmstudio_llm.operations import ConfigInput, respond
@@ -29,6 +30,9 @@ from .state import Run
 from .toolsets import ToolInput, Toolset, toolsets_of
 
 __all__ = ["ModelPredictor", "ready_tools", "start"]
+
+
+logger = logging.getLogger("lmstudio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +60,11 @@ def start(
     response_format: Any = None,
     config: ConfigInput = None,
     preset: str | None = None,
+    client: Any = None,
 ) -> tuple[Run, ActOp[ActResult[Any]]]:
     """An act of the loaded model of that identifier: what it gathers, and the operation.
+
+    ``client`` is for the toolsets that need one.
 
     Raises:
         LMStudioValueError: The chat, a tool, the format or the config cannot be right.
@@ -71,30 +78,42 @@ def start(
     run = Run(history, ready_tools(single), options, structured=response_format is not None)
     predict = ModelPredictor(identifier, settings, options)
     predict(history, 0, [], structured=run.structured)  # so that mistakes show before anything runs
-    return run, _with_toolsets(run, predict, sets) if sets else act(predict, run)
+    return run, _with_toolsets(run, predict, sets, client) if sets else act(predict, run)
 
 
 def _with_toolsets(
-    run: Run, predict: ModelPredictor, toolsets: Sequence[Toolset]
+    run: Run, predict: ModelPredictor, toolsets: Sequence[Toolset], client: Any
 ) -> ActOp[ActResult[Any]]:
     """The act, with the toolsets open that were not open before."""
     opened: list[Toolset] = []
     try:
-        for toolset in toolsets:
-            if not toolset.is_open:
+        for given in toolsets:
+            toolset = given
+            if not given.is_open:
+                toolset = given.for_run(client)
                 opened.append(toolset)
-                yield Invoke(toolset.open, blocking=True)
+                yield toolset.opening()
             run.tools = {
                 tool.name: tool for tool in ready_tools([*run.tools.values(), *toolset.tools])
             }
         result = yield from act(predict, run)
-    except BaseException:
+    except GeneratorExit:  # nothing may be yielded any more
         for toolset in reversed(opened):
             toolset.close()
         raise
-    for toolset in reversed(opened):
-        yield Invoke(toolset.close, blocking=True)
+    except BaseException:
+        yield from _closed(opened)
+        raise
+    yield from _closed(opened)
     return result
+
+
+def _closed(toolsets: Sequence[Toolset]) -> ActOp[None]:
+    for toolset in reversed(toolsets):
+        try:
+            yield toolset.closing()
+        except Exception:
+            logger.exception("the toolset %r could not be closed", toolset.name)
 
 
 def ready_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:

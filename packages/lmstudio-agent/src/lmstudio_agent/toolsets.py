@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, cast
@@ -12,11 +11,10 @@ from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.plugins import plugins
+from lmstudio_core.protocol.operations import Invoke
 from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef
 
 __all__ = ["ToolInput", "Toolset", "named_toolset", "toolset_names", "toolsets_of"]
-
-logger = logging.getLogger("lmstudio")
 
 
 class Toolset:
@@ -54,6 +52,19 @@ class Toolset:
 
     def close(self) -> None:
         """Let go of what ``open`` got."""
+
+    def for_run(self, client: Any) -> Toolset:
+        """The toolset to open for one run through ``client``; runs at the same time share nothing."""
+        del client
+        return self
+
+    def opening(self) -> Invoke[Any]:
+        """The step that opens it."""
+        return Invoke(self.open, blocking=True)
+
+    def closing(self) -> Invoke[Any]:
+        """The step that closes it."""
+        return Invoke(self.close, blocking=True)
 
     def __iter__(self) -> Iterator[ToolDefinition]:
         return iter(self.tools)
@@ -154,14 +165,8 @@ def _registered() -> dict[str, Callable[[], Any]]:
             raise LMStudioValueError(f"Two plugins offer the toolset {name!r}; uninstall one.")
         found[name] = factory
 
-    for implementation in plugins.hook.lmstudio_register_toolsets.get_hookimpls():
-        arguments = [register] if implementation.argnames else []
-        try:
-            implementation.function(*arguments)
-        except LMStudioValueError:
-            raise
-        except Exception:
-            logger.exception(
-                "the toolsets of the plugin %s were skipped", implementation.plugin_name
-            )
+    for _ in plugins.call_each(
+        "lmstudio_register_toolsets", passing=LMStudioValueError, register=register
+    ):
+        pass
     return found

@@ -1,0 +1,103 @@
+"""``lmstudio agent``: tasks from the command line, with the pocket model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lmstudio_server.testing import running_server
+
+TOOLS = '''
+"""Tools for a test."""
+__all__ = ["multiply"]
+
+def multiply(a: float, b: float) -> float:
+    """Given two numbers a and b, return the product of them."""
+    return a * b
+
+number = 7
+'''
+TASK = "What is 12345 multiplied by 54321?"
+SERVER = str(Path(__file__).parent / "mcp_server.py")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    with running_server() as server:
+        yield server.host
+
+
+@pytest.fixture
+def run(host: str, tmp_path: Path) -> Run:
+    (tmp_path / "my_tools.py").write_text(TOOLS)
+    (tmp_path / "this_is_empty.py").touch()
+
+    def start(*args: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        code = "from lmstudio_core.cli import main; main()"
+        command = [sys.executable, "-c", code, "agent", "--host", host, *args]
+        return subprocess.run(
+            command, cwd=tmp_path, input=typed, capture_output=True, text=True, timeout=100
+        )
+
+    return start
+
+
+@pytest.mark.parametrize("tools", ["my_tools", "my_tools:multiply"])
+def test_calls_and_the_outcome_are_shown(run: Run, tools: str, tmp_path: Path) -> None:
+    done = run(TASK, "--tools", tools, "--yes", "-m", "pocket", "--html", "run.html")
+    assert done.returncode == 0, done.stderr
+    assert "670592745" in done.stdout
+    assert "→ multiply(a=12345, b=54321)" in done.stderr
+    assert "← multiply(a=12345, b=54321) → 670592745" in done.stderr
+    assert "2 rounds, 1 tool call" in done.stderr
+    assert "670592745" in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("typed", "allowed"), [("y\n", True), ("always\n", True), ("n\n", False), ("", False)]
+)
+def test_it_asks_before_a_call_and_only_a_clear_yes_counts(
+    run: Run, typed: str, allowed: bool
+) -> None:
+    done = run(TASK, "--tools", "my_tools", "--max-rounds", "2", typed=typed)
+    assert done.returncode == 0, done.stderr
+    assert "Run multiply(a=12345, b=54321)?" in done.stderr
+    assert ("→ multiply(a=12345, b=54321)\n" in done.stderr) is allowed
+    assert ("denied" in done.stderr) is not allowed
+
+
+def test_a_piped_task_and_an_mcp_server(run: Run) -> None:
+    pytest.importorskip("mcp")
+    done = run("--mcp", f"{sys.executable} {SERVER}", "--yes", typed=TASK)
+    assert done.returncode == 0, done.stderr
+    assert "rounds" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--tools", "no_such_module"], "cannot be imported"),
+        (["--tools", "my_tools:divide"], "no function 'divide'"),
+        (["--tools", "my_tools:number"], "no function 'number'"),
+        (["--tools", "this_is_empty"], "no __all__"),
+        (["--toolset", "no-such-toolset"], "no-such-toolset"),
+        (["--max-rounds", "0"], "max-rounds"),
+    ],
+)
+def test_mistakes_are_explained(run: Run, args: list[str], said: str) -> None:
+    done = run(TASK, *args)
+    assert done.returncode in (1, 2), done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_task_there_is_nothing_to_do(run: Run) -> None:
+    done = run("--tools", "my_tools")
+    assert done.returncode == 2
+    assert "There is no TASK" in done.stderr
