@@ -80,6 +80,16 @@ def test_log_ends_after_so_many(server: Any) -> None:
     server.requests[0].wait_for_message("stop")
 
 
+def test_an_interrupt_is_how_the_log_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    server.on_channel("diagnostics.streamLogs", lambda channel: None)
+    monkeypatch.setattr("lmstudio_core.namespaces.diagnostics.LogStream.__next__", interrupt)
+    assert run(server, "log").stdout == ""
+    server.requests[0].wait_for_message("stop")
+
+
 # -- runtime -------------------------------------------------------------------------------------
 
 
