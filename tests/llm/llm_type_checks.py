@@ -83,8 +83,8 @@ def sync(model: LLM, chat: Chat) -> None:
     assert_type(model.tokenize(["x"], timeout=1), list[list[int]])
     assert_type(model.get_context_usage(chat, tools=[add]), ContextUsage)
     assert_type(Chat.from_openai(chat.to_openai()), Chat)
-    model.respond_stream("hi", retries=1)  # type: ignore[call-overload] # pyright: ignore
-    model.count_tokens("x", tmeout=1)  # type: ignore[call-arg] # pyright: ignore
+    model.respond_stream("hi", retries=1)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
+    model.count_tokens("x", tmeout=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
 async def aio(model: AsyncLLM, chat: Chat) -> None:

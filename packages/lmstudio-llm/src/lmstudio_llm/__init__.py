@@ -16,7 +16,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .attempts import LMStudioVisionError
     from .chat import Chat
     from .config import LlmLoadModelConfig, LlmPredictionConfig
     from .config_types import (
@@ -89,6 +88,7 @@ if TYPE_CHECKING:
     from .schemas import DictObject, DictSchema, GbnfGrammar, ModelSchema, ResponseSchema
     from .streams import AsyncPredictionStream, PredictionStream
     from .tools import ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
+    from .vision import LMStudioVisionError
 
 __version__: Final = "2.0.0"
 
@@ -170,7 +170,6 @@ __all__ = [
 ]
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
-    "attempts": ("LMStudioVisionError",),
     "chat": ("Chat",),
     "config": (
         "LlmLoadModelConfig",
@@ -268,6 +267,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ToolFunctionDef",
         "ToolFunctionDefDict",
     ),
+    "vision": ("LMStudioVisionError",),
 }
 
 HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from lmstudio_core.errors import (
-    LMStudioPredictionError,
-    LMStudioRequestRejectedError,
-    LMStudioServerError,
-    LMStudioValueError,
-)
-from lmstudio_core.models.operations import get_model_info
+from lmstudio_core.errors import LMStudioRequestRejectedError, LMStudioValueError
 from lmstudio_core.protocol.operations import Op
 
-from .kind import LLM_KIND
-from .narrow import mapping
 from .prediction import PredictionChannel
 from .results import PredictionResult
+from .vision import check_vision
 
-__all__ = [
-    "LMStudioVisionError",
-    "Prediction",
-    "check_retries",
-    "check_vision",
-    "corrected",
-    "has_images",
-]
+__all__ = ["Prediction", "check_retries", "corrected"]
 
 T = TypeVar("T")
-
-_ABOUT_IMAGES: Final = re.compile(r"image|vision|mmproj|multimodal", re.IGNORECASE)
-
-
-class LMStudioVisionError(LMStudioPredictionError):
-    """A chat with images was given to a model that cannot see.
-
-    ``server_error`` is what the server said, if it was the server who noticed.
-    """
 
 
 @dataclass
@@ -69,12 +45,6 @@ class Prediction(Generic[T]):
         self.channel, self.fallback = self.fallback(), None
         return self.channel
 
-    def explain(self, error: LMStudioServerError) -> LMStudioServerError:
-        """The server's error, as one about images if it is that."""
-        if self.sees is None or not _ABOUT_IMAGES.search(str(error)):
-            return error
-        return LMStudioVisionError(str(error), error.server_error, endpoint=error.endpoint)
-
     def op(self) -> Op[PredictionResult[T]]:
         """Make the prediction."""
         if self.sees is not None:
@@ -97,11 +67,6 @@ class Prediction(Generic[T]):
             channel = self.fall_back(error)
             channel.more_attempts = more
             result = yield channel
-        except LMStudioPredictionError as error:
-            explained = self.explain(error)
-            if explained is error:
-                raise
-            raise explained from error
         return result
 
 
@@ -115,32 +80,6 @@ def check_retries(retries: int, *, structured: bool) -> None:
             "retries is for output that does not satisfy its format; give a response_format too, "
             "or leave retries out."
         )
-
-
-def check_vision(specifier: Mapping[str, Any]) -> Op[None]:
-    """Ask the server whether the model can see.
-
-    Raises:
-        LMStudioVisionError: It says that it cannot.
-    """
-    info: Any = yield get_model_info(LLM_KIND, specifier)
-    # Servers that do not say are asked for the prediction itself.
-    if "vision" not in info.model_fields_set or info.vision:
-        return
-    raise LMStudioVisionError(
-        f"The model {info.identifier!r} cannot see images, and the chat holds some. Use a vision "
-        "model (client.llm.list_downloaded() shows vision=True), or leave the images out.",
-        endpoint="llm.predict",
-    )
-
-
-def has_images(messages: Mapping[str, Any]) -> bool:
-    """Whether a chat in the server's form holds an image."""
-    return any(
-        mapping(part).get("fileType") == "image"
-        for message in messages.get("messages", ())
-        for part in mapping(message).get("content", ())
-    )
 
 
 def corrected(history: Mapping[str, Any], result: PredictionResult[Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from lmstudio_core.errors import LMStudioValueError
 
@@ -100,9 +100,10 @@ def _written_result(result: ToolCallResultData) -> dict[str, Any]:
 
 def from_openai(messages: Iterable[Any], images: ImageSource = None) -> list[AnyChatMessage]:
     """The messages that dicts (or OpenAI's own objects) describe."""
-    if isinstance(messages, (str, bytes, Mapping)):
+    listed: Any = messages  # what the caller gave, whatever the annotation says
+    if isinstance(listed, (str, bytes)) or is_mapping(listed):
         raise LMStudioValueError(
-            f"OpenAI's messages are a list of dicts, not {type(messages).__name__}."
+            f"OpenAI's messages are a list of dicts, not {type(listed).__name__}."
         )
     made: list[AnyChatMessage] = []
     for index, given in enumerate(messages):
@@ -160,8 +161,9 @@ def _read_result(given: Mapping[str, Any], where: str) -> ToolResultMessage:
         content = "".join(str(part["text"]) for part in _read_parts(content, where, None))
     if not isinstance(content, str):
         raise LMStudioValueError(f"{where} is a tool's result; its content is text.")
-    found = {"content": content, "tool_call_id": given.get("tool_call_id")}
-    return ToolResultMessage(content=[ToolCallResultData(**found, name=given.get("name"))])
+    call_id, name = given.get("tool_call_id"), given.get("name")
+    result = ToolCallResultData(content=content, tool_call_id=call_id, name=name)
+    return ToolResultMessage(content=[result])
 
 
 def _read_call(call: Any) -> dict[str, Any]:
@@ -219,8 +221,8 @@ def _image(url: str, where: str, images: ImageSource) -> FileHandleInput:
             f"{where} is an image ({url[:40]}…); say how to get it to the server: "
             "Chat.from_openai(messages, images=client.prepare_image)."
         )
-    if not isinstance(images, Mapping):
-        return images(url)
-    if url not in images:
+    if not is_mapping(images):
+        return cast("Callable[[str], FileHandleInput]", images)(url)
+    if (handle := images.get(url)) is None:
         raise LMStudioValueError(f"{where} is an image ({url[:40]}…) that images does not list.")
-    return images[url]
+    return cast("FileHandleInput", handle)

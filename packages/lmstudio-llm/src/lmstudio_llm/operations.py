@@ -12,7 +12,7 @@ from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.models.operations import count_tokens, get_context_length, specifier_of
 from lmstudio_core.protocol.operations import Call, Endpoint, Op
 
-from .attempts import Prediction, check_retries, corrected, has_images
+from .attempts import Prediction, check_retries, corrected
 from .chat import ChatInput, history_data
 from .config import LlmPredictionConfig
 from .kind import LLM_KIND
@@ -22,6 +22,7 @@ from .reasoning import reasoning_tags
 from .results import ContextUsage
 from .schemas import OutputFormat, resolve_format, setting_format
 from .tools import Tool, ToolDefinition, resolve_tools, tools_setting
+from .vision import has_images
 
 __all__ = [
     "ConfigInput",

@@ -42,6 +42,7 @@ from .narrow import is_mapping, mapping, text
 from .reasoning import DEFAULT_TAGS, ReasoningSplitter
 from .results import LlmPredictionStats, PredictionResult
 from .schemas import OutputFormat, StructuredOutput
+from .vision import explained
 
 __all__ = [
     "PredictionCallbacks",
@@ -174,7 +175,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def error(self, raw: Any) -> LMStudioServerError:
         """The exception for the server's error packet."""
-        return server_error(raw, str(self.endpoint), default=LMStudioPredictionError)
+        error = server_error(raw, str(self.endpoint), default=LMStudioPredictionError)
+        return explained(error, self.parameter)
 
     # --- packets -------------------------------------------------------------------------------
 

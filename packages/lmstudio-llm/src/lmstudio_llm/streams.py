@@ -8,19 +8,16 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from typing_extensions import Self
 
-from lmstudio_core.errors import (
-    LMStudioPredictionError,
-    LMStudioRequestRejectedError,
-    LMStudioRuntimeError,
-)
+from lmstudio_core.errors import LMStudioRequestRejectedError, LMStudioRuntimeError
 from lmstudio_core.models.infos import LlmInstanceInfo
 from lmstudio_core.runner import AsyncChannelStream, AsyncRunner, ChannelStream, SyncRunner
 from lmstudio_core.timeouts import CallLimits, limits_of
 
-from .attempts import Prediction, check_vision
+from .attempts import Prediction
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .fragments import LlmPredictionFragment, PredictionEvent
 from .results import LlmPredictionStats, PredictionResult
+from .vision import check_vision
 
 __all__ = ["AsyncPredictionStream", "PredictionStream"]
 
@@ -43,14 +40,10 @@ class PredictionStreamBase(Generic[T, _S]):
         channel = self._prediction.channel
         return channel.result() if channel.done else None
 
-    def _go_on(self, error: LMStudioPredictionError | LMStudioRequestRejectedError) -> None:
-        """Go on after the server's error by the other way of asking; raises it if there is none."""
-        if isinstance(error, LMStudioRequestRejectedError):
-            self._prediction.fall_back(error)
-            self._source = None
-            return
-        explained = self._prediction.explain(error)
-        raise explained from (error if explained is not error else error.__cause__)
+    def _fall_back(self, error: LMStudioRequestRejectedError) -> None:
+        """Continue with the other way of asking; raises ``error`` if there is none."""
+        self._prediction.fall_back(error)
+        self._source = None
 
     def _no_result(self) -> NoReturn:
         raise LMStudioRuntimeError(
@@ -143,8 +136,8 @@ class PredictionStream(
                 for event in self._opened():
                     if every or event.__class__ is LlmPredictionFragment:
                         yield event
-            except (LMStudioRequestRejectedError, LMStudioPredictionError) as error:
-                self._go_on(error)
+            except LMStudioRequestRejectedError as error:
+                self._fall_back(error)
             else:
                 return
 
@@ -251,12 +244,12 @@ class AsyncPredictionStream(
 
     def __aiter__(self) -> AsyncIterator[LlmPredictionFragment]:
         """The fragments of text, in order; ``events()`` gives tool calls and progress as well."""
-        fragments = _AsyncIteration(self._source_to_read, self._go_on, every=False)
+        fragments = _AsyncIteration(self._source_to_read, self._fall_back, every=False)
         return cast("AsyncIterator[LlmPredictionFragment]", fragments)
 
     def events(self) -> AsyncIterator[PredictionEvent]:
         """Everything that happens: fragments, tool calls in the making, progress of the prompt."""
-        return _AsyncIteration(self._source_to_read, self._go_on, every=True)
+        return _AsyncIteration(self._source_to_read, self._fall_back, every=True)
 
     async def cancel(self) -> None:
         """Ask the server to stop; iterate to the end to get the result so far."""
@@ -320,12 +313,12 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
     def __init__(
         self,
         source: Callable[[], Awaitable[AsyncChannelStream[PredictionEvent, Any] | None]],
-        go_on: Callable[[LMStudioPredictionError | LMStudioRequestRejectedError], None],
+        fall_back: Callable[[LMStudioRequestRejectedError], None],
         *,
         every: bool,
     ) -> None:
         self._source = source
-        self._go_on = go_on
+        self._fall_back = fall_back
         self._every = every
         self._held: object = None
         self._advance: Callable[[], Awaitable[PredictionEvent]] | None = None
@@ -339,8 +332,8 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
                 self._held, self._advance = source.__aiter__(), source.__anext__
             try:
                 event = await self._advance()
-            except (LMStudioRequestRejectedError, LMStudioPredictionError) as error:
-                self._go_on(error)
+            except LMStudioRequestRejectedError as error:
+                self._fall_back(error)
                 self._held = self._advance = None
                 continue
             if self._every or event.__class__ is LlmPredictionFragment:

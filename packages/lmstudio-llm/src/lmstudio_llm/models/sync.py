@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -23,7 +23,7 @@ from ..prediction import (
 from ..schemas import GbnfGrammar, ResponseSchema
 from ..streams import PredictionStream
 from ..tools import ToolDefinition
-from .acting import ActingHandle
+from .contexts import ContextHandle
 
 if TYPE_CHECKING:
     from lmstudio_core.models.infos import LlmInstanceInfo
@@ -36,15 +36,14 @@ if TYPE_CHECKING:
         RespondOptions,
         RespondStreamOptions,
     )
-    from ..results import ContextUsage, PredictionResult
+    from ..results import PredictionResult
 
 __all__ = ["LLM"]
 
 T = TypeVar("T")
-_NO_OPTIONS: Final[Mapping[str, Any]] = {}
 
 
-class LLM(ActingHandle):
+class LLM(ContextHandle):
     """A loaded language model.
 
     Made by ``client.llm.model(...)`` or ``lmstudio.llm(...)``.
@@ -341,52 +340,3 @@ class LLM(ActingHandle):
             ),
         )
         return PredictionStream(self._client, prediction, limits)
-
-    def apply_prompt_template(
-        self,
-        history: ChatInput,
-        opts: Mapping[str, Any] = _NO_OPTIONS,
-        **limits: Unpack[CallLimits],
-    ) -> str:
-        """The text that the model's chat template makes of a chat, as the model would read it.
-
-        Args:
-            history: A ``Chat``, a string (one user message), or a dict with ``messages``.
-            opts: ``omit_bos_token``, ``omit_eos_token`` (bools) and ``tool_definitions`` (tools),
-                in either spelling.
-            **limits: ``timeout`` and ``idle_timeout``, in seconds.
-
-        Raises:
-            LMStudioValueError: An argument cannot be right; nothing was sent.
-
-        Example:
-            >>> print(model.apply_prompt_template("Hello"))
-        """
-        return self._client.run(ops.apply_prompt_template(self, history, opts), **limits)
-
-    def get_context_usage(
-        self,
-        history: ChatInput,
-        *,
-        tools: Iterable[ToolDefinition] | None = None,
-        **limits: Unpack[CallLimits],
-    ) -> ContextUsage:
-        """How much of this model's context a chat takes.
-
-        Args:
-            history: A ``Chat``, a string (one user message), or a dict with ``messages``.
-            tools: What the model would be offered; their descriptions take room as well.
-            **limits: ``timeout`` and ``idle_timeout``, in seconds.
-
-        Returns:
-            The chat's tokens and the context length. Images are not counted: what they take is
-            known to the server alone.
-
-        Raises:
-            LMStudioValueError: An argument cannot be right; nothing was sent.
-
-        Example:
-            >>> model.get_context_usage("Hello").fits
-            True
-        """
-        return self._client.run(ops.context_usage(self, history, tools), **limits)
