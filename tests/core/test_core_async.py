@@ -14,7 +14,7 @@ from core_clients import Count, echo, numbers
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import Batch, InvokeMany
-from lmstudio_core.testing import NO_ANSWER, silent
+from lmstudio_core.testing import NO_ANSWER, accept, silent
 
 PATIENCE = 20
 
@@ -118,21 +118,19 @@ def test_a_cancelled_batch(server, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_cancelled_connection_attempt_does_not_hurt_the_others(server, way):
+def test_a_cancelled_connection_attempt_does_not_hurt_the_others(server):
     async def test():
         server.on("test.echo", lambda n: n)
         server.auth = silent
         async with AsyncClient(server.api_host) as client:
-
-            async def hasty():
-                await way(client.run(echo(1)))
-
-            first = asyncio.ensure_future(hasty())
-            await seen(server.wait_for_socket, "test")
+            first = asyncio.ensure_future(client.run(echo(1)))
+            await seen(server.wait_for, lambda: server._sockets and server._sockets[0].auth)
             others = [asyncio.ensure_future(client.run(echo(n))) for n in range(5)]
             await asyncio.sleep(0)
-            server.auth = lambda packet: {"success": True}
-            await first
+            server.auth = accept
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
             assert await asyncio.gather(*others) == list(range(5))
         assert len(server.sockets) == 2
 
