@@ -66,10 +66,12 @@ def test_a_cancelled_call_leaves_the_client_usable(server, way):
     async def test():
         server.on("test.echo", NO_ANSWER)
         async with AsyncClient(server.api_host) as client:
+            await client.connect("test")
             await way(client.run(echo(1)))
+            request = await seen(server.wait_for_request, "test.echo")
             server.on("test.echo", 2)
             assert await client.run(echo(1)) == 2
-            server.requests[0].reply("late")
+            request.reply("late")
             assert await client.run(echo(1)) == 2
         assert len(server.sockets) == 1
 
@@ -81,6 +83,7 @@ def test_a_cancelled_stream_is_cancelled_on_the_server_at_once(server, way):
     async def test():
         server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
         async with AsyncClient(server.api_host) as client:
+            await client.connect("test")
 
             async def consume():
                 async for _ in client.open(Count()):
@@ -88,7 +91,7 @@ def test_a_cancelled_stream_is_cancelled_on_the_server_at_once(server, way):
 
             await way(consume())
             # No await has run since: the cancel is on its way already, written by the cancelled task.
-            server.requests[0].wait_for_message("cancel")
+            server.wait_for_request("test.count").wait_for_message("cancel")
             server.on("test.echo", 2)
             assert await client.run(echo(1)) == 2
 
@@ -100,8 +103,9 @@ def test_a_cancelled_run_of_a_channel(server, way):
     async def test():
         server.on_channel("test.count", NO_ANSWER)
         async with AsyncClient(server.api_host) as client:
+            await client.connect("test")
             await way(client.run(Count()))
-            server.requests[0].wait_for_message("cancel")
+            server.wait_for_request("test.count").wait_for_message("cancel")
 
     run(test)
 
@@ -111,13 +115,13 @@ def test_a_cancelled_batch(server, way):
     async def test():
         server.on("test.echo", lambda n: NO_ANSWER if n == 3 else n)
         async with AsyncClient(server.api_host) as client:
+            await client.connect("test")
             await way(client.run(Batch([echo(n) for n in range(8)])))
             assert await client.run(echo(9)) == 9
 
     run(test)
 
 
-@pytest.mark.parametrize("way", WAYS)
 def test_a_cancelled_connection_attempt_does_not_hurt_the_others(server):
     async def test():
         server.on("test.echo", lambda n: n)

@@ -442,10 +442,13 @@ def test_a_socket_closed_between_two_calls_is_replaced(face, server):
     server.on("test.echo", 1)
     assert face.run(echo(1)) == 1
     server.stop()
-    with pytest.raises(errors.LMStudioConnectionError):
+    with pytest.raises(errors.LMStudioConnectionError, match="No server answers"):
         face.run(echo(1))
     server.start()
     assert face.run(echo(1)) == 1
+    server.stop()
+    server.start()
+    assert face.run(echo(1)) == 1  # nobody noticed that the server was restarted
 
 
 def test_disconnect_and_connect(face, server):

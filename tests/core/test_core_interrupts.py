@@ -55,7 +55,7 @@ def leading(client):
 def test_ctrl_c_while_a_call_waits(client, server, limit):
     set_sync_api_timeout(limit)
     server.on("test.echo", NO_ANSWER)
-    with interrupted(lambda: leading(client)):
+    with interrupted(lambda: server.requests and leading(client)):
         client.run(echo(1))
     server.on("test.echo", 2)
     assert client.run(echo(1)) == 2
@@ -72,7 +72,7 @@ def test_ctrl_c_in_a_batch(client, server):
 
 def test_ctrl_c_in_a_stream_cancels_it(client, server):
     server.on_channel("test.count", NO_ANSWER)
-    with interrupted(lambda: leading(client)):
+    with interrupted(lambda: server.requests and leading(client)):
         for _ in client.open(Count()):
             pass
     server.requests[0].wait_for_message("cancel")
@@ -124,7 +124,8 @@ def test_ctrl_c_while_a_large_frame_is_being_written(client, server):
     server.on("test.echo", 1)
     client.run(echo(1))
     server.sockets[0].pause_reading()
-    with interrupted(lambda: leading(client)):  # a writer that is stuck reads, too
+    lock = client._driver._connections["test"]._write_lock
+    with interrupted(lambda: lock.locked() and leading(client)):  # a stuck writer reads, too
         client.run(echo("x" * 20_000_000))
     server.sockets[0].resume_reading()
     server.sockets[0].wait_until_closed()  # half a frame cannot be taken back

@@ -44,34 +44,36 @@ def in_thread(function, *args):
 def test_a_call_without_an_answer_times_out(client, server):
     server.on("test.echo", NO_ANSWER)
     server.on("test.other", 5)
+    client.connect("test")
     set_sync_api_timeout(0.05)
     with pytest.raises(errors.LMStudioTimeoutError, match=r"test\.echo in 0\.05 seconds") as caught:
         client.run(echo(1))
     assert isinstance(caught.value, TimeoutError)
     assert (caught.value.seconds, caught.value.endpoint) == (0.05, "test.echo")
     set_sync_api_timeout(PATIENCE)
-    server.requests[0].reply("too late")
+    server.wait_for_request("test.echo").reply("too late")
     assert client.run(echo(1, "other")) == 5
     assert len(server.sockets) == 1
 
 
 def test_a_stream_that_times_out_is_cancelled_on_the_server(client, server):
     server.on_channel("test.count", NO_ANSWER)
+    client.connect("test")
     set_sync_api_timeout(0.05)
     with pytest.raises(errors.LMStudioTimeoutError):
         client.run(Count())
-    server.requests[0].wait_for_message("cancel")
+    server.wait_for_request("test.count").wait_for_message("cancel")
 
 
 def test_activity_resets_the_timeout(client, server):
-    """Twelve packets, each sooner than the limit, together later than it."""
+    """Eight packets, each sooner than the limit, together later than it."""
     server.on_channel("test.count", NO_ANSWER)
-    set_sync_api_timeout(0.4)
+    set_sync_api_timeout(1)
     stream = client.open(Count())
     channel = server.wait_for_request("test.count")
     tick = threading.Event()
-    for n in range(12):
-        tick.wait(0.05)  # nobody sets it: the passing of time is what this test is about
+    for n in range(8):
+        tick.wait(0.15)  # nobody sets it: the passing of time is what this test is about
         channel.send({"type": "n", "n": n})
         assert next(stream) == n
     stream.close()
@@ -98,8 +100,9 @@ def test_other_traffic_is_no_activity_of_this_call(client, server):
         except errors.LMStudioRuntimeError:
             return
 
+    client.connect("test")
+    set_sync_api_timeout(1)
     quiet = in_thread(client.run, echo(1, "silent"))
-    set_sync_api_timeout(0.3)
     server.wait_for_request("test.silent")
     listener = in_thread(chat)
     assert isinstance(quiet.exception(PATIENCE), errors.LMStudioTimeoutError)

@@ -72,8 +72,11 @@ class AsyncDriver:
         """The namespace's socket: the one there is, or a new one in place of one that is lost."""
         self._adopt_loop()
         connection = self._connections.get(namespace)
-        if connection is not None and connection.usable:
-            return connection
+        if connection is not None:
+            if connection.unread and connection.mux.idle:
+                await connection.catch_up()
+            if connection.usable:
+                return connection
         # Each waiter connects itself if the one before it gave up: one cancelled caller must not
         # take the others down with it.
         async with self._locks.setdefault(namespace, asyncio.Lock()):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from ..errors import LMStudioConnectionError, LMStudioError
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._wire = Wire(address, namespace, creds)
         self._transport: asyncio.Transport | None = None
+        self._poll: Callable[[int], Any] | None = None
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self._gone: asyncio.Future[None] = self.loop.create_future()
         self._writable = asyncio.Event()
@@ -41,6 +43,10 @@ class Connection(asyncio.Protocol):
         """Part of ``asyncio.Protocol``."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if hasattr(select, "poll"):
+            arriving = select.poll()
+            arriving.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+            self._poll = arriving.poll
         if self._wire.closed:  # given up while it was connecting
             transport.abort()
         else:
@@ -63,6 +69,7 @@ class Connection(asyncio.Protocol):
         """Part of ``asyncio.Protocol``."""
         self._wake(self._wire.fail(self._wire.lost(exc or ConnectionError("it was closed"))))
         self._writable.set()
+        self._poll = None
         for future in (self._opened, self._gone):
             if not future.done():
                 future.set_result(None)
@@ -112,6 +119,16 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether a new call may use this socket."""
         return not self._wire.closed and not (self.mux.exhausted and self.mux.idle)
+
+    @property
+    def unread(self) -> bool:
+        """Whether something has come that the loop has not taken yet, such as a goodbye."""
+        return self._poll is not None and bool(self._poll(0))
+
+    async def catch_up(self) -> None:
+        """Let the loop take what has come: after it stood still, a lost connection looks open."""
+        for _ in range(2):  # in the first round it notices, in the second it reads
+            await asyncio.sleep(0)
 
     async def open(self) -> None:
         """Connect and authenticate.
