@@ -87,7 +87,7 @@ def test_an_interrupt_is_how_the_log_ends(server: Any, monkeypatch: pytest.Monke
     server.on_channel("diagnostics.streamLogs", lambda channel: None)
     monkeypatch.setattr("lmstudio_core.namespaces.diagnostics.LogStream.__next__", interrupt)
     assert run(server, "log").stdout == ""
-    server.requests[0].wait_for_message("stop")
+    server.wait_for_request("diagnostics.streamLogs").wait_for_message("stop")
 
 
 # -- runtime -------------------------------------------------------------------------------------
