@@ -140,6 +140,9 @@ def test_auth_replies():
     guest = auth.credentials(None, {})
     with pytest.raises(errors.LMStudioAuthenticationError, match="may require an API token"):
         auth.check_auth_reply('{"success": 1}', guest, "here")
+    own_words = '{"success": false, "error": "Set LM_API_TOKEN."}'
+    with pytest.raises(errors.LMStudioAuthenticationError, match=r"Set LM_API_TOKEN\.$"):
+        auth.check_auth_reply(own_words, guest, "here")
     for nonsense in ("", "[]", "null", "{}", b"\xff"):
         with pytest.raises(errors.LMStudioWebsocketError, match="another program"):
             auth.check_auth_reply(nonsense, guest, "here")

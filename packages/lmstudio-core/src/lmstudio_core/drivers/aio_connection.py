@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         """Nobody has anything to expect of this socket any more."""
         if not self._opened.done():
             self._opened.set_result(None)
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             return
         self._write_outgoing()
         if self._transport.get_write_buffer_size():

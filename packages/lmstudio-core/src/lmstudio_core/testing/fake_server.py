@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -52,8 +53,9 @@ class FakeServer:
         failures: Exceptions that scripts raised by mistake; leaving the ``with`` raises the first.
     """
 
-    def __init__(self, *, auth: AuthRule = accept) -> None:
+    def __init__(self, *, auth: AuthRule = accept, tls: ssl.SSLContext | None = None) -> None:
         self.auth = auth
+        self._tls = tls
         self.handshake: int | Literal["silent"] | None = None
         self.pages: dict[str, tuple[int, Any]] = {
             "/lmstudio-greeting": (200, {"lmstudio": True}),
@@ -98,8 +100,8 @@ class FakeServer:
 
     @property
     def api_host(self) -> str:
-        """``"host:port"``."""
-        return f"{_LOOPBACK}:{self.port}"
+        """``"host:port"``; with TLS ``"wss://localhost:port"``."""
+        return f"wss://localhost:{self.port}" if self._tls else f"{_LOOPBACK}:{self.port}"
 
     def start(self) -> None:
         """Listen; after a ``stop``, on the same port as before."""
@@ -143,12 +145,13 @@ class FakeServer:
                 self._serve,
                 _LOOPBACK,
                 self.port,
+                ssl=self._tls,
                 process_request=self._answer_http,
                 compression=None,
                 max_size=None,
                 open_timeout=None,
                 ping_interval=None,
-                close_timeout=0,
+                close_timeout=1 if self._tls else 0,  # TLS says goodbye, too
             )
         except OSError as error:
             started.set_exception(error)
