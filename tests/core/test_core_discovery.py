@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from lmstudio_core import client as client_module
 from lmstudio_core import discovery, errors
-from lmstudio_core.client import AsyncClient, Client
+from lmstudio_core.client import AsyncClient, Client, base
+from lmstudio_core.drivers.sync import SyncDriver
 from lmstudio_core.plugins import Plugins
 from lmstudio_core.protocol.address import Address
 from lmstudio_core.testing import FakeServer
@@ -29,7 +30,7 @@ def machine(monkeypatch, tmp_path, unused_port):
     """A machine of its own: an empty home, one port to scan on which nothing listens, no plugins."""
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr(discovery, "DEFAULT_PORTS", (unused_port,))
-    monkeypatch.setattr(client_module, "plugins", Plugins([], {}))
+    monkeypatch.setattr(base, "plugins", Plugins([], {}))
     return tmp_path
 
 
@@ -53,8 +54,8 @@ def found(plugin=None):
         asked.append(tried)
         return plugin
 
-    op = discovery.find_server(client_module.os.environ, Path.home(), ask)
-    driver = client_module.SyncDriver(client_module._no_address, None, None)
+    op = discovery.find_server(os.environ, Path.home(), ask)
+    driver = SyncDriver(base.no_address, None, None)
     return str(driver.run(op)), asked
 
 
@@ -185,7 +186,7 @@ def test_is_valid_api_host(server, unused_port):
 
 def test_find_default_local_api_host_starts_nothing(machine, monkeypatch, server):
     asked = []
-    monkeypatch.setattr(client_module, "_ask_plugins", asked.append)
+    monkeypatch.setattr(base, "ask_plugins", asked.append)
     assert Client.find_default_local_api_host() is None
     assert asyncio.run(AsyncClient.find_default_local_api_host()) is None
     ports(monkeypatch, server.port)

@@ -107,8 +107,8 @@ def test_nothing_imports_the_test_server(name):
 
 
 def test_the_check_itself_sees_imports():
-    found = set(imports("lmstudio_core.client"))
-    assert {"lmstudio_core.drivers.sync", "lmstudio_core.plugins", "os"} <= found
+    found = set(imports("lmstudio_core.client.sync"))
+    assert {"lmstudio_core.drivers.sync", "lmstudio_core.client.base", "types"} <= found
     assert not FAMILY & {top(module) for module in found}
 
 

@@ -10,10 +10,10 @@ import pluggy
 import pytest
 from importlib_metadata import EntryPoint
 
-from lmstudio_core import client as client_module
 from lmstudio_core import errors
 from lmstudio_core.capability import CAPABILITY_GROUP, Capability
 from lmstudio_core.client import AsyncClient, Client
+from lmstudio_core.client import base as client_base
 from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
 from lmstudio_core.plugins import Plugins
 
@@ -169,7 +169,7 @@ def test_clients_reach_namespaces_by_name(module, monkeypatch, kind):
     broken = Capability("broken", "acme_toys:Missing", "acme_toys:Missing")
     module("acme_broken", CAP=broken)
     plugins = Plugins([entry("toys", "acme_toys:CAP"), entry("broken", "acme_broken:CAP")], {})
-    monkeypatch.setattr(client_module, "plugins", plugins)
+    monkeypatch.setattr(client_base, "plugins", plugins)
     client = kind("127.0.0.1:9")
     assert isinstance(client.toys, Space)
     assert client.toys is client.capability("toys")
@@ -285,7 +285,7 @@ def test_observers_see_requests_and_cannot_break_them(module, monkeypatch, serve
     module("acme_note", lmstudio_request_finished=note)
     module("acme_fail", lmstudio_request_finished=fail)
     plugins = Plugins([hooks("note", "acme_note"), hooks("fail", "acme_fail")], {})
-    monkeypatch.setattr(client_module, "plugins", plugins)
+    monkeypatch.setattr(client_base, "plugins", plugins)
     from core_clients import FACES, Count, echo, numbers
 
     server.on("test.echo", 1)

@@ -1,0 +1,259 @@
+"""``AsyncClient``, for asyncio programs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from typing_extensions import Self, Unpack
+
+from ..capability import Capability
+from ..drivers.aio import AsyncChannelStream, AsyncDriver
+from ..drivers.batches import AsyncBatchStream
+from ..errors import LMStudioRuntimeError
+from ..protocol.address import Address
+from ..protocol.auth import credentials
+from ..protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
+from ..timeouts import CallLimits, limits_of
+from .base import ClientBase, find_local_host, find_server, is_valid, no_address
+
+if TYPE_CHECKING:
+    from lmstudio_agent import AsyncAgentNamespace
+    from lmstudio_embed import (
+        AsyncEmbeddingNamespace,
+    )
+    from lmstudio_llm import AsyncLLMNamespace
+
+    from ..files import FileHandle, LocalFileInput
+    from ..namespaces.diagnostics import AsyncDiagnosticsNamespace
+    from ..namespaces.files import AsyncFilesNamespace
+    from ..namespaces.models import AsyncModelsNamespace
+    from ..namespaces.plugins import AsyncPluginsNamespace
+    from ..namespaces.repository import AsyncRepositoryNamespace
+    from ..namespaces.runtime import AsyncRuntimeNamespace
+    from ..namespaces.system import AsyncSystemNamespace
+
+__all__ = ["AsyncClient"]
+
+R = TypeVar("R")
+E = TypeVar("E")
+S = TypeVar("S")
+A = TypeVar("A")
+
+
+class AsyncClient(ClientBase):
+    """A connection to an LM Studio server, for asyncio programs.
+
+    Sockets open when they are first needed; no task runs between calls. Use it in an
+    ``async with`` statement, or call ``await aclose()``. It belongs to the event loop in which it
+    is first used.
+
+    Args:
+        api_host: ``"host:port"`` of the server. Without it, a local one is looked for as
+            ``Client`` does.
+        api_token: The server's API token; by default that of ``LM_API_TOKEN`` or
+            ``LMSTUDIO_API_TOKEN``.
+
+    Raises:
+        LMStudioValueError: The host or the token is not of the form of one.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with AsyncClient() as client:
+        ...         model = await client.llm.model("pocket")
+        ...         print(await model.respond("What is the capital of France?"))
+        >>> asyncio.run(main())
+        The capital of France is Paris.
+    """
+
+    def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
+        super().__init__(api_host, api_token)
+        self._driver = AsyncDriver(self._resolve, self._credentials, self._observer())
+
+    async def _resolve(self, refused: Address | None = None) -> Address:
+        """Where the server is; one that was found and then ``refused`` is looked for anew."""
+        known = self._known
+        if known is None or (known == refused and self._given is None):
+            known = self._found = await self._driver.run(find_server())
+        return known
+
+    @property
+    def api_host(self) -> str:
+        """``"host:port"`` of the server.
+
+        Raises:
+            LMStudioRuntimeError: It was not given and has not been looked for yet.
+        """
+        if (known := self._known) is None:
+            raise LMStudioRuntimeError(
+                "The server has not been looked for yet: enter the client with 'async with', or "
+                "make any call first."
+            )
+        return str(known)
+
+    async def __aenter__(self) -> Self:
+        await self._resolve()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every socket. Calls that wait get an error, and so do later ones."""
+        await self._driver.aclose()
+
+    @classmethod
+    async def is_valid_api_host(cls, api_host: str) -> bool:
+        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""
+        return bool(await _run_alone(is_valid(api_host)))
+
+    @classmethod
+    async def find_default_local_api_host(cls) -> str | None:
+        """``"host:port"`` of the LM Studio running on this machine, or ``None``. Starts nothing."""
+        host: str | None = await _run_alone(find_local_host())
+        return host
+
+    # -- operations ------------------------------------------------------------------------------
+
+    @overload
+    async def run(self, operation: Call[R], **limits: Unpack[CallLimits]) -> R: ...
+    @overload
+    async def run(self, operation: Channel[Any, R], **limits: Unpack[CallLimits]) -> R: ...
+    @overload
+    async def run(self, operation: Batch[R], **limits: Unpack[CallLimits]) -> list[R]: ...
+    @overload
+    async def run(
+        self, operation: InvokeMany[R], **limits: Unpack[CallLimits]
+    ) -> list[R | Exception]: ...
+    @overload
+    async def run(self, operation: Invoke[R], **limits: Unpack[CallLimits]) -> R: ...
+    @overload
+    async def run(self, operation: Op[R], **limits: Unpack[CallLimits]) -> R: ...
+    async def run(self, operation: Any, **limits: Unpack[CallLimits]) -> Any:
+        """Run an operation to its result; the facades are made of this.
+
+        It waits for ever unless told otherwise; ``asyncio.wait_for`` and
+        ``anyio.move_on_after`` work as well as the limits here.
+
+        Args:
+            operation: What to do.
+            **limits: ``timeout`` and ``idle_timeout``; see ``CallLimits``.
+
+        Raises:
+            LMStudioTimeoutError: It took longer than the limits allow.
+            LMStudioServerError: The server answered with an error.
+            LMStudioConnectionError: There is no server, or the connection was lost.
+        """
+        return await self._driver.run(operation, limits_of(limits))
+
+    def open(
+        self, channel: Channel[E, R], **limits: Unpack[CallLimits]
+    ) -> AsyncChannelStream[E, R]:
+        """The stream of a channel's events; it starts when it is first used."""
+        return self._driver.open(channel, limits_of(limits))
+
+    def stream(self, batch: Batch[R], **limits: Unpack[CallLimits]) -> AsyncBatchStream[R]:
+        """The results of a batch, in order, as they come; its calls are asked for as needed."""
+        return self._driver.stream(batch, limits_of(limits))
+
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the socket of a server namespace is open."""
+        return self._driver.is_connected(namespace)
+
+    async def connect(self, namespace: str) -> None:
+        """Open the socket of a server namespace now."""
+        await self._driver.connection(namespace)
+
+    async def disconnect(self, namespace: str) -> None:
+        """Close the socket of a server namespace; the next call opens it again."""
+        await self._driver.disconnect(namespace)
+
+    # -- namespaces ------------------------------------------------------------------------------
+
+    @overload
+    def capability(self, capability: Capability[Any, A]) -> A: ...
+    @overload
+    def capability(self, capability: str) -> Any: ...
+    def capability(self, capability: Capability[Any, Any] | str) -> Any:
+        """The namespace of a capability, by its name or (typed) by its ``Capability``.
+
+        Raises:
+            CapabilityNotInstalledError: No installed package provides it.
+            PluginLoadError: The package that provides it is broken.
+        """
+        return self._namespace(capability, lambda found: found.load_async)
+
+    @property
+    def llm(self) -> AsyncLLMNamespace:
+        """Language models (package ``lmstudio-llm``)."""
+        return self.capability("llm")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def embedding(self) -> AsyncEmbeddingNamespace:
+        """Embedding models (package ``lmstudio-embed``)."""
+        return self.capability("embedding")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def agent(self) -> AsyncAgentNamespace:
+        """Agents (package ``lmstudio-agent``)."""
+        return self.capability("agent")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def models(self) -> AsyncModelsNamespace:
+        """Models of every kind: list and unload."""
+        return self.capability("models")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def system(self) -> AsyncSystemNamespace:
+        """The server itself."""
+        return self.capability("system")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def files(self) -> AsyncFilesNamespace:
+        """Files and images for the server."""
+        return self.capability("files")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def repository(self) -> AsyncRepositoryNamespace:
+        """Models to download."""
+        return self.capability("repository")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def runtime(self) -> AsyncRuntimeNamespace:
+        """The engines that models run with, and the server's machine."""
+        return self.capability("runtime")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def diagnostics(self) -> AsyncDiagnosticsNamespace:
+        """The server's log."""
+        return self.capability("diagnostics")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def plugins(self) -> AsyncPluginsNamespace:
+        """Tools and generators of LM Studio plugins."""
+        return self.capability("plugins")  # type: ignore[no-any-return] # by entry point
+
+    async def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
+        """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
+        return await self.models.list_downloaded(namespace)
+
+    async def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
+        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
+        return await self.models.list_loaded(namespace)
+
+    async def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+        """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
+        return await self.files.prepare_image(src, name)
+
+
+async def no_address_async(_refused: Address | None = None) -> Address:
+    return no_address()
+
+
+async def _run_alone(op: Op[Any]) -> Any:
+    return await AsyncDriver(no_address_async, credentials(None, {}), None).run(op)

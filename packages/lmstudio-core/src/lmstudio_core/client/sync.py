@@ -1,0 +1,239 @@
+"""``Client``, for synchronous programs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from typing_extensions import Self, Unpack
+
+from ..capability import Capability
+from ..drivers.batches import SyncBatchStream
+from ..drivers.sync import SyncChannelStream, SyncDriver
+from ..protocol.address import Address
+from ..protocol.auth import credentials
+from ..protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
+from ..timeouts import CallLimits, get_sync_api_timeout, limits_of
+from .base import ClientBase, find_local_host, find_server, is_valid, no_address
+
+if TYPE_CHECKING:
+    from lmstudio_agent import AgentNamespace
+    from lmstudio_embed import (
+        EmbeddingNamespace,
+    )
+    from lmstudio_llm import LLMNamespace
+
+    from ..files import FileHandle, LocalFileInput
+    from ..namespaces.diagnostics import DiagnosticsNamespace
+    from ..namespaces.files import FilesNamespace
+    from ..namespaces.models import ModelsNamespace
+    from ..namespaces.plugins import PluginsNamespace
+    from ..namespaces.repository import RepositoryNamespace
+    from ..namespaces.runtime import RuntimeNamespace
+    from ..namespaces.system import SystemNamespace
+
+__all__ = ["Client"]
+
+R = TypeVar("R")
+E = TypeVar("E")
+S = TypeVar("S")
+A = TypeVar("A")
+
+
+class Client(ClientBase):
+    """A connection to an LM Studio server, for synchronous programs.
+
+    Sockets open when they are first needed. Use it in a ``with`` statement, or call ``close()``.
+    It may be used from several threads at once.
+
+    Args:
+        api_host: ``"host:port"`` of the server. Without it, a local one is looked for: by the
+            environment variable ``LMSTUDIO_API_HOST``, by the file that LM Studio writes, on its
+            local ports; and if ``lmstudio-server`` is installed it is started.
+        api_token: The server's API token; by default that of ``LM_API_TOKEN`` or
+            ``LMSTUDIO_API_TOKEN``.
+
+    Raises:
+        LMStudioValueError: The host or the token is not of the form of one.
+
+    Example:
+        >>> with Client() as client:
+        ...     model = client.llm.model("pocket")
+        ...     print(model.respond("What is the capital of France?"))
+        The capital of France is Paris.
+    """
+
+    def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
+        super().__init__(api_host, api_token)
+        self._driver = SyncDriver(self._resolve, self._credentials, self._observer())
+
+    def _resolve(self, refused: Address | None = None) -> Address:
+        """Where the server is; one that was found and then ``refused`` is looked for anew."""
+        known = self._known
+        if known is None or (known == refused and self._given is None):
+            known = self._found = self._driver.run(find_server())
+        return known
+
+    @property
+    def api_host(self) -> str:
+        """``"host:port"`` of the server; looked for now if it is not known yet."""
+        return str(self._resolve())
+
+    def __enter__(self) -> Self:
+        self._resolve()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every socket. Calls that wait get an error, and so do later ones."""
+        self._driver.close()
+
+    @classmethod
+    def is_valid_api_host(cls, api_host: str) -> bool:
+        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""
+        return bool(_run_alone(is_valid(api_host)))
+
+    @classmethod
+    def find_default_local_api_host(cls) -> str | None:
+        """``"host:port"`` of the LM Studio running on this machine, or ``None``. Starts nothing."""
+        host: str | None = _run_alone(find_local_host())
+        return host
+
+    # -- operations ------------------------------------------------------------------------------
+
+    @overload
+    def run(self, operation: Call[R], **limits: Unpack[CallLimits]) -> R: ...
+    @overload
+    def run(self, operation: Channel[Any, R], **limits: Unpack[CallLimits]) -> R: ...
+    @overload
+    def run(self, operation: Batch[R], **limits: Unpack[CallLimits]) -> list[R]: ...
+    @overload
+    def run(
+        self, operation: InvokeMany[R], **limits: Unpack[CallLimits]
+    ) -> list[R | Exception]: ...
+    @overload
+    def run(self, operation: Invoke[R], **limits: Unpack[CallLimits]) -> R: ...
+    @overload
+    def run(self, operation: Op[R], **limits: Unpack[CallLimits]) -> R: ...
+    def run(self, operation: Any, **limits: Unpack[CallLimits]) -> Any:
+        """Run an operation to its result; the facades are made of this.
+
+        Args:
+            operation: What to do.
+            **limits: ``timeout`` and ``idle_timeout``; see ``CallLimits``.
+
+        Raises:
+            LMStudioTimeoutError: It took too long, or nothing came within the sync timeout.
+            LMStudioServerError: The server answered with an error.
+            LMStudioConnectionError: There is no server, or the connection was lost.
+        """
+        return self._driver.run(operation, limits_of(limits, get_sync_api_timeout))
+
+    def open(self, channel: Channel[E, R], **limits: Unpack[CallLimits]) -> SyncChannelStream[E, R]:
+        """Start a channel and hand over its stream of events."""
+        return self._driver.open(channel, limits_of(limits, get_sync_api_timeout))
+
+    def stream(self, batch: Batch[R], **limits: Unpack[CallLimits]) -> SyncBatchStream[R]:
+        """The results of a batch, in order, as they come; its calls are asked for as needed."""
+        return self._driver.stream(batch, limits_of(limits, get_sync_api_timeout))
+
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the socket of a server namespace is open."""
+        return self._driver.is_connected(namespace)
+
+    def connect(self, namespace: str) -> None:
+        """Open the socket of a server namespace now."""
+        self._driver.connection(namespace)
+
+    def disconnect(self, namespace: str) -> None:
+        """Close the socket of a server namespace; the next call opens it again."""
+        self._driver.disconnect(namespace)
+
+    # -- namespaces ------------------------------------------------------------------------------
+
+    @overload
+    def capability(self, capability: Capability[S, Any]) -> S: ...
+    @overload
+    def capability(self, capability: str) -> Any: ...
+    def capability(self, capability: Capability[Any, Any] | str) -> Any:
+        """The namespace of a capability, by its name or (typed) by its ``Capability``.
+
+        Raises:
+            CapabilityNotInstalledError: No installed package provides it.
+            PluginLoadError: The package that provides it is broken.
+        """
+        return self._namespace(capability, lambda found: found.load_sync)
+
+    @property
+    def llm(self) -> LLMNamespace:
+        """Language models (package ``lmstudio-llm``)."""
+        return self.capability("llm")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def embedding(self) -> EmbeddingNamespace:
+        """Embedding models (package ``lmstudio-embed``)."""
+        return self.capability("embedding")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def agent(self) -> AgentNamespace:
+        """Agents (package ``lmstudio-agent``)."""
+        return self.capability("agent")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def models(self) -> ModelsNamespace:
+        """Models of every kind: list and unload."""
+        return self.capability("models")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def system(self) -> SystemNamespace:
+        """The server itself."""
+        return self.capability("system")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def files(self) -> FilesNamespace:
+        """Files and images for the server."""
+        return self.capability("files")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def repository(self) -> RepositoryNamespace:
+        """Models to download."""
+        return self.capability("repository")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def runtime(self) -> RuntimeNamespace:
+        """The engines that models run with, and the server's machine."""
+        return self.capability("runtime")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def diagnostics(self) -> DiagnosticsNamespace:
+        """The server's log."""
+        return self.capability("diagnostics")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def plugins(self) -> PluginsNamespace:
+        """Tools and generators of LM Studio plugins."""
+        return self.capability("plugins")  # type: ignore[no-any-return] # by entry point
+
+    def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
+        """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
+        return self.models.list_downloaded(namespace)
+
+    def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
+        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
+        return self.models.list_loaded(namespace)
+
+    def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+        """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
+        return self.files.prepare_image(src, name)
+
+
+def _run_alone(op: Op[Any]) -> Any:
+    """Run an op that looks around on this machine only."""
+    return SyncDriver(no_address, credentials(None, {}), None).run(op)
