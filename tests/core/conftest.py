@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from core_clients import FACES
 
+from lmstudio_core.client import Client
 from lmstudio_core.testing import FakeServer
 
 
@@ -32,3 +33,12 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
 def face(connect: Callable[..., Any], server: FakeServer) -> Any:
     """A client of either kind, connected to the scripted server."""
     return connect(server.api_host)
+
+
+@pytest.fixture
+def client(server: FakeServer) -> Iterator[Client]:
+    """A synchronous client, connected to the scripted server."""
+    with Client(server.api_host) as client:
+        yield client
+    del client
+    gc.collect()

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from lmstudio_core.client import AsyncClient, Client
@@ -16,12 +16,24 @@ ECHO = Endpoint("test", "echo")
 COUNT = Endpoint("test", "count", "channel")
 
 
+PATIENCE = 20.0
+"""Seconds after which a wait gives up; a failsafe, no test should come near it."""
+
+
 def eventually(condition: Callable[[], Any], patience: float = 20.0) -> None:
     """Wait for a state inside this process that nothing announces."""
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         threading.Event().wait(0.001)
+
+
+def in_thread(function: Callable[..., Any], *args: Any) -> Future[Any]:
+    """Run in a thread; a future."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(function, *args)
+    pool.shutdown(wait=False)
+    return future
 
 
 def echo(value: Any, name: str = "echo") -> Call[Any]:

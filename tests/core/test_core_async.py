@@ -5,60 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import threading
 
 import anyio
 import pytest
-from core_clients import Count, echo, numbers
+from core_async import WAYS, by_wait_for, run, seen
+from core_clients import PATIENCE, Count, echo
 
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
-from lmstudio_core.protocol.operations import Batch, InvokeMany
+from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER, accept, silent
 
-PATIENCE = 20
-
-
-def run(test):
-    """Run a test in a loop of its own; it must leave no task behind."""
-
-    async def main():
-        before = asyncio.all_tasks()
-        await asyncio.wait_for(test(), PATIENCE * 2)
-        assert asyncio.all_tasks() == before
-
-    asyncio.run(main(), debug=True)
-    gc.collect()
-
-
-async def seen(function, *args):
-    """Wait for the server in a thread, so that the loop goes on."""
-    return await asyncio.to_thread(function, *args)
-
-
 # -- cancellation ----------------------------------------------------------------------------------
-
-
-async def by_wait_for(operation):
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(operation, 0.05)
-
-
-async def by_move_on_after(operation):
-    with anyio.move_on_after(0.05) as scope:
-        await operation
-    assert scope.cancelled_caught
-
-
-async def by_cancelling_the_task(operation):
-    task = asyncio.ensure_future(operation)
-    await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-WAYS = [by_wait_for, by_move_on_after, by_cancelling_the_task]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -128,7 +86,7 @@ def test_a_cancelled_connection_attempt_does_not_hurt_the_others(server):
         server.auth = silent
         async with AsyncClient(server.api_host) as client:
             first = asyncio.ensure_future(client.run(echo(1)))
-            await seen(server.wait_for, lambda: server._sockets and server._sockets[0].auth)
+            await seen(server.wait_for, lambda: server.sockets and server.sockets[0].auth)
             others = [asyncio.ensure_future(client.run(echo(n))) for n in range(5)]
             await asyncio.sleep(0)
             server.auth = accept
@@ -341,172 +299,5 @@ def test_a_client_made_outside_of_any_loop(server):
     async def test():
         async with client:
             assert await client.run(echo(1)) == 1
-
-    run(test)
-
-
-# -- streams ---------------------------------------------------------------------------------------
-
-
-def test_a_dropped_stream_is_cancelled(server):
-    async def test():
-        server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
-        async with AsyncClient(server.api_host) as client:
-            stream = client.open(Count())
-            assert await stream.__anext__() == 1
-            del stream
-            gc.collect()
-            server.requests[0].wait_for_message("cancel")
-
-    run(test)
-
-
-def test_a_stream_dropped_in_another_thread(server):
-    async def test():
-        server.on_channel("test.count", lambda channel: channel.send({"type": "n", "n": 1}))
-        async with AsyncClient(server.api_host) as client:
-            held = [client.open(Count())]
-            assert await held[0].__anext__() == 1
-            thread = threading.Thread(target=held.clear)
-            thread.start()
-            thread.join()
-            await seen(server.requests[0].wait_for_message, "cancel")
-
-    run(test)
-
-
-def test_a_stream_that_was_never_used(server):
-    async def test():
-        async with AsyncClient(server.api_host) as client:
-            client.open(Count())
-            stream = client.open(Count())
-            await stream.aclose()
-            assert [n async for n in stream] == []
-            await stream.cancel()
-        assert not server.sockets
-
-    run(test)
-
-
-def test_two_tasks_start_a_stream_once(server):
-    async def test():
-        server.on_channel("test.count", NO_ANSWER)
-        async with AsyncClient(server.api_host) as client:
-            stream = client.open(Count())
-            await asyncio.gather(stream.start(), stream.send({"type": "hello"}), stream.start())
-            channel = await seen(server.wait_for_request, "test.count")
-            await seen(channel.wait_for_message, "hello")
-            await stream.aclose()
-        assert len(server.requests) == 1
-
-    run(test)
-
-
-def test_a_stream_closed_while_it_starts(server):
-    async def test():
-        server.auth = silent
-        async with AsyncClient(server.api_host) as client:
-            stream = client.open(Count())
-            starting = asyncio.ensure_future(stream.start())
-            socket = await seen(server.wait_for_socket, "test")
-            await stream.aclose()
-            socket.send_frame({"success": True})
-            await starting
-        assert not server.requests
-
-    run(test)
-
-
-def test_a_stream_closed_by_another_task_ends_for_the_waiting_one(server):
-    async def test():
-        server.on_channel("test.count", NO_ANSWER)
-        async with AsyncClient(server.api_host) as client:
-            stream = client.open(Count())
-
-            async def consume():
-                return [n async for n in stream]
-
-            waiting = asyncio.ensure_future(consume())
-            channel = await seen(server.wait_for_request, "test.count")
-            await stream.aclose()
-            assert await asyncio.wait_for(waiting, PATIENCE) == []
-            await seen(channel.wait_for_message, "cancel")
-
-    run(test)
-
-
-def test_two_tasks_cannot_wait_for_one_stream(server):
-    async def test():
-        server.on_channel("test.count", NO_ANSWER)
-        async with AsyncClient(server.api_host) as client:
-            stream = client.open(Count())
-            first = asyncio.ensure_future(stream.__anext__())
-            channel = await seen(server.wait_for_request, "test.count")
-            with pytest.raises(errors.LMStudioRuntimeError, match="Another task"):
-                await stream.__anext__()
-            channel.send({"type": "n", "n": 1})
-            assert await first == 1
-            await stream.aclose()
-
-    run(test)
-
-
-def test_many_tasks(server):
-    async def test():
-        server.on("test.echo", lambda n: n)
-
-        def count(channel):
-            channel.send(*numbers(*range(channel.parameter, channel.parameter + 10)))
-            channel.close()
-
-        server.on_channel("test.count", count)
-        async with AsyncClient(server.api_host) as client:
-
-            async def work(n):
-                for step in range(20):
-                    assert await client.run(echo(n * 100 + step)) == n * 100 + step
-                assert await client.run(Count(n)) == list(range(n, n + 10))
-
-            await asyncio.gather(*(work(n) for n in range(50)))
-        assert len(server.sockets) == 1
-
-    run(test)
-
-
-# -- functions and pings ---------------------------------------------------------------------------
-
-
-def test_a_function_that_is_interrupted_leaves_no_other_running(server):
-    class Interrupt(BaseException):
-        pass
-
-    async def test():
-        stopped = []
-
-        async def endless():
-            try:
-                await asyncio.Event().wait()
-            finally:
-                stopped.append(True)
-
-        async def strike():
-            await asyncio.sleep(0)
-            raise Interrupt
-
-        client = AsyncClient(server.api_host)
-        with pytest.raises(Interrupt):
-            await client.run(InvokeMany([endless, strike, endless], max_parallel=3))
-        assert stopped == [True, True]
-
-    run(test)
-
-
-def test_pings_are_answered(server):
-    async def test():
-        server.on("test.echo", 1)
-        async with AsyncClient(server.api_host) as client:
-            await client.run(echo(1))
-            pong = server.sockets[0].ping()
-            assert await asyncio.wrap_future(pong) >= 0
 
     run(test)

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-__all__ = ["take"]
+from .sync_socket import LONGEST_WAIT
+
+__all__ = ["sleep_until_released", "take"]
 
 
 def take(got: list[bool], lock: Any, timeout: float | None = 0) -> bool:
@@ -31,3 +34,11 @@ def take(got: list[bool], lock: Any, timeout: float | None = 0) -> bool:
         map(lock.acquire, (blocking,), (-1 if timeout is None or not blocking else timeout,))
     )
     return got[-1]
+
+
+def sleep_until_released(lock: Any, deadline: float | None) -> None:
+    """Wait until another thread releases ``lock``, or for the deadline (by ``time.monotonic``)."""
+    if deadline is None:
+        lock.acquire()
+    else:
+        lock.acquire(timeout=min(max(0.0, deadline - time.monotonic()), LONGEST_WAIT))

@@ -29,8 +29,8 @@ from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
 from ..timeouts import sync_limits
-from .locks import take
-from .sync_socket import LONGEST_WAIT, connect
+from .locks import sleep_until_released, take
+from .sync_socket import connect
 from .wire import Wire
 
 __all__ = ["Connection"]
@@ -171,7 +171,7 @@ class Connection:
                 if parking is None:
                     self._lead(state, deadline)
                 else:
-                    _sleep(parking, deadline)
+                    sleep_until_released(parking, deadline)
                 if not state.ready and deadline is not None and time.monotonic() >= deadline:
                     raise limits.error(state.endpoint)
         finally:
@@ -398,12 +398,3 @@ class Connection:
         finally:
             if not led and self._leader == me:
                 self._hand_over()
-
-
-def _sleep(parking: Any, deadline: float | None) -> None:
-    """Wait until another thread releases the lock."""
-    if deadline is None:
-        parking.acquire()
-    else:
-        left = deadline - time.monotonic()
-        parking.acquire(timeout=min(max(0.0, left), LONGEST_WAIT))

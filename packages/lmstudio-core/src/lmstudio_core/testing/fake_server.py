@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, cast
 
 from typing_extensions import Self
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -23,23 +23,22 @@ from .fake_socket import (
     PATIENCE,
     FakeCall,
     FakeChannel,
-    FakeRequest,
     FakeSocket,
     FakeSubscription,
     ServerFailure,
 )
+from .recorder import Recorder
 from .rules import AuthRule, accept
 
 __all__ = ["FakeServer"]
 
 _LOOPBACK: Final = "127.0.0.1"
 _WARNING_LIMIT: Final = 5
-_T = TypeVar("_T")
 
 ChannelScript = Iterable[Any] | Callable[[FakeChannel], Any]
 
 
-class FakeServer:
+class FakeServer(Recorder):
     """A scripted server. Use it in a ``with`` statement, or call ``start`` and ``stop``.
 
     What it is asked without a script for, it answers as a real server does: with a warning.
@@ -54,6 +53,7 @@ class FakeServer:
     """
 
     def __init__(self, *, auth: AuthRule = accept, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
         self.auth = auth
         self._tls = tls
         self.handshake: int | Literal["silent"] | None = None
@@ -64,11 +64,6 @@ class FakeServer:
         self.failures: list[BaseException] = []
         self.port = 0
         self._scripts: dict[str, Any] = {}
-        self._requests: list[FakeRequest] = []
-        self._sockets: list[FakeSocket] = []
-        self._frames: list[tuple[FakeSocket, Any]] = []
-        self._page_requests: list[str] = []
-        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -167,92 +162,6 @@ class FakeServer:
             if task.get_name() == "silent handshake":
                 task.cancel()
         await server.wait_closed()
-
-    # -- what came -------------------------------------------------------------------------------
-
-    @property
-    def requests(self) -> tuple[FakeRequest, ...]:
-        """Every call, channel and subscription, in order."""
-        with self._changed:
-            return tuple(self._requests)
-
-    def requests_to(self, endpoint: str) -> list[Any]:
-        """Those to one endpoint."""
-        return [request for request in self.requests if request.endpoint == endpoint]
-
-    @property
-    def frames(self) -> tuple[tuple[FakeSocket, Any], ...]:
-        """Every frame after authentication with the socket that it came over, in order."""
-        with self._changed:
-            return tuple(self._frames)
-
-    @property
-    def sockets(self) -> tuple[FakeSocket, ...]:
-        """Every socket that was opened, in order."""
-        with self._changed:
-            return tuple(self._sockets)
-
-    @property
-    def open_sockets(self) -> tuple[FakeSocket, ...]:
-        """Those that are open."""
-        return tuple(socket for socket in self.sockets if not socket.closed)
-
-    @property
-    def page_requests(self) -> tuple[str, ...]:
-        """The paths of all plain HTTP requests."""
-        with self._changed:
-            return tuple(self._page_requests)
-
-    # -- waiting; in asyncio tests by ``await asyncio.to_thread(server.wait_for_…, …)`` ------------
-
-    def wait_for(
-        self, condition: Callable[[], _T], what: str = "it", timeout: float = PATIENCE
-    ) -> _T:
-        """Wait until ``condition()`` is true, which is looked at whenever something has come."""
-        value: Any = None
-
-        def met() -> bool:
-            nonlocal value
-            value = condition()
-            return bool(value)
-
-        with self._changed:
-            if not self._changed.wait_for(met, timeout):
-                raise AssertionError(
-                    f"waited {timeout:g} s for {what}; requests: {self._requests}, "
-                    f"sockets: {self._sockets}"
-                )
-        return cast("_T", value)
-
-    def wait_for_request(self, endpoint: str, count: int = 1, timeout: float = PATIENCE) -> Any:
-        """Wait for the ``count``-th request to an endpoint: a ``FakeCall`` or ``FakeChannel``."""
-
-        def find() -> list[FakeRequest]:
-            found = [request for request in self._requests if request.endpoint == endpoint]
-            return found[count - 1 : count]
-
-        return self.wait_for(find, f"request {count} to {endpoint}", timeout)[0]
-
-    def wait_for_socket(
-        self, namespace: str, count: int = 1, timeout: float = PATIENCE
-    ) -> FakeSocket:
-        """Wait for the ``count``-th socket to a namespace."""
-
-        def find() -> list[FakeSocket]:
-            return [s for s in self._sockets if s.namespace == namespace][count - 1 : count]
-
-        return self.wait_for(find, f"socket {count} to {namespace}", timeout)[0]
-
-    def wait_until_closed(self, timeout: float = PATIENCE) -> None:
-        """Wait until no socket is open."""
-        self.wait_for(
-            lambda: all(socket.closed for socket in self._sockets), "all sockets to close", timeout
-        )
-
-    def _note(self, change: Callable[[], None]) -> None:
-        with self._changed:
-            change()
-            self._changed.notify_all()
 
     # -- serving ---------------------------------------------------------------------------------
 
