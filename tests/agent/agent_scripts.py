@@ -122,14 +122,22 @@ class ScriptedStream:
         self.events = iter(()) if isinstance(given, BaseException) else events_of(given)
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self.events
+        return self
+
+    def __next__(self) -> Any:
         if isinstance(self.given, BaseException):
             raise self.given
+        return next(self.events)
 
-    async def __aiter__(self) -> Any:
-        for event in self:
-            await asyncio.sleep(0)
-            yield event
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        await asyncio.sleep(0)
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
 
     def result(self) -> Any:
         return self.given

@@ -130,7 +130,7 @@ def _conclude(run: Run, requests: Requests, predict: Predictor, *, vision: bool)
         requests.tell(call)
     yield from requests.answer()
     if handles:
-        yield from run.add(Chat().add_user_message(_IMAGES, images=handles))
+        yield from run.told(run.chat.add_user_message(_IMAGES, images=handles))
 
 
 def _uploaded(call: PendingCall, predict: Predictor) -> ActOp[list[FileHandle]]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files import FileHandle
 from lmstudio_core.namespaces.files.operations import prepare_image
 from lmstudio_core.protocol.operations import Channel, Op
-from lmstudio_llm.chat import Chat, ChatInput
+from lmstudio_llm.chat import Chat, ChatInput, history_data
 from lmstudio_llm.config import LlmPredictionConfig
 from lmstudio_llm.operations import ConfigInput, respond
 from lmstudio_llm.prediction import PredictionCallbacks
 from lmstudio_llm.results import PredictionResult
-from lmstudio_llm.tools import Tool, ToolDefinition, resolve_tools
+from lmstudio_llm.schemas import resolve_format
+from lmstudio_llm.tools import Tool, ToolDefinition, resolve_tool, resolve_tools
 
 from .context import taking_context
 from .encoding import ImageInput
@@ -77,7 +79,9 @@ def start(
     history = Chat.from_history(chat)
     run = Run(history, ready_tools(single), options, structured=response_format is not None)
     predict = ModelPredictor(identifier, settings, options)
-    predict(history, 0, [], structured=run.structured)  # so that mistakes show before anything runs
+    history_data(history)  # so that mistakes show here, and not when the first round begins
+    if response_format is not None:
+        resolve_format(response_format)
     return run, _with_toolsets(run, predict, sets, client) if sets else act(predict, run)
 
 
@@ -122,7 +126,21 @@ def ready_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:
     Raises:
         LMStudioValueError: One is no tool, or two have the same name.
     """
-    return resolve_tools([taking_context(tool) for tool in tools])
+    return resolve_tools([_ready(tool) for tool in tools])
+
+
+_KEPT = "__lmstudio_tool__"
+
+
+def _ready(tool: ToolDefinition | Tool) -> ToolDefinition | Tool:
+    """The tool with its context filled in. Making a schema takes long: functions keep theirs."""
+    if not inspect.isfunction(tool):
+        return taking_context(tool)
+    owner, kept = vars(tool).get(_KEPT, (None, None))
+    if owner is not tool or kept is None:  # functools.wraps copies what a function keeps
+        kept = resolve_tool(taking_context(tool))
+        vars(tool)[_KEPT] = (tool, kept)
+    return cast("Tool", kept)
 
 
 class ModelPredictor:

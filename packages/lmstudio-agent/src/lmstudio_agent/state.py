@@ -28,7 +28,7 @@ class Run:
     """What a run has gathered so far.
 
     Args:
-        chat: The conversation so far; it is not changed.
+        chat: The conversation so far; the run adds to it.
         tools: What the model may call.
         options: Limits and callbacks.
         structured: Whether the final answer has a format of its own.
@@ -44,7 +44,7 @@ class Run:
         structured: bool = False,
         events: deque[ActEvent] | None = None,
     ) -> None:
-        self.chat = chat.copy()
+        self.chat = chat
         self.given_messages = len(self.chat)
         self.tools = {tool.name: tool for tool in tools}
         self.options = options
@@ -61,9 +61,8 @@ class Run:
         if self.events is not None:
             self.events.append(event)
 
-    def add(self, message: AnyChatMessage) -> Op[None]:
-        """Add a message to the chat, and tell of it."""
-        self.chat.append(message)
+    def told(self, message: AnyChatMessage) -> Op[None]:
+        """Tell of a message that was added to the chat."""
         yield from notify("on_message", self.options.on_message, message)
 
     # --- limits --------------------------------------------------------------------------------
@@ -178,14 +177,14 @@ class Requests:
     def respond(self, content: str) -> Op[None]:
         """Add what the model said and asked for to the chat."""
         self._responded = True
-        yield from self.run.add(Chat().add_assistant_response(content, self.asked))
+        yield from self.run.told(self.run.chat.add_assistant_response(content, self.asked))
 
     def answer(self) -> Op[None]:
         """Add the results to the chat, in the order of the requests."""
         self._answered = True
         results = [call.data() for call in self.calls]
         if results:
-            yield from self.run.add(Chat().add_tool_results(results))
+            yield from self.run.told(self.run.chat.add_tool_results(results))
 
     def leave_valid(self) -> None:
         """Answer every request before an interruption goes on, so that the chat can be continued.
@@ -202,7 +201,7 @@ class Requests:
             _run_without_waiting(self.respond(text))
         self._answered = True
         results = [*(call.data() for call in self.calls), *map(_unanswered, self._external)]
-        _run_without_waiting(self.run.add(Chat().add_tool_results(results)))
+        _run_without_waiting(self.run.told(self.run.chat.add_tool_results(results)))
 
 
 def _unanswered(request: ToolCallRequest) -> ToolCallResultData:

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, NoReturn
 
 from typing_extensions import TypeVar
 
-from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.errors import LMStudioRuntimeError, LMStudioTimeoutError
 from lmstudio_core.timeouts import CallLimits, Limits
 from lmstudio_llm.chat import Chat
 
@@ -63,7 +63,11 @@ class ActStreamBase(Generic[T]):
         """Raise ``LMStudioTimeoutError`` if the time for the whole run is over; it begins here."""
         if self._limits is None:
             self._limits = Limits(self._run.options.timeout)
-        self._limits.check("act()")
+        try:
+            self._limits.check("act()")
+        except LMStudioTimeoutError:
+            self._limits = Limits()  # once: what the run does to end itself may take its time
+            raise
 
     def _limits_left(self) -> CallLimits:
         """The limits of the next prediction."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -125,13 +126,13 @@ class ActStream(ActStreamBase[T]):
         if self._source is None:
             self._requests = step.requests
             self._source = self._client.open(step.channel, **self._limits_left())
-            self._reading = iter(self._source)
+            self._reading = iter(self._source)  # when it goes away, so does the channel
         if self._allowed:
             return self._start(self._allowed.popleft(), step)
         if self._asked:
             return self._ask(self._asked.popleft(), step)
         see = step.requests.see
-        for event in self._reading:
+        for event in iter(partial(next, self._source, MORE), MORE):  # _reading is only held
             call = see(event)
             if call is not None:
                 self._asked.append(call)

@@ -150,7 +150,12 @@ class AsyncActStream(ActStreamBase[T]):
             self._slots = asyncio.Semaphore(workers(step.max_parallel))
             self._one_question = asyncio.Lock()
         see = step.requests.see
-        async for event in self._reading:
+        take = self._source.__anext__  # _reading is held only for what its end does
+        while True:
+            try:
+                event = await take()
+            except StopAsyncIteration:
+                break
             call = see(event)
             if call is not None:
                 task = asyncio.ensure_future(self._serve(call, step))

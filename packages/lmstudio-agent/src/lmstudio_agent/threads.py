@@ -25,9 +25,39 @@ def workers(max_parallel: int | None) -> int:
     return max_parallel or (os.cpu_count() or 1) + 4
 
 
+_IDLE_SECONDS = 10.0
+_idle: list[SimpleQueue[Callable[[], None]]] = []
+"""The boxes of threads that wait for work; appending and popping are atomic."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # the child has none of the threads
+
+
 def _start(target: Callable[[], None]) -> None:
-    # Daemons: a tool that hangs must not keep the program from ending.
-    threading.Thread(target=target, name=f"lmstudio-tool-{next(_numbers)}", daemon=True).start()
+    """Run ``target`` in a thread that has nothing to do, or in a new one.
+
+    They are daemons, unlike an executor's: a tool that hangs must not keep the program from ending.
+    """
+    try:
+        box = _idle.pop()
+    except IndexError:
+        box = SimpleQueue()
+        name = f"lmstudio-tool-{next(_numbers)}"
+        threading.Thread(target=_wait_for_work, args=(box,), name=name, daemon=True).start()
+    box.put(target)
+
+
+def _wait_for_work(box: SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        try:
+            box.get(timeout=_IDLE_SECONDS)()
+        except Empty:
+            try:
+                _idle.remove(box)
+            except ValueError:  # it was taken this very moment, or this thread was never idle
+                continue
+            return
+        _idle.append(box)
 
 
 class ToolThreads:
