@@ -265,9 +265,21 @@ class SyncChannelStream(Generic[E, R]):
         self._open = True
 
     def __iter__(self) -> Iterator[E]:
-        return _Iteration(self)
+        try:
+            while (event := self._step()) is not None:
+                yield event[0]
+        finally:
+            # This generator goes away with the loop that was left early, and so does the stream.
+            self.abandon()
 
     def __next__(self) -> E:
+        event = self._step()
+        if event is None:
+            raise StopIteration
+        return event[0]
+
+    def _step(self) -> tuple[E] | None:
+        """The next event, in a tuple since an event may be anything; ``None`` at the end."""
         reader = self._reader
         if self._waiting:
             raise LMStudioRuntimeError("Another thread is waiting for this stream's next event.")
@@ -275,7 +287,7 @@ class SyncChannelStream(Generic[E, R]):
             while self._open:
                 event = reader.take()
                 if event is not None:
-                    return event[0]
+                    return event
                 if reader.finished:
                     break
                 if self._limits is not None:
@@ -285,7 +297,7 @@ class SyncChannelStream(Generic[E, R]):
             self._end(error)
             raise
         self._end(None)
-        raise StopIteration
+        return None
 
     def _wait(self) -> None:
         self._waiting = True
@@ -351,19 +363,3 @@ class SyncChannelStream(Generic[E, R]):
     def __del__(self) -> None:
         if getattr(self, "_open", False):
             self.abandon()
-
-
-class _Iteration(Generic[E]):
-    """One ``for`` loop over a stream: leaving it early abandons the stream, since it goes away."""
-
-    def __init__(self, stream: SyncChannelStream[E, Any]) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> E:
-        return self._stream.__next__()
-
-    def __del__(self) -> None:
-        self._stream.abandon()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
@@ -87,7 +87,11 @@ class Wire:
         last: Conversation | None = None
         for event in protocol.events_received():
             if isinstance(event, Frame):
-                state = self._on_frame(event)
+                if event.opcode is Opcode.TEXT and event.fin and self._stage == "open":
+                    payload: Any = event.data  # any buffer will do
+                    state = self.mux.receive(payload)  # every token comes this way
+                else:
+                    state = self._on_frame(event)
                 if state is not None and state is not last:
                     changed.append(state)
                     last = state
