@@ -41,7 +41,7 @@ def _start(target: Callable[[], None]) -> None:
     try:
         box = _idle.pop()
     except IndexError:
-        box = SimpleQueue()
+        box = SimpleQueue[Callable[[], None]]()
         name = f"lmstudio-tool-{next(_numbers)}"
         threading.Thread(target=_wait_for_work, args=(box,), name=name, daemon=True).start()
     box.put(target)
