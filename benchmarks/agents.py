@@ -37,7 +37,10 @@ def frames(channel: int, name: str, rounds: int, fragments: int, done: int) -> s
     messages: list[dict[str, Any]] = [{"type": "fragment", "fragment": FRAGMENT}] * fragments
     if done + 1 < rounds:
         request = {
-            "type": "function", "id": str(done), "name": name, "arguments": {"a": done, "b": 1},
+            "type": "function",
+            "id": str(done),
+            "name": name,
+            "arguments": {"a": done, "b": 1},
         }
         messages += [
             {"type": "toolCallGenerationStart", "toolCallId": str(done)},
@@ -136,24 +139,24 @@ class ByHand:
 
     tools: ClassVar[dict[str, Any]] = {
         "type": "toolArray",
-        "tools": [{
-            "type": "function",
-            "function": {
-                "name": "add",
-                "description": "Add two numbers.",
-                "parameters": {
-                    "type": "object",
-                    "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
-                    "required": ["a", "b"],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "add",
+                    "description": "Add two numbers.",
+                    "parameters": {
+                        "type": "object",
+                        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+                        "required": ["a", "b"],
+                    },
                 },
-            },
-        }],
+            }
+        ],
     }
 
     def __init__(self) -> None:
-        self.messages: list[Any] = [
-            {"role": "user", "content": [{"type": "text", "text": "Go"}]}
-        ]
+        self.messages: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "Go"}]}]
         self.channel = 0
         self.start()
 
@@ -167,16 +170,18 @@ class ByHand:
         self.channel += 1
         config = {"fields": [{"key": "llm.prediction.tools", "value": self.tools}]}
         layers = [{"layerName": "apiOverride", "config": config}]
-        return orjson.dumps({
-            "type": "channelCreate",
-            "endpoint": "predict",
-            "channelId": self.channel,
-            "creationParameter": {
-                "modelSpecifier": SPECIFIER,
-                "history": {"messages": self.messages},
-                "predictionConfigStack": {"layers": layers},
-            },
-        }).decode()
+        return orjson.dumps(
+            {
+                "type": "channelCreate",
+                "endpoint": "predict",
+                "channelId": self.channel,
+                "creationParameter": {
+                    "modelSpecifier": SPECIFIER,
+                    "history": {"messages": self.messages},
+                    "predictionConfigStack": {"layers": layers},
+                },
+            }
+        ).decode()
 
     def take(self, frame: Any) -> bool:
         """Whether more frames follow."""
@@ -195,8 +200,12 @@ class ByHand:
         content += [{"type": "toolCallRequest", "toolCallRequest": call} for call in self.calls]
         self.messages.append({"role": "assistant", "content": content})
         results = [
-            {"type": "toolCallResult", "content": json.dumps(add(**call["arguments"])),
-             "toolCallId": call["id"], "name": call["name"]}
+            {
+                "type": "toolCallResult",
+                "content": json.dumps(add(**call["arguments"])),
+                "toolCallId": call["id"],
+                "name": call["name"],
+            }
             for call in self.calls
         ]
         if results:
@@ -249,7 +258,10 @@ async def hand_async(host: str, acts: int, rounds: int) -> None:
 
 
 CONTENDERS = {
-    "sdk-sync": sdk_sync, "hand-sync": hand_sync, "sdk-async": sdk_async, "hand-async": hand_async,
+    "sdk-sync": sdk_sync,
+    "hand-sync": hand_sync,
+    "sdk-async": sdk_async,
+    "hand-async": hand_async,
 }
 
 
@@ -261,16 +273,27 @@ def compare(options: argparse.Namespace) -> dict[str, list[float]]:
     sizes = [str(options.rounds), str(options.fragments)]
     server = subprocess.Popen(
         [sys.executable, str(HERE), "--serve", *sizes],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         host = f"127.0.0.1:{server.stdout.readline().strip()}"
         for _ in range(options.repeat):
             for name in CONTENDERS:
                 done = subprocess.run(
-                    [sys.executable, str(HERE), "--contend", name, host,
-                     str(options.acts), str(options.rounds)],
-                    check=True, stdout=subprocess.PIPE, text=True,
+                    [
+                        sys.executable,
+                        str(HERE),
+                        "--contend",
+                        name,
+                        host,
+                        str(options.acts),
+                        str(options.rounds),
+                    ],
+                    check=True,
+                    stdout=subprocess.PIPE,
+                    text=True,
                 )
                 samples[name].append(json.loads(done.stdout)["us"])
     finally:

@@ -106,8 +106,13 @@ async def serve_frames(latency: float) -> None:
     numbers = random.Random(1)
     vector = json.dumps({"embedding": [numbers.uniform(-0.2, 0.2) for _ in range(DIMENSIONS)]})
     async with serve(
-        lambda connection: handle(connection, vector, latency), "127.0.0.1", 0,
-        process_request=greet, compression=None, ping_interval=None, max_size=None,
+        lambda connection: handle(connection, vector, latency),
+        "127.0.0.1",
+        0,
+        process_request=greet,
+        compression=None,
+        ping_interval=None,
+        max_size=None,
     ) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -140,7 +145,9 @@ def sdk_sync(host: str, way: str, count: int) -> None:
                 return sum(len(model.embed(text)) > 0 for text in texts(number))
             if way == "stream":
                 return sum(len(vector) > 0 for vector in model.embed_stream(texts(number)))
-            return len(model.embed(list(texts(number)), **({"as_array": True} if way == "array" else {})))
+            return len(
+                model.embed(list(texts(number)), **({"as_array": True} if way == "array" else {}))
+            )
 
         run(WARM_UP)
         meter = Meter()
@@ -346,7 +353,9 @@ def compare(options: argparse.Namespace) -> None:
         runs.append(("official 1.5.0: list", "sdk", "list", 400, options.official))
     server = subprocess.Popen(
         [sys.executable, __file__, "--serve", "--latency", str(options.latency)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     results: dict[str, list[dict[str, float]]] = {}
     memory: list[dict[str, Any]] = []

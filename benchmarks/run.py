@@ -34,7 +34,9 @@ def measure(command: list[str], host: str, case: tuple[str, str, int, int], scal
     items = max(callers * 50, int(items * scale))
     done = subprocess.run(
         [*command, host, style, work, str(callers), str(items)],
-        check=True, stdout=subprocess.PIPE, text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return json.loads(done.stdout.splitlines()[-1])["us"]
 
@@ -49,10 +51,17 @@ def contenders(official: str | None) -> dict[str, list[str]]:
     return found
 
 
-def table(results: dict[tuple[str, str, int, int], dict[str, list[float]]], names: list[str]) -> str:
-    lines = ["| work | style | callers | " + " | ".join(f"{n}, µs" for n in names)
-             + " | " + " | ".join(f"this / {n}" for n in names[1:]) + " |",
-             "|---|---|---:|" + "---:|" * (2 * len(names) - 1)]
+def table(
+    results: dict[tuple[str, str, int, int], dict[str, list[float]]], names: list[str]
+) -> str:
+    lines = [
+        "| work | style | callers | "
+        + " | ".join(f"{n}, µs" for n in names)
+        + " | "
+        + " | ".join(f"this / {n}" for n in names[1:])
+        + " |",
+        "|---|---|---:|" + "---:|" * (2 * len(names) - 1),
+    ]
     for (work, style, callers, _), by_name in results.items():
         medians = {name: median(by_name[name]) for name in names}
         ratios = [
@@ -61,8 +70,10 @@ def table(results: dict[tuple[str, str, int, int], dict[str, list[float]]], name
         ]
         lines.append(
             f"| {work} | {style} | {callers} | "
-            + " | ".join(f"{medians[n]:.1f}" for n in names) + " | "
-            + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |"
+            + " | ".join(f"{medians[n]:.1f}" for n in names)
+            + " | "
+            + " | ".join(f"{ratio:.2f}" for ratio in ratios)
+            + " |"
         )
     return "\n".join(lines)
 
@@ -79,7 +90,9 @@ def main() -> None:
     results: dict[tuple[str, str, int, int], dict[str, list[float]]] = {}
     server = subprocess.Popen(
         [sys.executable, str(HERE / "server.py")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         host = f"127.0.0.1:{server.stdout.readline().strip()}"

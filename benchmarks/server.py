@@ -88,7 +88,9 @@ async def handle(connection: ServerConnection) -> None:
                 )
                 await connection.send(f'{{"type":"channelClose","channelId":{channel}}}')
             else:
-                count = int(frame["creationParameter"]["history"]["messages"][-1]["content"][0]["text"])
+                count = int(
+                    frame["creationParameter"]["history"]["messages"][-1]["content"][0]["text"]
+                )
                 task = asyncio.create_task(stream(connection, channel, count))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
@@ -104,8 +106,15 @@ def greet(connection: ServerConnection, request: Request) -> Response | None:
 
 
 async def main() -> None:
-    async with serve(handle, "127.0.0.1", 0, process_request=greet, compression=None,
-                     ping_interval=None, max_size=None) as server:
+    async with serve(
+        handle,
+        "127.0.0.1",
+        0,
+        process_request=greet,
+        compression=None,
+        ping_interval=None,
+        max_size=None,
+    ) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

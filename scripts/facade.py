@@ -44,13 +44,13 @@ from lmstudio_core.lazy import lazy_names
 if TYPE_CHECKING:
 '''
 
-FOOTER = '''
+FOOTER = """
 __version__: Final = "{version}"
 
 __getattr__, __dir__ = lazy_names(
     __name__, {{name: f"{{home}}:{{name}}" for name, home in HOME_OF.items()}}
 )
-'''
+"""
 
 
 def homes() -> dict[str, str]:

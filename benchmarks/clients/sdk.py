@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import lmstudio as lms
 from measure import arguments, run_tasks, run_threads
+
+import lmstudio as lms
 
 ARGS = arguments()
 

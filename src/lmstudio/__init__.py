@@ -41,6 +41,10 @@ if TYPE_CHECKING:
         AgentNamespace,
         AsyncAgentNamespace,
     )
+    from lmstudio_agent.plugin_toolset import (
+        PluginToolset,
+        plugin_tools,
+    )
     from lmstudio_agent.results import (
         ActResult,
         ToolCallRecord,
@@ -319,6 +323,10 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "lmstudio_agent.namespaces": (
         "AgentNamespace",
         "AsyncAgentNamespace",
+    ),
+    "lmstudio_agent.plugin_toolset": (
+        "PluginToolset",
+        "plugin_tools",
     ),
     "lmstudio_agent.results": (
         "ActResult",
@@ -683,6 +691,7 @@ __all__ = [
     "ModelSpecifierDict",
     "ParsedDocument",
     "PluginLoadError",
+    "PluginToolset",
     "PredictionEvent",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
@@ -739,6 +748,7 @@ __all__ = [
     "list_loaded_models",
     "llm",
     "mcp_tools",
+    "plugin_tools",
     "prepare_image",
     "search",
     "set_sync_api_timeout",

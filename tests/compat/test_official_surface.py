@@ -10,9 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import lmstudio as lms
 import pydantic
 import pytest
+
+import lmstudio as lms
 
 TABLE = Path(__file__).parents[3] / "shared" / "compat" / "official-1.6.0b1-api.json"
 
@@ -50,7 +51,8 @@ def missing_parameters(function: Any, expected: list[dict[str, Any]]) -> list[st
     problems += [
         f"{p.name} is required"
         for p in parameters
-        if p.name not in known and p.default is p.empty
+        if p.name not in known
+        and p.default is p.empty
         and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)
     ]
     return problems
@@ -63,7 +65,9 @@ def default_problem(want: dict[str, Any], have: inspect.Parameter) -> list[str]:
         return [f"{want['name']} has no default"]
     shown = repr(have.default)
     allowed = SAME_DEFAULT.get(want["default"], (want["default"],))
-    return [] if shown in allowed else [f"{want['name']} defaults to {shown}, not {want['default']}"]
+    return (
+        [] if shown in allowed else [f"{want['name']} defaults to {shown}, not {want['default']}"]
+    )
 
 
 def member_problems(owner: Any, members: dict[str, Any]) -> list[str]:
@@ -101,9 +105,7 @@ def constructor_problems(have: Any, want: dict[str, Any]) -> list[str]:
     if not expected or want["kind"] != "class":
         return []
     if isinstance(have, type) and issubclass(have, pydantic.BaseModel):
-        problems = [
-            f"no field {e['name']}" for e in expected if e["name"] not in have.model_fields
-        ]
+        problems = [f"no field {e['name']}" for e in expected if e["name"] not in have.model_fields]
         names = {e["name"] for e in expected}
         required = [n for n, f in have.model_fields.items() if f.is_required()]
         return problems + [f"{n} is required" for n in required if n not in names]

@@ -20,7 +20,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
     The server that the command starts on demand is stopped at the end.
     """
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("LMSTUDIO_", "LM_API", "LMS_"))},
+        **{
+            k: v for k, v in os.environ.items() if not k.startswith(("LMSTUDIO_", "LM_API", "LMS_"))
+        },
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(tmp_path),
         "USERPROFILE": str(tmp_path),
