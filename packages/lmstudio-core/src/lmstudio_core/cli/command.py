@@ -34,8 +34,11 @@ _COMMANDS: Final = (
 )
 
 _PACKAGES: Final[Mapping[str, str]] = {
+    "agent": "lmstudio-agent",
     "chat": "lmstudio-llm",
     "complete": "lmstudio-llm",
+    "embed": "lmstudio-embed",
+    "similar": "lmstudio-embed",
     "server": "lmstudio-server",
 }
 
