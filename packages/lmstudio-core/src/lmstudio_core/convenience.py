@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .default import get_default_client
 
 if TYPE_CHECKING:
+    from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel
+    from lmstudio_llm import LLM, DownloadedLlm
+
     from .files import FileHandle, LocalFileInput
 
 __all__ = ["list_downloaded_models", "list_loaded_models", "prepare_image"]
 
 
+@overload
+def list_downloaded_models(namespace: Literal["llm"]) -> list[DownloadedLlm]: ...
+@overload
+def list_downloaded_models(namespace: Literal["embedding"]) -> list[DownloadedEmbeddingModel]: ...
+@overload
+def list_downloaded_models(namespace: str | None = None) -> list[Any]: ...
 def list_downloaded_models(namespace: str | None = None) -> list[Any]:
     """All models downloaded to the default client's server.
 
@@ -21,6 +30,12 @@ def list_downloaded_models(namespace: str | None = None) -> list[Any]:
     return get_default_client().list_downloaded_models(namespace)
 
 
+@overload
+def list_loaded_models(namespace: Literal["llm"]) -> list[LLM]: ...
+@overload
+def list_loaded_models(namespace: Literal["embedding"]) -> list[EmbeddingModel]: ...
+@overload
+def list_loaded_models(namespace: str | None = None) -> list[Any]: ...
 def list_loaded_models(namespace: str | None = None) -> list[Any]:
     """Handles of all models loaded on the default client's server.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
@@ -20,9 +20,11 @@ from .base import ClientBase, find_local_host, find_server, is_valid, no_address
 if TYPE_CHECKING:
     from lmstudio_agent import AsyncAgentNamespace
     from lmstudio_embed import (
+        AsyncDownloadedEmbeddingModel,
+        AsyncEmbeddingModel,
         AsyncEmbeddingNamespace,
     )
-    from lmstudio_llm import AsyncLLMNamespace
+    from lmstudio_llm import AsyncDownloadedLlm, AsyncLLM, AsyncLLMNamespace
 
     from ..files import FileHandle, LocalFileInput
     from ..namespaces.diagnostics import AsyncDiagnosticsNamespace
@@ -238,10 +240,28 @@ class AsyncClient(ClientBase):
         """Tools and generators of LM Studio plugins."""
         return self.capability("plugins")  # type: ignore[no-any-return] # by entry point
 
+    @overload
+    async def list_downloaded_models(
+        self, namespace: Literal["llm"]
+    ) -> list[AsyncDownloadedLlm]: ...
+    @overload
+    async def list_downloaded_models(
+        self, namespace: Literal["embedding"]
+    ) -> list[AsyncDownloadedEmbeddingModel]: ...
+    @overload
+    async def list_downloaded_models(self, namespace: str | None = None) -> list[Any]: ...
     async def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
         return await self.models.list_downloaded(namespace)
 
+    @overload
+    async def list_loaded_models(self, namespace: Literal["llm"]) -> list[AsyncLLM]: ...
+    @overload
+    async def list_loaded_models(
+        self, namespace: Literal["embedding"]
+    ) -> list[AsyncEmbeddingModel]: ...
+    @overload
+    async def list_loaded_models(self, namespace: str | None = None) -> list[Any]: ...
     async def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
         """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
         return await self.models.list_loaded(namespace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
@@ -18,10 +18,8 @@ from .base import ClientBase, find_local_host, find_server, is_valid, no_address
 
 if TYPE_CHECKING:
     from lmstudio_agent import AgentNamespace
-    from lmstudio_embed import (
-        EmbeddingNamespace,
-    )
-    from lmstudio_llm import LLMNamespace
+    from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel, EmbeddingNamespace
+    from lmstudio_llm import LLM, DownloadedLlm, LLMNamespace
 
     from ..files import FileHandle, LocalFileInput
     from ..namespaces.diagnostics import DiagnosticsNamespace
@@ -221,10 +219,24 @@ class Client(ClientBase):
         """Tools and generators of LM Studio plugins."""
         return self.capability("plugins")  # type: ignore[no-any-return] # by entry point
 
+    @overload
+    def list_downloaded_models(self, namespace: Literal["llm"]) -> list[DownloadedLlm]: ...
+    @overload
+    def list_downloaded_models(
+        self, namespace: Literal["embedding"]
+    ) -> list[DownloadedEmbeddingModel]: ...
+    @overload
+    def list_downloaded_models(self, namespace: str | None = None) -> list[Any]: ...
     def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
         return self.models.list_downloaded(namespace)
 
+    @overload
+    def list_loaded_models(self, namespace: Literal["llm"]) -> list[LLM]: ...
+    @overload
+    def list_loaded_models(self, namespace: Literal["embedding"]) -> list[EmbeddingModel]: ...
+    @overload
+    def list_loaded_models(self, namespace: str | None = None) -> list[Any]: ...
     def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
         """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
         return self.models.list_loaded(namespace)
