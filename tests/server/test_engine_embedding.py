@@ -54,7 +54,10 @@ def test_many_long_texts_at_once() -> None:
         async with loaded(POCKET, kind="embedding", context_length=256) as model:
             words = "apple " * 115
             assert 200 < len(await model.tokenize(words)) < 250  # two do not fit into one context
-            vectors = await asyncio.gather(*(model.embed(words) for _ in range(24)))
-        assert {len(vector) for vector in vectors} == {128}
+            texts = [words, "A dog barks.", "apple " * 60, "The cat says meow."]
+            alone = [await model.embed(text) for text in texts]
+            together = await asyncio.gather(*(model.embed(text) for text in texts * 6))
+        for vector, expected in zip(together, alone * 6, strict=True):
+            assert vector == pytest.approx(expected, abs=1e-4)
 
     run(test)

@@ -79,11 +79,11 @@ def worker_options(
         "host": host,
         "port": port,
         "api_keys": [] if api_key is None else [api_key],
+        "context_length": request.context_length,
         # Chats share one cache: each may use the whole context when it is alone. Texts to embed come
-        # in bursts, and one that fits alone must not fail for its neighbours: each has its own part.
-        "context_length": request.context_length * (request.parallel if embedding else 1),
-        "shared_context": not embedding,
-        "parallel": request.parallel,
+        # in bursts, and one that fits alone must not fail for its neighbours; giving each a cache of
+        # its own made llama.cpp pool over a part of a text. So they are embedded one by one.
+        "parallel": 1 if embedding else request.parallel,
         "batch_size": batch,
         "physical_batch_size": batch if embedding else min(batch, 512),
         "threads": threads,

@@ -67,7 +67,7 @@ def set_limits(params: Any, options: dict[str, Any]) -> None:
     """Set the sizes: context, batches, threads, memory."""
     params.n_ctx = options["context_length"]
     params.n_parallel = options["parallel"]
-    params.kv_unified = options["shared_context"]
+    params.kv_unified = True
     params.n_batch = options["batch_size"]
     params.n_ubatch = options["physical_batch_size"]
     params.cpuparams.n_threads = options["threads"]
