@@ -40,6 +40,16 @@ class _BatchStream(Generic[R]):
         """The next call to send; ``None`` if enough are on their way or there are no more."""
         return next(self._calls, None) if len(self._waiting) < self._limit else None
 
+    def _in_use(self, call: Call[R]) -> Any:
+        """The socket of the newest call under way, if ``call`` belongs there too.
+
+        If it is lost meanwhile, so are the calls under way, and the batch fails in any case.
+        """
+        if not self._waiting:
+            return None
+        newest, _, connection = self._waiting[-1]
+        return connection if newest.endpoint.namespace == call.endpoint.namespace else None
+
     def _oldest(self) -> tuple[Any, Any]:
         _, state, connection = self._waiting[0]
         return state, connection
@@ -75,7 +85,9 @@ class SyncBatchStream(_BatchStream[R]):
         try:
             while (call := self._next_call()) is not None:
                 with using(self._limits):
-                    connection = self._driver.connection(call.endpoint.namespace)
+                    connection = self._in_use(call)
+                    if connection is None:
+                        connection = self._driver.connection(call.endpoint.namespace)
                     state = connection.call(call.endpoint, call.parameter)
                 self._waiting.append((call, state, connection))
             if self._waiting:
@@ -106,7 +118,9 @@ class AsyncBatchStream(_BatchStream[R]):
     async def __anext__(self) -> Any:
         try:
             while (call := self._next_call()) is not None:
-                connection = await self._driver.reach(call.endpoint, self._limits)
+                connection = self._in_use(call)
+                if connection is None:
+                    connection = await self._driver.reach(call.endpoint, self._limits)
                 state = connection.call(call.endpoint, call.parameter)
                 self._waiting.append((call, state, connection))
                 await connection.drain(self._limits)
