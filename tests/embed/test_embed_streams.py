@@ -93,6 +93,16 @@ def test_a_failing_text_raises_its_error(server: FakeServer, embed: Embed) -> No
         embed(server, ["1", "bad", "3"])
 
 
+@pytest.mark.parametrize("embed", [embed_sync, embed_async])
+@pytest.mark.parametrize("as_array", [False, True])
+def test_what_was_done_before_an_error_is_kept(
+    server: FakeServer, embed: Embed, as_array: bool
+) -> None:
+    with pytest.raises(LMStudioServerError, match="cannot embed 'bad'") as caught:
+        embed(server, ["1", "2", "bad", "4"], as_array=as_array)
+    assert [list(vector) for vector in caught.value.partial] == [[1.0, 0.5], [2.0, 0.5]]
+
+
 @ALL
 def test_a_failing_text_can_be_skipped(server: FakeServer, embed: Embed) -> None:
     assert embed(server, ["1", "bad", "3"], on_error="skip") == [[1.0, 0.5], [3.0, 0.5]]

@@ -63,7 +63,12 @@ __all__ = [
 
 
 class LMStudioError(Exception):
-    """The base of every error of this family."""
+    """The base of every error of this family.
+
+    ``partial`` is what a call that does many things had done before one failed; ``None`` for others.
+    """
+
+    partial: Any = None
 
 
 class LMStudioValueError(ValueError, LMStudioError):

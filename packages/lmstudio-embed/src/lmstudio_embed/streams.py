@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Self, Unpack
 
-from lmstudio_core.errors import LMStudioServerError
+from lmstudio_core.errors import LMStudioError, LMStudioServerError
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
@@ -16,6 +16,7 @@ from lmstudio_core.timeouts import CallLimits
 from . import arrays
 from .chunking import unit
 from .fold import EmbeddingFold
+from .options import EmbedOptions
 from .progress import Reporter, reporter
 
 __all__ = ["AsyncEmbeddingStream", "EmbeddingStream"]
@@ -71,12 +72,8 @@ class _EmbeddingStream:
             return arrays.normalized(array) if options.normalize else array
         return unit(result) if options.normalize else result
 
-    def _rows(self) -> arrays.Rows:
-        return arrays.Rows(self._total)
-
-    def _whole(self, rows: arrays.Rows) -> Any:
-        matrix = rows.finish()
-        return arrays.normalized(matrix) if self._fold.options.normalize else matrix
+    def _whole(self) -> _Whole:
+        return _Whole(self._fold.options, self._total, self._shaped)
 
     def _end(self) -> None:
         self._ended = True
@@ -87,6 +84,32 @@ class _EmbeddingStream:
     def __del__(self) -> None:
         if getattr(self, "_progress", None) is not None:
             self._end()
+
+
+class _Whole:
+    """All results of a stream together: a list, or one array if arrays were asked for."""
+
+    def __init__(
+        self, options: EmbedOptions, total: int | None, shaped: Callable[[Any], Any]
+    ) -> None:
+        self._options = options
+        self._rows = arrays.Rows(total) if options.as_array else None
+        self._list: list[Any] = []
+        self._shaped = shaped
+
+    def add(self, result: Any) -> None:
+        """Append one result."""
+        if self._rows is None:
+            self._list.append(self._shaped(result))
+        else:
+            self._rows.add(result)
+
+    def finish(self) -> Any:
+        """What was added."""
+        if self._rows is None:
+            return self._list
+        matrix = self._rows.finish()
+        return arrays.normalized(matrix) if self._options.normalize else matrix
 
 
 class EmbeddingStream(_EmbeddingStream, Generic[V]):
@@ -127,13 +150,15 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):
 
     def collect(self) -> Any:
         """All that is still to come: a list, or one array ``(n, dim)`` if arrays were asked for."""
-        if not self._fold.options.as_array:
-            return list(self)
-        rows = self._rows()
-        with contextlib.suppress(StopIteration):
+        whole = self._whole()
+        try:
             while True:
-                rows.add(self._next())
-        return self._whole(rows)
+                whole.add(self._next())
+        except StopIteration:
+            return whole.finish()
+        except LMStudioError as error:
+            error.partial = whole.finish()
+            raise
 
     def close(self) -> None:
         """Take no more texts, and wait for nothing any more."""
@@ -190,13 +215,15 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
 
     async def collect(self) -> Any:
         """All that is still to come: a list, or one array ``(n, dim)`` if arrays were asked for."""
-        if not self._fold.options.as_array:
-            return [vector async for vector in self]
-        rows = self._rows()
-        with contextlib.suppress(StopAsyncIteration):
+        whole = self._whole()
+        try:
             while True:
-                rows.add(await self._next())
-        return self._whole(rows)
+                whole.add(await self._next())
+        except StopAsyncIteration:
+            return whole.finish()
+        except LMStudioError as error:
+            error.partial = whole.finish()
+            raise
 
     async def aclose(self) -> None:
         """Take no more texts, and wait for nothing any more."""

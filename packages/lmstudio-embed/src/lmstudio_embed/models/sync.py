@@ -145,8 +145,9 @@ class EmbeddingModel(SyncModelHandle):
                 number of texts done and their total.
             max_in_flight: How many texts, or parts of one, may be unanswered at the same time.
             on_error: What becomes of one of several texts that the server cannot embed:
-                ``"raise"`` ends the call with the error, ``"skip"`` leaves the text out,
-                ``"return"`` puts the error in the place of the vector.
+                ``"raise"`` ends the call with the error (its ``partial`` holds the vectors of
+                the texts before), ``"skip"`` leaves the text out, ``"return"`` puts the error in
+                the place of the vector.
             limits: ``timeout`` and ``idle_timeout`` in seconds, as of every call.
 
         Returns:
