@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import embedding, files, llm, others, system
+from . import (
+    diagnostics,
+    embedding,
+    files,
+    llm,
+    plugins,
+    repository,
+    runtime,
+    system,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +29,9 @@ NAMESPACES: Final[Mapping[str, Namespace]] = {
         embedding.namespace,
         system.namespace,
         files.namespace,
-        others.repository,
-        others.plugins,
-        others.runtime,
-        others.diagnostics,
+        repository.namespace,
+        plugins.namespace,
+        runtime.namespace,
+        diagnostics.namespace,
     )
 }
