@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -31,7 +32,12 @@ EDITABLE = [argument for package in PACKAGES for argument in ("--editable", pack
 SOURCES = ["src", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("packages/*/src"))]
 OTHER_PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 OFFICIAL_PYTHON = "lmstudio==1.5.0"
-OFFICIAL_NODE = "@lmstudio/sdk@1.5.0"
+OFFICIAL_NODE = {
+    "private": True,
+    "dependencies": {"@lmstudio/sdk": "2.0.0"},
+    # It asks for a ^0.5.0 that was never published.
+    "overrides": {"@lmstudio/lms-isomorphic": "0.4.6"},
+}
 WORKERS = "2"
 # What another Python cannot change: what the wheels hold, and what the pages say.
 ONE_PYTHON_IS_ENOUGH = "not packaging and not docs"
@@ -44,7 +50,7 @@ class Step:
     name: str
     ok: bool
     seconds: float
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True)
@@ -179,10 +185,11 @@ def official_node() -> Path:
 
     def fill(folder: Path) -> None:
         folder.mkdir(parents=True)
-        (folder / "package.json").write_text('{"private": true}\n')
-        run("npm", "install", "--silent", "--prefix", str(folder), OFFICIAL_NODE)
+        (folder / "package.json").write_text(package)
+        run("npm", "install", "--silent", "--prefix", str(folder))
 
-    return environment("node", hashlib.sha256(OFFICIAL_NODE.encode()).hexdigest()[:12], fill)
+    package = json.dumps(OFFICIAL_NODE)
+    return environment("node", hashlib.sha256(package.encode()).hexdigest()[:12], fill)
 
 
 def prepare_others_clients(settings: dict[str, str]) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,11 @@ import lmstudio as lms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 def multiply(a: int, b: int) -> int:
@@ -29,6 +35,15 @@ def refused(call: Callable[[], object], words: str) -> None:
     assert words in str(error), error
 
 
+def model_not_found(call: Callable[[], object]) -> lms.LMStudioModelNotFoundError:
+    """The error that the SDK makes of the display code for models."""
+    try:
+        call()
+    except lms.LMStudioModelNotFoundError as error:
+        return error
+    raise AssertionError("an error was expected")
+
+
 def models(client: lms.Client) -> None:
     keys = {model.model_key for model in client.list_downloaded_models()}
     assert {"pocket", "pocket-think", "pocket-embedding"} <= keys, keys
@@ -43,6 +58,8 @@ def models(client: lms.Client) -> None:
     second = client.llm.load_new_instance("pocket", "mine", ttl=60, config={"contextLength": 512})
     assert second.get_context_length() == 512
     second.unload()
+    raised = model_not_found(lambda: second.respond("hi"))
+    assert "mine" in str(raised), raised
     refused(lambda: client.llm.load_new_instance("pocket", "pocket"), "already exists")
     refused(lambda: client.llm.model("pocke"), "Did you mean")
     refused(lambda: client.llm.unload("nobody"), "nobody")
@@ -89,6 +106,11 @@ def predictions(client: lms.Client) -> None:
     thought = client.llm.model("pocket-think").respond_stream("Is 7 a prime?")
     kinds = {fragment.reasoning_type for fragment in thought}
     assert "reasoning" in kinds, kinds
+    note = client.files.prepare_image(PIXEL, "pixel.png")
+    assert note.file_type == "image", note
+    chat = lms.Chat()
+    chat.add_user_message("What is this?", images=[note])
+    refused(lambda: model.respond(chat), "cannot see images")
 
 
 def tools_and_tokens(client: lms.Client) -> None:
