@@ -176,7 +176,8 @@ def test_a_stopped_run_goes_on_where_it_was(
     finished = lmstudio(server, *command)
     assert finished.exit_code == 0, finished.output
     assert "Going on after 30 texts" in finished.stderr
-    assert vectors.asked == texts[30:]
+    # A set: the request that was on its way when the first run stopped may be read late.
+    assert set(vectors.asked) == set(texts[30:])
     lmstudio(server, "embed", source, "--out", tmp_path / f"whole{suffix}")
     assert (tmp_path / f"v{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
     assert not list(tmp_path.glob("*.partial"))
