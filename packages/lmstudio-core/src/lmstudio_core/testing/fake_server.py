@@ -6,67 +6,99 @@ import asyncio
 import inspect
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final
 
-from typing_extensions import Self
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 
 from ..protocol.operations import VOID
+from .fake_models import FakeEmbeddingModel, FakeLlm
 from .fake_socket import (
     NO_ANSWER,
-    PATIENCE,
     FakeCall,
     FakeChannel,
+    FakeRequest,
     FakeSocket,
     FakeSubscription,
     ServerFailure,
 )
-from .recorder import Recorder
+from .local_server import LocalServer
+from .model_endpoints import ANY, FakeModels
 from .rules import AuthRule, accept
 
 __all__ = ["FakeServer"]
 
-_LOOPBACK: Final = "127.0.0.1"
 _WARNING_LIMIT: Final = 5
+_UNKNOWN: Final = object()
 
 ChannelScript = Iterable[Any] | Callable[[FakeChannel], Any]
 
 
-class FakeServer(Recorder):
+class FakeServer(LocalServer):
     """A scripted server. Use it in a ``with`` statement, or call ``start`` and ``stop``.
 
-    What it is asked without a script for, it answers as a real server does: with a warning.
+    ``llm()`` and ``embedding()`` script models; ``on`` and ``on_channel`` single endpoints. What it
+    is asked without a script for, it answers as a real server does: with a warning.
 
     Attributes:
         auth: Whom it lets in: ``accept``, ``silent``, ``refuse(reason)``, ``require_token(token)``
             or a function of the client's packet.
-        handshake: ``None`` opens the WebSocket; a number is an HTTP status to refuse it with;
-            ``"silent"`` never answers.
-        pages: What it answers to plain HTTP requests: path → (status, JSON value).
-        failures: Exceptions that scripts raised by mistake; leaving the ``with`` raises the first.
+
+    Example:
+        >>> with FakeServer() as server, Client(server.api_host) as client:
+        ...     _ = server.llm().respond("Hello!")
+        ...     print(client.llm.model("any").respond("Hi"))
+        Hello!
     """
 
+    scripted: ClassVar[bool] = True
+
     def __init__(self, *, auth: AuthRule = accept, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__()
+        super().__init__(tls=tls)
         self.auth = auth
-        self._tls = tls
-        self.handshake: int | Literal["silent"] | None = None
-        self.pages: dict[str, tuple[int, Any]] = {
-            "/lmstudio-greeting": (200, {"lmstudio": True}),
-            "/lms-status": (200, {"package": "fake", "version": "0.0.0"}),
-        }
-        self.failures: list[BaseException] = []
-        self.port = 0
         self._scripts: dict[str, Any] = {}
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._models = FakeModels(self)
+
+    # -- models ----------------------------------------------------------------------------------
+
+    def llm(self, key: str = ANY, *, loaded: bool = True, **info: Any) -> FakeLlm:
+        """A language model; the same object whenever it is called with the same key.
+
+        Args:
+            key: Its model key. Without it, any model that the program asks for.
+            loaded: Whether it is loaded already; if not, it is loaded when it is asked for.
+            info: More of its info, by the server's names: ``vision=True``, ``contextLength=512``.
+
+        Returns:
+            The model, whose ``respond``, ``call_tool``, ``fail`` and others say what it answers.
+        """
+        return self._models.add(FakeLlm, key, loaded=loaded, info=info)
+
+    def embedding(
+        self, key: str = ANY, *, loaded: bool = True, dimensions: int | None = None, **info: Any
+    ) -> FakeEmbeddingModel:
+        """An embedding model; see ``llm``. Its vectors are the same in every run.
+
+        Args:
+            key: Its model key. Without it, any model that the program asks for.
+            loaded: Whether it is loaded already.
+            dimensions: The length of its vectors; 8 if nothing is said.
+            info: More of its info, by the server's names.
+        """
+        model = self._models.add(FakeEmbeddingModel, key, loaded=loaded, info=info)
+        if dimensions is not None:
+            model.dimensions = dimensions
+        return model
+
+    def assert_all_used(self) -> None:
+        """Every scripted answer was given; those with ``times=None`` at least once.
+
+        Raises:
+            AssertionError: Which were not.
+        """
+        left = self._models.unused()
+        assert not left, "Scripted answers that no prediction asked for: " + "; ".join(left)
 
     # -- scripts ---------------------------------------------------------------------------------
 
@@ -91,91 +123,7 @@ class FakeServer(Recorder):
         """
         self._scripts[endpoint] = script
 
-    # -- life ------------------------------------------------------------------------------------
-
-    @property
-    def api_host(self) -> str:
-        """``"host:port"``; with TLS ``"wss://localhost:port"``."""
-        return f"wss://localhost:{self.port}" if self._tls else f"{_LOOPBACK}:{self.port}"
-
-    def start(self) -> None:
-        """Listen; after a ``stop``, on the same port as before."""
-        started: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._main(started)), name="fake-server", daemon=True
-        )
-        self._thread.start()
-        started.result(PATIENCE)
-
-    def stop(self) -> None:
-        """Close every socket and stop listening; what was recorded stays."""
-        thread, loop, stopping = self._thread, self._loop, self._stopping
-        if thread is None or loop is None or stopping is None:
-            return
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join(PATIENCE)
-        if thread.is_alive():
-            raise TimeoutError("the fake server did not stop")
-        self._thread = self._loop = self._stopping = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.stop()
-        if exc is None and self.failures:
-            raise self.failures[0]
-
-    async def _main(self, started: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        try:
-            server: Server = await cast("Any", serve)(  # whose type says too little
-                self._serve,
-                _LOOPBACK,
-                self.port,
-                ssl=self._tls,
-                process_request=self._answer_http,
-                compression=None,
-                max_size=None,
-                open_timeout=None,
-                ping_interval=None,
-                close_timeout=1 if self._tls else 0,  # TLS says goodbye, too
-            )
-        except OSError as error:
-            started.set_exception(error)
-            return
-        self.port = int(next(iter(server.sockets)).getsockname()[1])
-        started.set_result(None)
-        await self._stopping.wait()
-        for socket in self.open_sockets:
-            socket.finish(1001)
-        server.close()
-        # A client in the middle of its handshake has no socket here yet.
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            if task.get_name() == "silent handshake":
-                task.cancel()
-        await server.wait_closed()
-
     # -- serving ---------------------------------------------------------------------------------
-
-    async def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            if self.handshake is None:
-                return None
-            if self.handshake == "silent":
-                asyncio.current_task().set_name("silent handshake")  # type: ignore[union-attr]
-                await asyncio.get_running_loop().create_future()
-            return connection.respond(cast("int", self.handshake), "")
-        self._note(lambda: self._page_requests.append(request.path))
-        status, value = self.pages.get(request.path, (404, None))
-        return connection.respond(status, value if isinstance(value, str) else json.dumps(value))
 
     async def _serve(self, connection: ServerConnection) -> None:
         path = connection.request.path if connection.request is not None else ""
@@ -267,30 +215,41 @@ class FakeServer(Recorder):
         if socket.warnings_sent < _WARNING_LIMIT:
             socket.warn(text, kind)
 
+    def _script_of(self, endpoint: str) -> Any:
+        models = self._models.endpoints.get(endpoint, _UNKNOWN)
+        return self._scripts.get(endpoint, models)
+
     def _answer_call(self, call: FakeCall) -> None:
         name = call.endpoint.partition(".")[2]
-        if call.endpoint not in self._scripts:
-            text = f"Received rpcCall for unknown endpoint, endpoint = {name}"
+        reply = self._script_of(call.endpoint)
+        if reply is _UNKNOWN:
+            text = f"Received rpcCall for unknown endpoint, endpoint = {name}{_hint(call)}"
             self._warn(call.socket, text, "rpcEndpointUnknown")
             return
-        reply = self._scripts[call.endpoint]
         try:
             if callable(reply):
                 reply = reply(call.parameter)
         except ServerFailure as failure:
             reply = failure
+        except Exception as error:  # noqa: BLE001 - kept, and raised when the server is left
+            reply = self._mistake(error)
         if isinstance(reply, ServerFailure):
             call.fail(reply)
         elif reply is not NO_ANSWER:
             call.reply(reply)
 
+    def _mistake(self, error: Exception) -> ServerFailure:
+        """A script raised by mistake: the program that waits for it is not left waiting."""
+        self.failures.append(error)
+        return ServerFailure(f"The script raised {type(error).__name__}: {error}")
+
     def _run_channel(self, channel: FakeChannel, tasks: set[Any]) -> None:
         name = channel.endpoint.partition(".")[2]
-        if channel.endpoint not in self._scripts:
-            text = f"Received channelCreate for unknown endpoint, endpoint = {name}"
+        script = self._script_of(channel.endpoint)
+        if script is _UNKNOWN:
+            text = f"Received channelCreate for unknown endpoint, endpoint = {name}{_hint(channel)}"
             self._warn(channel.socket, text, "channelEndpointUnknown")
             return
-        script = self._scripts[channel.endpoint]
         if isinstance(script, ServerFailure):
             channel.fail(script)
         elif callable(script):
@@ -310,6 +269,17 @@ class FakeServer(Recorder):
             except ServerFailure as failure:
                 channel.fail(failure)
             except Exception as error:  # noqa: BLE001 - kept, and raised when the server is left
-                self.failures.append(error)
+                channel.fail(self._mistake(error))
 
         tasks.add(asyncio.ensure_future(run()))
+
+
+def _hint(request: FakeRequest) -> str:
+    """What to do about a request without a script; the endpoint's name stands before it alone."""
+    if isinstance(request, FakeChannel):
+        how = f"server.on_channel({request.endpoint!r}, packets)"
+    else:
+        how = f"server.on({request.endpoint!r}, value)"
+    models = ", or a model with server.llm() or server.embedding()"
+    scripted = request.endpoint.startswith(("llm.", "embedding."))
+    return f" (FakeServer has no script for it: add {how}{models if scripted else ''})"

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ..shapes import as_mapping
 from .fake_socket import PATIENCE
+from .predictions import PREDICTIONS, PredictionRequest
 
 if TYPE_CHECKING:
     from .fake_socket import FakeRequest, FakeSocket
@@ -35,6 +37,29 @@ class Recorder:
     def requests_to(self, endpoint: str) -> list[Any]:
         """Those to one endpoint."""
         return [request for request in self.requests if request.endpoint == endpoint]
+
+    @property
+    def predictions(self) -> tuple[PredictionRequest, ...]:
+        """Every prediction that was asked for, in order."""
+        made = (one for one in self.requests if one.endpoint in PREDICTIONS)
+        return tuple(PredictionRequest(one) for one in made)
+
+    @property
+    def last_prediction(self) -> PredictionRequest:
+        """The newest prediction that was asked for.
+
+        Raises:
+            AssertionError: There was none.
+        """
+        made = self.predictions
+        assert made, f"no prediction was asked for; requests: {list(self.requests)}"
+        return made[-1]
+
+    @property
+    def embedded_texts(self) -> list[str]:
+        """Every text whose vector was asked for, in order."""
+        asked = self.requests_to("embedding.embedString")
+        return [str(as_mapping(one.parameter).get("inputString")) for one in asked]
 
     @property
     def frames(self) -> tuple[tuple[FakeSocket, Any], ...]:
