@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -44,17 +44,26 @@ class Call:
         return "embedding" if self.namespace == "embedding" else "llm"
 
 
+STOPS: Final = frozenset({"cancel", "stop", "cancelDownload", "cancelPlan"})
+"""The messages that mean "stop"."""
+
+
 @dataclass(frozen=True)
 class Channel(Call):
     """A request that is answered with packets, and may be told to stop."""
 
     send: PacketSink
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    inbox: asyncio.Queue[Mapping[str, Any]] = field(
+        default_factory=asyncio.Queue[Mapping[str, Any]]
+    )
+    """The client's messages, in their order, for endpoints with others than "stop"."""
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """A message from the client. Every message that endpoints here accept means "stop"."""
-        del message
-        self.cancelled.set()
+        """A message from the client."""
+        if message.get("type") in STOPS:
+            self.cancelled.set()
+        self.inbox.put_nowait(message)
 
 
 RpcHandler: TypeAlias = Callable[[Call, Any], Awaitable[Any]]
