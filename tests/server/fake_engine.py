@@ -20,22 +20,20 @@ import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lmstudio_server.engines import base as e
+from lmstudio_server.library import ModelFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 
 @dataclass(frozen=True)
-class FakeFile:
-    """The library contract's ``ModelFile``."""
+class FakeFile(ModelFile):
+    """A model that is described and not there."""
 
-    key: str
-    file: Path
-    path: str
-    kind: str = "llm"
+    kind: Literal["llm", "embedding"] = "llm"
     display_name: str = "Fake"
     publisher: str = "tests"
     architecture: str | None = "llama"
@@ -47,8 +45,6 @@ class FakeFile:
     vision: bool = False
     trained_for_tool_use: bool = True
     reasoning: bool = False
-    mmproj: Path | None = None
-    problem: str | None = None
 
 
 def fake_file(key: str, **changes: Any) -> FakeFile:
@@ -196,6 +192,7 @@ class FakeEngine:
 
     name = "fake"
     version = "1"
+    formats = frozenset({"gguf"})
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
@@ -205,6 +202,9 @@ class FakeEngine:
         self.closed_generations = 0
         self.waiting = asyncio.Event()
         self.release = asyncio.Event()
+
+    def offered(self) -> list[FakeFile]:
+        return []
 
     async def load(self, request: e.LoadRequest, on_progress: Callable[[float], None]) -> FakeModel:
         self.loads.append(request)

@@ -14,10 +14,12 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-__all__ = ["PLUGIN_GROUP", "PROJECT_NAME", "hookimpl", "hookspec"]
+__all__ = ["ENGINE_GROUP", "PLUGIN_GROUP", "PROJECT_NAME", "hookimpl", "hookspec"]
 
 PROJECT_NAME: Final = "lmstudio"
 PLUGIN_GROUP: Final = "lmstudio.plugins"
+ENGINE_GROUP: Final = "lmstudio.engines"
+"""What the bundled server loads models with; see ``lmstudio_server.engines``."""
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 hookimpl = pluggy.HookimplMarker(PROJECT_NAME)

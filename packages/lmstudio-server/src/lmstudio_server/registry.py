@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import identifier_in_use
@@ -123,6 +123,7 @@ class ModelRegistry:
         """Load a new instance. Cancelling the caller ends the load and leaves nothing behind."""
         name = self._reserve(identifier, file.key)
         try:
+            request = replace(request, engine=file.engine, format=file.format, model=file.model)
             model = await self.engine.load(request, on_progress)
             instance = Instance(
                 name, file, model, load_config, ttl_ms=ttl_ms, parallel=request.parallel

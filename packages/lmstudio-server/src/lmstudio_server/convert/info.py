@@ -16,7 +16,7 @@ def model_info(file: ModelFile) -> dict[str, Any]:
     info: dict[str, Any] = {
         "type": file.kind,
         "modelKey": file.key,
-        "format": "gguf",
+        "format": file.format,
         "displayName": file.display_name,
         "publisher": file.publisher,
         "path": file.path,

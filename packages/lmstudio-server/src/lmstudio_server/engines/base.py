@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from lmstudio_server.library import ModelFile
+
 StopReason = Literal["eos", "stop_string", "length", "context", "tool_calls"]
 
 
@@ -52,6 +54,7 @@ class LoadRequest:
     """What to load and how."""
 
     path: Path
+    """The file; without meaning for an engine whose models are no files."""
     kind: Literal["llm", "embedding"] = "llm"
     context_length: int = 2048
     parallel: int = 4
@@ -67,6 +70,11 @@ class LoadRequest:
     rope_frequency_base: float | None = None
     rope_frequency_scale: float | None = None
     mmproj: Path | None = None
+    engine: str | None = None
+    """The engine's name; ``None``: whichever loads files of this format."""
+    format: str = "gguf"
+    model: str | None = None
+    """The engine's own name for a model that is no file."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,8 @@ class LoadedModel(Protocol):
     def context_length(self) -> int: ...
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int | None:
+        """The engine's process on this machine; ``None`` if it has none."""
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]: ...
 
@@ -226,14 +235,33 @@ class LoadedModel(Protocol):
 
 
 class Engine(Protocol):
-    """Loads model files of one format."""
+    """Loads models: files of some formats, or models it knows by names of its own.
 
-    name: str
-    version: str
+    Packages offer engines in the entry-point group ``lmstudio.engines``: the entry's object is called
+    without arguments and returns one (see ``engines.installed``).
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def formats(self) -> frozenset[str]:
+        """The formats of the files it loads, as in ``ModelFile.format``: ``"gguf"`` and the like."""
+        ...
+
+    def offered(self) -> Sequence[ModelFile]:
+        """Models that are no files here, with ``engine`` and ``model`` set.
+
+        Called in a thread, for every listing: it may take a second, and does not raise.
+        """
+        ...
 
     async def load(self, request: LoadRequest, on_progress: Callable[[float], None]) -> LoadedModel:
-        """Load a model; cancelling the awaiting task ends the engine's process.
+        """Load a model; cancelling the awaiting task ends what was begun.
 
-        Raises ``EngineError`` with the engine's own words when the file cannot be loaded.
+        Raises ``EngineError`` with the engine's own words when the model cannot be loaded.
         """
         ...

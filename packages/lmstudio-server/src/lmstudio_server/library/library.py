@@ -25,7 +25,7 @@ from .model_file import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _PART = re.compile(r"-(\d{5})-of-(\d{5})$")
 _REPOSITORY_SUFFIX = re.compile(r"-gguf$", re.IGNORECASE)
@@ -72,11 +72,19 @@ class Library:
             placed less deep are found too. Of two files with the same place in two folders the first
             counts.
         bundled: Whether to list the models this package brings along, last.
+        elsewhere: Returns the models that are no files: those that engines have by name.
     """
 
-    def __init__(self, folders: Sequence[Path], *, bundled: bool = True) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        *,
+        bundled: bool = True,
+        elsewhere: Callable[[], Iterable[ModelFile]] = tuple,
+    ) -> None:
         self._folders = tuple(folders)
         self._bundled = bundled
+        self._elsewhere = elsewhere
         # By path: the time and size it was read at, and what was read.
         self._headers: dict[Path, tuple[tuple[int, int], GgufHeader | str]] = {}
 
@@ -91,6 +99,7 @@ class Library:
             for item in self._search(folder):
                 found.setdefault(str(item.path), item)
         models = sorted(_with_keys(found.values()), key=lambda model: model.key)
+        models += _beside({model.key for model in models}, self._elsewhere())
         if self._bundled:
             taken = {model.key for model in models}
             models += [model for model in bundled_models() if model.key not in taken]
@@ -215,6 +224,15 @@ def _with_keys(found: Iterable[_Found]) -> list[ModelFile]:
         uses = Counter(model.key for model in named)
         named = [distinguish(model) if uses[model.key] > 1 else model for model in named]
     return named
+
+
+def _beside(taken: set[str], models: Iterable[ModelFile]) -> Iterator[ModelFile]:
+    """Yield models that are no files, by their paths where their keys are taken."""
+    for model in models:
+        named = replace(model, key=model.path) if model.key in taken else model
+        if named.key not in taken:
+            taken.add(named.key)
+            yield named
 
 
 def _publisher_key(model: ModelFile) -> ModelFile:

@@ -80,6 +80,9 @@ class ModelFile:
         mmproj: The file with the part that sees, if there is one.
         problem: Why it cannot be loaded, or ``None``. A broken file is listed, so that one can see
             that it is there and what is wrong.
+        format: The file's format: decides which engine loads it.
+        engine: The engine that offers it, for models that are no files here.
+        model: That engine's own name for it.
     """
 
     key: str
@@ -99,6 +102,9 @@ class ModelFile:
     reasoning: bool
     mmproj: Path | None = None
     problem: str | None = None
+    format: str = "gguf"
+    engine: str | None = None
+    model: str | None = None
 
 
 def is_model(header: GgufHeader) -> bool:

@@ -72,18 +72,20 @@ class RunningServer:
 
 
 def default_engine() -> Engine:
-    """llama.cpp, each model in a process of its own."""
-    from lmstudio_server.engines.llamacpp import LlamaCppEngine
+    """All installed engines."""
+    from lmstudio_server.engines.installed import installed_engines
 
-    return LlamaCppEngine()
+    return installed_engines()
 
 
-def default_library(config: ServerConfig) -> ModelLibrary:
-    """The models of the configured folders, and the pocket models."""
+def default_library(config: ServerConfig, engine: Engine) -> ModelLibrary:
+    """The models of the configured folders, those that engines know by name, and the pocket models."""
     from lmstudio_server.library import Library, default_folders
 
     folders = config.model_folders
-    return Library(default_folders() if folders is None else list(folders))
+    return Library(
+        default_folders() if folders is None else list(folders), elsewhere=engine.offered
+    )
 
 
 @asynccontextmanager
@@ -95,9 +97,8 @@ async def serve(
     Raises:
         PortTakenError: The port is not free.
     """
-    services = Services.create(
-        config, engine or default_engine(), library or default_library(config)
-    )
+    engine = engine or default_engine()
+    services = Services.create(config, engine, library or default_library(config, engine))
     try:
         server = await _listen(config, services)
         try:

@@ -14,10 +14,11 @@ from .supervisor import Worker
 from .transport import WorkerClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lmstudio_server.engines.base import LoadRequest
+    from lmstudio_server.library import ModelFile
 
 
 class LlamaCppEngine:
@@ -29,6 +30,15 @@ class LlamaCppEngine:
             self.version = version("xllamacpp")
         except PackageNotFoundError:
             self.version = "not installed"
+
+    @property
+    def formats(self) -> frozenset[str]:
+        """GGUF files only."""
+        return frozenset({"gguf"})
+
+    def offered(self) -> Sequence[ModelFile]:
+        """None: its models are files, which the library finds."""
+        return ()
 
     async def load(
         self, request: LoadRequest, on_progress: Callable[[float], None]
