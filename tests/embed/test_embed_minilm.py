@@ -53,25 +53,40 @@ def host(models: Path) -> Iterator[str]:
         yield server.host
 
 
-def with_sync(host: str, use: Callable[[Any, Callable[[Any], Any]], Any]) -> Any:
+Use = Callable[[Any, Callable[[Any], Any]], Any]
+
+
+def with_client(host: str, use: Use) -> Any:
     """Run a coroutine function written for both facades over the sync one."""
 
     async def now(value: Any) -> Any:
         return value
 
     with Client(host) as client:
-        return asyncio.run(use(client.embedding.model(KEY), now))
+        return asyncio.run(use(client, now))
 
 
-def with_async(host: str, use: Callable[[Any, Callable[[Any], Any]], Any]) -> Any:
+def with_async_client(host: str, use: Use) -> Any:
     async def main() -> Any:
         async with AsyncClient(host) as client:
-            return await use(await client.embedding.model(KEY), lambda value: value)
+            return await use(client, lambda value: value)
 
     return asyncio.run(main())
 
 
+def with_sync(host: str, use: Use) -> Any:
+    return with_client(host, lambda client, done: use(client.embedding.model(KEY), done))
+
+
+def with_async(host: str, use: Use) -> Any:
+    async def of_model(client: Any, done: Any) -> Any:
+        return await use(await client.embedding.model(KEY), done)
+
+    return with_async_client(host, of_model)
+
+
 BOTH = pytest.mark.parametrize("over", [with_sync, with_async])
+BOTH_CLIENTS = pytest.mark.parametrize("over", [with_client, with_async_client])
 
 
 def test_the_server_lists_it_as_an_embedding_model(host: str) -> None:
@@ -130,6 +145,21 @@ def test_a_long_text_is_an_error_or_embedded_in_parts(host: str, over: Any) -> N
         mixed = await done(model.embed([cooking, "short"], on_error="return"))
         assert isinstance(mixed[0], TextTooLongError)
         assert len(mixed[1]) == 384
+
+    over(host, use)
+
+
+@BOTH_CLIENTS
+def test_it_finds_the_passage_that_answers(host: str, over: Any) -> None:
+    notes = "\n\n".join(f"{one} {'Filler words follow here. ' * 15}" for one, _ in PAIRS)
+
+    async def use(client: Any, done: Any) -> None:
+        file = await done(client.files.prepare_file(notes.encode(), "notes.md"))
+        for one, other in PAIRS:
+            # No model is named: this one is the server's choice.
+            found = await done(client.files.retrieve(other, [file], limit=2))
+            assert found.entries[0].content.startswith(one)
+            assert found.entries[0].score > found.entries[1].score
 
     over(host, use)
 

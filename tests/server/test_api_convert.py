@@ -14,6 +14,7 @@ from lmstudio_server.convert.overflow import shorten_messages, shorten_text
 from lmstudio_server.convert.packets import PredictionFold
 from lmstudio_server.convert.reasoning import ReasoningSplitter
 from lmstudio_server.convert.tools import ToolNames, rename
+from lmstudio_server.documents.document import Document
 from lmstudio_server.engines import base as e
 from lmstudio_server.errors import WireError
 from lmstudio_server.files import recognise
@@ -27,6 +28,7 @@ class Stored:
     file_type: str
     mime_type: str = "image/png"
     content: bytes = b"data"
+    document: Document | None = None
 
     def read(self) -> bytes:
         return self.content
@@ -104,7 +106,7 @@ class TestHistory:
             convert(("user", [part]), find_file=lambda _: image, vision=False)
         with pytest.raises(WireError, match="not on this server"):
             convert(("user", [part]))
-        note = Stored("n.md", "text/other", content=b"# hi")
+        note = Stored("n.md", "text/other", document=Document(("# hi",)))
         [message] = convert(("user", [part]), find_file=lambda _: note)
         assert message["content"] == "[n.md]\n# hi"
         with pytest.raises(WireError, match="cannot be put"):

@@ -7,11 +7,17 @@ import binascii
 import secrets
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .errors import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from .documents.document import Document
+    from .documents.passages import Passage
 
 __all__ = ["FileStore", "Upload", "recognise"]
 
@@ -46,9 +52,9 @@ def recognise(name: str, content: bytes) -> tuple[str, str]:
     return ("text/plain" if suffix in _PLAIN else "text/other"), "text/plain"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Upload:
-    """One uploaded file."""
+    """One uploaded file, and what was worked out about it; both go with its client."""
 
     identifier: str
     name: str
@@ -56,6 +62,11 @@ class Upload:
     mime_type: str
     size_bytes: int
     path: Path
+    document: Document | None = None
+    passages: dict[Hashable, Sequence[Passage]] = field(
+        default_factory=dict["Hashable", "Sequence[Passage]"]
+    )
+    """Its embedded passages, by the model and the way of cutting."""
 
     def read(self) -> bytes:
         """The file's content."""

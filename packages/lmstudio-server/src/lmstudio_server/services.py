@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._version import __version__
+from .documents.reader import Documents
 from .files import FileStore
 from .loading import Loads
 from .presence import Presence
@@ -45,6 +46,7 @@ class Record:
     warnings_sent: int = 0
     warnings_received: int = 0
     predictions: int = 0
+    predicted_tokens: int = 0
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Services:
     authenticator: Authenticator
     presence: Presence
     shutdown: asyncio.Event
+    documents: Documents = field(default_factory=Documents)
     record: Record = field(default_factory=Record)
     started: float = field(default_factory=time.time)
     experiment_flags: set[str] = field(default_factory=set[str])

@@ -20,6 +20,7 @@ from lmstudio_server.kv.stack import fields
 from lmstudio_server.kv.templates import is_plain_concatenation
 
 from . import parameters as p
+from .files import read_documents
 from .models import client_config, model_endpoints, resolve, run_engine
 from .prediction import Prediction, Request
 
@@ -100,6 +101,7 @@ class _Plan:
 async def predict(channel: Channel, parameter: p.Predict) -> None:
     """Continue a chat."""
     plan = _plan(channel, parameter)
+    await read_documents(channel, parameter.history)
     await plan.run(channel, plan.request(parameter.history))
 
 
@@ -126,6 +128,7 @@ async def apply_prompt_template(call: Call, parameter: p.ApplyTemplate) -> Any:
     template = plan.settings.template
     if template is not None and is_plain_concatenation(template.jinja):
         return {"formatted": joined_text(parameter.history)}
+    await read_documents(call, parameter.history)
     request = plan.chat(parameter.history)
     definitions = parameter.opts.tool_definitions
     if definitions is not None:

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from lmstudio_server.loading import Progress
     from lmstudio_server.registry import Instance
 
-__all__ = ["client_config", "model_endpoints", "require_model", "resolve", "run_engine"]
+__all__ = [
+    "client_config",
+    "ensure_loaded",
+    "model_endpoints",
+    "require_model",
+    "resolve",
+    "run_engine",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -200,6 +207,30 @@ async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
     )
     if instance is not None:
         await channel.send({"type": "loadSuccess", "info": instance_info(instance)})
+
+
+async def ensure_loaded(channel: Channel, name: str, ttl_ms: int) -> Instance | None:
+    """The loaded instance of a name, loaded if need be; ``None`` if the client gave up."""
+    registry = channel.services.registry
+    loaded = registry.find(channel.kind, name)
+    if loaded is None:
+        file = await require_model(channel, name)
+        loaded = registry.find(channel.kind, file.key)
+        if loaded is None:
+            return await _load(
+                channel,
+                file,
+                p.KVStack(layers=[]),
+                progress=_unseen,
+                shared=True,
+                identifier=None,
+                ttl_ms=ttl_ms,
+            )
+    return loaded
+
+
+async def _unseen(_progress: float) -> None:
+    pass
 
 
 async def _unload(call: Call, parameter: p.Unload) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "EmbedString",
     "EstimateUsage",
     "ExperimentFlag",
+    "FileIdentifier",
     "GetBaseConfig",
     "GetInfo",
     "GetLoadConfig",
@@ -28,10 +29,13 @@ __all__ = [
     "Message",
     "ModelVariants",
     "Notification",
+    "ParseDocument",
+    "ParserId",
     "Part",
     "Predict",
     "PreloadDraft",
     "Query",
+    "Retrieve",
     "Specifier",
     "StartHttpServer",
     "TokenizeText",
@@ -293,3 +297,27 @@ class UploadFile(Parameter):
 
 class UseLocalFile(Parameter):
     file_name: str
+
+
+class FileIdentifier(Parameter):
+    file_identifier: str
+
+
+class ParserId(Parameter):
+    library: str
+    version: str
+
+
+class ParseOptions(Parameter):
+    parser_id: Annotated[ParserId | None, BeforeValidator(_given)] = None
+
+
+class ParseDocument(Parameter):
+    file_identifier: str
+    parse_opts: ParseOptions
+
+
+class Retrieve(Parameter):
+    query: str
+    file_identifiers: list[str]
+    config: KVConfig

@@ -11,6 +11,8 @@ from lmstudio_server.api import parameters as p
 from lmstudio_server.errors import WireError
 
 if TYPE_CHECKING:
+    from lmstudio_server.documents.document import Document
+
     from .tools import ToolNames
 
 __all__ = ["StoredFile", "joined_text", "to_messages"]
@@ -25,6 +27,10 @@ class StoredFile(Protocol):
     def file_type(self) -> str: ...
     @property
     def mime_type(self) -> str: ...
+    @property
+    def document(self) -> Document | None:
+        """Its text, where it is a document and was read."""
+        ...
 
     def read(self) -> bytes: ...
 
@@ -140,14 +146,14 @@ class _Converter:
             )
         if stored.file_type == "image":
             return self._image(stored)
-        if stored.file_type.startswith("text/"):
-            text = stored.read().decode("utf-8", errors="replace")
-            return {"type": "text", "text": f"[{stored.name}]\n{text}"}
-        raise WireError(
-            f'The file "{part.name}" cannot be put into a prompt.',
-            cause="lmstudio-server reads text files and images.",
-            suggestion="Send the document's text instead.",
-        )
+        document = stored.document
+        if document is None or (document.paged and not document.text.strip()):
+            raise WireError(
+                f'The file "{part.name}" cannot be put into a prompt.',
+                cause="There is no text in it; a document of scanned pages has none.",
+                suggestion="Send what it says as text, or its pages as images.",
+            )
+        return {"type": "text", "text": f"[{stored.name}]\n{document.text}"}
 
     def _image(self, stored: StoredFile) -> dict[str, Any]:
         if not self._vision:

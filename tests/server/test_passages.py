@@ -1,0 +1,98 @@
+"""Cutting texts into passages, and ranking them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmstudio_server.api.retrieval import RetrievalSettings, settings_of
+from lmstudio_server.documents.document import Document
+from lmstudio_server.documents.page import page_text
+from lmstudio_server.documents.passages import Passage, cut, passages_of, rank, unit_vector
+
+
+def parts(text: str, size: int, overlap: int = 0) -> list[str]:
+    return [text[start:end] for start, end in cut(text, size, overlap)]
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "overlap", "expected"),
+    [
+        ("", 10, 3, []),
+        ("short", 10, 3, ["short"]),
+        ("one two three", 8, 0, ["one two ", "three"]),
+        ("one two three", 8, 4, ["one two ", "three"]),
+        ("a b c d e f", 6, 2, ["a b c ", "c d e ", "e f"]),
+        ("first one\n\nsecond one", 12, 5, ["first one\n\n", "second one"]),
+        ("abcdefghij", 4, 2, ["abcd", "efgh", "ij"]),
+        ("A bit. B bit. C bit.", 14, 0, ["A bit. B bit. ", "C bit."]),
+    ],
+)
+def test_where_texts_are_cut(text: str, size: int, overlap: int, expected: list[str]) -> None:
+    assert parts(text, size, overlap) == expected
+
+
+@given(st.text("ab .\n", max_size=300), st.integers(1, 40), st.data())
+def test_nothing_is_lost_and_nothing_too_long(text: str, size: int, data: st.DataObject) -> None:
+    overlap = data.draw(st.integers(0, size - 1))
+    spans = cut(text, size, overlap)
+    assert all(0 < end - start <= size for start, end in spans)
+    covered = 0
+    for start, end in spans:
+        assert covered - overlap <= start <= covered < end
+        covered = end
+    assert covered == len(text)
+
+
+def test_places() -> None:
+    paged = passages_of(Document(("one", " \n", "two"), paged=True), 10, 0)
+    assert [(p.content, p.pages, p.lines) for p in paged] == [
+        ("one", (1, 1), None),
+        ("two", (3, 3), None),
+    ]
+    plain = passages_of(Document(("\none\ntwo\n\n\nthree\n",)), 9, 0)
+    assert [(p.content, p.pages, p.lines) for p in plain] == [
+        ("one\ntwo", None, (2, 3)),
+        ("three", None, (6, 6)),
+    ]
+
+
+def test_ranking() -> None:
+    def passage(name: str, *vector: float) -> Passage:
+        return Passage(name, None, (1, 2), unit_vector(vector))
+
+    sources = [(0, [passage("far", -1, 0), passage("near", 9, 1)]), (4, [passage("zero", 0, 0)])]
+    found = rank([2, 0], sources, 2)
+    assert [(e["content"], e["sourceIndex"], e["lineNumber"]) for e in found] == [
+        ("near", 0, [1, 2]),
+        ("zero", 4, [1, 2]),
+    ]
+    assert found[0]["score"] == pytest.approx(0.9939, abs=1e-4)
+    assert len(rank([2, 0], sources, 99)) == 3
+
+
+def test_settings() -> None:
+    assert settings_of({}) == RetrievalSettings(None, 5, 512, 100)
+    odd = {"retrieval.limit": 0, "retrieval.embeddingModel": 5, "retrieval.chunkingMethod": "x"}
+    assert settings_of(odd) == RetrievalSettings(None, 5, 512, 100)
+    method = {"type": "recursive-v1", "chunkSize": 50, "chunkOverlap": 70}
+    given = {"retrieval.limit": 2.0, "retrieval.embeddingModel": "m"}
+    assert settings_of({**given, "retrieval.chunkingMethod": method}) == RetrievalSettings(
+        "m", 2, 50, 49
+    )
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a</p><p>b</p>", "a\n\nb"),
+        ("a<br>b &amp; c", "a\nb & c"),
+        ("<table><tr><td>a</td><td>b</td></tr></table>", "a b"),
+        ("x<script>no<b>no</b></script>y<style>no</style>", "xy"),
+        ("<p>never <b>closed", "never closed"),
+        ("a &lt;b&gt; < c", "a <b> < c"),
+    ],
+)
+def test_pages(html: str, text: str) -> None:
+    assert page_text(html) == text
