@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from .fake_socket import FakeSubscription as FakeSubscription
     from .fake_socket import ServerFailure as ServerFailure
     from .predictions import PredictionRequest as PredictionRequest
+    from .recording_proxy import RecordingProxy as RecordingProxy
+    from .recordings import Recording as Recording
+    from .replay import ReplayMismatchError as ReplayMismatchError
     from .rules import AuthRule as AuthRule
     from .rules import accept as accept
     from .rules import refuse as refuse
@@ -69,6 +72,9 @@ __all__ = [
     "Pause",
     "PredictionRequest",
     "Reasoning",
+    "Recording",
+    "RecordingProxy",
+    "ReplayMismatchError",
     "ServerFailure",
     "ToolCall",
     "UnscriptedRequestError",
@@ -101,6 +107,9 @@ _HOMES = {
         "ServerFailure",
     ),
     "predictions": ("PredictionRequest",),
+    "recording_proxy": ("RecordingProxy",),
+    "recordings": ("Recording",),
+    "replay": ("ReplayMismatchError",),
     "rules": ("AuthRule", "accept", "refuse", "require_token", "silent"),
     "scripts": ("ModelScript", "UnscriptedRequestError"),
 }

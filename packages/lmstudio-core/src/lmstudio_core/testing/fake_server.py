@@ -7,6 +7,7 @@ import inspect
 import json
 import ssl
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from websockets.asyncio.server import ServerConnection
@@ -25,6 +26,8 @@ from .fake_socket import (
 )
 from .local_server import LocalServer
 from .model_endpoints import ANY, FakeModels
+from .recordings import Recording
+from .replay import Replay, ReplayMismatchError
 from .rules import AuthRule, accept
 
 __all__ = ["FakeServer"]
@@ -59,6 +62,7 @@ class FakeServer(LocalServer):
         self.auth = auth
         self._scripts: dict[str, Any] = {}
         self._models = FakeModels(self)
+        self._replay: Replay | None = None
 
     # -- models ----------------------------------------------------------------------------------
 
@@ -97,8 +101,24 @@ class FakeServer(LocalServer):
         Raises:
             AssertionError: Which were not.
         """
-        left = self._models.unused()
-        assert not left, "Scripted answers that no prediction asked for: " + "; ".join(left)
+        left = self._models.unused() + (self._replay.unused if self._replay is not None else [])
+        assert not left, "Scripted answers that nobody asked for: " + "; ".join(left)
+
+    def replay(self, recording: str | Path | Recording) -> None:
+        """Answer as a recorded session did; ``RecordingProxy`` records one.
+
+        Every recorded request is answered once, in whatever order they come. A request that is
+        not in the recording fails, and says in what it differs. What ``on``, ``on_channel`` and
+        scripted models answer is answered by them.
+
+        Args:
+            recording: The file, or the recording itself.
+
+        Raises:
+            ValueError: The file is no recording.
+        """
+        given = recording if isinstance(recording, Recording) else Recording.load(recording)
+        self._replay = Replay(given)
 
     # -- scripts ---------------------------------------------------------------------------------
 
@@ -196,6 +216,8 @@ class FakeServer(LocalServer):
                     socket, frame["subscribeId"], endpoint, parameter, writable=writable
                 )
                 self._note(lambda: self._requests.append(subscription))
+                if self._replay is not None:
+                    self._replay.update(subscription)
             case "keepAlive":
                 socket.send_frame({"type": "keepAliveAck"})
             case _:
@@ -222,6 +244,9 @@ class FakeServer(LocalServer):
     def _answer_call(self, call: FakeCall) -> None:
         name = call.endpoint.partition(".")[2]
         reply = self._script_of(call.endpoint)
+        if reply is _UNKNOWN and self._replay is not None:
+            self._replay_call(call, self._replay)
+            return
         if reply is _UNKNOWN:
             text = f"Received rpcCall for unknown endpoint, endpoint = {name}{_hint(call)}"
             self._warn(call.socket, text, "rpcEndpointUnknown")
@@ -238,14 +263,24 @@ class FakeServer(LocalServer):
         elif reply is not NO_ANSWER:
             call.reply(reply)
 
+    def _replay_call(self, call: FakeCall, replay: Replay) -> None:
+        try:
+            replay.answer(call)
+        except ReplayMismatchError as error:
+            call.fail(self._mistake(error))
+
     def _mistake(self, error: Exception) -> ServerFailure:
         """A script raised by mistake: the program that waits for it is not left waiting."""
         self.failures.append(error)
+        if isinstance(error, ReplayMismatchError):
+            return ServerFailure(f"FakeServer: {error}")
         return ServerFailure(f"The script raised {type(error).__name__}: {error}")
 
     def _run_channel(self, channel: FakeChannel, tasks: set[Any]) -> None:
         name = channel.endpoint.partition(".")[2]
         script = self._script_of(channel.endpoint)
+        if script is _UNKNOWN and self._replay is not None:
+            script = self._replay.run
         if script is _UNKNOWN:
             text = f"Received channelCreate for unknown endpoint, endpoint = {name}{_hint(channel)}"
             self._warn(channel.socket, text, "channelEndpointUnknown")

@@ -20,7 +20,7 @@ from ..protocol.operations import VOID
 from ..shapes import as_mapping
 
 if TYPE_CHECKING:
-    from .fake_server import FakeServer
+    from .local_server import LocalServer
 
 __all__ = [
     "NO_ANSWER",
@@ -70,7 +70,7 @@ def error_object(error: ServerFailure | Mapping[str, Any] | str) -> Any:
 class FakeSocket:
     """One open socket. ``auth`` is the packet by which the client said who it is."""
 
-    def __init__(self, server: FakeServer, connection: ServerConnection, namespace: str) -> None:
+    def __init__(self, server: LocalServer, connection: ServerConnection, namespace: str) -> None:
         self.server = server
         self.namespace = namespace
         self.auth: Mapping[str, Any] = {}
@@ -302,6 +302,6 @@ class FakeChannel(FakeRequest):
         return found[0]
 
     @property
-    def server(self) -> FakeServer:
+    def server(self) -> LocalServer:
         """The server that it came to."""
         return self.socket.server
