@@ -52,7 +52,7 @@ class TestHttp:
     def test_unknown_paths(self) -> None:
         async def test() -> None:
             async with fake_server() as server:
-                code, body = await get(server.port, "/v1/models")
+                code, body = await get(server.port, "/elsewhere")
                 assert code == 404
                 assert "llm" in body["error"]
                 with pytest.raises(InvalidStatus) as caught:

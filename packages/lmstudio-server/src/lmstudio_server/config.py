@@ -45,6 +45,10 @@ class ServerConfig:
     """Origins of web pages that may connect, besides those served from this machine."""
     idle_timeout: float | None = None
     """Seconds without a client after which the server ends; ``None``: never."""
+    jit_ttl: float | None = 3600.0
+    """Seconds without use after which a model that an HTTP request loaded is unloaded."""
+    shutdown_grace: float = 10.0
+    """Seconds that predictions may go on when the server ends."""
     is_daemon: bool = False
     instance_id: str = field(default_factory=new_secret)
     control_key: str = field(default_factory=new_secret, repr=False)

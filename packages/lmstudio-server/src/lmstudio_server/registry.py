@@ -91,6 +91,10 @@ class ModelRegistry:
         """Loaded instances, oldest first."""
         return [i for i in self._instances.values() if kind is None or i.kind == kind]
 
+    def loading(self) -> list[str]:
+        """The identifiers of instances that are being loaded."""
+        return sorted(self._reserved)
+
     def by_identifier(self, identifier: str) -> Instance | None:
         """The instance with exactly this identifier."""
         return self._instances.get(identifier)

@@ -22,6 +22,7 @@ from lmstudio_server.engines.base import (
     Finished,
     PromptProgress,
     Sampling,
+    Text,
 )
 from lmstudio_server.errors import from_engine
 from lmstudio_server.kv.stack import fields
@@ -65,6 +66,7 @@ class Prediction:
         self._config = config
         self._overflow: OverflowPolicy = overflow
         self._fold = make_fold(time.monotonic())
+        self._counted = 0
         self._splitter = None if reasoning_tags is None else ReasoningSplitter(*reasoning_tags)
 
     async def run(self) -> None:
@@ -146,10 +148,14 @@ class Prediction:
 
     async def _stream(self, use: Use) -> None:
         fold, send, splitter = self._fold, self._channel.send, self._splitter
+        record = self._channel.services.record
         async with aclosing(self._open()) as events:
             async for event in events:
                 if not isinstance(event, (PromptProgress, Finished)):
                     use.now("generating")
+                if isinstance(event, Text):
+                    self._counted += event.tokens_count
+                    record.predicted_tokens += event.tokens_count
                 now = time.monotonic()
                 for piece in (event,) if splitter is None else splitter.feed(event):
                     packet = fold.feed(piece, now)
@@ -163,7 +169,10 @@ class Prediction:
 
     async def _succeed(self, ending: Ending | None) -> None:
         stats = self._fold.stats(time.monotonic(), ending)
-        self._channel.services.record.predictions += 1
+        record = self._channel.services.record
+        record.predictions += 1
+        # Tokens of tool calls and of markup are known in the end only.
+        record.predicted_tokens += max(0, stats["predictedTokensCount"] - self._counted)
         _log.info(
             "%r: %s prompt and %d predicted tokens in %.2f s, %s",
             self._instance.identifier,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lmstudio_server.services import Services
 
-__all__ = ["answer", "namespace_of", "refusal"]
+__all__ = ["GREETING_PATH", "STATUS_PATH", "answer", "introduction", "namespace_of", "refusal"]
 
 GREETING_PATH = "/lmstudio-greeting"
 STATUS_PATH = "/lms-status"
@@ -38,12 +38,9 @@ def answer(services: Services, request: Request) -> Response | None:
     if reason is not None:
         return _response(HTTPStatus.FORBIDDEN, {"error": reason})
     parts = urlsplit(request.path)
-    if parts.path == GREETING_PATH:
-        return _response(HTTPStatus.OK, {"lmstudio": True})
-    if parts.path == STATUS_PATH:
-        if parts.query == "claim":
-            services.presence.claim()
-        return _response(HTTPStatus.OK, services.status(os.getpid()))
+    known = introduction(services, parts.path, parts.query)
+    if known is not None:
+        return _response(HTTPStatus.OK, known)
     if namespace_of(request.path) not in NAMESPACES:
         return _response(
             HTTPStatus.NOT_FOUND,
@@ -51,6 +48,17 @@ def answer(services: Services, request: Request) -> Response | None:
                 "error": f"Nothing is served at {parts.path[:200]}. Namespaces: {', '.join(NAMESPACES)}."
             },
         )
+    return None
+
+
+def introduction(services: Services, path: str, query: str) -> dict[str, Any] | None:
+    """What the paths by which clients find a server answer."""
+    if path == GREETING_PATH:
+        return {"lmstudio": True}
+    if path == STATUS_PATH:
+        if query == "claim":
+            services.presence.claim()
+        return services.status(os.getpid())
     return None
 
 

@@ -15,6 +15,7 @@ from websockets.asyncio.server import serve as serve_websockets
 from lmstudio_server.api.namespaces import NAMESPACES
 from lmstudio_server.services import Services
 
+from .front import Front
 from .http import answer, namespace_of
 from .socket import Socket
 
@@ -100,7 +101,8 @@ async def serve(
     engine = engine or default_engine()
     services = Services.create(config, engine, library or default_library(config, engine))
     try:
-        server = await _listen(config, services)
+        front = Front(services)
+        server = await _listen(config, services, front)
         try:
             services.presence.start()
             yield RunningServer(services, server)
@@ -108,6 +110,7 @@ async def serve(
             services.shutdown.set()
             services.presence.stop()
             server.close()
+            await front.close()
             await server.wait_closed()
             # Sockets that closed on the way have started the wait for clients again.
             services.presence.stop()
@@ -124,7 +127,7 @@ def _keep_alive(connection: ServerConnection) -> None:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-async def _listen(config: ServerConfig, services: Services) -> Server:
+async def _listen(config: ServerConfig, services: Services, front: Front) -> Server:
     async def handle(connection: ServerConnection) -> None:
         assert connection.request is not None
         namespace = NAMESPACES[namespace_of(connection.request.path)]
@@ -146,6 +149,7 @@ async def _listen(config: ServerConfig, services: Services) -> Server:
         config.host,
         config.port,
         process_request=process_request,
+        create_connection=cast("type[ServerConnection]", front.connection),
         compression=None,
         max_size=MAX_FRAME_BYTES,
         # A synchronous client may leave its socket unread for as long as its user thinks.

@@ -86,6 +86,7 @@ class Authenticator:
         self._tokens = {c.identifier: c.passkey for c in map(parse_token, api_tokens)}
         self._control_key = control_key
         self._owners: dict[str, tuple[str, int]] = {}
+        self._granted: dict[str, tuple[str, bool]] = {}
 
     @property
     def requires_token(self) -> bool:
@@ -95,7 +96,11 @@ class Authenticator:
         """Decide about one socket. Every admission needs one ``release`` later."""
         identifier, passkey = credentials.identifier, credentials.passkey
         trusted = self._knows_secret(credentials)
-        if not trusted and (self.requires_token or identifier == CONTROL_IDENTIFIER):
+        if identifier in self._granted:
+            granted, trusted = self._granted[identifier]
+            if not _same(granted, passkey):
+                return Admission(identifier, "The credentials of this plugin are not valid.")
+        elif not trusted and (self.requires_token or identifier == CONTROL_IDENTIFIER):
             return Admission(identifier, self._refusal(identifier))
         owner, sockets = self._owners.get(identifier, (passkey, 0))
         if not _same(owner, passkey):
@@ -106,6 +111,33 @@ class Authenticator:
             )
         self._owners[identifier] = (owner, sockets + 1)
         return Admission(identifier, trusted=trusted)
+
+    def refuse_bearer(self, header: str | None) -> str | None:
+        """Why a request with this ``Authorization`` header may not enter; ``None``: it may.
+
+        Without API tokens every header is welcome: OpenAI's clients always send one.
+        """
+        if not self.requires_token:
+            return None
+        scheme, _, token = (header or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return "This server requires an API token: send it as `Authorization: Bearer sk-lm-...`."
+        try:
+            given = parse_token(token)
+        except ValueError as error:
+            return str(error)
+        known = self._tokens.get(given.identifier)
+        if known is not None and _same(known, given.passkey):
+            return None
+        return "The API token is not valid for this server. Check it, or ask whoever runs it."
+
+    def grant(self, credentials: Credentials, *, trusted: bool) -> None:
+        """Let a client in that this server gave credentials to, until ``revoke``."""
+        self._granted[credentials.identifier] = (credentials.passkey, trusted)
+
+    def revoke(self, credentials: Credentials) -> None:
+        """Let that client in no more."""
+        self._granted.pop(credentials.identifier, None)
 
     def release(self, identifier: str) -> bool:
         """A socket of the client closed. True when it was the last one."""

@@ -1,0 +1,3 @@
+"""The status page at ``/``."""
+
+from __future__ import annotations

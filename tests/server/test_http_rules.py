@@ -1,0 +1,329 @@
+"""Who may ask by HTTP, what is refused and how, and what happens when a client goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fake_engine import FakeEngine
+from http_client import ask, connected, get, post, user
+from wire_client import client, fake_server, load, prediction, run
+
+from lmstudio_server.doors.guard import MAX_BODY_BYTES
+from lmstudio_server.serving.front import goes_to_http
+
+if TYPE_CHECKING:
+    from lmstudio_server.serving.server import RunningServer
+
+TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize(
+    ("received", "expected"),
+    [
+        (b"", None),
+        (b"GET /llm HT", None),
+        (b"GET /llm HTTP/1.1\r\n", False),
+        (b"GET /lms-status?claim HTTP/1.1\r\nHost: x", False),
+        (b"GET /v1/models HTTP/1.1\r\n", True),
+        (b"GET /v1x HTTP/1.1\r\n", False),
+        (b"GET /api/v1/models HTTP/1.0\n", True),
+        (b"GET / HTTP/1.1\r\n", True),
+        (b"GET /?x HTTP/1.1\r\n", True),
+        (b"POST /llm HTTP/1.1\r\n", True),
+        (b"OPTIONS * HTTP/1.1\r\n", True),
+        (b"\x16\x03\x01\x02\x00\n", False),
+        (b"x" * 8192, False),
+    ],
+)
+def test_whose_a_connection_is(received: bytes, expected: bool | None) -> None:
+    assert goes_to_http(received) is expected
+
+
+def test_a_connection_that_says_nothing_useful() -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            for piece in (
+                b"PO",
+                b"ST /v1/completions HTTP/1.1\r\nHost: localhost\r\n",
+                b"x\r\n\r\n",
+            ):
+                writer.write(piece)
+                await writer.drain()
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+            writer.close()
+            for said in (b"", b"GET"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(said)
+                writer.write_eof()
+                assert await reader.read() == b""
+                writer.close()
+            # One is left open: the server ends all the same.
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await reader.read() == b""
+        writer.close()
+
+    run(test)
+
+
+def test_tokens() -> None:
+    async def test() -> None:
+        async with fake_server(api_tokens=(TOKEN,)) as server:
+            for headers in (
+                {},
+                {"authorization": "Bearer lm-studio"},
+                {"authorization": f"Basic {TOKEN}"},
+                {"authorization": "Bearer " + TOKEN.replace("Q", "R")},
+                {"authorization": "Bearer sk-lm-zzzzzzzz:ABCDEFGHIJKLMNOPQRST"},
+            ):
+                for path in ("/v1/models", "/api/v1/models", "/status.json", "/v1/nothing"):
+                    answer = await ask(server, "GET", path, headers=headers)
+                    assert answer.status == 401
+                    assert answer.headers["www-authenticate"] == "Bearer"
+                    assert "pocket" not in answer.body.decode()
+                    assert "ABCDEFGHIJKLMNOPQRST" not in answer.body.decode()
+            answer = await ask(server, "GET", "/v1/models", headers=BEARER)
+            assert answer.status == 200
+            assert (await get(server, "/")).status == 200
+            assert "loadedModels" not in (await get(server, "/lms-status")).json
+
+    run(test)
+
+
+def test_without_tokens_any_header_is_welcome() -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            assert (await get(server, "/v1/models", authorization="Bearer lm-studio")).status == 200
+
+    run(test)
+
+
+def test_hosts_and_origins() -> None:
+    async def test() -> None:
+        async with fake_server(allowed_origins=("https://ours.example",)) as server:
+            assert (await get(server, "/v1/models", host="evil.example")).status == 403
+            evil = await get(server, "/v1/models", origin="https://evil.example")
+            assert evil.status == 403
+            assert "access-control-allow-origin" not in evil.headers
+            for origin in ("https://ours.example", "http://localhost:3000"):
+                ours = await get(server, "/v1/models", origin=origin)
+                assert ours.status == 200
+                assert ours.headers["access-control-allow-origin"] == origin
+                assert ours.headers["vary"] == "Origin"
+
+    run(test)
+
+
+def test_preflight() -> None:
+    async def test() -> None:
+        wanted = {
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,content-type",
+        }
+        async with fake_server(allowed_origins=("https://ours.example",), api_tokens=(TOKEN,)) as s:
+            path = "/v1/chat/completions"
+            ours = {**wanted, "origin": "https://ours.example"}
+            answer = await ask(s, "OPTIONS", path, headers=ours)
+            assert answer.status == 200
+            assert answer.headers["access-control-allow-origin"] == "https://ours.example"
+            assert "authorization" in answer.headers["access-control-allow-headers"]
+            evil = {**wanted, "origin": "https://evil.example"}
+            answer = await ask(s, "OPTIONS", path, headers=evil)
+            assert answer.status == 400
+            assert "access-control-allow-origin" not in answer.headers
+            # The refusal of a token is an answer that the page may read.
+            unknown = await ask(s, "POST", path, {}, {"origin": "https://ours.example"})
+            assert unknown.status == 401
+            assert unknown.headers["access-control-allow-origin"] == "https://ours.example"
+
+    run(test)
+
+
+def test_errors_by_status() -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            missing = await post(
+                server, "/v1/chat/completions", model="pockets", messages=user("a")
+            )
+            assert missing.status == 404
+            assert missing.error["code"] == "model_not_found"
+            assert missing.error["type"] == "invalid_request_error"
+            assert 'Did you mean "pocket"' in missing.error["message"]
+            wrong = await post(
+                server, "/v1/chat/completions", model="pocket-embedding", messages=user("a")
+            )
+            assert (wrong.status, wrong.error["code"]) == (400, "wrong_kind_of_model")
+            nothing = await get(server, "/v1/nothing")
+            assert (nothing.status, nothing.error["code"]) == (404, "not_found")
+            method = await get(server, "/v1/chat/completions")
+            assert (method.status, method.error["code"]) == (405, "wrong_method")
+            rest = await post(server, "/api/v1/chat", model="nope", input="a")
+            assert (rest.status, rest.error["type"]) == (404, "model_not_found")
+            for path in ("/v1/responses", "/v1/messages", "/api/v1/models/download"):
+                answer = await post(server, path)
+                assert answer.status == 501
+                assert answer.headers["x-should-retry"] == "false"
+
+    run(test)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"messages": 1}'])
+def test_bodies_that_are_none(body: bytes) -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            answer = await ask(server, "POST", "/v1/chat/completions", body)
+            assert answer.status == 400
+            assert answer.error["message"]
+
+    run(test)
+
+
+def test_bodies_that_are_too_large() -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            async with connected(server) as connection:
+                length = str(MAX_BODY_BYTES + 1)
+                connection.writer.write(
+                    b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                    b"Content-Length: " + length.encode() + b"\r\n\r\n"
+                )
+                head = await connection.reader.readuntil(b"\r\n")
+                assert b" 413 " in head
+            assert (await get(server, "/v1/models")).status == 200
+
+    run(test)
+
+
+async def wait_for_generation(engine: FakeEngine, server: RunningServer) -> None:
+    await engine.waiting.wait()
+    assert server.services.registry.instances()[0].activities
+
+
+async def until(condition: Any) -> None:
+    while not condition():  # noqa: ASYNC110 - what happens inside the server sets no event
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": user("wait")}),
+        ("/v1/completions", {"prompt": "wait"}),
+        ("/api/v1/chat", {"input": "wait"}),
+    ],
+)
+def test_a_client_that_goes_away_ends_its_generation(
+    path: str, body: dict[str, Any], stream: bool
+) -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with fake_server(engine) as server:
+            async with connected(server) as connection:
+                await connection.send("POST", path, {"model": "pocket", "stream": stream, **body})
+                await wait_for_generation(engine, server)
+            await until(lambda: engine.closed_generations == 1)
+            await until(lambda: not server.services.registry.instances()[0].activities)
+            await until(lambda: server.services.presence.sockets == 0)
+
+    run(test)
+
+
+def test_a_client_that_goes_away_ends_its_load() -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with fake_server(engine) as server:
+            async with connected(server) as connection:
+                await connection.send("POST", "/v1/completions", {"model": "slow", "prompt": "a"})
+                await until(lambda: server.services.registry.loading() == ["slow"])
+            await until(lambda: engine.cancelled_loads == 1)
+
+    run(test)
+
+
+def test_failures_before_and_in_a_stream() -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            body = {"model": "pocket", "stream": True}
+            long = " ".join(["word"] * 5000)
+            early = await post(server, "/v1/completions", prompt=long, **body)
+            assert early.status in (200, 400)
+            late = await post(server, "/v1/chat/completions", messages=user("raise"), **body)
+            assert late.status == 200
+            assert "It did not work." in late.events[-1]["error"]["message"]
+            rest = await post(server, "/api/v1/chat", model="pocket", input="raise", stream=True)
+            assert rest.events[-1]["type"] == "error"
+            assert rest.events[-1]["error"]["type"] == "invalid_request"
+            crash = await post(
+                server, "/v1/chat/completions", model="pocket", messages=user("crash")
+            )
+            assert crash.status == 500
+            assert crash.headers["x-should-retry"] == "true"
+            # The model is loaded again for the next one.
+            answer = await post(
+                server, "/v1/chat/completions", model="pocket", messages=user("say: a")
+            )
+            assert answer.json["choices"][0]["message"]["content"] == "a "
+
+    run(test)
+
+
+def test_many_requests_on_one_connection() -> None:
+    async def test() -> None:
+        async with fake_server() as server, connected(server) as connection:
+            for path in ("/v1/models", "/lms-status", "/lmstudio-greeting", "/", "/v1/models"):
+                await connection.send("GET", path)
+                assert (await connection.answer()).status == 200
+
+    run(test)
+
+
+def test_both_doors_share_the_models() -> None:
+    async def test() -> None:
+        async with fake_server() as server, client(server, "llm") as llm:
+            await load(llm)
+            answer = await post(
+                server, "/v1/chat/completions", model="pocket", messages=user("say: hi")
+            )
+            assert answer.json["choices"][0]["message"]["content"] == "hi "
+            assert len(server.services.registry.instances()) == 1
+            assert server.services.record.predictions == 1
+            await llm.collect("predict", **prediction("say: a b"))
+            assert server.services.record.predicted_tokens == 3
+
+    run(test)
+
+
+def test_a_model_is_loaded_when_it_is_named_and_goes_after_a_while() -> None:
+    async def test() -> None:
+        async with fake_server(jit_ttl=7.0) as server:
+            await post(server, "/v1/completions", model="pocket", prompt="a")
+            await post(server, "/v1/embeddings", model="pocket-embedding", input="a", ttl=1.5)
+            pocket, embedding = server.services.registry.instances()
+            assert (pocket.ttl_ms, embedding.ttl_ms) == (7000, 1500)
+            unnamed = await post(server, "/v1/completions", prompt="say: hi")
+            assert unnamed.json["model"] == "pocket"
+        async with fake_server() as server:
+            unnamed = await post(server, "/v1/completions", prompt="say: hi")
+            assert (unnamed.status, unnamed.error["param"]) == (400, "model")
+
+    run(test)
+
+
+def test_a_request_keeps_an_idle_server_alive() -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with (
+            fake_server(engine, idle_timeout=1000) as server,
+            connected(server) as connection,
+        ):
+            await connection.send("POST", "/v1/completions", {"model": "pocket", "prompt": "wait"})
+            await engine.waiting.wait()
+            assert server.services.presence.sockets == 1
+            assert json.loads((await get(server, "/status.json")).body)["connections"] == 1
+
+    run(test)
