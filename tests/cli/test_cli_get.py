@@ -9,8 +9,8 @@ import pytest
 from cli_scripts import lines, run, run_json
 from click.testing import CliRunner
 
-from lmstudio_core.cli import get as get_module
 from lmstudio_core.cli.command import build
+from lmstudio_core.plugins import plugins
 from lmstudio_core.testing import ServerFailure
 
 
@@ -116,7 +116,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> None:
     def special(model: str, speed: int) -> None:
         click.echo(f"special {model} {speed}")
 
-    monkeypatch.setattr(get_module, "_offered", lambda: {"tiny-model": special})
+    monkeypatch.setattr(plugins, "offers", lambda: {"tiny-model": special})
 
 
 @pytest.mark.usefixtures("offered")

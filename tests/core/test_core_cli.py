@@ -59,7 +59,8 @@ def test_plugins_as_a_table():
 def test_plugins_as_json():
     done = run("plugins", "--json")
     states = json.loads(done.output)
-    assert {"name", "kind", "distribution", "version", "state", "detail"} == set(states[0])
+    fields = {"name", "kind", "distribution", "version", "state", "detail", "seconds", "value"}
+    assert set(states[0]) == fields
 
 
 def test_a_broken_plugin_is_listed_and_is_an_error(install, capsys):

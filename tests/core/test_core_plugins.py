@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import time
 import types
 
+import click
 import pluggy
 import pytest
+from click.testing import CliRunner
 from importlib_metadata import EntryPoint
 
-from lmstudio_core import errors
+from lmstudio_core import errors, plugin_checks
 from lmstudio_core.capability import CAPABILITY_GROUP, Capability
+from lmstudio_core.cli import command
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.client import base as client_base
 from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
@@ -321,3 +326,284 @@ def test_installed_plugins_all_work():
     states = Plugins(None, {}).states()
     assert {s.name for s in states} >= {"models", "system"}
     assert {s.state for s in states} == {"ok"}, states
+
+
+# -- plugins of other kinds ------------------------------------------------------------------------
+
+ENGINES = "lmstudio.engines"
+
+
+def test_each_plugin_of_a_group_is_loaded_and_a_broken_one_named(module, caplog):
+    module("good_engine", make=lambda: "engine")
+    module("odd_engine", make=lambda: 1 / 0)
+    points = [
+        entry("missing", "no_such_module:make", ENGINES, "broken-package"),
+        entry("odd", "odd_engine:make", ENGINES, "odd-package"),
+        entry("good", "good_engine:make", ENGINES),
+        entry("off", "no_such_module:make", ENGINES),
+    ]
+    found = Plugins(points, {"LMSTUDIO_DISABLE_PLUGINS": "off"})
+    assert found.load_each(ENGINES, lambda name, make: (name, make())) == [("good", "engine")]
+    assert [record.args[:2] for record in caplog.records] == [
+        ("missing", "broken-package 1.2"),
+        ("odd", "odd-package 1.2"),
+    ]
+    engines = {s.name: s.state for s in found.states() if s.kind == "engine"}
+    assert engines == {"missing": "failed", "odd": "failed", "good": "ok", "off": "disabled"}
+    strict = Plugins(points[1:2], {"LMSTUDIO_STRICT_PLUGINS": "1"})
+    with pytest.raises(errors.PluginLoadError, match="'odd' of odd-package") as caught:
+        strict.load_each(ENGINES, lambda _name, make: make())
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+# -- clashes, and what is odder still --------------------------------------------------------------
+
+
+def test_the_familys_own_names_cannot_be_taken(module, caplog):
+    theirs = capability("llm", exports={"LLM": "acme_llm:Mine", "Acme": "acme_llm:Mine"})
+    module("acme_llm", CAP=theirs, Mine=int)
+    ours = capability("llm", exports={"LLM": "real:LLM"})
+    module("real_llm", CAP=ours)
+    module("acme_more", CAP=capability("more", exports={"LLM": "acme_llm:Mine"}))
+    plugins = Plugins(
+        [
+            entry("llm", "acme_llm:CAP"),
+            entry("llm", "real_llm:CAP", dist="lmstudio-llm"),
+            entry("more", "acme_more:CAP"),
+        ],
+        {},
+    )
+    assert plugins.capability("llm") is ours
+    assert plugins.find_export("LLM") == "real:LLM"
+    found = {(s.name, s.distribution): (s.state, s.detail) for s in plugins.states()}
+    assert found["llm", "lmstudio-llm"] == ("ok", "")
+    assert found["llm", "acme"] == ("conflict", "'llm' is that of lmstudio-llm 1.2.")
+    assert found["more", "acme"] == ("conflict", "The name 'LLM' is that of lmstudio-llm 1.2.")
+
+
+def test_an_export_that_two_claim_is_nobodys(module):
+    module("acme_a", CAP=capability("a", exports={"Toy": "acme_a:Toy", "A": "acme_a:A"}))
+    module("acme_b", CAP=capability("b", exports={"Toy": "acme_b:Toy"}))
+    plugins = Plugins([entry("a", "acme_a:CAP"), entry("b", "acme_b:CAP", dist="other")], {})
+    with pytest.raises(errors.PluginLoadError, match=r"'Toy' is claimed by both a \(acme\) and b"):
+        plugins.find_export("Toy")
+    assert plugins.find_export("A") == "acme_a:A"
+    assert [s.state for s in plugins.states()] == ["conflict", "conflict"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("run", "behind the clients' own 'run'"), ("my-toys", "no name that can follow 'client.'")],
+)
+def test_a_capability_whose_name_cannot_be_reached(module, name, message):
+    module("acme_toys", CAP=capability(name))
+    with pytest.raises(errors.PluginLoadError, match=message):
+        Plugins([entry(name, "acme_toys:CAP")], {}).capability(name)
+
+
+def test_a_capability_that_calls_itself_otherwise(module):
+    module("acme_toys", CAP=capability("games"))
+    with pytest.raises(errors.PluginLoadError, match="calls itself 'games'"):
+        Plugins([entry("toys", "acme_toys:CAP")], {}).capability("toys")
+
+
+def test_an_older_plugin_api(module, monkeypatch):
+    monkeypatch.setattr(plugin_checks, "API_VERSION", 4)
+    monkeypatch.setattr(plugin_checks, "OLDEST_API_VERSION", 3)
+    module("acme_toys", CAP=capability(api_version=2))
+    with pytest.raises(
+        errors.PluginLoadError, match=r"written for plugin API 2.* 3 to 4\. Upgrade"
+    ):
+        Plugins([entry("toys", "acme_toys:CAP")], {}).capability("toys")
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ({"lmstudio_api_version": 99}, r"needs plugin API 99; .* Upgrade lmstudio-core"),
+        ({"lmstudio_api_version": "1"}, "'1', which is not a whole number"),
+        ({"lmstudio_find_servers": hookimpl(lambda: None)}, "did you mean 'lmstudio_find_server'"),
+        ({"lmstudio_find_server": lambda: None}, "not marked with @hookimpl"),
+        ({}, "implements no hook"),
+        (
+            {"lmstudio_find_server": hookimpl(lambda tried, nonsense: None)},
+            "no argument 'nonsense'; it has tried",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_hook_plugin_is_said(module, contents, message):
+    module("acme_odd", **contents)
+    (state,) = Plugins([hooks("odd", "acme_odd")], {}).states()
+    assert state.state == "failed"
+    assert re.search(message, state.detail)
+
+
+def test_a_module_that_exits_when_imported(tmp_path, monkeypatch):
+    (tmp_path / "acme_leaves.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins = Plugins([entry("toys", "acme_leaves:CAP"), hooks("toys", "acme_leaves")], {})
+    with pytest.raises(errors.PluginLoadError, match="SystemExit: 3"):
+        plugins.capability("toys")
+    assert [s.state for s in plugins.states()] == ["failed", "failed"]
+
+
+def test_a_program_that_asks_for_more_than_this_api_has(tmp_path, monkeypatch):
+    (tmp_path / "acme_new.py").write_text("from lmstudio_core.plugin_api import NewThing")
+    monkeypatch.syspath_prepend(tmp_path)
+    (state,) = Plugins([hooks("new", "acme_new")], {}).states()
+    assert "'NewThing'" in state.detail
+    assert "plugin API 1" in state.detail
+
+
+class Adds:
+    def __init__(self, command="", toolset="", fails=False):
+        self.command, self.toolset, self.fails = command, toolset, fails
+
+    @hookimpl
+    def lmstudio_register_commands(self, cli):
+        cli.add_command(click.Command(self.command), self.command)
+        cli.params.clear()
+        if self.fails:
+            raise ZeroDivisionError
+
+    @hookimpl
+    def lmstudio_register_toolsets(self, register):
+        register(self.toolset, list)
+
+
+def test_commands_and_toolsets_that_clash(module, caplog):
+    module("acme_a", plugin=Adds("greet", "math"))
+    module("acme_b", plugin=Adds("greet", "math"))
+    module("acme_c", plugin=Adds("ls", "own"))
+    module("acme_d", plugin=Adds("half", "good", fails=True))
+    plugins = Plugins([hooks(n, f"acme_{n}:plugin", dist=f"acme-{n}") for n in "abcd"], {})
+    commands, contested = plugins.commands()
+    assert commands == {}
+    assert re.match(r"The command 'greet' is claimed by both . \(acme-.\)", contested["greet"])
+    toolsets, contested = plugins.toolsets()
+    assert set(toolsets) == {"own", "good"}
+    assert "turn off one" in contested["math"]
+    found = {s.name: (s.state, s.detail) for s in plugins.states()}
+    assert {n: state for n, (state, _) in found.items()} == {
+        "a": "conflict",
+        "b": "conflict",
+        "c": "conflict",
+        "d": "failed",
+    }
+    assert found["c"][1] == "The command 'ls' is lmstudio-core's own."
+    assert found["d"][1] == "It failed in lmstudio_register_commands: ZeroDivisionError: "
+    # One of the two can be turned off by its distribution's name.
+    off = {"LMSTUDIO_DISABLE_PLUGINS": "acme-b"}
+    plugins = Plugins([hooks(n, f"acme_{n}:plugin", dist=f"acme-{n}") for n in "ab"], off)
+    assert set(plugins.commands()[0]) == {"greet"}
+
+
+@pytest.mark.parametrize("arguments", [("", list), (7, list), ("math", 3)])
+def test_toolsets_that_make_no_sense(module, arguments, caplog):
+    @hookimpl
+    def register(register):
+        register("good", list)
+        register(*arguments)
+
+    module("acme_odd", lmstudio_register_toolsets=register)
+    plugins = Plugins([hooks("odd", "acme_odd")], {})
+    assert plugins.toolsets() == ({}, {})
+    assert "takes a name and a function" in plugins.states()[0].detail
+
+
+def test_a_slow_plugin_is_reported_once(module, monkeypatch, caplog):
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    module("acme_slow", lmstudio_request_finished=hookimpl(lambda: None))
+    plugins = Plugins([hooks("slow", "acme_slow")], {})
+    observe = plugins.observer_hook()
+    for _ in range(2):
+        observe(endpoint="a.b", seconds=1.0, error=None)
+    (state,) = plugins.states()
+    assert (state.state, state.seconds) == ("slow", 2)
+    assert "Importing it took 2.0 s" in state.detail
+
+
+def test_a_slow_hook_is_reported_once(module, monkeypatch, caplog):
+    module("acme_slow", lmstudio_request_finished=hookimpl(lambda: None))
+    plugins = Plugins([hooks("slow", "acme_slow")], {})
+    observe = plugins.observer_hook()
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    for _ in range(2):
+        observe(endpoint="a.b", seconds=1.0, error=None)
+    assert caplog.text.count("took 2.00 s in lmstudio_request_finished") == 1
+    assert plugins.states()[0].state == "slow"
+
+
+def test_strict_plugins_say_all_that_is_wrong(module):
+    module("acme_good", plugin=Finds(None))
+    points = [
+        hooks("good", "acme_good:plugin"),
+        entry("toys", "nowhere:CAP"),
+        entry("games", "nowhere:CAP"),
+    ]
+    strict = Plugins(points, {"LMSTUDIO_STRICT_PLUGINS": "1"})
+    for _ in range(2):
+        with pytest.raises(errors.PluginLoadError, match=r"(?s)games \(acme\): .*toys \(acme\): "):
+            strict.find_server(())
+    assert len(strict.states()) == 3
+
+
+def distribution(folder, name, entry_points, metadata=True, version="1.0"):
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    if metadata:
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    if entry_points is not None:
+        (info / "entry_points.txt").write_bytes(entry_points)
+
+
+def test_distributions_without_metadata_or_with_nonsense(tmp_path, monkeypatch, module):
+    module("acme_toys", CAP=capability())
+    announces = b"[lmstudio.capabilities]\n%s = acme_toys:CAP\n"
+    distribution(tmp_path, "no-metadata", announces % b"toys", metadata=False)
+    distribution(tmp_path, "nonsense", b"[lmstudio.capabilities]\nno equals sign\n")
+    distribution(tmp_path, "bytes", b"[lmstudio.plugins]\nx = \xff\xfe\n")
+    # What an interrupted upgrade leaves behind hides nothing.
+    distribution(tmp_path, "acme-games", None, metadata=False, version="0.9")
+    distribution(tmp_path, "acme-games", announces % b"games")
+    module("acme_toys", CAP=capability())
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins = Plugins(None, {})
+    assert {"toys", "games", "models"} <= set(plugins.capability_names())
+    assert plugins.capability("toys").name == "toys"
+    assert plugins.capability("models").name == "models"
+    found = {s.distribution: s for s in plugins.states()}
+    assert found["no-metadata"].state == "ok"
+    assert found["nonsense"].kind == "distribution"
+    assert "entry_points.txt cannot be read" in found["nonsense"].detail
+
+
+def test_plugins_that_a_program_adds_itself(module):
+    plugins = Plugins([], {})
+    plugins.manager.register(Finds("by:1"))
+    assert plugins.find_server(()) == "by:1"
+
+
+def test_core_commands_import_no_plugin(module, monkeypatch):
+    broken = Plugins(
+        [hooks("bad", "a_module_that_does_not_exist")], {"LMSTUDIO_STRICT_PLUGINS": ""}
+    )
+    monkeypatch.setattr(command, "plugins", broken)
+    done = CliRunner().invoke(command.build(), ["ls", "--help"])
+    assert done.exit_code == 0
+    assert broken._manager is None
+    done = CliRunner().invoke(command.build(), ["--help"])
+    assert done.exit_code == 0
+    assert broken._manager is not None
+
+
+def test_a_command_that_two_claim_says_so(module, monkeypatch):
+    module("acme_a", plugin=Adds("greet", "a"))
+    module("acme_b", plugin=Adds("greet", "b"))
+    plugins = Plugins([hooks(n, f"acme_{n}:plugin", dist=f"acme-{n}") for n in "ab"], {})
+    monkeypatch.setattr(command, "plugins", plugins)
+    done = CliRunner().invoke(command.build(), ["greet"])
+    assert done.exit_code == 2
+    assert "The command 'greet' is claimed by both" in done.output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, cast
 
@@ -137,36 +137,22 @@ def _picked(toolsets: Any) -> list[Toolset]:
 
 def toolset_names() -> list[str]:
     """The names of the toolsets that installed plugins offer."""
-    return sorted(_registered())
+    return sorted(plugins.toolsets()[0])
 
 
 def named_toolset(name: str) -> Toolset:
     """The toolset that a plugin offers under that name.
 
     Raises:
-        LMStudioValueError: None does.
+        LMStudioValueError: None does, or two do.
     """
-    registered = _registered()
-    if name not in registered:
-        known = ", ".join(map(repr, sorted(registered))) or "none"
+    offered, contested = plugins.toolsets()
+    if name in contested:
+        raise LMStudioValueError(contested[name])
+    if name not in offered:
+        known = ", ".join(map(repr, sorted(offered))) or "none"
         raise LMStudioValueError(
             f"No installed plugin offers the toolset {name!r}; there are: {known}."
         )
-    made = registered[name]()
+    made = offered[name]()
     return made if isinstance(made, Toolset) else Toolset(name, made)
-
-
-def _registered() -> dict[str, Callable[[], Any]]:
-    """Name → factory, of every plugin; one that fails is logged and left out."""
-    found: dict[str, Callable[[], Any]] = {}
-
-    def register(name: str, factory: Callable[[], Any]) -> None:
-        if name in found:
-            raise LMStudioValueError(f"Two plugins offer the toolset {name!r}; uninstall one.")
-        found[name] = factory
-
-    for _ in plugins.call_each(
-        "lmstudio_register_toolsets", passing=LMStudioValueError, register=register
-    ):
-        pass
-    return found

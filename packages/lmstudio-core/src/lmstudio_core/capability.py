@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from .models.kind import ModelKind
 
-__all__ = ["API_VERSION", "CAPABILITY_GROUP", "Capability", "load_object"]
+__all__ = ["API_VERSION", "CAPABILITY_GROUP", "OLDEST_API_VERSION", "Capability", "load_object"]
 
 API_VERSION: Final = 1
-"""The version of the plugin API that this core offers."""
+"""The version of the plugin API that this core offers; one more whenever something is added."""
+
+OLDEST_API_VERSION: Final = 1
+"""The oldest version whose plugins still work; one more whenever something goes."""
 
 CAPABILITY_GROUP: Final = "lmstudio.capabilities"
 
@@ -43,7 +46,8 @@ class Capability(Generic[S, A]):
         async_namespace: The same for ``AsyncClient``.
         exports: Facade name → ``"module:attribute"``.
         model_kind: For namespaces that hold models: where their ``ModelKind`` is.
-        api_version: The plugin API version that the capability was written for.
+        api_version: The version of the plugin API that the capability was written for. One that
+            says none was written for the first.
     """
 
     name: str
@@ -51,7 +55,7 @@ class Capability(Generic[S, A]):
     async_namespace: str
     exports: Mapping[str, str] = field(default_factory=dict[str, str])
     model_kind: str | None = None
-    api_version: int = API_VERSION
+    api_version: int = 1
 
     def load_sync(self) -> type[S]:
         """Import the class of the sync namespace."""

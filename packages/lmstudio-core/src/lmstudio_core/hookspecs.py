@@ -6,13 +6,15 @@ its functions with ``hookimpl``. A hook implementation may leave out arguments i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
 if TYPE_CHECKING:
     import click
+
+    from .health import Finding
 
 __all__ = ["ENGINE_GROUP", "PLUGIN_GROUP", "PROJECT_NAME", "hookimpl", "hookspec"]
 
@@ -40,6 +42,11 @@ def lmstudio_find_server(tried: tuple[str, ...]) -> str | None:
 @hookspec
 def lmstudio_register_commands(cli: click.Group) -> None:
     """Add commands to the ``lmstudio`` command with ``cli.add_command``."""
+
+
+@hookspec
+def lmstudio_check_health() -> Iterable[Finding]:  # type: ignore[empty-body]
+    """Look at what the plugin needs, for ``lmstudio doctor``: may take seconds, and starts nothing."""
 
 
 @hookspec

@@ -1,10 +1,11 @@
-"""Plugins: the only module that touches entry points and pluggy.
+"""What is installed, and how it is used: the only door to entry points and hooks.
 
 Capabilities (``lmstudio.capabilities``) are one to one: a namespace name, and the package that
 provides it; imported on first use. Hook plugins (``lmstudio.plugins``) are one to many: they are
-loaded together when the first hook is called. One plugin's failure is reported and skips only it;
-``LMSTUDIO_STRICT_PLUGINS=1`` raises instead. ``LMSTUDIO_DISABLE_PLUGINS=name,name`` turns plugins
-off before they are imported.
+loaded together when the first hook is called. Packages of the family that take plugins of a kind of
+their own (the server's engines) read them through ``load_each``. One plugin's failure is reported
+and skips only it; ``LMSTUDIO_STRICT_PLUGINS=1`` raises instead. ``LMSTUDIO_DISABLE_PLUGINS=a,b``
+turns plugins off, by their name or their distribution's, before they are imported.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, cast
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar, cast
 
-import importlib_metadata
 import pluggy
 
-from . import hookspecs
+from . import installed
 from .capability import API_VERSION, CAPABILITY_GROUP, Capability
+from .contributions import RESERVED_COMMANDS, Claims, commands_of, offers_of, toolsets_of
 from .errors import CapabilityNotInstalledError, LMStudioError, PluginLoadError
-from .hookspecs import PLUGIN_GROUP, PROJECT_NAME
+from .hookspecs import ENGINE_GROUP, PLUGIN_GROUP
+from .installed import EntryPoint, Unreadable
+from .plugin_checks import capability_problem, hook_problem, new_manager
+from .plugin_checks import register as register_plugin
+from .plugin_state import PROBLEMS, Kind, PluginState, Record, turned_off
 
 __all__ = ["KNOWN_PACKAGES", "PluginState", "Plugins", "plugins"]
 
@@ -37,35 +42,16 @@ KNOWN_PACKAGES: Final[Mapping[str, str]] = {
 }
 """Which package to install for a first-party capability that is missing."""
 
+SLOW_IMPORT: Final = 1.0
+"""Seconds from which on importing a plugin is reported as slow."""
 
-@dataclass(frozen=True)
-class PluginState:
-    """One plugin as ``lmstudio plugins`` shows it."""
+SLOW_HOOK: Final = 0.1
+"""Seconds from which on a hook is reported as slow, where everything else waits for it."""
 
-    name: str
-    kind: Literal["capability", "hooks"]
-    distribution: str
-    version: str
-    state: Literal["ok", "disabled", "failed", "conflict"]
-    detail: str = ""
+_MAY_TAKE_LONG: Final = ("lmstudio_find_server", "lmstudio_check_health")
 
-
-def _disabled(environment: Mapping[str, str]) -> frozenset[str]:
-    names = environment.get("LMSTUDIO_DISABLE_PLUGINS", "").split(",")
-    return frozenset(name.strip() for name in names if name.strip())
-
-
-def _origin(entry: importlib_metadata.EntryPoint) -> tuple[str, str]:
-    """The distribution's name and version; some entry points come without."""
-    dist = getattr(entry, "dist", None)
-    if dist is None:
-        return "(unknown distribution)", ""
-    return str(dist.metadata["Name"]), str(dist.version)
-
-
-def _where(entry: importlib_metadata.EntryPoint) -> str:
-    name, version = _origin(entry)
-    return f"{name} {version}".strip()
+_Raised = (Exception, SystemExit)
+"""What a plugin may raise without harm to others: all but what the user did, such as Ctrl-C."""
 
 
 class Plugins:
@@ -78,43 +64,87 @@ class Plugins:
 
     def __init__(
         self,
-        entry_points: Iterable[importlib_metadata.EntryPoint] | None = None,
+        entry_points: Iterable[EntryPoint] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._given = None if entry_points is None else tuple(entry_points)
+        self._given = None if entry_points is None else list(entry_points)
         self._environment = os.environ if environment is None else environment
         self._lock = threading.RLock()
-        self._capability_entries: dict[str, list[importlib_metadata.EntryPoint]] | None = None
+        self._records: list[Record] | None = None
+        self._unreadable: list[Unreadable] = []
         self._capabilities: dict[str, Capability[Any, Any]] = {}
         self._manager: pluggy.PluginManager | None = None
-        self._hook_states: list[PluginState] = []
+        self._strict = self._environment.get("LMSTUDIO_STRICT_PLUGINS", "") not in ("", "0")
 
-    def _entries(self, group: str) -> list[importlib_metadata.EntryPoint]:
-        found: list[importlib_metadata.EntryPoint]
-        if self._given is not None:
-            found = [entry for entry in self._given if entry.group == group]
-        else:
-            # Untyped in some versions of importlib_metadata.
-            found = list(cast("Any", importlib_metadata).entry_points(group=group))
-        unique: dict[tuple[str, str, str], importlib_metadata.EntryPoint] = {}
-        for entry in found:  # an editable install beside a wheel lists its entries twice
-            unique.setdefault((entry.name, entry.value, _origin(entry)[0]), entry)
-        return list(unique.values())
+    # -- what is installed -----------------------------------------------------------------------
+
+    def _of_group(self, group: str) -> list[Record]:
+        """The entry points of a group, turned off or not; read once for all groups."""
+        with self._lock:
+            if self._records is None:
+                found = self._given
+                if found is None:
+                    found, self._unreadable = installed.entry_points()
+                self._records = [self._record(entry) for entry in installed.unique(found)]
+            return [record for record in self._records if record.entry.group == group]
+
+    def _record(self, entry: EntryPoint) -> Record:
+        kinds: dict[str, Kind] = {CAPABILITY_GROUP: "capability", ENGINE_GROUP: "engine"}
+        record = Record(entry, kinds.get(entry.group, "hooks"))
+        if turned_off(self._environment, entry):
+            record.note("disabled", "")
+        return record
+
+    def _load(self, record: Record) -> Any:
+        entry = record.entry
+        started = time.perf_counter()
+        try:
+            return entry.load()
+        except _Raised as error:
+            what = f"could not be loaded: {type(error).__name__}: {error}"
+            if isinstance(error, ImportError) and error.name == f"{__package__}.plugin_api":
+                what += f". This lmstudio-core has plugin API {API_VERSION}"
+            raise self._error(record, what) from error
+        finally:
+            record.seconds += time.perf_counter() - started
+            if record.seconds >= SLOW_IMPORT:
+                record.note("slow", f"Importing it took {record.seconds:.1f} s.")
+
+    @staticmethod
+    def _error(record: Record, what: str) -> PluginLoadError:
+        return PluginLoadError(
+            f"The plugin {record.entry.name!r} of {record.where} {what}",
+            plugin=record.entry.name,
+            distribution=installed.distribution_of(record.entry),
+        )
+
+    def _skip(self, record: Record, error: BaseException) -> None:
+        """A plugin cannot be used: raise if plugins are strict, else note and log it."""
+        unusable = error
+        if not isinstance(error, PluginLoadError):
+            unusable = self._error(record, f"could not be used: {error}")
+        record.note("failed", str(unusable))
+        if self._strict:
+            raise unusable from (None if unusable is error else error)
+        logger.warning("skipped the plugin %r of %s: %s", record.entry.name, record.where, error)
 
     # -- capabilities ----------------------------------------------------------------------------
 
-    def _by_name(self) -> dict[str, list[importlib_metadata.EntryPoint]]:
-        with self._lock:
-            if self._capability_entries is None:
-                self._capability_entries = {}
-                for entry in self._entries(CAPABILITY_GROUP):
-                    self._capability_entries.setdefault(entry.name, []).append(entry)
-            return self._capability_entries
+    def _claimants(self, name: str) -> list[Record]:
+        """Who provides a capability: nobody, its owner, or all who claim it with equal right."""
+        claims = [r for r in self._of_group(CAPABILITY_GROUP) if r.entry.name == name]
+        claims = [r for r in claims if r.state != "disabled"]
+        family = [r for r in claims if r.of_family]
+        if len(claims) > 1:
+            for record in claims:
+                if family and record not in family:
+                    record.note("conflict", f"{name!r} is that of {family[0].where}.")
+        return family or claims
 
     def capability_names(self) -> list[str]:
         """The names of all installed capabilities that are not turned off; nothing is imported."""
-        disabled = _disabled(self._environment)
-        return sorted(name for name in self._by_name() if name not in disabled)
+        records = self._of_group(CAPABILITY_GROUP)
+        return sorted({r.entry.name for r in records if r.state != "disabled"})
 
     def capability(self, name: str) -> Capability[Any, Any]:
         """The capability of that name.
@@ -129,187 +159,60 @@ class Plugins:
             return self._capabilities[name]
 
     def _load_capability(self, name: str) -> Capability[Any, Any]:
-        entries = self._by_name().get(name, [])
-        if not entries:
-            package = KNOWN_PACKAGES.get(name)
-            how = f"Install it with: pip install {package}" if package else self._available()
-            raise CapabilityNotInstalledError(
-                f"No installed package provides {name!r}. {how}", capability=name, package=package
-            )
-        if name in _disabled(self._environment):
-            raise CapabilityNotInstalledError(
-                f"{name!r} is turned off by LMSTUDIO_DISABLE_PLUGINS.", capability=name
-            )
-        if len(entries) > 1:
-            claimants = " and ".join(_where(entry) for entry in entries)
-            raise PluginLoadError(
-                f"Both {claimants} provide {name!r}. Uninstall one of them.", plugin=name
-            )
-        entry = entries[0]
-        loaded = self._load(entry)
-        if not isinstance(loaded, Capability):
-            raise PluginLoadError(
-                f"The capability {name!r} of {_where(entry)} is broken: {entry.value} is "
-                f"{type(loaded).__name__}, not a Capability.",
-                plugin=name,
-                distribution=_origin(entry)[0],
-            )
-        if loaded.api_version > API_VERSION:
-            raise PluginLoadError(
-                f"{_where(entry)} needs plugin API {loaded.api_version}; this lmstudio-core has "
-                f"{API_VERSION}. Upgrade lmstudio-core.",
-                plugin=name,
-                distribution=_origin(entry)[0],
-            )
+        claims = self._claimants(name)
+        if not claims:
+            raise self._not_installed(name)
+        if len(claims) > 1:
+            claimants = " and ".join(record.where for record in claims)
+            message = f"Both {claimants} provide {name!r}. Uninstall or turn off one of them."
+            for record in claims:
+                record.note("conflict", message)
+            raise PluginLoadError(message, plugin=name)
+        (record,) = claims
+        loaded = self._load(record)
+        problem = capability_problem(loaded, name, record.entry.value, record.where)
+        if problem is not None:
+            distribution = installed.distribution_of(record.entry)
+            raise PluginLoadError(problem, plugin=name, distribution=distribution)
         return cast("Capability[Any, Any]", loaded)
 
-    def _available(self) -> str:
-        names = self.capability_names()
-        return f"Installed: {', '.join(names) if names else 'none'}."
-
-    @staticmethod
-    def _load(entry: importlib_metadata.EntryPoint) -> Any:
-        try:
-            return entry.load()
-        except Exception as error:
-            raise PluginLoadError(
-                f"The plugin {entry.name!r} of {_where(entry)} could not be loaded: "
-                f"{type(error).__name__}: {error}",
-                plugin=entry.name,
-                distribution=_origin(entry)[0],
-            ) from error
+    def _not_installed(self, name: str) -> CapabilityNotInstalledError:
+        if any(r.entry.name == name for r in self._of_group(CAPABILITY_GROUP)):
+            return CapabilityNotInstalledError(
+                f"{name!r} is turned off by LMSTUDIO_DISABLE_PLUGINS.", capability=name
+            )
+        package = KNOWN_PACKAGES.get(name)
+        names = ", ".join(self.capability_names()) or "none"
+        how = f"Install it with: pip install {package}" if package else f"Installed: {names}."
+        return CapabilityNotInstalledError(
+            f"No installed package provides {name!r}. {how}", capability=name, package=package
+        )
 
     def find_export(self, name: str) -> str | None:
-        """Where the installed capabilities keep the facade name, as ``"module:attribute"``."""
-        for capability in self.capability_names():
-            try:
-                exports = self.capability(capability).exports
-            except PluginLoadError:
-                continue  # its own names say what is wrong when they are used
-            if name in exports:
-                return exports[name]
+        """Where the installed capabilities keep the facade name, as ``"module:attribute"``.
+
+        Raises:
+            PluginLoadError: Two packages outside of the family claim the name.
+        """
+        for of_family in (True, False):  # others' packages are not imported for the family's names
+            claims: Claims[str] = Claims("name", {})
+            for record, exports in self._exports(of_family):
+                claims.add(record, {k: v for k, v in exports.items() if k == name})
+            owned, contested = claims.settle()
+            if contested:
+                raise PluginLoadError(contested[name], plugin=name)
+            if owned:
+                return owned[name]
         return None
 
-    # -- hooks -----------------------------------------------------------------------------------
-
-    @property
-    def hook(self) -> pluggy.HookRelay:
-        """The hooks of all installed plugins, which are loaded now if they were not before."""
-        return self.manager.hook
-
-    @property
-    def manager(self) -> pluggy.PluginManager:
-        """Pluggy's manager with every usable plugin registered."""
-        with self._lock:
-            if self._manager is None:
-                manager = pluggy.PluginManager(PROJECT_NAME)
-                manager.add_hookspecs(hookspecs)
-                disabled = _disabled(self._environment)
-                for entry in self._entries(PLUGIN_GROUP):
-                    self._register(manager, entry, disabled)
-                self._manager = manager
-            return self._manager
-
-    def _register(
-        self,
-        manager: pluggy.PluginManager,
-        entry: importlib_metadata.EntryPoint,
-        disabled: frozenset[str],
-    ) -> None:
-        if entry.name in disabled:
-            self._note(entry, "disabled")
-            return
-        try:
-            plugin = self._load(entry)
-            self._check_hooks(plugin)
-            manager.register(plugin, name=f"{entry.name} ({_origin(entry)[0]})")
-        except Exception as error:
-            if self._strict:
-                if isinstance(error, PluginLoadError):
-                    raise
-                raise PluginLoadError(
-                    f"The plugin {entry.name!r} of {_where(entry)} could not be used: {error}",
-                    plugin=entry.name,
-                    distribution=_origin(entry)[0],
-                ) from error
-            logger.warning("skipped the plugin %r of %s: %s", entry.name, _where(entry), error)
-            self._note(entry, "failed", str(error))
-        else:
-            self._note(entry, "ok")
-
-    @property
-    def _strict(self) -> bool:
-        return self._environment.get("LMSTUDIO_STRICT_PLUGINS", "") not in ("", "0")
-
-    @staticmethod
-    def _check_hooks(plugin: Any) -> None:
-        """Try a plugin on its own: one that does not fit cannot be taken out of a manager again."""
-        trial = pluggy.PluginManager(PROJECT_NAME)
-        trial.add_hookspecs(hookspecs)
-        trial.register(plugin)
-        trial.check_pending()
-
-    def _note(
-        self,
-        entry: importlib_metadata.EntryPoint,
-        state: Literal["ok", "disabled", "failed", "conflict"],
-        detail: str = "",
-    ) -> None:
-        self._hook_states.append(PluginState(entry.name, "hooks", *_origin(entry), state, detail))
-
-    def call_each(
-        self, hook: str, *, passing: type[Exception] | None = None, **arguments: Any
-    ) -> Any:
-        """Call a hook plugin by plugin, the last registered first, and yield what each returns.
-
-        A plugin that raises is reported and skipped, unless plugins are strict.
-
-        Args:
-            hook: The hook's name.
-            passing: Exceptions that a plugin may raise on purpose; they reach the caller.
-            arguments: The hook's arguments.
-        """
-        for name, caller in self._callers(hook):
-            try:
-                value = caller(**arguments)
-            except Exception as error:
-                if passing is not None and isinstance(error, passing):
-                    raise
-                if self._strict:
-                    raise PluginLoadError(
-                        f"The plugin {name} failed in {hook}: {type(error).__name__}: {error}",
-                        plugin=name,
-                    ) from error
-                logger.exception("the plugin %s failed in %s", name, hook)
-            else:
-                yield value
-
-    def _callers(self, hook: str) -> list[tuple[str, pluggy.HookCaller]]:
-        manager = self.manager
-        found = list(reversed(getattr(manager.hook, hook).get_hookimpls()))
-        plugins = {impl.plugin_name: impl.plugin for impl in found}
-        return [
-            (name, manager.subset_hook_caller(hook, [p for n, p in plugins.items() if n != name]))
-            for name in plugins
-        ]
-
-    def find_server(self, tried: tuple[str, ...]) -> str | None:
-        """What the first plugin that knows of a server, or starts one, says of where it is."""
-        answers = self.call_each("lmstudio_find_server", passing=LMStudioError, tried=tried)
-        return next((answer for answer in answers if answer is not None), None)
-
-    def observer_hook(self) -> Callable[..., None] | None:
-        """What tells plugins of finished requests, if any of them listens; else ``None``."""
-        callers = self._callers("lmstudio_request_finished")
-
-        def observe(**arguments: Any) -> None:
-            for name, caller in callers:
+    def _exports(self, of_family: bool) -> Iterator[tuple[Record, Mapping[str, str]]]:
+        for capability in self.capability_names():
+            claims = self._claimants(capability)
+            if claims and claims[0].of_family == of_family:
                 try:
-                    caller(**arguments)
-                except Exception:
-                    logger.exception("the plugin %s failed in lmstudio_request_finished", name)
-
-        return observe if callers else None
+                    yield claims[0], self.capability(capability).exports
+                except PluginLoadError:
+                    continue  # its own names say what is wrong when they are used
 
     def load_part(self, name: str, load: Callable[[], _T]) -> _T:
         """What ``load`` imports for a capability.
@@ -321,41 +224,233 @@ class Plugins:
             return load()
         except LMStudioError:
             raise
-        except Exception as error:
-            entries = self._by_name().get(name)
-            where = _where(entries[0]) if entries else "an unknown distribution"
+        except _Raised as error:
+            records = self._claimants(name)
+            where = records[0].where if records else "an unknown distribution"
             raise PluginLoadError(
                 f"The capability {name!r} of {where} is broken: {type(error).__name__}: {error}",
                 plugin=name,
-                distribution=_origin(entries[0])[0] if entries else None,
+                distribution=installed.distribution_of(records[0].entry) if records else None,
             ) from error
+
+    # -- plugins of other kinds ------------------------------------------------------------------
+
+    def load_each(self, group: str, use: Callable[[str, Any], _T]) -> list[_T]:
+        """Load every plugin of an entry-point group, and return what ``use`` makes of each.
+
+        One that cannot be loaded, or of which ``use`` can make nothing, is reported and skipped,
+        unless plugins are strict.
+
+        Args:
+            group: The entry points' group.
+            use: Called with an entry's name and its object.
+
+        Raises:
+            PluginLoadError: Plugins are strict, and one is broken.
+        """
+        made: list[_T] = []
+        for record in self._of_group(group):
+            if record.state == "disabled":
+                continue
+            try:
+                made.append(use(record.entry.name, self._load(record)))
+            except _Raised as error:
+                self._skip(record, error)
+        return made
+
+    # -- hooks -----------------------------------------------------------------------------------
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """The hooks of all installed plugins, which are loaded now if they were not before."""
+        return self.manager.hook
+
+    @property
+    def manager(self) -> pluggy.PluginManager:
+        """Pluggy's manager with every usable plugin registered.
+
+        Raises:
+            PluginLoadError: Plugins are strict, and something is wrong with one, of any kind.
+        """
+        with self._lock:
+            if self._manager is None:
+                manager = new_manager()
+                for record in self._of_group(PLUGIN_GROUP):
+                    if record.state != "disabled":
+                        self._register(manager, record)
+                self._manager = manager
+                if self._strict:
+                    self._raise_problems()
+            return self._manager
+
+    def _register(self, manager: pluggy.PluginManager, record: Record) -> None:
+        try:
+            plugin = self._load(record)
+            problem = hook_problem(plugin, record.where)
+            if problem is not None:
+                raise self._error(record, f"could not be used: {problem}")
+            for warning in register_plugin(manager, plugin, record.label):
+                record.note("ok", warning)
+        except _Raised as error:
+            self._skip(record, error)
+
+    def _raise_problems(self) -> None:
+        problems = [state for state in self.states() if state.state in PROBLEMS]
+        if problems:
+            self._manager = None  # the next use says the same
+            lines = [f"{p.name} ({p.distribution}): {p.detail}" for p in problems]
+            raise PluginLoadError("\n".join(lines), plugin=problems[0].name)
+
+    def call_each(
+        self, hook: str, *, passing: type[Exception] | None = None, **arguments: Any
+    ) -> Iterator[Any]:
+        """Call a hook plugin by plugin, the last registered first, and yield what each returns.
+
+        A plugin that raises is reported and skipped, unless plugins are strict.
+
+        Args:
+            hook: The hook's name.
+            passing: Exceptions that a plugin may raise on purpose; they reach the caller.
+            arguments: The hook's arguments.
+        """
+        for _, value in self._ask_each(hook, lambda call: call(**arguments), passing):
+            yield value
+
+    def _ask_each(
+        self, hook: str, ask: Callable[[Any], _T], passing: type[Exception] | None = None
+    ) -> Iterator[tuple[Record, _T]]:
+        for record, caller in self._callers(hook):
+            started = time.perf_counter()
+            try:
+                value = ask(caller)
+            except _Raised as error:
+                if passing is not None and isinstance(error, passing):
+                    raise
+                what = f"failed in {hook}: {type(error).__name__}: {error}"
+                record.note("failed", f"It {what}")
+                if self._strict:
+                    raise self._error(record, what) from error
+                logger.exception("the plugin %s failed in %s", record.label, hook)
+            else:
+                self._time(record, hook, started)
+                yield record, value
+
+    @staticmethod
+    def _time(record: Record, hook: str, started: float) -> None:
+        """Report a plugin that keeps others waiting, the first time."""
+        seconds = time.perf_counter() - started
+        if seconds >= SLOW_HOOK and hook not in _MAY_TAKE_LONG and record.state == "ok":
+            record.note("slow", f"It took {seconds:.2f} s in {hook}, and others wait for it.")
+            logger.warning("the plugin %s took %.2f s in %s", record.label, seconds, hook)
+
+    def _callers(self, hook: str) -> list[tuple[Record, pluggy.HookCaller]]:
+        manager = self.manager
+        found = list(reversed(getattr(manager.hook, hook).get_hookimpls()))
+        plugins = {impl.plugin_name: impl.plugin for impl in found}
+        records = {record.label: record for record in reversed(self._of_group(PLUGIN_GROUP))}
+        return [
+            (
+                records.get(name) or self._by_hand(name),
+                manager.subset_hook_caller(hook, [p for n, p in plugins.items() if n != name]),
+            )
+            for name in plugins
+        ]
+
+    @staticmethod
+    def _by_hand(name: str) -> Record:
+        """For a plugin that a program registered itself."""
+        return Record(EntryPoint(name, "", PLUGIN_GROUP), "hooks")
+
+    def find_server(self, tried: tuple[str, ...]) -> str | None:
+        """What the first plugin that knows of a server, or starts one, says of where it is."""
+        answers = self.call_each("lmstudio_find_server", passing=LMStudioError, tried=tried)
+        return next((answer for answer in answers if answer is not None), None)
+
+    def observer_hook(self) -> Callable[..., None] | None:
+        """What tells plugins of finished requests, if any of them listens; else ``None``."""
+        hook = "lmstudio_request_finished"
+        callers = self._callers(hook)
+
+        def observe(**arguments: Any) -> None:
+            for record, caller in callers:
+                started = time.perf_counter()
+                try:
+                    caller(**arguments)
+                except _Raised:
+                    logger.exception("the plugin %s failed in %s", record.label, hook)
+                else:
+                    self._time(record, hook, started)
+
+        return observe if callers else None
+
+    # -- what plugins add by name ----------------------------------------------------------------
+
+    def commands(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """The commands that plugins add, and the names that two claim with what to say of them."""
+        core = dict.fromkeys(RESERVED_COMMANDS, "lmstudio-core's own")
+        return self._claimed("command", "lmstudio_register_commands", commands_of, core)
+
+    def toolsets(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """The factories of toolsets that plugins offer, and the names that two claim."""
+        return self._claimed("toolset", "lmstudio_register_toolsets", toolsets_of)
+
+    def offers(self) -> dict[str, Any]:
+        """The models that plugins can get by themselves (keys in lower case), and how."""
+        return self._claimed("model", "lmstudio_offer_models", offers_of)[0]
+
+    def _claimed(
+        self,
+        what: str,
+        hook: str,
+        ask: Callable[[Any], Mapping[str, _T]],
+        taken: Mapping[str, str] | None = None,
+    ) -> tuple[dict[str, _T], dict[str, str]]:
+        claims: Claims[_T] = Claims(what, taken or {})
+        for record, named in self._ask_each(hook, ask):
+            claims.add(record, named)
+        return claims.settle()
 
     # -- reporting -------------------------------------------------------------------------------
 
     def states(self) -> list[PluginState]:
         """Every installed plugin and whether it can be used; imports them all to find out."""
-        disabled = _disabled(self._environment)
-        result: list[PluginState] = []
-        for name, entries in sorted(self._by_name().items()):
-            for entry in entries:
-                state, detail = self._capability_state(name, entries, disabled)
-                result.append(PluginState(name, "capability", *_origin(entry), state, detail))
-        _ = self.manager
-        return result + sorted(self._hook_states, key=lambda s: s.name)
+        with self._lock:
+            strict, self._strict = self._strict, False  # to report them all, not raise the first
+            try:
+                self._examine()
+            finally:
+                self._strict = strict
+            order = ("capability", "engine", "hooks")
+            records = sorted(self._records or [], key=lambda r: (order.index(r.kind), r.entry.name))
+            return [record.shown() for record in records] + [
+                PluginState("", "distribution", u.distribution, u.version, "failed", u.reason)
+                for u in self._unreadable
+            ]
 
-    def _capability_state(
-        self,
-        name: str,
-        entries: list[importlib_metadata.EntryPoint],
-        disabled: frozenset[str],
-    ) -> tuple[Literal["ok", "disabled", "failed", "conflict"], str]:
-        if name in disabled:
-            return "disabled", ""
+    def _examine(self) -> None:
+        for name in self.capability_names():
+            self._try_capability(name)
+        claims: Claims[str] = Claims("name", {})
+        for record, exports in (*self._exports(True), *self._exports(False)):
+            claims.add(record, exports)
+        claims.settle()
+        for group in self._other_groups():
+            self.load_each(group, lambda _, loaded: loaded)
+        for claimed in (self.commands, self.toolsets, self.offers):
+            claimed()
+
+    def _other_groups(self) -> set[str]:
+        known = (CAPABILITY_GROUP, PLUGIN_GROUP)
+        return {r.entry.group for r in self._records or [] if r.entry.group not in known}
+
+    def _try_capability(self, name: str) -> None:
         try:
             self.capability(name).load_sync()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what to show
-            return ("conflict" if len(entries) > 1 else "failed"), str(error)
-        return "ok", ""
+            self.capability(name).load_async()
+        except _Raised as error:
+            for record in self._claimants(name):
+                if record.state != "conflict":
+                    record.note("failed", str(error))
 
 
 plugins = Plugins()

@@ -44,13 +44,35 @@ _PACKAGES: Final[Mapping[str, str]] = {
 
 
 class _Group(click.Group):
-    """A group that says which package an unknown command comes with."""
+    """Core's own commands, and those of plugins, which are not imported for core's.
+
+    It says which package an unknown command comes with.
+    """
+
+    def _of_plugins(self) -> tuple[dict[str, click.Command], dict[str, str]]:
+        if self._added is None:
+            self._added = plugins.commands()
+        return self._added
+
+    _added: tuple[dict[str, click.Command], dict[str, str]] | None = None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._of_plugins()[0]})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        return own or self._of_plugins()[0].get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
-        if self.get_command(ctx, name) is None and name in _PACKAGES:
+        if name in self.commands:
+            return super().resolve_command(ctx, args)
+        added, contested = self._of_plugins()
+        if name in contested:
+            raise click.UsageError(contested[name])
+        if name not in added and name in _PACKAGES:
             raise click.UsageError(
                 f"{name!r} comes with the package {_PACKAGES[name]}, which is not installed "
                 f"or turned off. Install it with: pip install {_PACKAGES[name]}"
@@ -59,7 +81,7 @@ class _Group(click.Group):
 
 
 def build() -> click.Group:
-    """The whole command, with the commands of every plugin."""
+    """The whole command; plugins add theirs when one is asked for."""
     group = _Group(
         "lmstudio",
         help="Use the language models that LM Studio runs on this machine.",
@@ -68,8 +90,6 @@ def build() -> click.Group:
     click.version_option(__version__, prog_name="lmstudio")(group)
     for command in _COMMANDS:
         group.add_command(command)
-    for _ in plugins.call_each("lmstudio_register_commands", cli=group):
-        pass
     return group
 
 

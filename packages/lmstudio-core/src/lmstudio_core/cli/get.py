@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["get_command"]
 
 
-def _offered() -> dict[str, click.Command]:
-    """The models that plugins can get by themselves, and the command for each."""
-    found: dict[str, click.Command] = {}
-    for answers in plugins.call_each("lmstudio_offer_models"):
-        for offers in answers:
-            for key, command in offers.items():
-                found.setdefault(key.lower(), command)
-    return found
-
-
 class _Get(click.Command):
     """Hands a model that a plugin offers over to that plugin's command, with all arguments."""
 
@@ -39,7 +29,7 @@ class _Get(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        offered = _offered()
+        offered: dict[str, click.Command] = plugins.offers()
         chosen = next((offered[a.lower()] for a in args if a.lower() in offered), None)
         if chosen is not None:
             return chosen.make_context(info_name, args, parent, **extra)
@@ -47,7 +37,7 @@ class _Get(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
-        if offered := _offered():
+        if offered := plugins.offers():
             formatter.write_paragraph()
             formatter.write_text(f"Without LM Studio too: {', '.join(offered)}")
 
@@ -85,7 +75,7 @@ def _search(client: Client, term: str) -> Sequence[Any]:
     try:
         return client.repository.search_models(term)
     except LMStudioServerError as error:
-        offered = _offered()
+        offered: dict[str, click.Command] = plugins.offers()
         if offered:  # this server has no repository, but there is another way for some models
             like = nearest(term, offered) or next((k for k in offered if term.lower() in k), None)
             guess = f" Did you mean {like!r}?" if like else ""

@@ -1,0 +1,139 @@
+"""What is installed: entry points, read distribution by distribution.
+
+One distribution whose metadata cannot be read hides no other, which it would if all were asked for
+at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import importlib_metadata
+
+__all__ = [
+    "FAMILY",
+    "EntryPoint",
+    "Unreadable",
+    "distribution_of",
+    "entry_points",
+    "is_of_family",
+    "unique",
+    "version_of",
+    "where",
+]
+
+EntryPoint = importlib_metadata.EntryPoint
+
+FAMILY: Final = (
+    "lmstudio",
+    "lmstudio-core",
+    "lmstudio-llm",
+    "lmstudio-embed",
+    "lmstudio-agent",
+    "lmstudio-server",
+)
+"""The distributions of the family; their names for things are theirs alone."""
+
+_OURS: Final = "lmstudio."
+"""How the names of our entry-point groups begin."""
+
+_UNKNOWN: Final = "(unknown distribution)"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A distribution whose entry points cannot be read, and why."""
+
+    distribution: str
+    version: str
+    reason: str
+
+
+def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
+    """Every installed entry point of our groups, and the distributions that cannot be read."""
+    found: list[EntryPoint] = []
+    unreadable: list[Unreadable] = []
+    first: dict[str, Any] = {}
+    # Untyped in some versions of importlib_metadata.
+    for distribution in cast("Any", importlib_metadata).distributions():
+        name = _name(distribution)
+        ahead = first.setdefault(name, distribution)
+        text = _read(distribution, "entry_points.txt")
+        if _OURS not in text:
+            continue  # as most; their entry points are not parsed
+        if ahead is not distribution and _read(ahead, "METADATA"):
+            continue  # the first on the path is the one that is imported
+        first[name] = distribution
+        try:
+            found += [e for e in distribution.entry_points if e.group.startswith(_OURS)]
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others work
+            reason = f"its entry_points.txt cannot be read: {type(error).__name__}: {error}"
+            unreadable.append(Unreadable(name, _version(distribution), reason))
+    return found, unreadable
+
+
+def _read(distribution: Any, file: str) -> str:
+    try:
+        return distribution.read_text(file) or ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _name(distribution: Any) -> str:
+    """Its name in the normal form; that of its folder, since reading all metadata would be slow."""
+    stem = str(getattr(getattr(distribution, "_path", None), "name", "")).rpartition(".")[0]
+    if stem:
+        return _normal(stem.partition("-")[0])
+    try:
+        return _normal(str(distribution.metadata["Name"]))
+    except Exception:  # noqa: BLE001 - it has no metadata
+        return _UNKNOWN
+
+
+def _normal(name: str) -> str:
+    return name.replace("_", "-").replace(".", "-").lower()
+
+
+def _version(distribution: Any) -> str:
+    try:
+        return str(distribution.version)
+    except Exception:  # noqa: BLE001 - it has no metadata
+        return ""
+
+
+def distribution_of(entry: EntryPoint) -> str:
+    """The name of the distribution that an entry point came with."""
+    dist = getattr(entry, "dist", None)
+    if dist is None:
+        return _UNKNOWN
+    try:
+        return str(dist.metadata["Name"])
+    except Exception:  # noqa: BLE001 - it has no metadata
+        return _name(dist)
+
+
+def version_of(entry: EntryPoint) -> str:
+    """The version of that distribution; empty if it says none."""
+    dist = getattr(entry, "dist", None)
+    return "" if dist is None else _version(dist)
+
+
+def where(entry: EntryPoint) -> str:
+    """``"distribution version"``, for messages."""
+    return f"{distribution_of(entry)} {version_of(entry)}".strip()
+
+
+def is_of_family(entry: EntryPoint) -> bool:
+    """Whether it came with a distribution of the family."""
+    return _normal(distribution_of(entry)) in FAMILY
+
+
+def unique(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """Each once: an editable install beside a wheel lists its entries twice."""
+    found: dict[tuple[str, str, str, str], EntryPoint] = {}
+    for entry in entries:
+        key = (entry.group, entry.name, entry.value, distribution_of(entry))
+        found.setdefault(key, entry)
+    return list(found.values())

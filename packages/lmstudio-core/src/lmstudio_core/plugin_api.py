@@ -1,0 +1,413 @@
+"""The plugin API: what a plugin may import from ``lmstudio_core``, and what stays as it is.
+
+Everything here, and ``lmstudio_core.testing``, is covered by ``API_VERSION``; ``docs/plugins.md`` says
+what that promises. The rest of ``lmstudio_core`` may change with any release. Names are imported
+when they are first used, so a module that declares a plugin costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .lazy import lazy_names as _lazy_names
+
+if TYPE_CHECKING:
+    from .capability import API_VERSION as API_VERSION
+    from .capability import OLDEST_API_VERSION as OLDEST_API_VERSION
+    from .capability import Capability as Capability
+    from .cli.common import connected as connected
+    from .cli.common import print_json as print_json
+    from .cli.common import print_table as print_table
+    from .cli.common import server_options as server_options
+    from .client import AsyncClient as AsyncClient
+    from .client import Client as Client
+    from .config import KV as KV
+    from .config import ConfigModel as ConfigModel
+    from .config import config_stack as config_stack
+    from .config import kv_config as kv_config
+    from .config import kv_values as kv_values
+    from .data import InputStruct as InputStruct
+    from .data import ServerStruct as ServerStruct
+    from .data import nearest as nearest
+    from .default import get_default_client as get_default_client
+    from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
+    from .errors import LMStudioAmbiguousModelError as LMStudioAmbiguousModelError
+    from .errors import LMStudioAuthenticationError as LMStudioAuthenticationError
+    from .errors import LMStudioCancelledError as LMStudioCancelledError
+    from .errors import LMStudioChannelClosedError as LMStudioChannelClosedError
+    from .errors import LMStudioClientError as LMStudioClientError
+    from .errors import LMStudioConnectionError as LMStudioConnectionError
+    from .errors import LMStudioError as LMStudioError
+    from .errors import LMStudioIdentifierInUseError as LMStudioIdentifierInUseError
+    from .errors import LMStudioModelDomainError as LMStudioModelDomainError
+    from .errors import LMStudioModelNotFoundError as LMStudioModelNotFoundError
+    from .errors import LMStudioOSError as LMStudioOSError
+    from .errors import LMStudioPredictionError as LMStudioPredictionError
+    from .errors import LMStudioPresetNotFoundError as LMStudioPresetNotFoundError
+    from .errors import LMStudioRequestRejectedError as LMStudioRequestRejectedError
+    from .errors import LMStudioRuntimeError as LMStudioRuntimeError
+    from .errors import LMStudioServerError as LMStudioServerError
+    from .errors import LMStudioTimeoutError as LMStudioTimeoutError
+    from .errors import LMStudioUnknownMessageWarning as LMStudioUnknownMessageWarning
+    from .errors import LMStudioValueError as LMStudioValueError
+    from .errors import LMStudioWebsocketError as LMStudioWebsocketError
+    from .errors import PluginLoadError as PluginLoadError
+    from .errors import ValidationError as ValidationError
+    from .files import FileHandle as FileHandle
+    from .files import FileHandleDict as FileHandleDict
+    from .files import FileHandleInput as FileHandleInput
+    from .files import LocalFileInput as LocalFileInput
+    from .gpu import GPU_SPLIT_KEY as GPU_SPLIT_KEY
+    from .gpu import GpuSetting as GpuSetting
+    from .gpu import GpuSettingDict as GpuSettingDict
+    from .gpu import gpu_from_kv as gpu_from_kv
+    from .gpu import gpu_to_kv as gpu_to_kv
+    from .health import Finding as Finding
+    from .hookspecs import ENGINE_GROUP as ENGINE_GROUP
+    from .hookspecs import hookimpl as hookimpl
+    from .lazy import lazy_names as lazy_names
+    from .models.downloaded import AsyncDownloadedModel as AsyncDownloadedModel
+    from .models.downloaded import DownloadedModel as DownloadedModel
+    from .models.handles import AsyncDraftingHandle as AsyncDraftingHandle
+    from .models.handles import AsyncModelHandle as AsyncModelHandle
+    from .models.handles import DraftingHandle as DraftingHandle
+    from .models.handles import SyncModelHandle as SyncModelHandle
+    from .models.infos import EmbeddingModelInfo as EmbeddingModelInfo
+    from .models.infos import EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo
+    from .models.infos import LlmInfo as LlmInfo
+    from .models.infos import LlmInstanceInfo as LlmInstanceInfo
+    from .models.infos import ModelInfo as ModelInfo
+    from .models.infos import ModelInstanceInfo as ModelInstanceInfo
+    from .models.kind import ModelKind as ModelKind
+    from .models.namespaces import AsyncModelNamespace as AsyncModelNamespace
+    from .models.namespaces import SyncModelNamespace as SyncModelNamespace
+    from .models.operations import DEFAULT_TTL as DEFAULT_TTL
+    from .models.operations import LoadProgressCallback as LoadProgressCallback
+    from .models.operations import count_tokens as count_tokens
+    from .models.operations import get_context_length as get_context_length
+    from .models.operations import get_model_info as get_model_info
+    from .models.operations import specifier_of as specifier_of
+    from .models.operations import tokenize as tokenize
+    from .namespaces.base import AsyncNamespace as AsyncNamespace
+    from .namespaces.base import SyncNamespace as SyncNamespace
+    from .namespaces.files.operations import prepare_image as prepare_image
+    from .plugins import plugins as plugins
+    from .protocol.operations import VOID as VOID
+    from .protocol.operations import Batch as Batch
+    from .protocol.operations import Call as Call
+    from .protocol.operations import Channel as Channel
+    from .protocol.operations import Endpoint as Endpoint
+    from .protocol.operations import Invoke as Invoke
+    from .protocol.operations import InvokeMany as InvokeMany
+    from .protocol.operations import Op as Op
+    from .protocol.operations import Step as Step
+    from .protocol.operations import VoidType as VoidType
+    from .runner import AsyncChannelStream as AsyncChannelStream
+    from .runner import AsyncRunner as AsyncRunner
+    from .runner import ChannelStream as ChannelStream
+    from .runner import SyncRunner as SyncRunner
+    from .server_errors import SerializedLMSExtendedError as SerializedLMSExtendedError
+    from .server_errors import server_error as server_error
+    from .shapes import as_list as as_list
+    from .shapes import as_mapping as as_mapping
+    from .shapes import is_mapping as is_mapping
+    from .timeouts import CallLimits as CallLimits
+    from .timeouts import Limits as Limits
+    from .timeouts import limits_of as limits_of
+
+_HOMES: Final[dict[str, tuple[str, ...]]] = {
+    # what a plugin declares
+    "capability": (
+        "API_VERSION",
+        "OLDEST_API_VERSION",
+        "Capability",
+    ),
+    "hookspecs": (
+        "ENGINE_GROUP",
+        "hookimpl",
+    ),
+    "health": ("Finding",),
+    "plugins": ("plugins",),
+    # operations
+    "protocol.operations": (
+        "VOID",
+        "Batch",
+        "Call",
+        "Channel",
+        "Endpoint",
+        "Invoke",
+        "InvokeMany",
+        "Op",
+        "Step",
+        "VoidType",
+    ),
+    # namespaces, and what runs operations
+    "namespaces.base": (
+        "AsyncNamespace",
+        "SyncNamespace",
+    ),
+    "client": (
+        "AsyncClient",
+        "Client",
+    ),
+    "default": ("get_default_client",),
+    "runner": (
+        "AsyncChannelStream",
+        "AsyncRunner",
+        "ChannelStream",
+        "SyncRunner",
+    ),
+    "timeouts": (
+        "CallLimits",
+        "Limits",
+        "limits_of",
+    ),
+    # data and configuration
+    "data": (
+        "InputStruct",
+        "ServerStruct",
+        "nearest",
+    ),
+    "config": (
+        "KV",
+        "ConfigModel",
+        "config_stack",
+        "kv_config",
+        "kv_values",
+    ),
+    "files": (
+        "FileHandle",
+        "FileHandleDict",
+        "FileHandleInput",
+        "LocalFileInput",
+    ),
+    "namespaces.files.operations": ("prepare_image",),
+    "lazy": ("lazy_names",),
+    "shapes": (
+        "as_list",
+        "as_mapping",
+        "is_mapping",
+    ),
+    # errors
+    "errors": (
+        "CapabilityNotInstalledError",
+        "LMStudioAmbiguousModelError",
+        "LMStudioAuthenticationError",
+        "LMStudioCancelledError",
+        "LMStudioChannelClosedError",
+        "LMStudioClientError",
+        "LMStudioConnectionError",
+        "LMStudioError",
+        "LMStudioIdentifierInUseError",
+        "LMStudioModelDomainError",
+        "LMStudioModelNotFoundError",
+        "LMStudioOSError",
+        "LMStudioPredictionError",
+        "LMStudioPresetNotFoundError",
+        "LMStudioRequestRejectedError",
+        "LMStudioRuntimeError",
+        "LMStudioServerError",
+        "LMStudioTimeoutError",
+        "LMStudioUnknownMessageWarning",
+        "LMStudioValueError",
+        "LMStudioWebsocketError",
+        "PluginLoadError",
+        "ValidationError",
+    ),
+    "server_errors": (
+        "SerializedLMSExtendedError",
+        "server_error",
+    ),
+    # namespaces of models
+    "models.kind": ("ModelKind",),
+    "models.namespaces": (
+        "AsyncModelNamespace",
+        "SyncModelNamespace",
+    ),
+    "models.handles": (
+        "AsyncDraftingHandle",
+        "AsyncModelHandle",
+        "DraftingHandle",
+        "SyncModelHandle",
+    ),
+    "models.downloaded": (
+        "AsyncDownloadedModel",
+        "DownloadedModel",
+    ),
+    "models.infos": (
+        "EmbeddingModelInfo",
+        "EmbeddingModelInstanceInfo",
+        "LlmInfo",
+        "LlmInstanceInfo",
+        "ModelInfo",
+        "ModelInstanceInfo",
+    ),
+    "models.operations": (
+        "DEFAULT_TTL",
+        "LoadProgressCallback",
+        "count_tokens",
+        "get_context_length",
+        "get_model_info",
+        "specifier_of",
+        "tokenize",
+    ),
+    "gpu": (
+        "GPU_SPLIT_KEY",
+        "GpuSetting",
+        "GpuSettingDict",
+        "gpu_from_kv",
+        "gpu_to_kv",
+    ),
+    # commands
+    "cli.common": (
+        "connected",
+        "print_json",
+        "print_table",
+        "server_options",
+    ),
+}
+
+__all__ = [
+    "API_VERSION",
+    "DEFAULT_TTL",
+    "ENGINE_GROUP",
+    "GPU_SPLIT_KEY",
+    "KV",
+    "OLDEST_API_VERSION",
+    "VOID",
+    "AsyncChannelStream",
+    "AsyncClient",
+    "AsyncDownloadedModel",
+    "AsyncDraftingHandle",
+    "AsyncModelHandle",
+    "AsyncModelNamespace",
+    "AsyncNamespace",
+    "AsyncRunner",
+    "Batch",
+    "Call",
+    "CallLimits",
+    "Capability",
+    "CapabilityNotInstalledError",
+    "Channel",
+    "ChannelStream",
+    "Client",
+    "ConfigModel",
+    "DownloadedModel",
+    "DraftingHandle",
+    "EmbeddingModelInfo",
+    "EmbeddingModelInstanceInfo",
+    "Endpoint",
+    "FileHandle",
+    "FileHandleDict",
+    "FileHandleInput",
+    "Finding",
+    "GpuSetting",
+    "GpuSettingDict",
+    "InputStruct",
+    "Invoke",
+    "InvokeMany",
+    "LMStudioAmbiguousModelError",
+    "LMStudioAuthenticationError",
+    "LMStudioCancelledError",
+    "LMStudioChannelClosedError",
+    "LMStudioClientError",
+    "LMStudioConnectionError",
+    "LMStudioError",
+    "LMStudioIdentifierInUseError",
+    "LMStudioModelDomainError",
+    "LMStudioModelNotFoundError",
+    "LMStudioOSError",
+    "LMStudioPredictionError",
+    "LMStudioPresetNotFoundError",
+    "LMStudioRequestRejectedError",
+    "LMStudioRuntimeError",
+    "LMStudioServerError",
+    "LMStudioTimeoutError",
+    "LMStudioUnknownMessageWarning",
+    "LMStudioValueError",
+    "LMStudioWebsocketError",
+    "Limits",
+    "LlmInfo",
+    "LlmInstanceInfo",
+    "LoadProgressCallback",
+    "LocalFileInput",
+    "ModelInfo",
+    "ModelInstanceInfo",
+    "ModelKind",
+    "Op",
+    "PluginLoadError",
+    "SerializedLMSExtendedError",
+    "ServerStruct",
+    "Step",
+    "SyncModelHandle",
+    "SyncModelNamespace",
+    "SyncNamespace",
+    "SyncRunner",
+    "ValidationError",
+    "VoidType",
+    "as_list",
+    "as_mapping",
+    "config_stack",
+    "connected",
+    "count_tokens",
+    "get_context_length",
+    "get_default_client",
+    "get_model_info",
+    "gpu_from_kv",
+    "gpu_to_kv",
+    "hookimpl",
+    "is_mapping",
+    "kv_config",
+    "kv_values",
+    "lazy_names",
+    "limits_of",
+    "nearest",
+    "plugins",
+    "prepare_image",
+    "print_json",
+    "print_table",
+    "server_error",
+    "server_options",
+    "specifier_of",
+    "tokenize",
+]
+
+
+@dataclass(frozen=True)
+class Deprecation:
+    """A name that is still here, and will not stay.
+
+    Attributes:
+        since: The API version that deprecated it.
+        gone_in: The API version that drops it: at least two later, so that there is a version for
+            which a plugin can be written without it.
+        instead: What to use.
+    """
+
+    since: int
+    gone_in: int
+    instead: str
+
+
+DEPRECATED: Final[dict[str, Deprecation]] = {}
+"""The names of ``__all__`` that warn when they are imported."""
+
+_get, __dir__ = _lazy_names(
+    __name__,
+    {name: f"{__package__}.{home}:{name}" for home, names in _HOMES.items() for name in names},
+)
+
+
+def __getattr__(name: str) -> Any:
+    value = _get(name)
+    if (old := DEPRECATED.get(name)) is not None:
+        globals().pop(name, None)  # whoever imports it next is told as well
+        warnings.warn(
+            f"lmstudio_core.plugin_api.{name} is deprecated since plugin API {old.since} and goes "
+            f"with {old.gone_in}. Use {old.instead}.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return value
