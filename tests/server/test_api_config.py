@@ -144,11 +144,8 @@ class TestPrediction:
         assert settings(contextOverflowPolicy="?").overflow == "truncateMiddle"
 
     def test_what_has_no_effect_is_known(self) -> None:
-        ignored = settings(llama__cpuThreads=4, speculativeDecoding__draftModel="x").ignored
-        assert ignored == (
-            "llm.prediction.speculativeDecoding.draftModel",
-            "llm.prediction.llama.cpuThreads",
-        )
+        ignored = settings(llama__cpuThreads=4, unheardOf=1, temperature=1).ignored
+        assert ignored == ("llm.prediction.llama.cpuThreads", "llm.prediction.unheardOf")
 
 
 class TestTemplates:
@@ -219,7 +216,7 @@ class TestLoad:
         assert "embedding.load.contextLength" not in config
         request = load_request("llm", config, Path("m.gguf"), Path("p.gguf"))
         assert (request.parallel, request.batch_size, request.threads) == (1, 64, 2)
-        assert (request.flash_attention, request.gpu_layers) == (True, -1)
+        assert (request.flash_attention, request.gpu_ratio) == (True, 1)
         assert (request.rope_frequency_base, request.rope_frequency_scale) == (10_000, None)
         assert request.mmproj == Path("p.gguf")
 

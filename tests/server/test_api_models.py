@@ -185,7 +185,7 @@ def test_load_config() -> None:
             )
             [request] = engine.loads
             assert (request.context_length, request.parallel, request.seed) == (512, 2, 7)
-            assert (request.use_mmap, request.gpu_layers) == (False, 0)
+            assert (request.use_mmap, request.gpu_ratio) == (False, 0)
             config = await llm.call("getLoadConfig", specifier=query("pocket"))
             values = {field["key"]: field["value"] for field in config["fields"]}
             assert values["llm.load.contextLength"] == 512

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.convert.history import joined_text, to_messages
 from lmstudio_server.convert.packets import PredictionFold
 from lmstudio_server.convert.tools import ToolNames
-from lmstudio_server.engines.base import ChatRequest, CompletionRequest
+from lmstudio_server.engines.base import ChatRequest, CompletionRequest, DraftingModel
 from lmstudio_server.errors import preset_not_found, unsupported_feature
+from lmstudio_server.kv.drafts import prediction_draft
 from lmstudio_server.kv.prediction import (
     PredictionSettings,
     effective_prediction_config,
@@ -20,8 +22,10 @@ from lmstudio_server.kv.stack import fields
 from lmstudio_server.kv.templates import is_plain_concatenation
 
 from . import parameters as p
+from .drafts import check_settings, find_draft
+from .endpoint import ABSENT
 from .files import read_documents
-from .models import client_config, model_endpoints, resolve, run_engine
+from .models import client_config, model_endpoints, require_model, resolve, run_engine
 from .prediction import Prediction, Request
 
 if TYPE_CHECKING:
@@ -41,9 +45,12 @@ class _Plan:
 
     def __init__(self, call: Call, instance: Instance, stack: p.KVStack) -> None:
         client = client_config(stack)
+        check_settings(client)
         self.call = call
         self.instance = instance
-        self.config = effective_prediction_config(client, instance.key)
+        self.config = effective_prediction_config(
+            {**instance.file.prediction_defaults, **client}, instance.key
+        )
         self.settings: PredictionSettings = prediction_settings(
             self.config, client=client, load_config=instance.load_config
         )
@@ -69,6 +76,7 @@ class _Plan:
             tool_choice=settings.tool_choice,
             enable_thinking=settings.enable_thinking,
             chat_template=None if settings.template is None else settings.template.jinja,
+            reasoning_budget=settings.reasoning_budget,
         )
 
     def request(self, history: p.History) -> Request:
@@ -86,10 +94,13 @@ class _Plan:
         )
 
     async def run(self, channel: Channel, request: Request) -> None:
+        draft = await find_draft(channel, self.settings.draft, require_model)
+        if draft is not None:
+            _drafting(self.instance)
         await Prediction(
             channel,
             self.instance,
-            request,
+            replace(request, draft=draft),
             self.config,
             self.settings.overflow,
             self.fold,
@@ -148,14 +159,26 @@ async def apply_prompt_template(call: Call, parameter: p.ApplyTemplate) -> Any:
 async def get_base_prediction_config(call: Call, parameter: p.GetBaseConfig) -> Any:
     """What holds for a prediction whose caller configures nothing."""
     instance = resolve(call, parameter.specifier)
-    return fields(effective_prediction_config({}, instance.key))
+    return fields(effective_prediction_config(instance.file.prediction_defaults, instance.key))
 
 
 @namespace.rpc("preloadDraftModel", p.PreloadDraft)
 async def preload_draft_model(call: Call, parameter: p.PreloadDraft) -> Any:
-    """Draft models are not supported; the answer says so."""
-    resolve(call, parameter.specifier)
-    raise unsupported_feature(
-        "Speculative decoding with a draft model",
-        f'Use the model without "{parameter.draft_model_key}"; answers stay the same.',
-    )
+    """Load a draft model, so that the first prediction with it need not wait."""
+    instance = resolve(call, parameter.specifier)
+    model = _drafting(instance)
+    wish = prediction_draft({}, parameter.draft_model_key)
+    draft = await find_draft(call, wish, require_model)
+    if draft is not None:
+        await run_engine(call, instance, model.preload_draft(draft))
+    return ABSENT
+
+
+def _drafting(instance: Instance) -> DraftingModel:
+    """The model of an instance whose engine takes draft models."""
+    if not isinstance(instance.model, DraftingModel):
+        raise unsupported_feature(
+            f'Speculative decoding with the engine of "{instance.identifier}"',
+            "Leave the draft model out; answers stay the same.",
+        )
+    return instance.model

@@ -16,10 +16,12 @@ from lmstudio_server.errors import (
     no_loaded_model,
     specific_model_unloaded,
 )
+from lmstudio_server.kv.drafts import load_draft
 from lmstudio_server.kv.load import effective_load_config, load_request
 from lmstudio_server.kv.stack import collapse, fields
 
 from . import parameters as p
+from .drafts import check_settings, find_draft
 from .endpoint import ABSENT, Call, Channel, Namespace
 from .usage import estimate_usage
 
@@ -128,8 +130,11 @@ async def _load(
     ttl_ms: int | None,
 ) -> Instance | None:
     services = channel.services
-    config = effective_load_config(channel.kind, client_config(stack), file.max_context_length)
-    request = load_request(channel.kind, config, file.file, file.mmproj)
+    client = client_config(stack)
+    check_settings(client)
+    config = effective_load_config(channel.kind, client, file.max_context_length)
+    draft = await find_draft(channel, load_draft(config), require_model)
+    request = load_request(channel.kind, config, file.file, file.mmproj, draft=draft)
     try:
         return await services.loads.run(
             (channel.kind, file.key) if shared else None,

@@ -95,10 +95,13 @@ class PredictionFold:
             predicted = finished.predicted_tokens or predicted
             total_time = finished.total_time or total_time
             to_first = finished.time_to_first_token or to_first
+            stats |= _draft_stats(finished.draft)
         stats["totalTimeSec"] = total_time
         if to_first is not None:
             stats["timeToFirstTokenSec"] = to_first
             generating = total_time - to_first
+            if finished is not None and finished.generation_time:
+                generating = finished.generation_time
             if predicted > 1 and generating > 0:
                 stats["tokensPerSecond"] = (predicted - 1) / generating
         if prompt is not None:
@@ -127,7 +130,7 @@ class PredictionFold:
         fragment: Packet = {
             "content": event.content,
             "tokensCount": event.tokens_count,
-            "containsDrafted": False,
+            "containsDrafted": event.drafted,
             "reasoningType": event.reasoning if parse else "none",
             "isStructural": event.structural and parse,
         }
@@ -148,6 +151,19 @@ class PredictionFold:
         if event.raw is not None:
             packet["rawContent"] = event.raw
         return packet
+
+
+def _draft_stats(draft: e.DraftUse | None) -> Packet:
+    if draft is None:
+        return {}
+    return {
+        "usedDraftModelKey": draft.name,
+        "totalDraftTokensCount": draft.proposed,
+        "acceptedDraftTokensCount": draft.accepted,
+        "rejectedDraftTokensCount": draft.proposed - draft.accepted,
+        # llama.cpp does not count proposals that were too short to be considered.
+        "ignoredDraftTokensCount": 0,
+    }
 
 
 def _progress(event: e.PromptProgress) -> Packet:

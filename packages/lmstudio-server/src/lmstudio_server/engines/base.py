@@ -7,7 +7,7 @@ token counts are in tokens, all times in seconds, all progress values in 0.0 to 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lmstudio_server.library import ModelFile
 
 StopReason = Literal["eos", "stop_string", "length", "context", "tool_calls"]
+ContextOverflow = Literal["stop", "keep_start", "roll"]
+"""What happens when a generation fills the context: it ends, or older tokens make room, either
+those after the first half or the oldest of all."""
 
 
 class EngineError(Exception):
@@ -49,6 +52,34 @@ class ContextOverflowError(EngineError):
         self.context_length = context_length
 
 
+class ContextSharedError(EngineError):
+    """Several generations together filled the context that they share."""
+
+    def __init__(self, context_length: int) -> None:
+        super().__init__(
+            f"The predictions running at once need more than the {context_length} tokens they share.",
+            suggestion=(
+                "Run fewer at once, or load the model with a larger contextLength or with "
+                "useUnifiedKvCache off, which gives each a context of its own."
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A small model that proposes tokens, which the large one checks several at a time."""
+
+    path: Path
+    name: str = ""
+    """What users call it by."""
+    max_tokens: int = 3
+    """How many tokens it proposes at most."""
+    min_tokens: int = 0
+    """Proposals shorter than this are dropped."""
+    min_probability: float = 0.0
+    """It goes on proposing while it is at least this sure."""
+
+
 @dataclass(frozen=True)
 class LoadRequest:
     """What to load and how."""
@@ -62,10 +93,11 @@ class LoadRequest:
     threads: int | None = None
     """``None``: as many as the machine has physical cores to spare."""
     use_mmap: bool = True
-    context_shift: bool = False
     flash_attention: bool = False
     gpu_layers: int | None = None
     """``None``: the engine's own choice; 0: none; -1: all."""
+    gpu_ratio: float | None = None
+    """The share of the model's layers to offload, where ``gpu_layers`` does not say."""
     seed: int | None = None
     rope_frequency_base: float | None = None
     rope_frequency_scale: float | None = None
@@ -75,6 +107,22 @@ class LoadRequest:
     format: str = "gguf"
     model: str | None = None
     """The engine's own name for a model that is no file."""
+    physical_batch_size: int = 512
+    unified_cache: bool = True
+    """One context of ``context_length`` for all; otherwise each of ``parallel`` has its own."""
+    keep_in_memory: bool = False
+    """Ask the system not to page the weights out."""
+    direct_io: bool = False
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    offload_cache: bool = True
+    cpu_expert_ratio: float = 0.0
+    """The share of the layers whose experts stay on the CPU."""
+    context_checkpoints: int | None = None
+    reasoning_budget_message: str = ""
+    """What is written for the model where a reasoning budget ends its thinking."""
+    draft: Draft | None = None
+    """Proposes tokens for every generation that names no draft of its own."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +143,16 @@ class Sampling:
     """How many candidates to report per token; ``None``: report no probabilities."""
     json_schema: Mapping[str, Any] | None = None
     grammar: str | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    typical_p: float | None = None
+    mirostat: int | None = None
+    """The version: 0 is off."""
+    mirostat_learning_rate: float | None = None
+    mirostat_entropy: float | None = None
+    logit_bias: Sequence[tuple[int, float]] = ()
+    """Token ids and what to add to their logits; minus infinity bans a token."""
+    overflow: ContextOverflow = "stop"
 
 
 @dataclass(frozen=True)
@@ -108,6 +166,10 @@ class ChatRequest:
     enable_thinking: bool | None = None
     chat_template: str | None = None
     """A Jinja template that replaces the model's own for this request."""
+    reasoning_budget: int | None = None
+    """How many tokens the model may think; ``None``: as many as it likes."""
+    draft: Draft | None = None
+    """Proposes tokens for this generation."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +178,7 @@ class CompletionRequest:
 
     prompt: str
     sampling: Sampling = field(default_factory=Sampling)
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +212,8 @@ class Text:
     reasoning: Literal["none", "reasoning", "reasoningStartTag", "reasoningEndTag"] = "none"
     structural: bool = False
     tokens: Sequence[Token] = ()
+    drafted: bool = False
+    """Whether a draft model proposed some of its tokens."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +246,15 @@ class ToolCallFailed:
 
 
 @dataclass(frozen=True)
+class DraftUse:
+    """What came of a draft model's proposals, in tokens."""
+
+    name: str
+    proposed: int
+    accepted: int
+
+
+@dataclass(frozen=True)
 class Finished:
     """The last event of every generation that was not cancelled."""
 
@@ -190,6 +264,9 @@ class Finished:
     predicted_tokens: int = 0
     time_to_first_token: float | None = None
     total_time: float | None = None
+    draft: DraftUse | None = None
+    generation_time: float | None = None
+    """From the first token to the last, by the engine's own clock."""
 
 
 EngineEvent = (
@@ -232,6 +309,15 @@ class LoadedModel(Protocol):
 
     def on_exit(self, callback: Callable[[str], None]) -> None:
         """Call ``callback`` with the reason if the process ends without ``unload``."""
+
+
+@runtime_checkable
+class DraftingModel(Protocol):
+    """A loaded model that can generate with the help of a draft model."""
+
+    async def preload_draft(self, draft: Draft) -> None:
+        """Make ready what generations with ``draft`` need. Raises ``EngineError`` if they cannot be."""
+        ...
 
 
 class Engine(Protocol):

@@ -43,14 +43,16 @@ LLM_LOAD_DEFAULTS: Final[Config] = {
     "llm.load.useUnifiedKvCache": True,
     "llm.load.llama.acceleration.offloadRatio": "max",
     "llm.load.llama.evalBatchSize": 256,
+    "llm.load.llama.physicalBatchSize": 512,
     "llm.load.llama.flashAttention": False,
     "llm.load.llama.ropeFrequencyBase": {"checked": False, "value": 0},
     "llm.load.llama.ropeFrequencyScale": {"checked": False, "value": 0},
-    "llm.load.llama.keepModelInMemory": True,
+    "llm.load.llama.keepModelInMemory": False,
     "llm.load.llama.tryMmap": True,
 }
 """The batch is smaller than LM Studio's 2048: on a CPU the engine notices a cancelled prompt only
-between two batches."""
+between two batches. Keeping a model in memory takes locked memory, of which containers have little, so
+it is not the default here."""
 
 EMBEDDING_LOAD_DEFAULTS: Final[Config] = {
     "embedding.load.contextLength": 2048,
@@ -59,7 +61,7 @@ EMBEDDING_LOAD_DEFAULTS: Final[Config] = {
     "embedding.load.llama.evalBatchSize": 2048,
     "embedding.load.llama.ropeFrequencyBase": {"checked": False, "value": 0},
     "embedding.load.llama.ropeFrequencyScale": {"checked": False, "value": 0},
-    "embedding.load.llama.keepModelInMemory": True,
+    "embedding.load.llama.keepModelInMemory": False,
     "embedding.load.llama.tryMmap": True,
 }
 

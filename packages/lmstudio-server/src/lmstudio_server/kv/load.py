@@ -10,7 +10,10 @@ from . import stack
 from .defaults import EMBEDDING_LOAD_DEFAULTS, LLM_LOAD_DEFAULTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from lmstudio_server.engines.base import Draft
 
     from .stack import Config
 
@@ -22,6 +25,8 @@ _NUMERIC: dict[str, tuple[float, float]] = {
     "contextLength": (1, 2**31 - 1),
     "numParallelSessions": (1, 1023),
     "llama.evalBatchSize": (1, 2**31 - 1),
+    "llama.physicalBatchSize": (1, 2**31 - 1),
+    "llama.contextCheckpoints": (0, 2**31 - 1),
 }
 
 
@@ -44,36 +49,74 @@ def effective_load_config(kind: Kind, client: Config, max_context: int) -> dict[
     return merged
 
 
-def load_request(kind: Kind, config: Config, path: Path, mmproj: Path | None = None) -> LoadRequest:
+def load_request(
+    kind: Kind,
+    config: Config,
+    path: Path,
+    mmproj: Path | None = None,
+    *,
+    draft: Draft | None = None,
+) -> LoadRequest:
     """What the engine is asked for, from an effective load configuration."""
     prefix = f"{kind}.load."
 
     def value(key: str) -> Any:
         return config.get(prefix + key)
 
-    threads = stack.integer(value("llama.cpuThreadPoolSize"), 1, 4096)
+    def on(key: str) -> bool:
+        return stack.boolean(value(key)) is True
+
+    def off(key: str) -> bool:
+        return stack.boolean(value(key)) is False
+
+    own_precision = "f32" if off("llama.useFp16ForKVCache") else "f16"
     return LoadRequest(
         path=path,
         kind=kind,
         context_length=stack.integer(value("contextLength"), 1) or 2048,
         parallel=stack.integer(value("numParallelSessions"), 1, 1023) or 4,
         batch_size=stack.integer(value("llama.evalBatchSize"), 1) or 256,
-        threads=threads,
-        use_mmap=stack.boolean(value("llama.tryMmap")) is not False,
-        flash_attention=stack.boolean(value("llama.flashAttention")) is True,
-        gpu_layers=_gpu_layers(value("llama.acceleration.offloadRatio")),
+        threads=stack.integer(value("llama.cpuThreadPoolSize"), 1, 4096),
+        use_mmap=not off("llama.tryMmap"),
+        # Without it, llama.cpp cannot keep the cache's values in fewer bits.
+        flash_attention=on("llama.flashAttention") or _cache_type(value, "v", "f16") not in _WHOLE,
+        gpu_ratio=_ratio(value("llama.acceleration.offloadRatio"), most=None),
         seed=_checked(value("seed"), 0),
         rope_frequency_base=_checked_number(value("llama.ropeFrequencyBase")),
         rope_frequency_scale=_checked_number(value("llama.ropeFrequencyScale")),
         mmproj=mmproj,
+        physical_batch_size=stack.integer(value("llama.physicalBatchSize"), 1) or 512,
+        unified_cache=not off("useUnifiedKvCache"),
+        keep_in_memory=on("llama.keepModelInMemory"),
+        direct_io=on("llama.tryDirectIO"),
+        cache_type_k=_cache_type(value, "k", own_precision),
+        cache_type_v=_cache_type(value, "v", own_precision),
+        offload_cache=not off("offloadKVCacheToGpu"),
+        cpu_expert_ratio=_ratio(value("numCpuExpertLayersRatio"), most=1.0) or 0.0,
+        context_checkpoints=stack.integer(value("llama.contextCheckpoints"), 0),
+        reasoning_budget_message=_text(value("llama.reasoningBudgetMessage")),
+        draft=draft,
     )
 
 
-def _gpu_layers(ratio: Any) -> int | None:
-    # How many layers a share of them is, only the engine can know; its own choice is as good.
-    if ratio == "off" or stack.number(ratio, 0, 0) is not None:
-        return 0
-    return -1 if stack.number(ratio, 1, 1) is not None else None
+_WHOLE = ("f32", "f16")
+_CACHE_TYPES = (*_WHOLE, "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+
+
+def _cache_type(value: Callable[[str], Any], half: str, default: str) -> str:
+    checked, name = stack.checkbox(value(f"llama.{half}CacheQuantizationType"))
+    return name if checked and name in _CACHE_TYPES else default
+
+
+def _ratio(value: Any, *, most: float | None) -> float | None:
+    """A share from 0 to 1; ``most`` is what "max" means."""
+    if value == "off":
+        return 0.0
+    return most if value == "max" else stack.number(value, 0, 1)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _checked(value: Any, low: int) -> int | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from lmstudio_server.engines.base import Sampling
+from lmstudio_server.engines.base import ContextOverflow, Sampling
 
 from . import stack
 from .defaults import PREDICTION_DEFAULTS, model_defaults
+from .drafts import DraftWish, prediction_draft
+from .support import ineffective
 from .templates import Template, read_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from .stack import Config
 
@@ -46,8 +50,11 @@ class PredictionSettings:
     parse_reasoning: bool
     reasoning_tags: tuple[str, str] | None
     """Strings around reasoning that the client chose; ``None``: the model's own."""
+    reasoning_budget: int | None
+    """How many tokens the model may think; ``None``: as many as it likes."""
+    draft: DraftWish | None
     ignored: tuple[str, ...]
-    """Keys that were given and that this server cannot honour."""
+    """Keys that were given and that change nothing here."""
 
 
 def effective_prediction_config(client: Config, model_key: str) -> dict[str, Any]:
@@ -82,24 +89,10 @@ def prediction_settings(
         enable_thinking=_thinking(client),
         parse_reasoning=_parse_reasoning(config.get(_PREFIX + "reasoning.parsing")),
         reasoning_tags=_reasoning_tags(config.get(_PREFIX + "reasoning.parsing")),
-        ignored=tuple(sorted(key for key in client if key.startswith(_PREFIX + "speculative")))
-        + tuple(sorted(key for key in client if key in _UNSUPPORTED)),
+        reasoning_budget=_budget(client),
+        draft=prediction_draft(client),
+        ignored=ineffective(client),
     )
-
-
-_UNSUPPORTED = frozenset(
-    _PREFIX + key
-    for key in (
-        "contextPrefill",
-        "llama.cpuThreads",
-        "llama.xtcProbability",
-        "llama.xtcThreshold",
-        "llama.mirostatSampling",
-        "llama.tailFreeSampling",
-        "llama.locallyTypicalSampling",
-        "llama.logitBias",
-    )
-)
 
 
 def _sampling(config: Config, stops: Sequence[str]) -> Sampling:
@@ -112,6 +105,7 @@ def _sampling(config: Config, stops: Sequence[str]) -> Sampling:
     max_tokens = checked("maxPredictedTokens", None, 1)
     log_probs = checked("logProbs", None, 0, 100)
     seed = checked("seed", None, 0)
+    mirostat = _mirostat(config.get(_PREFIX + "llama.mirostatSampling"))
     return Sampling(
         temperature=stack.number(config.get(_PREFIX + "temperature"), 0),
         top_k=_top_k(config.get(_PREFIX + "topKSampling")),
@@ -126,7 +120,47 @@ def _sampling(config: Config, stops: Sequence[str]) -> Sampling:
         log_probs=None if log_probs is None else int(log_probs),
         json_schema=schema,
         grammar=grammar,
+        xtc_probability=checked("llama.xtcProbability", None, 0, 1),
+        xtc_threshold=checked("llama.xtcThreshold", None, 0, 1),
+        typical_p=checked("llama.locallyTypicalSampling", None, 0, 1),
+        mirostat=None if mirostat is None else mirostat[0],
+        mirostat_learning_rate=None if mirostat is None else mirostat[1],
+        mirostat_entropy=None if mirostat is None else mirostat[2],
+        logit_bias=_logit_bias(config.get(_PREFIX + "llama.logitBias")),
+        overflow=_OVERFLOWS[_overflow(config.get(_PREFIX + "contextOverflowPolicy"))],
     )
+
+
+_OVERFLOWS: Mapping[OverflowPolicy, ContextOverflow] = {
+    "stopAtLimit": "stop",
+    "truncateMiddle": "keep_start",
+    "rollingWindow": "roll",
+}
+
+
+def _mirostat(value: Any) -> tuple[int, float, float] | None:
+    if not isinstance(value, dict):
+        return None
+    given = cast("dict[str, Any]", value)
+    version = stack.integer(given.get("version"), 1, 2)
+    if version is None:
+        return None
+    rate = stack.number(given.get("learningRate"), 0)
+    entropy = stack.number(given.get("targetEntropy"), 0)
+    return version, 0.1 if rate is None else rate, 5.0 if entropy is None else entropy
+
+
+def _logit_bias(value: Any) -> tuple[tuple[int, float], ...]:
+    """Pairs of a token and a number; ``"-inf"`` is minus infinity."""
+    pairs: list[tuple[int, float]] = []
+    for item in value if stack.is_list(value) else ():
+        if not stack.is_list(item) or len(item) != 2:
+            continue
+        token = stack.integer(item[0], 0)
+        bias = -math.inf if item[1] == "-inf" else stack.number(item[1])
+        if token is not None and bias is not None:
+            pairs.append((token, bias))
+    return tuple(pairs)
 
 
 def _top_k(value: Any) -> int | None:
@@ -183,10 +217,14 @@ def _text(value: Any) -> str:
 def _thinking(client: Config) -> bool | None:
     # A budget of nothing is the same wish as no thinking. Without a word from the client the
     # model's own template decides.
-    checked, budget = stack.checkbox(client.get(_PREFIX + "reasoning.budgetTokens"))
-    if checked and budget == 0:
+    if _budget(client) == 0:
         return False
     return stack.boolean(client.get(_PREFIX + "reasoning.enableThinking"))
+
+
+def _budget(client: Config) -> int | None:
+    checked, budget = stack.checkbox(client.get(_PREFIX + "reasoning.budgetTokens"))
+    return stack.integer(budget, 0) if checked else None
 
 
 def _parse_reasoning(value: Any) -> bool:

@@ -104,24 +104,28 @@ class GgufHeader:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def read_header(path: Path) -> GgufHeader:
+def read_header(path: Path, *, whole: frozenset[str] = frozenset()) -> GgufHeader:
     """Read the header of the GGUF file at ``path``.
 
+    Args:
+        path: The file.
+        whole: Keys of arrays to keep however long they are.
     Raises:
         GgufError: the file is empty, no GGUF, damaged, or cut off.
         OSError: it cannot be read at all.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
-        return _HeaderReader(stream, size).read()
+        return _HeaderReader(stream, size, whole).read()
 
 
 class _HeaderReader:
     """Reads one file from its beginning."""
 
-    def __init__(self, stream: BinaryIO, size: int) -> None:
+    def __init__(self, stream: BinaryIO, size: int, whole: frozenset[str]) -> None:
         self._stream = stream
         self._size = size
+        self._whole = whole
 
     def read(self) -> GgufHeader:
         self._check_magic()
@@ -133,7 +137,8 @@ class _HeaderReader:
         metadata: dict[str, Value] = {}
         for _ in range(pair_count):
             key = self._string()
-            metadata[key] = self._value(self._number("<I"))
+            kept = None if key in self._whole else _KEPT_ELEMENTS
+            metadata[key] = self._value(self._number("<I"), kept)
         parameters, data_bytes = self._tensors(tensor_count)
         alignment = metadata.get("general.alignment")
         if not isinstance(alignment, int) or alignment <= 0:
@@ -182,32 +187,34 @@ class _HeaderReader:
     def _string(self) -> str:
         return self._take(self._number("<Q")).decode("utf-8", "replace")
 
-    def _value(self, kind: int, nesting: int = 0) -> Value:
+    def _value(self, kind: int, kept: int | None, nesting: int = 0) -> Value:
         if kind == _STRING:
             return self._string()
         if kind == _ARRAY:
-            return self._array(nesting)
+            return self._array(kept, nesting)
         form = _SCALARS.get(kind)
         if form is None:
             raise GgufError(f"the file is damaged: there is no metadata type {kind}")
         scalar: int | float | bool = struct.unpack(form, self._take(struct.calcsize(form)))[0]
         return scalar
 
-    def _array(self, nesting: int) -> Value:
+    def _array(self, kept_elements: int | None, nesting: int) -> Value:
+        """Read an array, or step over one of more than ``kept_elements``."""
         kind = self._number("<I")
         if kind == _ARRAY and nesting >= _MAX_NESTING:
             raise GgufError("the file is damaged: its metadata is nested too deeply")
         element = 8 if kind == _STRING else 12 if kind == _ARRAY else 1
         count = self._count("<Q", least_bytes=element, what="elements in an array")
-        if kind in _SCALARS and count > _KEPT_ELEMENTS:
+        too_long = kept_elements is not None and count > kept_elements
+        if kind in _SCALARS and too_long:
             self._skip(count * struct.calcsize(_SCALARS[kind]))
             return None
         kept: list[Scalar] = []
         for _ in range(count):
-            if kind == _STRING and count > _KEPT_ELEMENTS:
+            if kind == _STRING and too_long:
                 self._skip(self._number("<Q"))
                 continue
-            value = self._value(kind, nesting + 1)
+            value = self._value(kind, kept_elements, nesting + 1)
             if isinstance(value, (int, float, str)):
                 kept.append(value)
         return tuple(kept) if len(kept) == count else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,8 +32,27 @@ def sampling_fields(sampling: Sampling, default_seed: int | None) -> dict[str, A
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
         "seed": seed,
+        "xtc_probability": sampling.xtc_probability,
+        "xtc_threshold": sampling.xtc_threshold,
+        "typical_p": sampling.typical_p,
+        "mirostat": sampling.mirostat,
+        "mirostat_eta": sampling.mirostat_learning_rate,
+        "mirostat_tau": sampling.mirostat_entropy,
+        "logit_bias": _logit_bias(sampling) or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _logit_bias(sampling: Sampling) -> list[list[Any]]:
+    """Return the pairs of tokens and biases; JSON has no infinity, which ``false`` stands for."""
+    return [[token, False if bias == -math.inf else bias] for token, bias in sampling.logit_bias]
+
+
+def shift_fields(sampling: Sampling, context_length: int) -> dict[str, Any]:
+    """Return how many tokens stay at the beginning when the context shifts while generating."""
+    if sampling.overflow == "keep_start":
+        return {"n_keep": context_length // 2}
+    return {}
 
 
 def offered_tools(request: ChatRequest) -> Sequence[Mapping[str, Any]]:
@@ -65,7 +85,9 @@ def template_body(request: ChatRequest, *, constrained: bool = False) -> dict[st
     return body
 
 
-def chat_body(request: ChatRequest, default_seed: int | None) -> dict[str, Any]:
+def chat_body(
+    request: ChatRequest, default_seed: int | None, context_length: int = 0
+) -> dict[str, Any]:
     """Return the body for ``/v1/chat/completions``.
 
     Stop strings are not in it: that endpoint does not say which one ended the text, so they are
@@ -73,6 +95,7 @@ def chat_body(request: ChatRequest, default_seed: int | None) -> dict[str, Any]:
     """
     sampling = request.sampling
     body = template_body(request) | sampling_fields(sampling, default_seed) | _STREAMING
+    body |= shift_fields(sampling, context_length)
     body["stream_options"] = {"include_usage": True}
     if "tools" in body:
         body["tool_choice"] = request.tool_choice
@@ -89,8 +112,8 @@ def completion_body(
     prompt: str | Mapping[str, Any],
     sampling: Sampling,
     default_seed: int | None,
+    context_length: int = 0,
     *,
-    max_tokens: int | None = None,
     schema_tag: str | None = None,
 ) -> dict[str, Any]:
     """Return the body for ``/completion``.
@@ -99,11 +122,12 @@ def completion_body(
         prompt: The text to continue, or llama.cpp's object of a text with images.
         sampling: How to choose tokens, where to stop, and the schema or grammar to keep to.
         default_seed: The seed if ``sampling`` has none.
-        max_tokens: Replaces ``sampling``'s own limit.
+        context_length: How many tokens the context holds.
         schema_tag: Marks the schema, to know it again in llama.cpp's log.
     """
     body = sampling_fields(sampling, default_seed) | _STREAMING
-    limit = sampling.max_tokens if max_tokens is None else max_tokens
+    body |= shift_fields(sampling, context_length)
+    limit = sampling.max_tokens
     body |= {"prompt": prompt, "n_predict": -1 if limit is None else limit, "return_tokens": True}
     if sampling.stop:
         body["stop"] = list(sampling.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.engines.base import (
@@ -20,6 +21,7 @@ from lmstudio_server.engines.base import (
 
 from .calls import finished_call
 from .markup import end_tag, start_tag
+from .timings import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,9 +76,17 @@ class ChatFold:
     Args:
         max_tokens: The limit asked for: tells the two reasons of a "length" stop apart.
         log_probs: How many candidates to report per token.
+        draft: What the draft model is called, if there is one.
     """
 
-    def __init__(self, *, max_tokens: int | None = None, log_probs: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_tokens: int | None = None,
+        log_probs: int | None = None,
+        draft: str | None = None,
+    ) -> None:
+        self._timings = Timings(draft)
         self._max_tokens = max_tokens
         self._log_probs = log_probs
         self._reasoning = False
@@ -114,22 +124,34 @@ class ChatFold:
     def finish(self) -> list[EngineEvent]:
         """Return the last events: an open call's end, and ``Finished``."""
         cut_off = self._finish_reason not in ("stop", "tool_calls")
-        events = self._end_call(cut_off=cut_off)
-        finished = Finished(
-            self._stop_reason(),
-            prompt_tokens=self.prompt_tokens,
-            predicted_tokens=self.predicted_tokens,
-        )
-        return [*events, finished]
+        return [*self._end_call(cut_off=cut_off), self._finished(self._stop_reason())]
+
+    @property
+    def over(self) -> bool:
+        """Whether llama.cpp has ended the stream itself."""
+        return self._finish_reason is not None
+
+    def filled(self) -> list[EngineEvent]:
+        """Return the last events of a stream that was left because the context is full."""
+        return [*self._end_call(cut_off=True), self._finished("context")]
 
     def stopped(self, stop_string: str) -> Finished:
         """Return the last event of a stream that was left at a stop string."""
-        return Finished("stop_string", stop_string, self.prompt_tokens, self.predicted_tokens)
+        return self._finished("stop_string", stop_string)
+
+    def _finished(self, reason: StopReason, stop_string: str | None = None) -> Finished:
+        return Finished(
+            reason,
+            stop_string,
+            self.prompt_tokens,
+            self.predicted_tokens,
+            draft=self._timings.draft_use,
+            generation_time=self._timings.generation_time,
+        )
 
     def _count(self, chunk: Mapping[str, Any]) -> None:
-        timings = chunk.get("timings")
-        if timings is not None:
-            self.predicted_tokens = max(self.predicted_tokens, timings["predicted_n"])
+        self._timings.feed(chunk)
+        self.predicted_tokens = max(self.predicted_tokens, self._timings.predicted_tokens)
         usage = chunk.get("usage")
         if usage is not None:
             self.prompt_tokens = usage["prompt_tokens"]
@@ -142,7 +164,7 @@ class ChatFold:
         return max(new, 0)
 
     def _reason(self, content: str, tokens: tuple[Token, ...]) -> list[EngineEvent]:
-        text = Text(content, self._new_tokens(), reasoning="reasoning", tokens=tokens)
+        text = replace(self._text(content, tokens), reasoning="reasoning")
         if self._reasoning:
             return [text]
         self._reasoning = True
@@ -159,7 +181,11 @@ class ChatFold:
 
     def _answer(self, content: str, tokens: tuple[Token, ...]) -> list[EngineEvent]:
         events = self._leave_reasoning() + self._end_call(cut_off=False)
-        return [*events, Text(content, self._new_tokens(), tokens=tokens)]
+        return [*events, self._text(content, tokens)]
+
+    def _text(self, content: str, tokens: tuple[Token, ...]) -> Text:
+        new = self._new_tokens()
+        return Text(content, new, tokens=tokens, drafted=self._timings.drafted(new))
 
     def _call_part(self, part: Mapping[str, Any]) -> list[EngineEvent]:
         function: Mapping[str, Any] = part.get("function") or {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lmstudio_server.engines.base import EngineEvent, Finished, StopReason, Text, Token
 
 from .chat_fold import length_reason, prompt_progress, tokens_of
+from .timings import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +19,17 @@ class CompletionFold:
     Args:
         max_tokens: The limit asked for: tells the two reasons of a "limit" stop apart.
         log_probs: How many candidates to report per token.
+        draft: What the draft model is called, if there is one.
     """
 
-    def __init__(self, *, max_tokens: int | None = None, log_probs: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_tokens: int | None = None,
+        log_probs: int | None = None,
+        draft: str | None = None,
+    ) -> None:
+        self.timings = Timings(draft)
         self._max_tokens = max_tokens
         self._log_probs = log_probs
         self._counted = 0
@@ -34,6 +43,7 @@ class CompletionFold:
 
     def feed(self, chunk: Mapping[str, Any]) -> list[EngineEvent]:
         """Return the events in one chunk."""
+        self.timings.feed(chunk)
         progress = prompt_progress(chunk)
         if progress is not None:
             self.prompt_tokens = progress.total
@@ -49,10 +59,21 @@ class CompletionFold:
         if not content:
             return []
         self.text += content
-        text = Text(content, self.predicted_tokens - self._counted, tokens=self._tokens)
+        new = self.predicted_tokens - self._counted
+        text = Text(content, new, tokens=self._tokens, drafted=self.timings.drafted(new))
         self._counted = self.predicted_tokens
         self._tokens = ()
         return [text]
+
+    @property
+    def over(self) -> bool:
+        """Whether llama.cpp has ended the stream itself."""
+        return self._stop_type != "none"
+
+    def fill(self) -> None:
+        """The context is full, and the text was left there."""
+        self._stop_type = "limit"
+        self._max_tokens = None
 
     @property
     def stop_string(self) -> str | None:
@@ -78,4 +99,11 @@ class CompletionFold:
             reason = length_reason(self.predicted_tokens, self._max_tokens)
         else:
             reason = "tool_calls" if called_tools else "eos"
-        return Finished(reason, self.stop_string, self.prompt_tokens, self.predicted_tokens)
+        return Finished(
+            reason,
+            self.stop_string,
+            self.prompt_tokens,
+            self.predicted_tokens,
+            draft=self.timings.draft_use,
+            generation_time=self.timings.generation_time,
+        )

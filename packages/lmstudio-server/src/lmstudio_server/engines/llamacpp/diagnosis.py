@@ -7,7 +7,7 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_server.engines.base import ContextOverflowError, EngineError
+from lmstudio_server.engines.base import ContextOverflowError, ContextSharedError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,7 +99,17 @@ def crash_reason(return_code: int | None, lines: Iterable[str]) -> str:
     return f"{words}; its last words: {last[0]}" if last else words
 
 
-def response_error(status: int, payload: Mapping[str, Any], lines: Iterable[str]) -> EngineError:
+def empty_text_error() -> EngineError:
+    """Return the error for a text to embed that has no tokens."""
+    return EngineError(
+        "An empty text has no embedding",
+        suggestion="Leave empty texts out, or embed what stands for them.",
+    )
+
+
+def response_error(
+    status: int, payload: Mapping[str, Any], lines: Iterable[str], context_length: int = 0
+) -> EngineError:
     """Return the error for a request that llama.cpp refused with ``status`` and ``payload``."""
     error: Mapping[str, Any] = payload.get("error") or {}
     message = str(error.get("message") or f"HTTP status {status}")
@@ -110,6 +120,16 @@ def response_error(status: int, payload: Mapping[str, Any], lines: Iterable[str]
     )
     if overflow:
         return ContextOverflowError(int(overflow.group(1)), int(overflow.group(2)))
+    if "Context size has been exceeded" in message:
+        return ContextSharedError(context_length)
+    if "Failed to load image" in message:
+        return EngineError(
+            "An image of the chat cannot be read",
+            cause="its bytes are damaged, or of a format llama.cpp does not know",
+            suggestion="Send a whole PNG or JPEG file.",
+        )
+    if "Input content cannot be empty" in message:
+        return empty_text_error()
     if "failed to parse grammar" in message:
         return grammar_error(lines)
     if "image input is not supported" in message:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmstudio_server.engines.base import LoadRequest
+    from lmstudio_server.engines.base import Draft, LoadRequest
 
 SMALL_MODEL_BYTES = 100_000_000
 """Below this size one thread is fastest: waiting for each other costs more than the work."""
@@ -56,6 +56,7 @@ def worker_options(
     port: int,
     api_key: str | None,
     own_pooling: bool = False,
+    blocks: int | None = None,
 ) -> Mapping[str, Any]:
     """Return the options for ``worker.py``, ready for JSON.
 
@@ -66,10 +67,12 @@ def worker_options(
         port: The port to listen on (0: any); without meaning for a socket.
         api_key: What clients have to show; ``None``: nothing.
         own_pooling: Whether the file says how its embeddings are pooled; otherwise by their mean.
+        blocks: How many blocks of layers the model has, where its file says so.
     """
     embedding = request.kind == "embedding"
     # A text is embedded in one batch, so the batch has to hold the longest one allowed.
     batch = request.context_length if embedding else request.batch_size
+    unified = embedding or request.unified_cache
     gpu_layers = ALL_LAYERS if request.gpu_layers == -1 else request.gpu_layers
     return {
         "model": str(request.path),
@@ -79,23 +82,57 @@ def worker_options(
         "host": host,
         "port": port,
         "api_keys": [] if api_key is None else [api_key],
-        "context_length": request.context_length,
-        # Chats share one cache: each may use the whole context when it is alone. Texts to embed come
-        # in bursts, and one that fits alone must not fail for its neighbours; giving each a cache of
-        # its own made llama.cpp pool over a part of a text. So they are embedded one by one.
+        # Chats share one cache, of which each may use the whole when it is alone, or have one each.
+        # Texts to embed are embedded one by one: llama.cpp pools over a part of a text where it cuts
+        # a batch of several, and in one common cache a text that fits alone fails for its neighbours.
+        "context_length": request.context_length * (1 if unified else request.parallel),
+        "unified_cache": unified,
         "parallel": 1 if embedding else request.parallel,
         "batch_size": batch,
-        "physical_batch_size": batch if embedding else min(batch, 512),
+        "physical_batch_size": batch if embedding else min(batch, request.physical_batch_size),
         "threads": threads,
         # A stream holds a thread while it runs; the rest are for tokenizing meanwhile.
         "http_threads": request.parallel + 4,
         "cache_ram_mib": CACHE_RAM_MIB,
-        "use_mmap": request.use_mmap,
         "flash_attention": request.flash_attention,
-        "context_shift": request.context_shift,
+        # A generation that is to stop at the end of the context is stopped on our side.
+        "context_shift": not embedding,
+        "load_mode": load_mode(request),
+        "cache_type_k": request.cache_type_k,
+        "cache_type_v": request.cache_type_v,
+        "offload_cache": request.offload_cache,
+        "cpu_experts": cpu_experts(request.cpu_expert_ratio, blocks),
+        "context_checkpoints": request.context_checkpoints,
+        "draft": None if request.draft is None else _draft(request.draft),
         "gpu_layers": gpu_layers,
         "rope_frequency_base": request.rope_frequency_base,
         "rope_frequency_scale": request.rope_frequency_scale,
+    }
+
+
+def load_mode(request: LoadRequest) -> str:
+    """Return how the file comes into memory, as the end of llama.cpp's name for it."""
+    if request.direct_io:
+        return "DIRECT_IO"
+    if request.keep_in_memory:
+        return "MMAP_MLOCK" if request.use_mmap else "MLOCK"
+    return "MMAP" if request.use_mmap else "NONE"
+
+
+def cpu_experts(ratio: float, blocks: int | None) -> str:
+    """Return llama.cpp's rule that keeps the experts of a share of the blocks on the CPU."""
+    if ratio <= 0 or not blocks:
+        return ""
+    numbers = "|".join(str(number) for number in range(round(ratio * blocks)))
+    return rf"blk\.({numbers})\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU" if numbers else ""
+
+
+def _draft(draft: Draft) -> Mapping[str, Any]:
+    return {
+        "model": str(draft.path),
+        "max_tokens": draft.max_tokens,
+        "min_tokens": draft.min_tokens,
+        "min_probability": draft.min_probability,
     }
 
 

@@ -120,6 +120,7 @@ class Worker:
         on_progress: Callable[[float], None],
         *,
         own_pooling: bool = False,
+        blocks: int | None = None,
         over_tcp: bool = os.name == "nt",
     ) -> Worker:
         """Start a process and wait until its model is loaded; cancelling kills it.
@@ -128,13 +129,14 @@ class Worker:
             request: What to load and how.
             on_progress: Called with values between 0.0 and 1.0, never going back.
             own_pooling: Whether the model's file says how its embeddings are pooled.
+            blocks: How many blocks of layers the model has, where its file says so.
             over_tcp: Listen on 127.0.0.1 with a key, for systems where sockets are no files.
         Raises:
             EngineError: the model cannot be loaded, or the engine cannot start.
         """
         folder = None if over_tcp else _private_folder()
         try:
-            options, api_key = _options(request, folder, own_pooling=own_pooling)
+            options, api_key = _options(request, folder, own_pooling=own_pooling, blocks=blocks)
             return await cls._start_in(folder, request, options, api_key, on_progress)
         except BaseException:
             _remove(folder)
@@ -240,7 +242,7 @@ class Worker:
 
 
 def _options(
-    request: LoadRequest, folder: Path | None, *, own_pooling: bool
+    request: LoadRequest, folder: Path | None, *, own_pooling: bool, blocks: int | None
 ) -> tuple[Mapping[str, Any], str | None]:
     """Return the worker's options, and the key its clients have to show (``None``: no key)."""
     threads = choose_threads(request, request.path.stat().st_size, physical_cores())
@@ -256,6 +258,7 @@ def _options(
         port=port,
         api_key=api_key,
         own_pooling=own_pooling,
+        blocks=blocks,
     )
     return options, api_key
 

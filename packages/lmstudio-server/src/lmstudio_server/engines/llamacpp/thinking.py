@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .markup import open_thinking
+from .timings import together
 
 if TYPE_CHECKING:
     from lmstudio_server.engines.base import Finished, Sampling
@@ -22,9 +23,15 @@ class Thinking:
 
     Args:
         prompt: The prompt as the template made it.
+        budget: How many tokens the model may think; ``None``: as many as it likes.
+        message: What is written for the model where the budget ends its thinking.
     """
 
-    def __init__(self, prompt: str) -> None:
+    def __init__(self, prompt: str, budget: int | None = None, message: str = "") -> None:
+        # Nothing can be generated with a limit of no tokens.
+        self._budget = None if budget is None else max(1, budget)
+        self._message = message
+        self._limit: int | None = None
         self.prompt_before = prompt
         self.tags = open_thinking(prompt)
         """The pair of tags if the prompt ends inside thinking, otherwise ``None``."""
@@ -33,20 +40,44 @@ class Thinking:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the model thought, but did not come to the end of it."""
-        return self.fold is not None and self.fold.stop_string is None
+        """Whether the model thought, and neither it nor the budget came to the end of that."""
+        return self.fold is not None and self.fold.stop_string is None and not self.budget_spent
+
+    @property
+    def budget_spent(self) -> bool:
+        """Whether the budget ended the thinking."""
+        return (
+            self.fold is not None
+            and self.fold.stop_string is None
+            and self._limit is not None
+            and self._limit == self._budget
+            and self.fold.predicted_tokens >= self._limit
+        )
+
+    @property
+    def last_words(self) -> str:
+        """What the budget adds to the thinking that it ends."""
+        return self._message if self.budget_spent else ""
 
     @property
     def prompt(self) -> str:
         """The prompt for the answer."""
         if self.fold is None:
             return self.prompt_before
-        return f"{self.prompt_before}{self.fold.text}{self.fold.stop_string}\n\n"
+        end = "" if self.tags is None else self.tags[1]
+        return f"{self.prompt_before}{self.fold.text}{self.last_words}{end}\n\n"
 
     def free(self, sampling: Sampling) -> Sampling:
         """Return the sampling to think with: held to nothing, up to the end tag."""
         end = "" if self.tags is None else self.tags[1]
-        return replace(sampling, json_schema=None, grammar=None, stop=(end,))
+        limits = [limit for limit in (self._budget, sampling.max_tokens) if limit is not None]
+        self._limit = min(limits, default=None)
+        # An answer wants at least one token of its own: then the caller's limit ends it all.
+        if self._limit == sampling.max_tokens:
+            self._budget = None
+        return replace(
+            sampling, json_schema=None, grammar=None, stop=(end,), max_tokens=self._limit
+        )
 
     def remaining(self, sampling: Sampling) -> Sampling:
         """Return ``sampling`` with the limit that is left after thinking (at least one token)."""
@@ -64,4 +95,10 @@ class Thinking:
             finished,
             prompt_tokens=self.fold.prompt_tokens,
             predicted_tokens=self.fold.predicted_tokens + finished.predicted_tokens,
+            draft=together(self.fold.timings.draft_use, finished.draft),
+            generation_time=_sum(self.fold.timings.generation_time, finished.generation_time),
         )
+
+
+def _sum(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first + second

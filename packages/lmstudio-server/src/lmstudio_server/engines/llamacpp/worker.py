@@ -67,7 +67,7 @@ def set_limits(params: Any, options: dict[str, Any]) -> None:
     """Set the sizes: context, batches, threads, memory."""
     params.n_ctx = options["context_length"]
     params.n_parallel = options["parallel"]
-    params.kv_unified = True
+    params.kv_unified = options["unified_cache"]
     params.n_batch = options["batch_size"]
     params.n_ubatch = options["physical_batch_size"]
     params.cpuparams.n_threads = options["threads"]
@@ -78,6 +78,8 @@ def set_limits(params: Any, options: dict[str, Any]) -> None:
     params.fit_params = False
     if options["gpu_layers"] is not None:
         params.n_gpu_layers = options["gpu_layers"]
+    if options["context_checkpoints"] is not None:
+        params.n_ctx_checkpoints = options["context_checkpoints"]
 
 
 def set_exposure(params: Any, options: dict[str, Any]) -> None:
@@ -97,8 +99,8 @@ def set_model(params: Any, options: dict[str, Any], library: Any) -> None:
     params.model.path = options["model"]
     if options["mmproj"] is not None:
         params.mmproj.path = options["mmproj"]
-    if not options["use_mmap"]:
-        params.load_mode = library.llama_load_mode.LLAMA_LOAD_MODE_NONE
+    modes = library.llama_load_mode
+    params.load_mode = getattr(modes, "LLAMA_LOAD_MODE_" + options["load_mode"])
     if options["flash_attention"]:
         params.flash_attn_type = library.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     params.ctx_shift = options["context_shift"]
@@ -110,6 +112,35 @@ def set_model(params: Any, options: dict[str, Any], library: Any) -> None:
         params.rope_freq_base = options["rope_frequency_base"]
     if options["rope_frequency_scale"] is not None:
         params.rope_freq_scale = options["rope_frequency_scale"]
+
+
+def set_cache(params: Any, options: dict[str, Any], library: Any) -> None:
+    """Set how and where the attention cache is kept, and where the experts are."""
+    types = library.ggml_type
+    params.cache_type_k = getattr(types, "GGML_TYPE_" + options["cache_type_k"].upper())
+    params.cache_type_v = getattr(types, "GGML_TYPE_" + options["cache_type_v"].upper())
+    params.no_kv_offload = not options["offload_cache"]
+    if options["cpu_experts"]:
+        params.tensor_buft_overrides = options["cpu_experts"]
+
+
+def set_draft(params: Any, options: dict[str, Any], library: Any) -> None:
+    """Set the draft model, if there is one."""
+    draft = options["draft"]
+    if draft is None:
+        return
+    params.speculative.types = [
+        library.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE
+    ]
+    settings = params.speculative.draft
+    settings.mparams.path = draft["model"]
+    settings.n_max = draft["max_tokens"]
+    settings.n_min = draft["min_tokens"]
+    settings.p_min = draft["min_probability"]
+    settings.cpuparams.n_threads = options["threads"]
+    settings.cpuparams_batch.n_threads = options["threads"]
+    if options["gpu_layers"] is not None:
+        settings.n_gpu_layers = options["gpu_layers"]
 
 
 def import_library() -> Any:
@@ -146,6 +177,8 @@ def serve(options: dict[str, Any]) -> NoReturn:
     set_limits(params, options)
     set_exposure(params, options)
     set_model(params, options, library)
+    set_cache(params, options, library)
+    set_draft(params, options, library)
     try:
         # Loads, and holds the GIL while it does; the object has to stay referenced.
         server: Any = library.Server(params)
