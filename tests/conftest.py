@@ -42,4 +42,4 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     yield
     timeouts.set_sync_api_timeout(timeouts.DEFAULT_SYNC_TIMEOUT)
-    default._reset_default_client()
+    default.reset_default_client()

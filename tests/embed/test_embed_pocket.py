@@ -146,4 +146,4 @@ def test_the_convenience_function(host: str) -> None:
         any_loaded = lmstudio_core.embedding_model()
         assert any_loaded.embed("Hello") == pytest.approx(model.embed("Hello"), abs=1e-4)
     finally:
-        default._reset_default_client()
+        default.reset_default_client()

@@ -17,7 +17,7 @@ import pytest
 
 import lmstudio_llm
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.default import _reset_default_client
+from lmstudio_core.default import reset_default_client
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -61,7 +61,7 @@ def test_example(
     request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.setenv("LMSTUDIO_API_HOST", pocket)
-    request.addfinalizer(_reset_default_client)  # the next test's server is another one
+    request.addfinalizer(reset_default_client)  # the next test's server is another one
     with Client(pocket) as client:
         names: dict[str, Any] = {name: getattr(lmstudio_llm, name) for name in lmstudio_llm.__all__}
         names |= {"asyncio": asyncio, "client": client, "model": client.llm.model("pocket")}

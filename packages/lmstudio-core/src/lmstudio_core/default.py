@@ -12,7 +12,7 @@ from .errors import LMStudioClientError
 if TYPE_CHECKING:
     from .client import Client
 
-__all__ = ["configure_default_client", "get_default_client"]
+__all__ = ["configure_default_client", "get_default_client", "reset_default_client"]
 
 _lock = threading.RLock()  # a plugin may use the default client while it is being loaded
 _client: Client | None = None
@@ -61,17 +61,17 @@ def get_default_client(api_host: str | None = None) -> Client:
             from .client import Client
 
             _client = Client(_api_host, _api_token)
-            atexit.register(_reset_default_client)
+            atexit.register(reset_default_client)
         return _client
 
 
-def _reset_default_client() -> None:
+def reset_default_client() -> None:
     """Close the default client and forget its configuration; the next use makes a new one."""
     global _client, _api_host, _api_token
     with _lock:
         client, _client, _api_host, _api_token = _client, None, None, None
     if client is not None:
-        atexit.unregister(_reset_default_client)
+        atexit.unregister(reset_default_client)
         client.close()
 
 

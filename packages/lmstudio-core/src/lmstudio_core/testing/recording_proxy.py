@@ -143,6 +143,7 @@ class RecordingProxy(LocalServer):
                     first = False
                 else:
                     tape.asked(message)
+                    message = self.outgoing(tape.namespace, message)
                 await upstream.send(message)
         except ConnectionClosed:
             pass
@@ -159,6 +160,11 @@ class RecordingProxy(LocalServer):
             await asyncio.get_running_loop().create_future()  # until the client has it and goes
         except ConnectionClosed:
             pass
+
+    def outgoing(self, namespace: str, message: str | bytes) -> str | bytes:
+        """What goes to the server for a client's message; here, the message itself."""
+        del namespace
+        return message
 
     def note_request(self, request: FakeRequest, recorded: RecordedRequest) -> None:
         """A request came; called by the tape of its socket."""
@@ -194,6 +200,11 @@ class _Tape:
         self._proxy = proxy
         self._socket = socket
         self._open: dict[tuple[str, int], tuple[FakeRequest, RecordedRequest]] = {}
+
+    @property
+    def namespace(self) -> str:
+        """The server's namespace that the socket is for."""
+        return self._socket.namespace
 
     def authentication(self, message: Any) -> None:
         """The client's first message: not kept, and what is in it is hidden everywhere else."""

@@ -2,7 +2,7 @@
 
 The file is made to be kept beside tests and read in diffs: one line for each request and each thing
 that came for it, in the order of the requests, with keys sorted, without what changes from run to
-run (timings, references of instances).
+run (timings, references of instances, ids of tool calls).
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ _SECRET_KEYS: Final = frozenset(
 _SECRET_TEXTS: Final = re.compile(
     r"sk-lm-[A-Za-z0-9]+:[A-Za-z0-9]+|(?<=[Bb]earer )[\w.~+/=-]+|\bhf_[A-Za-z0-9]{20,}"
 )
+_NAMED: Final = {"instanceReference": "instance", "toolCallId": "tool-call"}
 _CHANGING: Final = frozenset(
     {"lastUsedTime", "timeToFirstTokenSec", "tokensPerSecond", "totalTimeSec"}
 )
@@ -56,12 +57,16 @@ class Scrubber:
     Args:
         secrets: Texts to hide wherever they stand.
         keep_timings: Whether numbers that differ in every run stay.
+        rename: Whether instances and tool calls get names that are the same in every run.
     """
 
-    def __init__(self, secrets: Iterable[str] = (), *, keep_timings: bool = False) -> None:
+    def __init__(
+        self, secrets: Iterable[str] = (), *, keep_timings: bool = False, rename: bool = True
+    ) -> None:
         self._secrets = [secret for secret in secrets if secret]
         self._keep_timings = keep_timings
-        self._references: dict[str, str] = {}
+        self._rename = rename
+        self._names: dict[str, dict[str, str]] = {"instance": {}, "tool-call": {}}
 
     def hide(self, secret: Any) -> None:
         """Hide this text, too, from now on."""
@@ -71,8 +76,11 @@ class Scrubber:
     def clean(self, value: Any, key: str = "") -> Any:
         """The value with nothing in it that must not be kept."""
         if is_mapping(value):
+            is_call = value.get("type") == "function" and "arguments" in value
             return {
-                str(name): self.clean(inner, str(name))
+                str(name): self.clean(
+                    inner, "toolCallId" if is_call and name == "id" else str(name)
+                )
                 for name, inner in value.items()
                 if inner is not VOID and (self._keep_timings or name not in _CHANGING)
             }
@@ -82,9 +90,9 @@ class Scrubber:
             return value
         if re.sub(r"[^a-z]", "", key.lower()) in _SECRET_KEYS:
             return _HIDDEN
-        if key == "instanceReference":
-            known = len(self._references) + 1
-            return self._references.setdefault(value, f"instance-{known}")
+        if self._rename and key in _NAMED:
+            names = self._names[_NAMED[key]]
+            return names.setdefault(value, f"{_NAMED[key]}-{len(names) + 1}")
         value = _SECRET_TEXTS.sub(_HIDDEN, value)
         for secret in self._secrets:
             value = value.replace(secret, _HIDDEN)

@@ -28,7 +28,7 @@ class Replay:
     def __init__(self, recording: Recording) -> None:
         self._waiting = list(recording.requests)
         self._all = tuple(recording.requests)
-        self._scrubber = Scrubber()
+        self._scrubber = Scrubber(rename=False)
         self._lock = threading.Lock()
 
     @property
