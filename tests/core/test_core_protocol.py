@@ -126,6 +126,33 @@ def test_an_ill_formed_token_is_refused_without_being_shown(token):
         assert token not in str(caught.value)
 
 
+def test_a_pair_says_who_a_client_is():
+    pair = auth.credentials(None, {"LM_API_TOKEN": TOKEN}, "plugin:a", PASSKEY)
+    assert (pair.identifier, pair.passkey, pair.from_token) == ("plugin:a", PASSKEY, False)
+    variables = {"LMS_PLUGIN_CLIENT_IDENTIFIER": "plugin:b", "LMS_PLUGIN_CLIENT_PASSKEY": "c"}
+    plugin = auth.credentials(None, {**variables, "LM_API_TOKEN": TOKEN})
+    assert (plugin.identifier, plugin.passkey, plugin.from_plugin) == ("plugin:b", "c", True)
+    assert auth.credentials(TOKEN, variables).from_token
+    assert (
+        auth.credentials(None, {**variables, "LMS_PLUGIN_CLIENT_PASSKEY": ""}).from_plugin is False
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "identifier", "passkey"),
+    [
+        (None, "a", None),
+        (None, None, "b"),
+        (None, "", "b"),
+        (None, "a" * 257, "b"),
+        (TOKEN, "a", "b"),
+    ],
+)
+def test_half_a_pair_or_a_token_besides_is_refused(token, identifier, passkey):
+    with pytest.raises(errors.LMStudioValueError, match="client_passkey"):
+        auth.credentials(token, {}, identifier, passkey)
+
+
 def test_credentials_do_not_show():
     assert PASSKEY not in repr(auth.credentials(TOKEN, {}))
 

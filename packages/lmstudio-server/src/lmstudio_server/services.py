@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._version import __version__
+from .bridge.host import PluginHost
 from .documents.reader import Documents
 from .files import FileStore
 from .loading import Loads
@@ -66,6 +67,10 @@ class Services:
     record: Record = field(default_factory=Record)
     started: float = field(default_factory=time.time)
     experiment_flags: set[str] = field(default_factory=set[str])
+    plugins: PluginHost = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plugins = PluginHost(self.authenticator)
 
     @classmethod
     def create(cls, config: ServerConfig, engine: Engine, library: ModelLibrary) -> Services:

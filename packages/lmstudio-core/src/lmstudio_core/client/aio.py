@@ -55,9 +55,15 @@ class AsyncClient(ClientBase):
             ``Client`` does.
         api_token: The server's API token; by default that of ``LM_API_TOKEN`` or
             ``LMSTUDIO_API_TOKEN``.
+        client_identifier: As whom to connect, for a plugin's own process: the
+            ``client_identifier`` of its registration's credentials. LM Studio sets it, the passkey
+            and the server's address as ``LMS_PLUGIN_CLIENT_IDENTIFIER``,
+            ``LMS_PLUGIN_CLIENT_PASSKEY`` and ``LMS_PLUGIN_BASE_URL``; without ``api_host``, they
+            are used where they are set.
+        client_passkey: The ``client_passkey`` that goes with it.
 
     Raises:
-        LMStudioValueError: The host or the token is not of the form of one.
+        LMStudioValueError: The host, the token or the pair is not of the form of one.
 
     Example:
         >>> async def main() -> None:
@@ -68,8 +74,15 @@ class AsyncClient(ClientBase):
         The capital of France is Paris.
     """
 
-    def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
-        super().__init__(api_host, api_token)
+    def __init__(
+        self,
+        api_host: str | None = None,
+        api_token: str | None = None,
+        *,
+        client_identifier: str | None = None,
+        client_passkey: str | None = None,
+    ) -> None:
+        super().__init__(api_host, api_token, client_identifier, client_passkey)
         self._driver = AsyncDriver(self._resolve, self._credentials, self._observer())
 
     async def _resolve(self, refused: Address | None = None) -> Address:

@@ -15,7 +15,7 @@ from ..capability import Capability
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from ..plugins import plugins
 from ..protocol.address import Address, parse_api_host
-from ..protocol.auth import credentials
+from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
 from ..protocol.operations import Invoke, Op
 from ..runner import Observer
 
@@ -53,10 +53,21 @@ def no_address(_refused: Address | None = None) -> Address:
 class ClientBase:
     """What both clients share: where the server is, who they are, and their namespaces."""
 
-    def __init__(self, api_host: str | None = None, api_token: str | None = None) -> None:
+    def __init__(
+        self,
+        api_host: str | None = None,
+        api_token: str | None = None,
+        client_identifier: str | None = None,
+        client_passkey: str | None = None,
+    ) -> None:
+        # A plugin's credentials are for the server that gave them, not for any other.
+        own = {} if api_host is None else dict.fromkeys(PLUGIN_VARIABLES, "")
+        environment = {**os.environ, **own}
+        self._credentials = credentials(api_token, environment, client_identifier, client_passkey)
+        if api_host is None and self._credentials.from_plugin:
+            api_host = os.environ.get(PLUGIN_URL_VARIABLE) or None
         self._given = None if api_host is None else parse_api_host(api_host)
         self._found: Address | None = None
-        self._credentials = credentials(api_token, os.environ)
         self._namespaces: dict[str, Any] = {}
 
     def _observer(self) -> Observer | None:

@@ -11,13 +11,28 @@ from typing import Final, cast
 from ..errors import LMStudioAuthenticationError, LMStudioValueError, LMStudioWebsocketError
 from .frames import decode_frame, encode_frame
 
-__all__ = ["TOKEN_VARIABLES", "Credentials", "auth_request", "check_auth_reply", "credentials"]
+__all__ = [
+    "PLUGIN_URL_VARIABLE",
+    "PLUGIN_VARIABLES",
+    "TOKEN_VARIABLES",
+    "Credentials",
+    "auth_request",
+    "check_auth_reply",
+    "credentials",
+]
 
 AUTH_VERSION: Final = 1
 
 TOKEN_VARIABLES: Final = ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN")
 """Environment variables that may hold the API token, in order of precedence."""
 
+PLUGIN_VARIABLES: Final = ("LMS_PLUGIN_CLIENT_IDENTIFIER", "LMS_PLUGIN_CLIENT_PASSKEY")
+"""How LM Studio tells a plugin's process who it is."""
+
+PLUGIN_URL_VARIABLE: Final = "LMS_PLUGIN_BASE_URL"
+"""How LM Studio tells a plugin's process where the server is."""
+
+_MAX_LENGTH: Final = 256
 _TOKEN = re.compile(r"sk-lm-([A-Za-z0-9]{8}):([A-Za-z0-9]{20})")
 
 
@@ -28,14 +43,27 @@ class Credentials:
     identifier: str
     passkey: str = field(repr=False)
     from_token: bool = False
+    from_plugin: bool = False
+    """They are a plugin's, as LM Studio sets them in the environment of its process."""
 
 
-def credentials(api_token: str | None, environment: Mapping[str, str]) -> Credentials:
-    """The credentials of an API token, given or in the environment; else those of a new guest.
+def credentials(
+    api_token: str | None,
+    environment: Mapping[str, str],
+    client_identifier: str | None = None,
+    client_passkey: str | None = None,
+) -> Credentials:
+    """Who a client is: by what is given, by a plugin's variables, by a token, or a new guest.
 
     Raises:
-        LMStudioValueError: The token is not of the form of one. The message does not repeat it.
+        LMStudioValueError: The token or the pair is not of the form of one. The message does not
+            repeat it.
     """
+    if client_identifier is not None or client_passkey is not None:
+        return _pair(client_identifier, client_passkey, api_token)
+    plugin = [environment.get(name, "") for name in PLUGIN_VARIABLES]
+    if all(plugin) and not api_token:
+        return Credentials(plugin[0], plugin[1], from_plugin=True)
     source = "api_token"
     token = cast("object", api_token)  # not everybody checks types
     if not token:
@@ -51,6 +79,21 @@ def credentials(api_token: str | None, environment: Mapping[str, str]) -> Creden
             "Copy it again from LM Studio's developer settings."
         )
     return Credentials(match[1], match[2], from_token=True)
+
+
+def _pair(identifier: object, passkey: object, api_token: object) -> Credentials:
+    if api_token:
+        raise LMStudioValueError(
+            "An API token says who the client is: leave out client_identifier and client_passkey, "
+            "or api_token."
+        )
+    for name, value in (("client_identifier", identifier), ("client_passkey", passkey)):
+        if not isinstance(value, str) or not 0 < len(value) <= _MAX_LENGTH:
+            raise LMStudioValueError(
+                f"{name} must be a string of 1 to {_MAX_LENGTH} characters; client_identifier and "
+                "client_passkey go together."
+            )
+    return Credentials(str(identifier), str(passkey))
 
 
 def auth_request(creds: Credentials) -> bytes:

@@ -78,7 +78,10 @@ class Endpoint:
     kind: Literal["rpc", "channel"]
     handler: RpcHandler | ChannelHandler
     parameter: type[BaseModel] | None = None
-    messages: frozenset[str] = frozenset()
+    messages: Mapping[str, type[BaseModel] | None] = field(
+        default_factory=dict[str, type[BaseModel] | None]
+    )
+    """What the client may send on the channel: the types, and what each has to be like."""
     lenient: bool = False
     """Any parameter and message is let through (endpoints that only answer with an error)."""
 
@@ -92,19 +95,18 @@ class Endpoint:
             return ABSENT
         if parameter is ABSENT:
             raise InvalidParameterError("a parameter is required")
-        try:
-            return self.parameter.model_validate(parameter)
-        except ValidationError as error:
-            raise InvalidParameterError(_explain(error)) from error
+        return _check(self.parameter, parameter)
 
     def read_message(self, message: Any) -> Any:
         """Check a channel message of the client."""
         if self.lenient:
             return message
         if isinstance(message, dict):
-            kind = cast("dict[str, Any]", message).get("type")
-            if kind in self.messages:
-                return cast("dict[str, Any]", message)
+            known_message = cast("dict[str, Any]", message)
+            kind: object = known_message.get("type")
+            if isinstance(kind, str) and kind in self.messages:
+                _check(self.messages[kind], known_message)
+                return known_message
         known = ", ".join(sorted(self.messages)) or "none"
         raise InvalidParameterError(f"the messages of endpoint {self.name} are: {known}")
 
@@ -131,14 +133,15 @@ class Namespace:
         self,
         name: str,
         parameter: type[BaseModel] | None = None,
-        messages: tuple[str, ...] = ("cancel",),
+        messages: tuple[str, ...] | Mapping[str, type[BaseModel] | None] = ("cancel",),
     ) -> Callable[[ChannelHandler], ChannelHandler]:
         """Register the function below as the channel endpoint ``name``."""
+        taken: Mapping[str, type[BaseModel] | None] = (
+            dict.fromkeys(messages) if isinstance(messages, tuple) else messages
+        )
 
         def register(handler: ChannelHandler) -> ChannelHandler:
-            self.endpoints[name] = Endpoint(
-                name, "channel", handler, parameter, frozenset(messages)
-            )
+            self.endpoints[name] = Endpoint(name, "channel", handler, parameter, taken)
             return handler
 
         return register
@@ -155,6 +158,15 @@ class Namespace:
                 raise not_offered(self.name, name)
 
             self.endpoints[name] = Endpoint(name, kind, handler, lenient=True)
+
+
+def _check(model: type[BaseModel] | None, value: Any) -> Any:
+    if model is None:
+        return value
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise InvalidParameterError(_explain(error)) from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.documents.reader import library_for
@@ -11,11 +10,10 @@ from lmstudio_server.kv.stack import collapse
 
 from . import parameters as p
 from .endpoint import Call, Channel, Namespace
+from .race import first_of
 from .retrieval import Retrieval, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from lmstudio_server.documents.document import Library
     from lmstudio_server.files import Upload
 
@@ -74,7 +72,7 @@ async def parse_document(channel: Channel, parameter: p.ParseDocument) -> None:
         content = {"content": document.text, "parser": library.to_wire()}
         await channel.send({"type": "result", **content})
 
-    await _until_cancelled(channel, work())
+    await first_of(work(), channel.cancelled.wait())
 
 
 async def read_documents(call: Call, history: p.History) -> None:
@@ -102,19 +100,5 @@ async def retrieve(channel: Channel, parameter: p.Retrieve) -> None:
     """The passages of some files that fit a query."""
     files = [_require(channel, identifier) for identifier in parameter.file_identifiers]
     settings = settings_of(collapse([parameter.config.fields_]))
-    await _until_cancelled(channel, Retrieval(channel, parameter.query, files, settings).run())
-
-
-async def _until_cancelled(channel: Channel, work: Coroutine[Any, Any, None]) -> None:
-    """Do something until it is done or the client wants it no longer; then nothing follows."""
-    loop = asyncio.get_running_loop()
-    working = loop.create_task(work)
-    stopping = loop.create_task(channel.cancelled.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        working.cancel()
-        stopping.cancel()
-        await asyncio.wait({working, stopping})
-    if not working.cancelled():
-        working.result()
+    retrieval = Retrieval(channel, parameter.query, files, settings)
+    await first_of(retrieval.run(), channel.cancelled.wait())

@@ -1,15 +1,171 @@
-"""The ``plugins`` namespace: every endpoint says that it is not offered."""
+"""The ``plugins`` namespace: programs that offer tools and generators to other clients."""
 
 from __future__ import annotations
 
-from .endpoint import Namespace
+import logging
+from typing import TYPE_CHECKING, Any
+
+from lmstudio_server.bridge.hook import Hook, HookName
+from lmstudio_server.errors import WireError
+
+from . import plugin_parameters as pp
+from .endpoint import ABSENT, Call, Channel, Namespace
+from .plugin_use import Generation, ToolSession, no_process
+from .race import first_of
+
+if TYPE_CHECKING:
+    from lmstudio_server.bridge.host import Plugin
 
 __all__ = ["namespace"]
 
+_log = logging.getLogger(__name__)
+
 namespace = Namespace("plugins")
-namespace.decline(
-    "rpc",
-    "reindexPlugins",
+
+
+# -- any program ---------------------------------------------------------------------------------
+
+
+@namespace.rpc("reindexPlugins")
+async def reindex_plugins(_call: Call, _parameter: Any) -> Any:
+    """Nothing to look for: the plugins here are those that programs have registered."""
+    return ABSENT
+
+
+@namespace.channel("registerDevelopmentPlugin", pp.RegisterPlugin, messages=("end",))
+async def register_development_plugin(channel: Channel, parameter: pp.RegisterPlugin) -> None:
+    """Let a program run a plugin until it says so or is gone."""
+    host = channel.services.plugins
+    identifier = f"{parameter.manifest.owner}/{parameter.manifest.name}"
+    plugin = host.register(identifier, trusted=channel.trusted)
+    _log.info("registered the plugin %s", identifier)
+    try:
+        ready = {
+            "clientIdentifier": plugin.credentials.identifier,
+            "clientPasskey": plugin.credentials.passkey,
+        }
+        await channel.send({"type": "ready", **ready})
+        await channel.inbox.get()
+    finally:
+        await host.unregister(plugin)
+        _log.info("unregistered the plugin %s", identifier)
+
+
+@namespace.channel("startToolUseSession", pp.StartSession, messages=pp.CLIENT_MESSAGES)
+async def start_tool_use_session(channel: Channel, parameter: pp.StartSession) -> None:
+    """Call a plugin's tools."""
+    await ToolSession(channel, parameter).run()
+
+
+@namespace.channel("generateWithGenerator", pp.Generate)
+async def generate_with_generator(channel: Channel, parameter: pp.Generate) -> None:
+    """Let a plugin answer a chat."""
+    await Generation(channel, parameter).run()
+
+
+# -- a plugin's own process ----------------------------------------------------------------------
+
+
+def _plugin(call: Call) -> Plugin:
+    return call.services.plugins.of_client(call.client)
+
+
+async def _serve(channel: Channel, name: HookName) -> None:
+    """Keep a hook open for as long as the plugin is there."""
+    plugin = _plugin(channel)
+    if name in plugin.hooks:
+        raise WireError(
+            f'The plugin "{plugin.identifier}" has set its {name} already.',
+            suggestion="Set it once; end the plugin's other process if there is one.",
+        )
+    hook = Hook(plugin.identifier, "sessionId" if name == "toolsProvider" else "taskId")
+
+    async def ask() -> None:
+        while (packet := await hook.outbox.get()) is not None:
+            await channel.send(packet)
+
+    async def listen() -> None:
+        while True:
+            hook.take(await channel.inbox.get())
+
+    plugin.hooks[name] = hook
+    await plugin.notify()
+    try:
+        await first_of(ask(), listen())
+    finally:
+        del plugin.hooks[name]
+        hook.close()
+
+
+@namespace.channel("setToolsProvider", messages=pp.TOOLS_PROVIDER_MESSAGES)
+async def set_tools_provider(channel: Channel, _parameter: Any) -> None:
+    """The plugin has tools."""
+    await _serve(channel, "toolsProvider")
+
+
+@namespace.channel("setGenerator", messages=pp.GENERATOR_MESSAGES)
+async def set_generator(channel: Channel, _parameter: Any) -> None:
+    """The plugin writes in the place of a model."""
+    await _serve(channel, "generator")
+
+
+@namespace.channel("setPromptPreprocessor", messages=pp.TASK_MESSAGES)
+async def set_prompt_preprocessor(channel: Channel, _parameter: Any) -> None:
+    """Kept open, but never asked: it is for LM Studio's own chats."""
+    await _serve(channel, "promptPreprocessor")
+
+
+@namespace.channel("setPredictionLoopHandler", messages=pp.TASK_MESSAGES)
+async def set_prediction_loop_handler(channel: Channel, _parameter: Any) -> None:
+    """Kept open, but never asked: it is for LM Studio's own chats."""
+    await _serve(channel, "predictionLoopHandler")
+
+
+def _defaults(parameter: pp.SetSchematics) -> dict[str, Any]:
+    return {field.full_key: field.default_value for field in parameter.schematics.fields_}
+
+
+@namespace.rpc("setConfigSchematics", pp.SetSchematics)
+async def set_config_schematics(call: Call, parameter: pp.SetSchematics) -> Any:
+    """Which settings a session has; their defaults hold where a client gives none."""
+    _plugin(call).settings = _defaults(parameter)
+    return ABSENT
+
+
+@namespace.rpc("setGlobalConfigSchematics", pp.SetSchematics)
+async def set_global_config_schematics(call: Call, parameter: pp.SetSchematics) -> Any:
+    """Which settings the plugin has for all sessions. Here they always have their defaults."""
+    _plugin(call).global_settings = _defaults(parameter)
+    return ABSENT
+
+
+@namespace.rpc("pluginInitCompleted")
+async def plugin_init_completed(call: Call, _parameter: Any) -> Any:
+    """All hooks are open."""
+    plugin = _plugin(call)
+    plugin.completed = True
+    await plugin.notify()
+    return ABSENT
+
+
+@namespace.rpc("reportError", pp.ErrorReport)
+async def report_error(call: Call, parameter: pp.ErrorReport) -> Any:
+    """Without a screen, a plugin's trouble goes to the log."""
+    where = parameter.unavailable_host or parameter.server_url
+    name = _plugin(call).identifier
+    _log.warning("plugin %s: %s (%s): %s", name, parameter.type, where, parameter.message)
+    return ABSENT
+
+
+# -- a prediction that a plugin works on ---------------------------------------------------------
+
+
+async def _no_prediction(_call: Call, _parameter: Any) -> Any:
+    """No chat of this server's asks a plugin to work on it."""
+    raise no_process()
+
+
+for _name in (
     "processingHandleUpdate",
     "processingHandleRequest",
     "processingPullHistory",
@@ -18,18 +174,5 @@ namespace.decline(
     "processingNeedsNaming",
     "processingSuggestName",
     "processingSetSenderName",
-    "setConfigSchematics",
-    "setGlobalConfigSchematics",
-    "pluginInitCompleted",
-    "reportError",
-)
-namespace.decline(
-    "channel",
-    "startToolUseSession",
-    "generateWithGenerator",
-    "registerDevelopmentPlugin",
-    "setPromptPreprocessor",
-    "setPredictionLoopHandler",
-    "setToolsProvider",
-    "setGenerator",
-)
+):
+    namespace.rpc(_name, pp.Processing)(_no_prediction)

@@ -1,0 +1,160 @@
+"""The plugins that are registered with this server."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from lmstudio_server.errors import WireError, close_matches_text
+from lmstudio_server.wire.auth import Credentials
+
+from .hook import Hook, plugin_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lmstudio_server.wire.auth import Authenticator
+
+    from .hook import HookName
+
+__all__ = ["Plugin", "PluginHost", "Schematics"]
+
+START_SECONDS: Final = 10.0
+"""How long a plugin that was registered may take to start."""
+
+_OFFERS: Final[Mapping[str, str]] = {
+    "toolsProvider": "no tools",
+    "generator": "no generator",
+    "promptPreprocessor": "no prompt preprocessor",
+    "predictionLoopHandler": "no prediction loop handler",
+}
+
+Schematics = dict[str, Any]
+"""The default values of a plugin's settings, by their full keys."""
+
+
+@dataclass(eq=False)
+class Plugin:
+    """A registered plugin; its own process may be there or not."""
+
+    identifier: str
+    credentials: Credentials
+    hooks: dict[HookName, Hook] = field(default_factory=dict["HookName", "Hook"])
+    settings: Schematics = field(default_factory=dict[str, Any])
+    global_settings: Schematics = field(default_factory=dict[str, Any])
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    completed: bool = False
+    """It has said that all its hooks are open."""
+    ended: bool = False
+
+    async def hook(self, name: HookName) -> Hook:
+        """A hook of the plugin's; one that is starting is waited for.
+
+        Raises:
+            WireError: It has none of that name, or does not start.
+        """
+
+        def known() -> bool:
+            return name in self.hooks or self.completed or self.ended
+
+        try:
+            async with self.changed:
+                await asyncio.wait_for(self.changed.wait_for(known), START_SECONDS)
+        except asyncio.TimeoutError:
+            pass
+        found = self.hooks.get(name)
+        if found is None:
+            raise self._without(name)
+        return found
+
+    def _without(self, name: HookName) -> WireError:
+        if self.ended:
+            return plugin_gone(self.identifier)
+        if self.completed and self.hooks:
+            return WireError(f'The plugin "{self.identifier}" has {_OFFERS[name]}.')
+        return WireError(
+            f'The plugin "{self.identifier}" is not running.',
+            cause="Its process has gone." if self.completed else "Its process did not start yet.",
+            suggestion="Start the plugin's process, or see what it says.",
+        )
+
+    async def notify(self) -> None:
+        """Tell those who wait for a change."""
+        async with self.changed:
+            self.changed.notify_all()
+
+
+class PluginHost:
+    """Registers plugins and lets their processes in."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._plugins: dict[str, Plugin] = {}
+
+    def register(self, identifier: str, *, trusted: bool) -> Plugin:
+        """A new plugin, with credentials for its process.
+
+        ``trusted`` is whether that process may do what its registrant may.
+
+        Raises:
+            WireError: There is one of that name.
+        """
+        if identifier in self._plugins:
+            raise WireError(
+                f'A plugin "{identifier}" is registered already.',
+                suggestion="End the program that runs it, or choose another name.",
+            )
+        credentials = Credentials(
+            f"plugin:{identifier}:{secrets.token_urlsafe(6)}"[-256:], secrets.token_urlsafe(24)
+        )
+        plugin = self._plugins[identifier] = Plugin(identifier, credentials)
+        self._authenticator.grant(credentials, trusted=trusted)
+        return plugin
+
+    async def unregister(self, plugin: Plugin) -> None:
+        """Forget a plugin: its hooks close, and its process is let in no more."""
+        self._plugins.pop(plugin.identifier, None)
+        self._authenticator.revoke(plugin.credentials)
+        plugin.ended = True
+        for hook in list(plugin.hooks.values()):
+            hook.close()
+        await plugin.notify()
+
+    def find(self, identifier: str) -> Plugin:
+        """The plugin of that name.
+
+        Raises:
+            WireError: There is none.
+        """
+        plugin = self._plugins.get(identifier)
+        if plugin is None:
+            raise self._unknown(identifier, sorted(self._plugins))
+        return plugin
+
+    def of_client(self, client: str) -> Plugin:
+        """The plugin whose process a client is.
+
+        Raises:
+            WireError: It is none.
+        """
+        for plugin in self._plugins.values():
+            if plugin.credentials.identifier == client:
+                return plugin
+        raise WireError(
+            "Only a plugin's own process can do this.",
+            cause="This client's credentials are not those of a registered plugin.",
+            suggestion="Register the plugin, and connect with the credentials that are returned.",
+        )
+
+    @staticmethod
+    def _unknown(identifier: str, known: Sequence[str]) -> WireError:
+        like = [name for name in known if identifier.rpartition("/")[2] in name]
+        return WireError(
+            f'There is no plugin "{identifier}".',
+            cause=f"Plugins ({len(known)}): {', '.join(known[:10]) or 'none'}.",
+            suggestion=close_matches_text(
+                like, "lmstudio-server has the plugins that programs register with it."
+            ),
+        )
