@@ -68,6 +68,9 @@ class FakeLibrary:
     def find(self, key: str) -> FakeFile | None:
         return next((f for f in self.files if f.key == key.lower()), None)
 
+    def variants(self, key: str) -> list[FakeFile]:
+        return [f for f in self.files if f.key == key.lower()]
+
     def close_matches(self, key: str, n: int = 5) -> list[str]:
         return [f.key for f in self.files if key[:4].lower() in f.key][:n]
 

@@ -230,7 +230,8 @@ def test_close_matches(tmp_path: Path) -> None:
     assert models.close_matches("pokcet")[0] == "pocket"
     assert set(models.close_matches("qwen", 2)) == {"qwen-small", "qwen-large"}
     assert models.close_matches("qwen", 1) in (["qwen-large"], ["qwen-small"])
-    assert models.close_matches("zzzzzz") == []
+    for nothing_like_it in ("zzzzzz", "nope", ""):
+        assert models.close_matches(nothing_like_it) == []
 
 
 def test_pocket_models_come_last_and_say_what_they_are(tmp_path: Path) -> None:

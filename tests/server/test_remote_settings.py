@@ -105,7 +105,10 @@ def test_wrong_settings_leave_the_other_engines_alone(
 def test_a_missing_library_is_named_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("lmstudio_server.engines.remote.engine.find_spec", lambda _name: None)
+    def nowhere(name: str) -> None:
+        assert name == "httpx2"
+
+    monkeypatch.setattr("lmstudio_server.engines.remote.engine.find_spec", nowhere)
     assert RemoteEngine([RemoteServer("x", "http://h/v1")]).servers == {}
     assert 'pip install "lmstudio-server[remote]"' in caplog.text
 

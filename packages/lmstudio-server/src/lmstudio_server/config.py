@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PORT", "ServerConfig", "is_loopback", "new_secret"]
 
 DEFAULT_PORT = 1234
+JIT_MODELS_VARIABLE = "LMSTUDIO_SERVER_JIT_MODELS"
 
 
 def new_secret() -> str:
@@ -31,6 +33,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _jit_models() -> int | None:
+    """The number in ``LMSTUDIO_SERVER_JIT_MODELS``, if it is one."""
+    text = os.environ.get(JIT_MODELS_VARIABLE, "").strip()
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
 @dataclass(frozen=True)
 class ServerConfig:
     """The settings of a server. The secrets stay out of its ``repr``."""
@@ -47,6 +55,8 @@ class ServerConfig:
     """Seconds without a client after which the server ends; ``None``: never."""
     jit_ttl: float | None = 3600.0
     """Seconds without use after which a model that an HTTP request loaded is unloaded."""
+    jit_models: int | None = field(default_factory=_jit_models)
+    """How many models may be loaded on demand at a time; ``None``: as many as fit in memory."""
     shutdown_grace: float = 10.0
     """Seconds that predictions may go on when the server ends."""
     is_daemon: bool = False

@@ -48,6 +48,8 @@ class Instance:
     """Set once the instance is going away; its users stop then."""
     ended_because: Literal["unloaded", "crashed"] | None = None
     parallel: int = 1
+    on_demand: bool = False
+    """Loaded because somebody asked for the model, not because somebody loaded it."""
     timer: asyncio.TimerHandle | None = None
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -122,6 +124,7 @@ class ModelRegistry:
         *,
         identifier: str | None = None,
         ttl_ms: int | None = None,
+        on_demand: bool = False,
         on_progress: Callable[[float], None],
     ) -> Instance:
         """Load a new instance. Cancelling the caller ends the load and leaves nothing behind."""
@@ -130,7 +133,13 @@ class ModelRegistry:
             request = replace(request, engine=file.engine, format=file.format, model=file.model)
             model = await self.engine.load(request, on_progress)
             instance = Instance(
-                name, file, model, load_config, ttl_ms=ttl_ms, parallel=request.parallel
+                name,
+                file,
+                model,
+                load_config,
+                ttl_ms=ttl_ms,
+                on_demand=on_demand,
+                parallel=request.parallel,
             )
             # Registered without an await in between: a cancelled caller either never got the
             # model or finds it here.

@@ -18,7 +18,7 @@ def close_matches(key: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The known keys most like ``key``: those that contain it first, then those spelled alike."""
     by_lower = {k.lower(): k for k in known}
     wanted = key.lower()
-    found = [k for k in by_lower if wanted in k]
+    found = [k for k in by_lower if wanted and wanted in k]
     found += difflib.get_close_matches(wanted, by_lower, n=most, cutoff=0.6)
     by_name = {_name(k): k for k in by_lower}  # "qwen3-4b" is not much like "qwen/qwen3-4b-2507"
     alike = difflib.get_close_matches(_name(wanted), by_name, n=most, cutoff=0.6)

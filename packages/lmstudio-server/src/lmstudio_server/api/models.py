@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmstudio_server.convert.info import instance_info, model_info
@@ -16,6 +17,7 @@ from lmstudio_server.errors import (
     no_loaded_model,
     specific_model_unloaded,
 )
+from lmstudio_server.eviction import available_memory, to_evict
 from lmstudio_server.kv.drafts import load_draft
 from lmstudio_server.kv.load import effective_load_config, load_request
 from lmstudio_server.kv.stack import collapse, fields
@@ -26,7 +28,7 @@ from .endpoint import ABSENT, Call, Channel, Namespace
 from .usage import estimate_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from lmstudio_server.library import ModelFile
     from lmstudio_server.loading import Progress
@@ -44,6 +46,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Evicting = Callable[["Instance"], Awaitable[None]]
 
 
 def client_config(stack: p.KVStack) -> dict[str, Any]:
@@ -98,7 +102,8 @@ async def require_model(call: Call, key: str) -> ModelFile:
     if file is None:
         files = await asyncio.to_thread(library.scan)
         keys = [file.key for file in files if file.problem is None]
-        raise model_not_found(key, keys, library.close_matches(key, 3))
+        matches = await asyncio.to_thread(library.close_matches, key, 3)
+        raise model_not_found(key, keys, matches)
     if file.problem is not None:
         raise WireError(
             f'The file of the model "{file.key}" cannot be used.',
@@ -128,18 +133,27 @@ async def _load(
     shared: bool,
     identifier: str | None,
     ttl_ms: int | None,
+    evicting: Evicting | None = None,
 ) -> Instance | None:
     services = channel.services
-    client = client_config(stack)
+    client = {**file.load_defaults, **client_config(stack)}
     check_settings(client)
     config = effective_load_config(channel.kind, client, file.max_context_length)
     draft = await find_draft(channel, load_draft(config), require_model)
     request = load_request(channel.kind, config, file.file, file.mmproj, draft=draft)
+    if shared:
+        await _make_room(channel, file, config, evicting)
     try:
         return await services.loads.run(
             (channel.kind, file.key) if shared else None,
             lambda report: services.registry.load(
-                file, request, config, identifier=identifier, ttl_ms=ttl_ms, on_progress=report
+                file,
+                request,
+                config,
+                identifier=identifier,
+                ttl_ms=ttl_ms,
+                on_demand=shared,
+                on_progress=report,
             ),
             progress=progress,
             cancelled=channel.cancelled,
@@ -151,6 +165,27 @@ async def _load(
             cause=" ".join(filter(None, (f"File {file.file}.", error.cause))),
             suggestion=error.suggestion,
         ) from error
+
+
+async def _make_room(
+    channel: Channel, file: ModelFile, config: Mapping[str, Any], evicting: Evicting | None
+) -> None:
+    """Unload idle models that were loaded on demand, where there are too many or memory is short."""
+    services, needed = channel.services, 0
+    if file.engine is None:
+        usage = await asyncio.to_thread(estimate_usage, file, config)
+        needed = usage["memory"]["totalBytes"]
+    chosen = to_evict(
+        services.registry.instances(),
+        limit=services.config.jit_models,
+        needed=needed,
+        available=available_memory(),
+    )
+    for instance in chosen:
+        _log.info("unloading %r to make room for %s", instance.identifier, file.key)
+        if evicting is not None:
+            await evicting(instance)
+        await services.registry.unload(instance)
 
 
 def _local_only(device: str | None) -> None:
@@ -201,6 +236,9 @@ async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
     async def progress(value: float) -> None:
         await channel.send({"type": "loadProgress", "progress": value})
 
+    async def evicting(other: Instance) -> None:
+        await channel.send({"type": "unloadingOtherJITModel", "info": instance_info(other)})
+
     instance = await _load(
         channel,
         file,
@@ -209,6 +247,7 @@ async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
         shared=True,
         identifier=None,
         ttl_ms=parameter.load_ttl_ms,
+        evicting=evicting,
     )
     if instance is not None:
         await channel.send({"type": "loadSuccess", "info": instance_info(instance)})
@@ -290,9 +329,8 @@ async def _count_tokens(call: Call, parameter: p.TokenizeText) -> Any:
 async def _estimate(call: Call, parameter: p.EstimateUsage) -> Any:
     _local_only(parameter.device_identifier)
     file = await require_model(call, parameter.model_key)
-    config = effective_load_config(
-        call.kind, client_config(parameter.load_config_stack), file.max_context_length
-    )
+    client = {**file.load_defaults, **client_config(parameter.load_config_stack)}
+    config = effective_load_config(call.kind, client, file.max_context_length)
     return await asyncio.to_thread(estimate_usage, file, config)
 
 

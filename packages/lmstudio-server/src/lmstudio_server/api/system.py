@@ -35,9 +35,9 @@ async def list_downloaded_models(call: Call, _parameter: Any) -> Any:
 
 @namespace.rpc("listDownloadedModelVariants", p.ModelVariants)
 async def list_downloaded_model_variants(call: Call, parameter: p.ModelVariants) -> Any:
-    """The files that share a model key. Here every file has a key of its own."""
-    file = await asyncio.to_thread(call.services.library.find, parameter.model_key)
-    return [] if file is None or file.problem is not None else [model_info(file)]
+    """A model's variants: its quantizations, each with a key of its own."""
+    files = await asyncio.to_thread(call.services.library.variants, parameter.model_key)
+    return [model_info(file) for file in files if file.problem is None]
 
 
 @namespace.rpc("version")

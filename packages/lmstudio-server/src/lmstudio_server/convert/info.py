@@ -33,6 +33,9 @@ def model_info(file: ModelFile) -> dict[str, Any]:
             "name": file.quantization_name,
             "bits": int(file.quantization_bits or 0),
         }
+    if file.variants:
+        info["variants"] = list(file.variants)
+        info["selectedVariant"] = file.selected_variant
     if file.kind == "llm":
         info["vision"] = file.vision
         info["trainedForToolUse"] = file.trained_for_tool_use

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .folders import default_folders, lmstudio_home, own_folder
+from .folders import default_folders, hub_folder, lmstudio_home, own_folder
 from .gguf import GgufError, GgufHeader, read_header
 from .library import Library
 from .model_file import ModelFile
@@ -13,6 +13,7 @@ __all__ = [
     "Library",
     "ModelFile",
     "default_folders",
+    "hub_folder",
     "lmstudio_home",
     "own_folder",
     "read_header",

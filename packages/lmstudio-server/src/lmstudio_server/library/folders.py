@@ -32,6 +32,11 @@ def lmstudio_home(user_home: Path | None = None) -> Path:
     return old if old.is_dir() else user_home / ".lmstudio"
 
 
+def hub_folder(user_home: Path | None = None) -> Path:
+    """Return the folder where LM Studio keeps the ``model.yaml`` files of its hub."""
+    return lmstudio_home(user_home) / "hub" / "models"
+
+
 def own_folder() -> Path:
     """Return the folder for this server's own models, which need not exist."""
     if sys.platform == "win32":

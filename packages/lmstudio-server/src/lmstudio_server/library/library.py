@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import logging
 import os
 import re
 from collections import Counter
@@ -23,12 +23,17 @@ from .model_file import (
     uses_tools,
     without_quantization,
 )
+from .virtual import VirtualModel, read_virtual_model, with_virtual_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+_log = logging.getLogger(__name__)
+
 _PART = re.compile(r"-(\d{5})-of-(\d{5})$")
 _REPOSITORY_SUFFIX = re.compile(r"-gguf$", re.IGNORECASE)
+_GGUF_NAMES = re.compile(r"(?!\.).+\.gguf", re.IGNORECASE)
+_VIRTUAL_NAMES = re.compile(r"model\.ya?ml", re.IGNORECASE)
 _MAX_DEPTH = 5
 """How deep folders are searched: LM Studio's layout needs two below the models folder."""
 
@@ -73,6 +78,7 @@ class Library:
             counts.
         bundled: Whether to list the models this package brings along, last.
         elsewhere: Returns the models that are no files: those that engines have by name.
+        virtual_folders: Where to look for ``model.yaml`` files besides ``folders``.
     """
 
     def __init__(
@@ -81,8 +87,11 @@ class Library:
         *,
         bundled: bool = True,
         elsewhere: Callable[[], Iterable[ModelFile]] = tuple,
+        virtual_folders: Sequence[Path] = (),
     ) -> None:
         self._folders = tuple(folders)
+        self._virtual_folders = (*folders, *virtual_folders)
+        self._virtual: dict[Path, tuple[tuple[int, int], VirtualModel | None]] = {}
         self._bundled = bundled
         self._elsewhere = elsewhere
         # By path: the time and size it was read at, and what was read.
@@ -92,18 +101,32 @@ class Library:
         """Return all models, those in the folders by key, then the bundled ones.
 
         Only files that are new or have changed since the last scan are read. A file that cannot be
-        read is listed with its ``problem``.
+        read is listed with its ``problem``. A virtual model stands for the files below it.
         """
+        return self._scanned()[0]
+
+    def variants(self, key: str) -> list[ModelFile]:
+        """Return the variants of the model called ``key``: its quantizations, or itself alone."""
+        found = self.find(key)
+        if found is None:
+            return []
+        listed, hidden = self._scanned()
+        by_key = {model.key: model for model in (*hidden, *listed)}
+        return [by_key[name] for name in found.variants if name in by_key] or [found]
+
+    def _scanned(self) -> tuple[list[ModelFile], list[ModelFile]]:
+        """Return the models to list, and those listed under another name."""
         found: dict[str, _Found] = {}
         for folder in self._folders:
             for item in self._search(folder):
                 found.setdefault(str(item.path), item)
         models = sorted(_with_keys(found.values()), key=lambda model: model.key)
+        models, hidden = with_virtual_models(models, self._virtual_models())
         models += _beside({model.key for model in models}, self._elsewhere())
         if self._bundled:
             taken = {model.key for model in models}
             models += [model for model in bundled_models() if model.key not in taken]
-        return models
+        return models, hidden
 
     def find(self, key: str) -> ModelFile | None:
         """Return the model called ``key``, or ``None``.
@@ -113,7 +136,8 @@ class Library:
         name. Of several the first of ``scan`` that has no problem.
         """
         wanted = key.strip().replace("\\", "/").strip("/").lower()
-        models = self.scan()
+        listed, hidden = self._scanned()
+        models = [*listed, *hidden]
         for matches in (_has_key, _has_path, _is_below, _has_name):
             hits = [model for model in models if matches(model, wanted)]
             if hits:
@@ -122,15 +146,35 @@ class Library:
 
     def close_matches(self, key: str, n: int = 5) -> list[str]:
         """Return up to ``n`` keys that look like ``key``, the likeliest first."""
-        keys = [model.key for model in self.scan()]
-        wanted = key.strip().lower()
-        containing = [known for known in keys if wanted and wanted in known]
-        similar = difflib.get_close_matches(wanted, keys, n=max(n, 1), cutoff=0.4)
-        return list(dict.fromkeys([*containing, *similar]))[:n]
+        from lmstudio_core.models.matching import close_matches
+
+        return close_matches(key.strip(), [model.key for model in self.scan()], n)
+
+    def _virtual_models(self) -> list[VirtualModel]:
+        """The virtual models in the folders; each file is read when it is new or has changed."""
+        found: list[VirtualModel | None] = []
+        for folder in self._virtual_folders:
+            for directory, names in _walk(folder, _VIRTUAL_NAMES):
+                found += [self._virtual_model(directory / name) for name in names]
+        return [model for model in found if model is not None]
+
+    def _virtual_model(self, file: Path) -> VirtualModel | None:
+        import yaml
+
+        try:
+            status = file.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            if self._virtual.get(file, (None,))[0] != stamp:
+                document: object = yaml.safe_load(file.read_text("utf-8"))
+                self._virtual[file] = (stamp, read_virtual_model(document))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            _log.warning("left out: %s: %s", file, error)
+            return None
+        return self._virtual[file][1]
 
     def _search(self, folder: Path) -> Iterator[_Found]:
         """Yield the models below ``folder``."""
-        for directory, names in _walk(folder):
+        for directory, names in _walk(folder, _GGUF_NAMES):
             projectors = [name for name in names if "mmproj" in name.lower()]
             mmproj = directory / projectors[0] if projectors else None
             for name in names:
@@ -177,8 +221,8 @@ class Library:
         return header
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each directory below ``folder`` with its GGUF files, both in alphabetical order.
+def _walk(folder: Path, wanted: re.Pattern[str]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each directory below ``folder`` with its files of ``wanted`` names, in alphabetical order.
 
     Links are followed, as people keep models on other disks; a directory reached twice counts once.
     """
@@ -192,7 +236,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
                 continue
         seen.add(real)
         directories[:] = sorted(name for name in directories if not name.startswith("."))
-        files = sorted(n for n in names if n.lower().endswith(".gguf") and not n.startswith("."))
+        files = sorted(n for n in names if wanted.fullmatch(n))
         if files:
             yield Path(current), files
 
@@ -223,7 +267,20 @@ def _with_keys(found: Iterable[_Found]) -> list[ModelFile]:
     for distinguish in (_publisher_key, _file_key):
         uses = Counter(model.key for model in named)
         named = [distinguish(model) if uses[model.key] > 1 else model for model in named]
-    return named
+    return _as_variants([str(item.path.parent / item.repository) for item in found], named)
+
+
+def _as_variants(groups: Sequence[str], models: Sequence[ModelFile]) -> list[ModelFile]:
+    """Tell each of several models of one group of the others."""
+    keys: dict[str, list[str]] = {}
+    for group, model in zip(groups, models, strict=True):
+        keys.setdefault(group, []).append(model.key)
+    return [
+        replace(model, variants=tuple(sorted(keys[group])), selected_variant=model.key)
+        if len(keys[group]) > 1
+        else model
+        for group, model in zip(groups, models, strict=True)
+    ]
 
 
 def _beside(taken: set[str], models: Iterable[ModelFile]) -> Iterator[ModelFile]:

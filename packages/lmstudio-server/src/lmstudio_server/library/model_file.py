@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from .gguf import GgufHeader
@@ -83,6 +84,10 @@ class ModelFile:
         format: The file's format: decides which engine loads it.
         engine: The engine that offers it, for models that are no files here.
         model: That engine's own name for it.
+        variants: The keys of all its variants (quantizations), where it has several.
+        selected_variant: Which of them this is.
+        load_defaults: Load settings that hold where a client says nothing.
+        prediction_defaults: The same for predictions.
     """
 
     key: str
@@ -105,6 +110,10 @@ class ModelFile:
     format: str = "gguf"
     engine: str | None = None
     model: str | None = None
+    variants: tuple[str, ...] = ()
+    selected_variant: str | None = None
+    load_defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    prediction_defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def is_model(header: GgufHeader) -> bool:

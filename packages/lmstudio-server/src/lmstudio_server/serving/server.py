@@ -81,12 +81,12 @@ def default_engine() -> Engine:
 
 def default_library(config: ServerConfig, engine: Engine) -> ModelLibrary:
     """The models of the configured folders, those that engines know by name, and the pocket models."""
-    from lmstudio_server.library import Library, default_folders
+    from lmstudio_server.library import Library, default_folders, hub_folder
 
     folders = config.model_folders
-    return Library(
-        default_folders() if folders is None else list(folders), elsewhere=engine.offered
-    )
+    if folders is not None:
+        return Library(list(folders), elsewhere=engine.offered)
+    return Library(default_folders(), elsewhere=engine.offered, virtual_folders=[hub_folder()])
 
 
 @asynccontextmanager
