@@ -64,6 +64,22 @@ def test_sync_and_async_have_the_same_members(sync: type, aio: type) -> None:
         assert inspect.getdoc(one), name
 
 
+OWN_PACE = {
+    # What asks nothing, or hands over what has limits of its own.
+    "cancel", "client", "close", "connect", "disconnect", "processing", "result", "send", "start",
+    "create_artifact_download_planner", "create_model_download_planner",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", [sync for sync, _ in PAIRS])
+def test_every_call_can_be_limited(cls: type) -> None:
+    for name in public(cls):
+        method = getattr(cls, name)
+        if inspect.isfunction(method) and name not in OWN_PACE:
+            kinds = [p.kind for p in inspect.signature(method).parameters.values()]
+            assert inspect.Parameter.VAR_KEYWORD in kinds, name
+
+
 @pytest.mark.parametrize(
     "name", ["diagnostics", "files", "models", "plugins", "repository", "runtime", "system"]
 )

@@ -164,16 +164,60 @@ def test_several_threads_call_tools_at_once(server: Any) -> None:
     assert results == {n: 2 * n for n in range(1, 20)}
 
 
-def test_a_tool_that_says_nothing_times_out_and_ends_the_session(server: Any) -> None:
+@pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
+def test_a_tool_that_takes_too_long_is_aborted_and_the_session_goes_on(
+    api: Any, server: Any, limit: str
+) -> None:
     server.on_odd_channel(ENDPOINT, serve)
-    with lms.Client(server.api_host) as client:
-        session = client.plugins.start_tool_use_session("o/p")
+    with opened(api) as session:
+        with pytest.raises(LMStudioTimeoutError, match="the tool double"):
+            api(session.call_tool("double", {"a": 0}, **{limit: 0.05}))
+        assert server.requests[0].wait_for_message("abortToolCall")["callId"] == 0
+        assert api(session.call_tool("double", {"a": 1}, timeout=20)) == 2
+
+
+def test_the_sync_timeout_aborts_a_tool_that_says_nothing(server: Any) -> None:
+    server.on_odd_channel(ENDPOINT, serve)
+    with (
+        lms.Client(server.api_host) as client,
+        client.plugins.start_tool_use_session("o/p") as session,
+    ):
         lms.set_sync_api_timeout(0.05)
         with pytest.raises(LMStudioTimeoutError):
             session.call_tool("double", {"a": 0})
-        server.requests[0].wait_for_message("discardSession")
-        with pytest.raises(LMStudioRuntimeError, match="is over"):
-            session.call_tool("double", {"a": 1})
+        server.requests[0].wait_for_message("abortToolCall")
+        lms.set_sync_api_timeout(20)
+        assert session.call_tool("double", {"a": 1}) == 2
+
+
+def test_each_thread_waits_as_long_as_its_own_call_may_take(server: Any) -> None:
+    server.on_odd_channel(ENDPOINT, serve)
+    outcomes: dict[float, Any] = {}
+    with (
+        lms.Client(server.api_host) as client,
+        client.plugins.start_tool_use_session("o/p") as session,
+    ):
+
+        def call(seconds: float, number: int) -> None:
+            try:
+                outcomes[seconds] = session.call_tool("double", {"a": number}, timeout=seconds)
+            except LMStudioTimeoutError as error:
+                outcomes[seconds] = error.seconds
+
+        calls = ((0.05, 0), (0.1, 0), (20, 4))
+        threads = [threading.Thread(target=call, args=one) for one in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert outcomes == {0.05: 0.05, 0.1: 0.1, 20: 8}
+
+
+def test_a_plugin_that_never_gets_ready(api: Any, server: Any) -> None:
+    server.on_odd_channel(ENDPOINT, lambda channel: None)
+    with pytest.raises(LMStudioTimeoutError, match="startToolUseSession"):
+        api(api.client.plugins.start_tool_use_session("o/p", timeout=0.05))
+    server.requests[0].wait_for_message("discardSession")
 
 
 def test_a_cancelled_task_aborts_its_own_tool_alone(server: Any) -> None:

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 import lmstudio_core as lms
-from lmstudio_core.errors import LMStudioRuntimeError, LMStudioServerError, LMStudioValueError
+from lmstudio_core.errors import (
+    LMStudioRuntimeError,
+    LMStudioServerError,
+    LMStudioTimeoutError,
+    LMStudioValueError,
+)
 from lmstudio_core.namespaces.repository.plans import PlanChannel, artifact_target, plan_channel
 
 OPTIONS = [
@@ -216,3 +221,27 @@ def test_a_choice_shows_only_in_a_plan_that_is_new_enough() -> None:
     assert channel.ready
     assert channel.feed({"type": "news"}) == ()
     assert channel.feed(None) == ()
+
+
+def test_a_plan_outlives_a_wait_that_was_too_short(api: Any, server: Any) -> None:
+    async def slow(channel: Any) -> None:
+        channel.send({"type": "planUpdated", "plan": {**plan(0), "nodes": plan(0)["nodes"][:1]}})
+
+    server.on_odd_channel("repository.createDownloadPlan", slow)
+    with opened(api, api.client.repository.create_artifact_download_planner("o", "n")) as planner:
+        with pytest.raises(LMStudioTimeoutError, match="timeout="):
+            api(planner.wait_ready(timeout=0.05))
+        assert not planner.is_ready
+        server.requests[0].send({"type": "planReady", "plan": plan(1)})
+        assert api(planner.wait_ready(timeout=20)).download_size_bytes == 2500
+
+
+def test_a_download_that_takes_too_long_is_stopped(api: Any, server: Any) -> None:
+    async def stuck(channel: Any) -> None:
+        channel.send({"type": "planReady", "plan": plan(1)})
+
+    server.on_odd_channel("repository.createDownloadPlan", stuck)
+    with opened(api, api.client.repository.create_artifact_download_planner("o", "n")) as planner:
+        with pytest.raises(LMStudioTimeoutError):
+            api(planner.download(timeout=0.05))
+        server.requests[0].wait_for_message("cancelDownload")

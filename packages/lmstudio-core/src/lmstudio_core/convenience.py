@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from typing_extensions import Unpack
+
 from .default import get_default_client
+from .timeouts import CallLimits
 
 if TYPE_CHECKING:
     from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel
@@ -16,40 +19,53 @@ __all__ = ["list_downloaded_models", "list_loaded_models", "prepare_image"]
 
 
 @overload
-def list_downloaded_models(namespace: Literal["llm"]) -> list[DownloadedLlm]: ...
+def list_downloaded_models(
+    namespace: Literal["llm"], **limits: Unpack[CallLimits]
+) -> list[DownloadedLlm]: ...
 @overload
-def list_downloaded_models(namespace: Literal["embedding"]) -> list[DownloadedEmbeddingModel]: ...
+def list_downloaded_models(
+    namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+) -> list[DownloadedEmbeddingModel]: ...
 @overload
-def list_downloaded_models(namespace: str | None = None) -> list[Any]: ...
-def list_downloaded_models(namespace: str | None = None) -> list[Any]:
+def list_downloaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> list[Any]: ...
+def list_downloaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
     """All models downloaded to the default client's server.
 
     Args:
         namespace: ``"llm"`` or ``"embedding"`` for only those.
+        **limits: ``timeout`` and ``idle_timeout``, in seconds.
     """
-    return get_default_client().list_downloaded_models(namespace)
+    return get_default_client().list_downloaded_models(namespace, **limits)
 
 
 @overload
-def list_loaded_models(namespace: Literal["llm"]) -> list[LLM]: ...
+def list_loaded_models(namespace: Literal["llm"], **limits: Unpack[CallLimits]) -> list[LLM]: ...
 @overload
-def list_loaded_models(namespace: Literal["embedding"]) -> list[EmbeddingModel]: ...
+def list_loaded_models(
+    namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+) -> list[EmbeddingModel]: ...
 @overload
-def list_loaded_models(namespace: str | None = None) -> list[Any]: ...
-def list_loaded_models(namespace: str | None = None) -> list[Any]:
+def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]: ...
+def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
     """Handles of all models loaded on the default client's server.
 
     Args:
         namespace: ``"llm"`` or ``"embedding"`` for only those.
+        **limits: ``timeout`` and ``idle_timeout``, in seconds.
     """
-    return get_default_client().list_loaded_models(namespace)
+    return get_default_client().list_loaded_models(namespace, **limits)
 
 
-def prepare_image(src: LocalFileInput, name: str | None = None) -> FileHandle:
+def prepare_image(
+    src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+) -> FileHandle:
     """Send an image to the default client's server, for use in chats.
 
     Args:
         src: A path, the image's bytes, or a binary file object. JPEG, PNG or WebP.
         name: What to call it; by default the file's name.
+        **limits: ``timeout`` and ``idle_timeout``, in seconds.
     """
-    return get_default_client().prepare_image(src, name)
+    return get_default_client().prepare_image(src, name, **limits)

@@ -114,6 +114,19 @@ class Limits:
         known = [seconds for seconds in (self.idle, self.left) if seconds is not None]
         return min(known, default=None)
 
+    def remaining(self, since: float) -> float | None:
+        """How long may be waited from now for what was last heard of at ``since``.
+
+        Args:
+            since: A moment of ``time.monotonic``.
+
+        Returns:
+            Seconds, 0 if it took too long already; ``None`` for ever.
+        """
+        idle = self.idle
+        quiet = None if idle is None else max(0.0, since + idle - time.monotonic())
+        return min((seconds for seconds in (quiet, self.left) if seconds is not None), default=None)
+
     def check(self, endpoint: object = None) -> None:
         """Raise ``LMStudioTimeoutError`` if the time for the whole call is over."""
         if self.left == 0:

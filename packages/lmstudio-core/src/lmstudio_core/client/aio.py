@@ -255,33 +255,45 @@ class AsyncClient(ClientBase):
 
     @overload
     async def list_downloaded_models(
-        self, namespace: Literal["llm"]
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
     ) -> list[AsyncDownloadedLlm]: ...
     @overload
     async def list_downloaded_models(
-        self, namespace: Literal["embedding"]
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
     ) -> list[AsyncDownloadedEmbeddingModel]: ...
     @overload
-    async def list_downloaded_models(self, namespace: str | None = None) -> list[Any]: ...
-    async def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
+    async def list_downloaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]: ...
+    async def list_downloaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
-        return await self.models.list_downloaded(namespace)
+        return await self.models.list_downloaded(namespace, **limits)
 
-    @overload
-    async def list_loaded_models(self, namespace: Literal["llm"]) -> list[AsyncLLM]: ...
     @overload
     async def list_loaded_models(
-        self, namespace: Literal["embedding"]
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
+    ) -> list[AsyncLLM]: ...
+    @overload
+    async def list_loaded_models(
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
     ) -> list[AsyncEmbeddingModel]: ...
     @overload
-    async def list_loaded_models(self, namespace: str | None = None) -> list[Any]: ...
-    async def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
+    async def list_loaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]: ...
+    async def list_loaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
-        return await self.models.list_loaded(namespace)
+        return await self.models.list_loaded(namespace, **limits)
 
-    async def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+    async def prepare_image(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
         """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
-        return await self.files.prepare_image(src, name)
+        return await self.files.prepare_image(src, name, **limits)
 
 
 async def no_address_async(_refused: Address | None = None) -> Address:

@@ -233,30 +233,46 @@ class Client(ClientBase):
         return self.capability("plugins")  # type: ignore[no-any-return] # by entry point
 
     @overload
-    def list_downloaded_models(self, namespace: Literal["llm"]) -> list[DownloadedLlm]: ...
+    def list_downloaded_models(
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
+    ) -> list[DownloadedLlm]: ...
     @overload
     def list_downloaded_models(
-        self, namespace: Literal["embedding"]
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
     ) -> list[DownloadedEmbeddingModel]: ...
     @overload
-    def list_downloaded_models(self, namespace: str | None = None) -> list[Any]: ...
-    def list_downloaded_models(self, namespace: str | None = None) -> list[Any]:
+    def list_downloaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]: ...
+    def list_downloaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
-        return self.models.list_downloaded(namespace)
+        return self.models.list_downloaded(namespace, **limits)
 
     @overload
-    def list_loaded_models(self, namespace: Literal["llm"]) -> list[LLM]: ...
+    def list_loaded_models(
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
+    ) -> list[LLM]: ...
     @overload
-    def list_loaded_models(self, namespace: Literal["embedding"]) -> list[EmbeddingModel]: ...
+    def list_loaded_models(
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+    ) -> list[EmbeddingModel]: ...
     @overload
-    def list_loaded_models(self, namespace: str | None = None) -> list[Any]: ...
-    def list_loaded_models(self, namespace: str | None = None) -> list[Any]:
+    def list_loaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]: ...
+    def list_loaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
-        return self.models.list_loaded(namespace)
+        return self.models.list_loaded(namespace, **limits)
 
-    def prepare_image(self, src: LocalFileInput, name: str | None = None) -> FileHandle:
+    def prepare_image(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
         """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
-        return self.files.prepare_image(src, name)
+        return self.files.prepare_image(src, name, **limits)
 
 
 def _run_alone(op: Op[Any]) -> Any:

@@ -247,7 +247,7 @@ class AsyncChannelStream(Generic[E, R]):
         self._started = time.perf_counter()
         self._connection: Connection | None = None
         self._reader: ChannelReader[E, R] | None = None
-        self._ended = self._waiting = False
+        self._ended = self._waiting = self._keep = False
 
     async def start(self) -> None:
         """Send the request; the first step of the iteration does it otherwise."""
@@ -286,10 +286,23 @@ class AsyncChannelStream(Generic[E, R]):
                         self._limits.check(reader.channel.endpoint)
                     await self._wait(connection, reader)
             except BaseException as error:
-                self._end(error)
+                if not self._keep or reader.state.closed:
+                    self._end(error)
                 raise
         self._end(None)
         raise StopAsyncIteration
+
+    async def receive(self, limits: Limits | None = None) -> tuple[E] | None:
+        """The next event in a tuple, or ``None`` at the end, within limits of its own.
+
+        For channels that live on: when the limits are exceeded or the task is cancelled, the
+        channel stays open, other than with ``anext``.
+        """
+        self._limits, self._keep = limits, True
+        try:
+            return (await self.__anext__(),)
+        except StopAsyncIteration:
+            return None
 
     async def _wait(self, connection: Connection, reader: ChannelReader[E, R]) -> None:
         self._waiting = True

@@ -256,7 +256,7 @@ class SyncChannelStream(Generic[E, R]):
         self._driver = driver
         # What a patient channel waits for may take days; getting it opened may not.
         self._limits = _PATIENT if channel.patient and limits is None else limits
-        self._open = self._waiting = False
+        self._open = self._waiting = self._keep = False
         self._started = time.perf_counter()
         with using(limits):
             self._connection = driver.connection(channel.endpoint.namespace)
@@ -278,6 +278,15 @@ class SyncChannelStream(Generic[E, R]):
             raise StopIteration
         return event[0]
 
+    def receive(self, limits: Limits | None = None) -> tuple[E] | None:
+        """The next event in a tuple, or ``None`` at the end, within limits of its own.
+
+        For channels that live on: when the limits are exceeded or the wait is interrupted, the
+        channel stays open, other than with ``next``.
+        """
+        self._limits, self._keep = limits, True
+        return self._step()
+
     def _step(self) -> tuple[E] | None:
         """The next event, in a tuple since an event may be anything; ``None`` at the end."""
         reader = self._reader
@@ -294,7 +303,8 @@ class SyncChannelStream(Generic[E, R]):
                     self._limits.check(reader.channel.endpoint)
                 self._wait()
         except BaseException as error:
-            self._end(error)
+            if not self._keep or reader.state.closed:
+                self._end(error)
             raise
         self._end(None)
         return None

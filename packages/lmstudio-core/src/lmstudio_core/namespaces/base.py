@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import Unpack
+
 from ..protocol.operations import VOID, Call, Endpoint
+from ..timeouts import CallLimits
 
 if TYPE_CHECKING:
     from ..client import AsyncClient, Client
@@ -49,16 +52,23 @@ class SyncNamespace:
 
     close = disconnect
 
-    def remote_call(self, endpoint: str, params: Any = None, notice_prefix: str = "RPC") -> Any:
+    def remote_call(
+        self,
+        endpoint: str,
+        params: Any = None,
+        notice_prefix: str = "RPC",
+        **limits: Unpack[CallLimits],
+    ) -> Any:
         """Call an endpoint of this namespace by name, with plain data in and out.
 
         Args:
             endpoint: The endpoint's name.
             params: The parameter as a dict or struct; ``None`` for endpoints without one.
             notice_prefix: Accepted for compatibility.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
         del notice_prefix
-        result = self._client.run(_raw_call(self.server_namespace, endpoint, params))
+        result = self._client.run(_raw_call(self.server_namespace, endpoint, params), **limits)
         return None if result is VOID else result
 
 
@@ -91,7 +101,11 @@ class AsyncNamespace:
     aclose = disconnect
 
     async def remote_call(
-        self, endpoint: str, params: Any = None, notice_prefix: str = "RPC"
+        self,
+        endpoint: str,
+        params: Any = None,
+        notice_prefix: str = "RPC",
+        **limits: Unpack[CallLimits],
     ) -> Any:
         """Call an endpoint of this namespace by name, with plain data in and out.
 
@@ -99,7 +113,10 @@ class AsyncNamespace:
             endpoint: The endpoint's name.
             params: The parameter as a dict or struct; ``None`` for endpoints without one.
             notice_prefix: Accepted for compatibility.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
         del notice_prefix
-        result = await self._client.run(_raw_call(self.server_namespace, endpoint, params))
+        result = await self._client.run(
+            _raw_call(self.server_namespace, endpoint, params), **limits
+        )
         return None if result is VOID else result

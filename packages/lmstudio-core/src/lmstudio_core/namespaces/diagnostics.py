@@ -7,12 +7,13 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Final
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from ..capability import Capability
 from ..data import ServerStruct
 from ..protocol.operations import Channel, Endpoint
 from ..runner import AsyncChannelStream, ChannelStream
+from ..timeouts import CallLimits
 from .base import AsyncNamespace, SyncNamespace
 from .packets import mapping
 
@@ -162,7 +163,7 @@ class DiagnosticsNamespace(SyncNamespace):
 
     server_namespace = "diagnostics"
 
-    def stream_logs(self) -> LogStream:
+    def stream_logs(self, **limits: Unpack[CallLimits]) -> LogStream:
         """The server's log from now on: its own lines, its engines', and every prediction.
 
         Example:
@@ -170,7 +171,7 @@ class DiagnosticsNamespace(SyncNamespace):
             ...     for event in log:
             ...         print(event.time, event.type, event.text)
         """
-        return LogStream(self._client.open(_LogChannel()))
+        return LogStream(self._client.open(_LogChannel(), **limits))
 
 
 class AsyncDiagnosticsNamespace(AsyncNamespace):
@@ -178,7 +179,7 @@ class AsyncDiagnosticsNamespace(AsyncNamespace):
 
     server_namespace = "diagnostics"
 
-    def stream_logs(self) -> AsyncLogStream:
+    def stream_logs(self, **limits: Unpack[CallLimits]) -> AsyncLogStream:
         """The server's log from now on: its own lines, its engines', and every prediction.
 
         Example:
@@ -186,4 +187,4 @@ class AsyncDiagnosticsNamespace(AsyncNamespace):
             ...     async for event in log:
             ...         print(event.time, event.type, event.text)
         """
-        return AsyncLogStream(self._client.open(_LogChannel()))
+        return AsyncLogStream(self._client.open(_LogChannel(), **limits))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from typing_extensions import Unpack
+
 from ..capability import Capability
 from ..errors import CapabilityNotInstalledError, LMStudioModelNotFoundError, LMStudioValueError
 from ..models import operations as ops
@@ -16,6 +18,7 @@ from ..models.loading import LOCAL_DEVICE
 from ..models.matching import close_matches
 from ..plugins import plugins
 from ..protocol.operations import Op
+from ..timeouts import CallLimits
 from .base import AsyncNamespace, SyncNamespace
 
 __all__ = ["CAPABILITY", "AsyncModelsNamespace", "ModelsNamespace"]
@@ -88,13 +91,14 @@ class ModelsNamespace(SyncNamespace):
 
     server_namespace = "system"
 
-    def list_loaded(self, namespace: str | None = None) -> list[Any]:
+    def list_loaded(self, namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
         """Handles of all loaded models.
 
         Args:
             namespace: ``"llm"`` or ``"embedding"`` for only those.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [self._handle(*found) for found in self._client.run(_loaded(namespace))]
+        return [self._handle(*found) for found in self._client.run(_loaded(namespace), **limits)]
 
     def _handle(self, domain: str, info: Any) -> Any:
         kind, installed = _kind(domain)
@@ -106,13 +110,18 @@ class ModelsNamespace(SyncNamespace):
         handle.device_identifier = info.device_identifier
         return handle
 
-    def list_downloaded(self, namespace: str | None = None) -> list[Any]:
+    def list_downloaded(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """All downloaded models.
 
         Args:
             namespace: ``"llm"`` or ``"embedding"`` for only those.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [self._downloaded(info) for info in self._client.run(_downloaded(namespace))]
+        return [
+            self._downloaded(info) for info in self._client.run(_downloaded(namespace), **limits)
+        ]
 
     def _downloaded(self, info: ModelInfoBase) -> Any:
         if info.type not in GENERIC_KINDS:
@@ -120,38 +129,42 @@ class ModelsNamespace(SyncNamespace):
         kind, _ = _kind(info.type)
         return kind.class_of(kind.downloaded)(info, self._client)
 
-    def list_downloaded_variants(self, model_key: str) -> list[Any]:
+    def list_downloaded_variants(self, model_key: str, **limits: Unpack[CallLimits]) -> list[Any]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        infos = self._client.run(ops.list_downloaded_variants(model_key))
+        infos = self._client.run(ops.list_downloaded_variants(model_key), **limits)
         return [self._downloaded(info) for info in infos]
 
-    def find_downloaded(self, model_key: str) -> Any:
+    def find_downloaded(self, model_key: str, **limits: Unpack[CallLimits]) -> Any:
         """The downloaded model that a key means: a whole key, a path, or a name alone.
 
         Args:
             model_key: Such as ``"qwen/qwen3-4b"``; ``"qwen3-4b"`` will do if it is the only one.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioAmbiguousModelError: Several models are meant; the message lists their keys.
             LMStudioModelNotFoundError: None is; the message lists what is much like it.
         """
-        return self._downloaded(self._client.run(ops.find_downloaded(model_key)))
+        return self._downloaded(self._client.run(ops.find_downloaded(model_key), **limits))
 
-    def unload(self, model_identifier: str, *, device: str | None = None) -> None:
+    def unload(
+        self, model_identifier: str, *, device: str | None = None, **limits: Unpack[CallLimits]
+    ) -> None:
         """Unload a model of any kind.
 
         Args:
             model_identifier: Which.
             device: On which LM Link device; ``"local"`` for the server's own machine.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioModelNotFoundError: No loaded model has that identifier.
         """
-        self._client.run(_unload(model_identifier, device))
+        self._client.run(_unload(model_identifier, device), **limits)
 
 
 class AsyncModelsNamespace(AsyncNamespace):
@@ -159,13 +172,18 @@ class AsyncModelsNamespace(AsyncNamespace):
 
     server_namespace = "system"
 
-    async def list_loaded(self, namespace: str | None = None) -> list[Any]:
+    async def list_loaded(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """Handles of all loaded models.
 
         Args:
             namespace: ``"llm"`` or ``"embedding"`` for only those.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [self._handle(*found) for found in await self._client.run(_loaded(namespace))]
+        return [
+            self._handle(*found) for found in await self._client.run(_loaded(namespace), **limits)
+        ]
 
     def _handle(self, domain: str, info: Any) -> Any:
         kind, installed = _kind(domain)
@@ -177,13 +195,19 @@ class AsyncModelsNamespace(AsyncNamespace):
         handle.device_identifier = info.device_identifier
         return handle
 
-    async def list_downloaded(self, namespace: str | None = None) -> list[Any]:
+    async def list_downloaded(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """All downloaded models.
 
         Args:
             namespace: ``"llm"`` or ``"embedding"`` for only those.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [self._downloaded(info) for info in await self._client.run(_downloaded(namespace))]
+        return [
+            self._downloaded(info)
+            for info in await self._client.run(_downloaded(namespace), **limits)
+        ]
 
     def _downloaded(self, info: ModelInfoBase) -> Any:
         if info.type not in GENERIC_KINDS:
@@ -191,35 +215,41 @@ class AsyncModelsNamespace(AsyncNamespace):
         kind, _ = _kind(info.type)
         return kind.class_of(kind.async_downloaded)(info, self._client)
 
-    async def list_downloaded_variants(self, model_key: str) -> list[Any]:
+    async def list_downloaded_variants(
+        self, model_key: str, **limits: Unpack[CallLimits]
+    ) -> list[Any]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        infos = await self._client.run(ops.list_downloaded_variants(model_key))
+        infos = await self._client.run(ops.list_downloaded_variants(model_key), **limits)
         return [self._downloaded(info) for info in infos]
 
-    async def find_downloaded(self, model_key: str) -> Any:
+    async def find_downloaded(self, model_key: str, **limits: Unpack[CallLimits]) -> Any:
         """The downloaded model that a key means: a whole key, a path, or a name alone.
 
         Args:
             model_key: Such as ``"qwen/qwen3-4b"``; ``"qwen3-4b"`` will do if it is the only one.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioAmbiguousModelError: Several models are meant; the message lists their keys.
             LMStudioModelNotFoundError: None is; the message lists what is much like it.
         """
-        return self._downloaded(await self._client.run(ops.find_downloaded(model_key)))
+        return self._downloaded(await self._client.run(ops.find_downloaded(model_key), **limits))
 
-    async def unload(self, model_identifier: str, *, device: str | None = None) -> None:
+    async def unload(
+        self, model_identifier: str, *, device: str | None = None, **limits: Unpack[CallLimits]
+    ) -> None:
         """Unload a model of any kind.
 
         Args:
             model_identifier: Which.
             device: On which LM Link device; ``"local"`` for the server's own machine.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioModelNotFoundError: No loaded model has that identifier.
         """
-        await self._client.run(_unload(model_identifier, device))
+        await self._client.run(_unload(model_identifier, device), **limits)

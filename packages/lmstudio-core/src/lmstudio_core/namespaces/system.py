@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from typing_extensions import Unpack
+
 from ..capability import Capability
 from ..data import ServerStruct
 from ..errors import LMStudioConnectionError, LMStudioValueError
 from ..models.infos import ModelInfoBase
 from ..models.operations import list_downloaded_variants
 from ..protocol.operations import VOID, Call, Channel, Endpoint, Invoke, Op
+from ..timeouts import CallLimits
 from .base import AsyncNamespace, SyncNamespace
 from .packets import items
 
@@ -147,28 +150,35 @@ class SystemNamespace(SyncNamespace):
 
     server_namespace = "system"
 
-    def list_downloaded_models(self) -> list[Any]:
+    def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
         """All downloaded models, of every kind."""
-        return self._client.list_downloaded_models()
+        return self._client.list_downloaded_models(**limits)
 
-    def list_downloaded_model_variants(self, model_key: str) -> list[ModelInfoBase]:
+    def list_downloaded_model_variants(
+        self, model_key: str, **limits: Unpack[CallLimits]
+    ) -> list[ModelInfoBase]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        return self._client.run(list_downloaded_variants(model_key))
+        return self._client.run(list_downloaded_variants(model_key), **limits)
 
-    def version(self) -> ServerVersion:
+    def version(self, **limits: Unpack[CallLimits]) -> ServerVersion:
         """The server's version and build."""
-        return self._client.run(_version())
+        return self._client.run(_version(), **limits)
 
-    def info(self) -> ServerInfo:
+    def info(self, **limits: Unpack[CallLimits]) -> ServerInfo:
         """The server's process."""
-        return self._client.run(_info())
+        return self._client.run(_info(), **limits)
 
     def notify(
-        self, title: str, description: str | None = None, *, no_auto_dismiss: bool = False
+        self,
+        title: str,
+        description: str | None = None,
+        *,
+        no_auto_dismiss: bool = False,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Show a notification in LM Studio's window.
 
@@ -176,16 +186,17 @@ class SystemNamespace(SyncNamespace):
             title: The first line.
             description: What is below it.
             no_auto_dismiss: Whether it stays until somebody closes it.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        self._client.run(_notify(title, description, no_auto_dismiss))
+        self._client.run(_notify(title, description, no_auto_dismiss), **limits)
 
-    def get_experiment_flags(self) -> list[str]:
+    def get_experiment_flags(self, **limits: Unpack[CallLimits]) -> list[str]:
         """The codes of the experiments that are turned on."""
-        return self._client.run(_get_experiment_flags())
+        return self._client.run(_get_experiment_flags(), **limits)
 
-    def set_experiment_flag(self, code: str, value: bool) -> None:
+    def set_experiment_flag(self, code: str, value: bool, **limits: Unpack[CallLimits]) -> None:
         """Turn an experiment on or off. Experiments are LM Studio's own and change without notice."""
-        self._client.run(_set_experiment_flag(code, value))
+        self._client.run(_set_experiment_flag(code, value), **limits)
 
     def start_http_server(
         self,
@@ -193,6 +204,7 @@ class SystemNamespace(SyncNamespace):
         *,
         cors: bool | None = None,
         network_interface: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Start the server that HTTP clients use, as the switch in LM Studio's window does.
 
@@ -201,24 +213,25 @@ class SystemNamespace(SyncNamespace):
             cors: Whether pages of other origins may use it.
             network_interface: The address of the interface to listen on, such as ``"127.0.0.1"``
                 (this machine only) or ``"0.0.0.0"`` (the whole network).
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        self._client.run(_start_http_server(port, cors, network_interface))
+        self._client.run(_start_http_server(port, cors, network_interface), **limits)
 
-    def stop_http_server(self) -> None:
+    def stop_http_server(self, **limits: Unpack[CallLimits]) -> None:
         """Stop the server that HTTP clients use; connections over it, perhaps this one, end."""
-        self._client.run(_stop_http_server())
+        self._client.run(_stop_http_server(), **limits)
 
-    def request_shutdown(self) -> None:
+    def request_shutdown(self, **limits: Unpack[CallLimits]) -> None:
         """Ask the whole server to end itself; ``wait_disconnected`` waits until it has."""
-        self._client.run(_request_shutdown())
+        self._client.run(_request_shutdown(), **limits)
 
-    def wait_disconnected(self) -> None:
+    def wait_disconnected(self, **limits: Unpack[CallLimits]) -> None:
         """Wait until the server ends or the connection to it is lost, however long it takes.
 
         Raises:
             LMStudioConnectionError: There is no server to begin with.
         """
-        self._client.run(_wait_disconnected(self.connect))
+        self._client.run(_wait_disconnected(self.connect), **limits)
 
 
 class AsyncSystemNamespace(AsyncNamespace):
@@ -226,28 +239,35 @@ class AsyncSystemNamespace(AsyncNamespace):
 
     server_namespace = "system"
 
-    async def list_downloaded_models(self) -> list[Any]:
+    async def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
         """All downloaded models, of every kind."""
-        return await self._client.list_downloaded_models()
+        return await self._client.list_downloaded_models(**limits)
 
-    async def list_downloaded_model_variants(self, model_key: str) -> list[ModelInfoBase]:
+    async def list_downloaded_model_variants(
+        self, model_key: str, **limits: Unpack[CallLimits]
+    ) -> list[ModelInfoBase]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
         """
-        return await self._client.run(list_downloaded_variants(model_key))
+        return await self._client.run(list_downloaded_variants(model_key), **limits)
 
-    async def version(self) -> ServerVersion:
+    async def version(self, **limits: Unpack[CallLimits]) -> ServerVersion:
         """The server's version and build."""
-        return await self._client.run(_version())
+        return await self._client.run(_version(), **limits)
 
-    async def info(self) -> ServerInfo:
+    async def info(self, **limits: Unpack[CallLimits]) -> ServerInfo:
         """The server's process."""
-        return await self._client.run(_info())
+        return await self._client.run(_info(), **limits)
 
     async def notify(
-        self, title: str, description: str | None = None, *, no_auto_dismiss: bool = False
+        self,
+        title: str,
+        description: str | None = None,
+        *,
+        no_auto_dismiss: bool = False,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Show a notification in LM Studio's window.
 
@@ -255,16 +275,19 @@ class AsyncSystemNamespace(AsyncNamespace):
             title: The first line.
             description: What is below it.
             no_auto_dismiss: Whether it stays until somebody closes it.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        await self._client.run(_notify(title, description, no_auto_dismiss))
+        await self._client.run(_notify(title, description, no_auto_dismiss), **limits)
 
-    async def get_experiment_flags(self) -> list[str]:
+    async def get_experiment_flags(self, **limits: Unpack[CallLimits]) -> list[str]:
         """The codes of the experiments that are turned on."""
-        return await self._client.run(_get_experiment_flags())
+        return await self._client.run(_get_experiment_flags(), **limits)
 
-    async def set_experiment_flag(self, code: str, value: bool) -> None:
+    async def set_experiment_flag(
+        self, code: str, value: bool, **limits: Unpack[CallLimits]
+    ) -> None:
         """Turn an experiment on or off. Experiments are LM Studio's own and change without notice."""
-        await self._client.run(_set_experiment_flag(code, value))
+        await self._client.run(_set_experiment_flag(code, value), **limits)
 
     async def start_http_server(
         self,
@@ -272,6 +295,7 @@ class AsyncSystemNamespace(AsyncNamespace):
         *,
         cors: bool | None = None,
         network_interface: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Start the server that HTTP clients use, as the switch in LM Studio's window does.
 
@@ -280,21 +304,22 @@ class AsyncSystemNamespace(AsyncNamespace):
             cors: Whether pages of other origins may use it.
             network_interface: The address of the interface to listen on, such as ``"127.0.0.1"``
                 (this machine only) or ``"0.0.0.0"`` (the whole network).
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        await self._client.run(_start_http_server(port, cors, network_interface))
+        await self._client.run(_start_http_server(port, cors, network_interface), **limits)
 
-    async def stop_http_server(self) -> None:
+    async def stop_http_server(self, **limits: Unpack[CallLimits]) -> None:
         """Stop the server that HTTP clients use; connections over it, perhaps this one, end."""
-        await self._client.run(_stop_http_server())
+        await self._client.run(_stop_http_server(), **limits)
 
-    async def request_shutdown(self) -> None:
+    async def request_shutdown(self, **limits: Unpack[CallLimits]) -> None:
         """Ask the whole server to end itself; ``wait_disconnected`` waits until it has."""
-        await self._client.run(_request_shutdown())
+        await self._client.run(_request_shutdown(), **limits)
 
-    async def wait_disconnected(self) -> None:
+    async def wait_disconnected(self, **limits: Unpack[CallLimits]) -> None:
         """Wait until the server ends or the connection to it is lost, however long it takes.
 
         Raises:
             LMStudioConnectionError: There is no server to begin with.
         """
-        await self._client.run(_wait_disconnected(self.connect))
+        await self._client.run(_wait_disconnected(self.connect), **limits)

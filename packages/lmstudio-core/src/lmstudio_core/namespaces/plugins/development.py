@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from ...errors import LMStudioRuntimeError
 from ...protocol.operations import Channel, Endpoint
+from ...timeouts import CallLimits
 from ..packets import mapping
 from .data import HookRequest, PluginCredentials, PluginManifest
 from .operations import HookChannel
@@ -67,9 +68,11 @@ class DevelopmentChannel(Channel[PluginCredentials, None]):
 class DevelopmentPlugin:
     """A plugin that is registered until ``close``."""
 
-    def __init__(self, channel: DevelopmentChannel, client: Client) -> None:
+    def __init__(
+        self, channel: DevelopmentChannel, client: Client, **limits: Unpack[CallLimits]
+    ) -> None:
         self._channel = channel
-        self._stream = client.open(channel)
+        self._stream = client.open(channel, **limits)
         next(self._stream, None)
 
     def __repr__(self) -> str:
@@ -84,7 +87,7 @@ class DevelopmentPlugin:
     def close(self) -> None:
         """Unregister it, and wait until the server has."""
         self._stream.cancel()
-        for _ in self._stream:
+        while self._stream.receive() is not None:
             pass
 
     def __enter__(self) -> Self:
@@ -102,9 +105,11 @@ class DevelopmentPlugin:
 class AsyncDevelopmentPlugin:
     """A plugin that is registered until ``aclose``; for asyncio."""
 
-    def __init__(self, channel: DevelopmentChannel, client: AsyncClient) -> None:
+    def __init__(
+        self, channel: DevelopmentChannel, client: AsyncClient, **limits: Unpack[CallLimits]
+    ) -> None:
         self._channel = channel
-        self._stream = client.open(channel)
+        self._stream = client.open(channel, **limits)
 
     async def start(self) -> Self:
         """Register it."""
@@ -124,7 +129,7 @@ class AsyncDevelopmentPlugin:
     async def aclose(self) -> None:
         """Unregister it, and wait until the server has."""
         await self._stream.cancel()
-        async for _ in self._stream:
+        while await self._stream.receive() is not None:
             pass
 
     async def __aenter__(self) -> Self:
@@ -145,8 +150,8 @@ class HookStream:
     The packets are those of LM Studio's protocol; nothing is done for the plugin here.
     """
 
-    def __init__(self, channel: HookChannel, client: Client) -> None:
-        self._stream = client.open(channel)
+    def __init__(self, channel: HookChannel, client: Client, **limits: Unpack[CallLimits]) -> None:
+        self._stream = client.open(channel, **limits)
 
     def __iter__(self) -> Iterator[HookRequest]:
         return self
@@ -177,8 +182,10 @@ class HookStream:
 class AsyncHookStream:
     """What the server asks of a plugin, for asyncio: iterate, and ``send`` the answers."""
 
-    def __init__(self, channel: HookChannel, client: AsyncClient) -> None:
-        self._stream = client.open(channel)
+    def __init__(
+        self, channel: HookChannel, client: AsyncClient, **limits: Unpack[CallLimits]
+    ) -> None:
+        self._stream = client.open(channel, **limits)
 
     async def start(self) -> Self:
         """Offer it to the server now; the first step of the iteration does it otherwise."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from typing_extensions import Unpack
+
+from ...timeouts import CallLimits
 from ..base import AsyncNamespace, SyncNamespace
 from . import operations as ops
 from .data import (
@@ -24,7 +27,8 @@ from .development import (
 from .generation import AsyncGeneratorStream, GeneratorChannel, GeneratorStream
 from .operations import HookName
 from .processing import AsyncPredictionController, PredictionController
-from .sessions import AsyncToolUseSession, ToolSessionChannel, ToolUseSession
+from .sessions import AsyncToolUseSession, ToolUseSession
+from .tool_calls import ToolSessionChannel
 
 __all__ = ["AsyncPluginsNamespace", "PluginsNamespace"]
 
@@ -34,9 +38,9 @@ class PluginsNamespace(SyncNamespace):
 
     server_namespace = "plugins"
 
-    def reindex_plugins(self) -> None:
+    def reindex_plugins(self, **limits: Unpack[CallLimits]) -> None:
         """Let the server look for installed plugins again."""
-        self._client.run(ops.reindex())
+        self._client.run(ops.reindex(), **limits)
 
     def start_tool_use_session(
         self,
@@ -45,6 +49,7 @@ class PluginsNamespace(SyncNamespace):
         config: Mapping[str, Any] | None = None,
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
+        **limits: Unpack[CallLimits],
     ) -> ToolUseSession:
         """Use the tools of an installed plugin.
 
@@ -53,6 +58,8 @@ class PluginsNamespace(SyncNamespace):
             config: The plugin's settings: key to value.
             working_directory: A folder on the server's machine that the plugin may work in.
             process: For plugins that use another one's tools: the prediction whose settings hold.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds, for the session's start; its
+                calls take limits of their own.
 
         Returns:
             The session, for a ``with`` statement; its ``tools`` are what ``model.act`` takes.
@@ -66,7 +73,7 @@ class PluginsNamespace(SyncNamespace):
         """
         specifier = ops.config_specifier(config, working_directory, process)
         channel = ToolSessionChannel(plugin_identifier, specifier)
-        return ToolUseSession(channel, self._client)
+        return ToolUseSession(channel, self._client, **limits)
 
     def generate_with_generator(
         self,
@@ -78,6 +85,7 @@ class PluginsNamespace(SyncNamespace):
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
         on_fragment: Callable[[GeneratorFragment], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> GeneratorResult:
         """Let a plugin's generator answer a chat, as a model would.
 
@@ -90,13 +98,15 @@ class PluginsNamespace(SyncNamespace):
             working_directory: A folder on the server's machine that the plugin may work in.
             process: For plugins that use another one: the prediction whose settings hold.
             on_fragment: Called with each piece of the answer.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioServerError: There is no such plugin, or it failed.
         """
         specifier = ops.config_specifier(config, working_directory, process)
         return self._client.run(
-            GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
+            GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment),
+            **limits,
         )
 
     def generate_with_generator_stream(
@@ -109,51 +119,57 @@ class PluginsNamespace(SyncNamespace):
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
         on_fragment: Callable[[GeneratorFragment], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> GeneratorStream:
         """The same as a stream: its fragments, progress and tool calls, as they come."""
         specifier = ops.config_specifier(config, working_directory, process)
         channel = GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
-        return GeneratorStream(self._client.open(channel))
+        return GeneratorStream(self._client.open(channel, **limits))
 
     def register_development_plugin(
-        self, manifest: PluginManifest | Mapping[str, Any]
+        self, manifest: PluginManifest | Mapping[str, Any], **limits: Unpack[CallLimits]
     ) -> DevelopmentPlugin:
         """Register a plugin that this program runs, until the result is closed.
 
         Args:
             manifest: What its ``manifest.json`` says.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds, for the registration.
 
         Returns:
             The registration, for a ``with`` statement; its ``credentials`` are for the plugin's
             own process.
         """
         channel = DevelopmentChannel(manifest)
-        return DevelopmentPlugin(channel, self._client)
+        return DevelopmentPlugin(channel, self._client, **limits)
 
     # -- for a plugin's own process --------------------------------------------------------------
 
-    def set_config_schematics(self, schematics: ConfigSchematics | Mapping[str, Any]) -> None:
+    def set_config_schematics(
+        self, schematics: ConfigSchematics | Mapping[str, Any], **limits: Unpack[CallLimits]
+    ) -> None:
         """Tell the server which settings this plugin has in each chat."""
-        self._client.run(ops.set_config_schematics(schematics, for_all_chats=False))
+        self._client.run(ops.set_config_schematics(schematics, for_all_chats=False), **limits)
 
     def set_global_config_schematics(
-        self, schematics: ConfigSchematics | Mapping[str, Any]
+        self, schematics: ConfigSchematics | Mapping[str, Any], **limits: Unpack[CallLimits]
     ) -> None:
         """Tell the server which settings this plugin has for all chats together."""
-        self._client.run(ops.set_config_schematics(schematics, for_all_chats=True))
+        self._client.run(ops.set_config_schematics(schematics, for_all_chats=True), **limits)
 
-    def open_hook(self, hook: HookName) -> HookStream:
+    def open_hook(self, hook: HookName, **limits: Unpack[CallLimits]) -> HookStream:
         """Offer to do something for the server, and get its requests.
 
         Args:
             hook: ``"promptPreprocessor"``, ``"predictionLoopHandler"``, ``"toolsProvider"`` or
                 ``"generator"``.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; without them it waits for
+                requests however long that takes.
         """
-        return HookStream(ops.HookChannel(hook), self._client)
+        return HookStream(ops.HookChannel(hook), self._client, **limits)
 
-    def plugin_init_completed(self) -> None:
+    def plugin_init_completed(self, **limits: Unpack[CallLimits]) -> None:
         """Tell the server that all hooks of this plugin are open."""
-        self._client.run(ops.plugin_init_completed())
+        self._client.run(ops.plugin_init_completed(), **limits)
 
     def report_error(
         self,
@@ -163,6 +179,7 @@ class PluginsNamespace(SyncNamespace):
         server_url: str,
         message: str,
         unavailable_host: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Tell the server of an error that the user can do something about.
 
@@ -172,9 +189,11 @@ class PluginsNamespace(SyncNamespace):
             server_url: The address that was used.
             message: What happened.
             unavailable_host: The host that could not be reached.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
         self._client.run(
-            ops.report_error(kind, plugin_run_id, server_url, message, unavailable_host)
+            ops.report_error(kind, plugin_run_id, server_url, message, unavailable_host),
+            **limits,
         )
 
     def processing(self, process: PredictionProcess) -> PredictionController:
@@ -187,9 +206,9 @@ class AsyncPluginsNamespace(AsyncNamespace):
 
     server_namespace = "plugins"
 
-    async def reindex_plugins(self) -> None:
+    async def reindex_plugins(self, **limits: Unpack[CallLimits]) -> None:
         """Let the server look for installed plugins again."""
-        await self._client.run(ops.reindex())
+        await self._client.run(ops.reindex(), **limits)
 
     async def start_tool_use_session(
         self,
@@ -198,6 +217,7 @@ class AsyncPluginsNamespace(AsyncNamespace):
         config: Mapping[str, Any] | None = None,
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
+        **limits: Unpack[CallLimits],
     ) -> AsyncToolUseSession:
         """Use the tools of an installed plugin.
 
@@ -206,6 +226,8 @@ class AsyncPluginsNamespace(AsyncNamespace):
             config: The plugin's settings: key to value.
             working_directory: A folder on the server's machine that the plugin may work in.
             process: For plugins that use another one's tools: the prediction whose settings hold.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds, for the session's start; its
+                calls take limits of their own.
 
         Returns:
             The session, for a ``with`` statement; its ``tools`` are what ``model.act`` takes.
@@ -219,7 +241,7 @@ class AsyncPluginsNamespace(AsyncNamespace):
         """
         specifier = ops.config_specifier(config, working_directory, process)
         channel = ToolSessionChannel(plugin_identifier, specifier)
-        return await AsyncToolUseSession(channel, self._client).start()
+        return await AsyncToolUseSession(channel, self._client, **limits).start()
 
     async def generate_with_generator(
         self,
@@ -231,6 +253,7 @@ class AsyncPluginsNamespace(AsyncNamespace):
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
         on_fragment: Callable[[GeneratorFragment], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> GeneratorResult:
         """Let a plugin's generator answer a chat, as a model would.
 
@@ -243,13 +266,15 @@ class AsyncPluginsNamespace(AsyncNamespace):
             working_directory: A folder on the server's machine that the plugin may work in.
             process: For plugins that use another one: the prediction whose settings hold.
             on_fragment: Called with each piece of the answer.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioServerError: There is no such plugin, or it failed.
         """
         specifier = ops.config_specifier(config, working_directory, process)
         return await self._client.run(
-            GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
+            GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment),
+            **limits,
         )
 
     def generate_with_generator_stream(
@@ -262,51 +287,57 @@ class AsyncPluginsNamespace(AsyncNamespace):
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
         on_fragment: Callable[[GeneratorFragment], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> AsyncGeneratorStream:
         """The same as a stream: its fragments, progress and tool calls, as they come."""
         specifier = ops.config_specifier(config, working_directory, process)
         channel = GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
-        return AsyncGeneratorStream(self._client.open(channel))
+        return AsyncGeneratorStream(self._client.open(channel, **limits))
 
     async def register_development_plugin(
-        self, manifest: PluginManifest | Mapping[str, Any]
+        self, manifest: PluginManifest | Mapping[str, Any], **limits: Unpack[CallLimits]
     ) -> AsyncDevelopmentPlugin:
         """Register a plugin that this program runs, until the result is closed.
 
         Args:
             manifest: What its ``manifest.json`` says.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds, for the registration.
 
         Returns:
             The registration, for a ``with`` statement; its ``credentials`` are for the plugin's
             own process.
         """
         channel = DevelopmentChannel(manifest)
-        return await AsyncDevelopmentPlugin(channel, self._client).start()
+        return await AsyncDevelopmentPlugin(channel, self._client, **limits).start()
 
     # -- for a plugin's own process --------------------------------------------------------------
 
-    async def set_config_schematics(self, schematics: ConfigSchematics | Mapping[str, Any]) -> None:
+    async def set_config_schematics(
+        self, schematics: ConfigSchematics | Mapping[str, Any], **limits: Unpack[CallLimits]
+    ) -> None:
         """Tell the server which settings this plugin has in each chat."""
-        await self._client.run(ops.set_config_schematics(schematics, for_all_chats=False))
+        await self._client.run(ops.set_config_schematics(schematics, for_all_chats=False), **limits)
 
     async def set_global_config_schematics(
-        self, schematics: ConfigSchematics | Mapping[str, Any]
+        self, schematics: ConfigSchematics | Mapping[str, Any], **limits: Unpack[CallLimits]
     ) -> None:
         """Tell the server which settings this plugin has for all chats together."""
-        await self._client.run(ops.set_config_schematics(schematics, for_all_chats=True))
+        await self._client.run(ops.set_config_schematics(schematics, for_all_chats=True), **limits)
 
-    def open_hook(self, hook: HookName) -> AsyncHookStream:
+    def open_hook(self, hook: HookName, **limits: Unpack[CallLimits]) -> AsyncHookStream:
         """Offer to do something for the server, and get its requests.
 
         Args:
             hook: ``"promptPreprocessor"``, ``"predictionLoopHandler"``, ``"toolsProvider"`` or
                 ``"generator"``.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; without them it waits for
+                requests however long that takes.
         """
-        return AsyncHookStream(ops.HookChannel(hook), self._client)
+        return AsyncHookStream(ops.HookChannel(hook), self._client, **limits)
 
-    async def plugin_init_completed(self) -> None:
+    async def plugin_init_completed(self, **limits: Unpack[CallLimits]) -> None:
         """Tell the server that all hooks of this plugin are open."""
-        await self._client.run(ops.plugin_init_completed())
+        await self._client.run(ops.plugin_init_completed(), **limits)
 
     async def report_error(
         self,
@@ -316,6 +347,7 @@ class AsyncPluginsNamespace(AsyncNamespace):
         server_url: str,
         message: str,
         unavailable_host: str | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Tell the server of an error that the user can do something about.
 
@@ -325,9 +357,11 @@ class AsyncPluginsNamespace(AsyncNamespace):
             server_url: The address that was used.
             message: What happened.
             unavailable_host: The host that could not be reached.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
         await self._client.run(
-            ops.report_error(kind, plugin_run_id, server_url, message, unavailable_host)
+            ops.report_error(kind, plugin_run_id, server_url, message, unavailable_host),
+            **limits,
         )
 
     def processing(self, process: PredictionProcess) -> AsyncPredictionController:

@@ -6,6 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from typing_extensions import Unpack
+
+from ...timeouts import CallLimits
 from ..base import AsyncNamespace
 from . import downloads, plans
 from . import operations as ops
@@ -41,6 +44,7 @@ class AsyncRepositoryNamespace(AsyncNamespace):
         search_term: str | None = None,
         limit: int | None = None,
         compatibility_types: Iterable[str] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> list[AsyncAvailableModel]:
         """Search for models to download.
 
@@ -49,6 +53,7 @@ class AsyncRepositoryNamespace(AsyncNamespace):
             limit: How many at most, up to 25.
             compatibility_types: Formats to look for, such as ``["gguf"]``; by default those that
                 the server can run.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Returns:
             What was found, as the server ranked it.
@@ -56,7 +61,9 @@ class AsyncRepositoryNamespace(AsyncNamespace):
         Raises:
             LMStudioValueError: An argument is out of range.
         """
-        found = await self._client.run(ops.search_models(search_term, limit, compatibility_types))
+        found = await self._client.run(
+            ops.search_models(search_term, limit, compatibility_types), **limits
+        )
         return [AsyncAvailableModel(result, self._client) for result in found]
 
     async def find_staff_picks(
@@ -64,13 +71,16 @@ class AsyncRepositoryNamespace(AsyncNamespace):
         search_term: str | None = None,
         limit: int | None = None,
         compatibility_types: Iterable[str] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> list[StaffPick]:
         """Models that LM Studio's staff recommends; the arguments are those of ``search_models``."""
-        return await self._client.run(ops.find_staff_picks(search_term, limit, compatibility_types))
+        return await self._client.run(
+            ops.find_staff_picks(search_term, limit, compatibility_types), **limits
+        )
 
-    async def get_model_catalog(self) -> list[HubModel]:
+    async def get_model_catalog(self, **limits: Unpack[CallLimits]) -> list[HubModel]:
         """All models of LM Studio's catalog."""
-        return await self._client.run(ops.get_model_catalog())
+        return await self._client.run(ops.get_model_catalog(), **limits)
 
     async def download_artifact(
         self,
@@ -81,6 +91,7 @@ class AsyncRepositoryNamespace(AsyncNamespace):
         revision: int | None = None,
         on_progress: DownloadProgressCallback | None = None,
         on_finalize: DownloadFinalizedCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Download an artifact (a plugin, a preset, a model's description) of LM Studio's hub.
 
@@ -91,9 +102,11 @@ class AsyncRepositoryNamespace(AsyncNamespace):
             revision: Which revision; by default the newest.
             on_progress: Called with a ``DownloadProgressUpdate`` again and again.
             on_finalize: Called once when everything is downloaded and is put in its place.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
         await self._client.run(
-            downloads.download_artifact(owner, name, path, revision, on_progress, on_finalize)
+            downloads.download_artifact(owner, name, path, revision, on_progress, on_finalize),
+            **limits,
         )
 
     async def create_artifact_download_planner(
@@ -164,6 +177,7 @@ class AsyncRepositoryNamespace(AsyncNamespace):
         write_revision: bool | None = None,
         overrides: Any = None,
         on_message: Callable[[str], object] | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Push an artifact to LM Studio's hub.
 
@@ -174,6 +188,7 @@ class AsyncRepositoryNamespace(AsyncNamespace):
             write_revision: Whether the new revision's number is written to the manifest there.
             overrides: Plain data that replaces parts of the manifest for this push.
             on_message: Called with each line that the server reports.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
         await self._client.run(
             downloads.push_artifact(
@@ -183,35 +198,42 @@ class AsyncRepositoryNamespace(AsyncNamespace):
                 write_revision=write_revision,
                 overrides=overrides,
                 on_message=on_message,
-            )
+            ),
+            **limits,
         )
 
-    async def get_local_artifact_files(self, path: str | os.PathLike[str]) -> LocalArtifactFileList:
+    async def get_local_artifact_files(
+        self, path: str | os.PathLike[str], **limits: Unpack[CallLimits]
+    ) -> LocalArtifactFileList:
         """The files that a push of this folder (an absolute path on the server's machine) sends."""
-        return await self._client.run(ops.get_local_artifact_files(path))
+        return await self._client.run(ops.get_local_artifact_files(path), **limits)
 
-    async def get_writable_artifact_owners(self) -> list[str]:
+    async def get_writable_artifact_owners(self, **limits: Unpack[CallLimits]) -> list[str]:
         """The owners under whose names the logged-in user may push."""
-        return await self._client.run(ops.get_writable_artifact_owners())
+        return await self._client.run(ops.get_writable_artifact_owners(), **limits)
 
-    async def install_local_plugin(self, plugin_path: str | os.PathLike[str]) -> None:
+    async def install_local_plugin(
+        self, plugin_path: str | os.PathLike[str], **limits: Unpack[CallLimits]
+    ) -> None:
         """Install a plugin from a folder (an absolute path on the server's machine)."""
-        await self._client.run(ops.install_local_plugin(plugin_path))
+        await self._client.run(ops.install_local_plugin(plugin_path), **limits)
 
-    async def install_plugin_dependencies(self, plugin_folder: str | os.PathLike[str]) -> None:
+    async def install_plugin_dependencies(
+        self, plugin_folder: str | os.PathLike[str], **limits: Unpack[CallLimits]
+    ) -> None:
         """Install what a plugin's folder (an absolute path on the server's machine) needs."""
-        await self._client.run(ops.install_plugin_dependencies(plugin_folder))
+        await self._client.run(ops.install_plugin_dependencies(plugin_folder), **limits)
 
-    async def is_authenticated(self) -> bool:
+    async def is_authenticated(self, **limits: Unpack[CallLimits]) -> bool:
         """Whether the server is logged in to LM Studio's hub."""
-        return await self._client.run(ops.is_authenticated())
+        return await self._client.run(ops.is_authenticated(), **limits)
 
-    async def get_authentication_status(self) -> AuthenticationStatus:
+    async def get_authentication_status(self, **limits: Unpack[CallLimits]) -> AuthenticationStatus:
         """Who is logged in to LM Studio's hub on the server."""
-        return await self._client.run(ops.get_authentication_status())
+        return await self._client.run(ops.get_authentication_status(), **limits)
 
     async def ensure_authenticated(
-        self, on_request: Callable[[AuthenticationRequest], object]
+        self, on_request: Callable[[AuthenticationRequest], object], **limits: Unpack[CallLimits]
     ) -> None:
         """Log the server in to LM Studio's hub, if nobody is logged in yet.
 
@@ -220,24 +242,28 @@ class AsyncRepositoryNamespace(AsyncNamespace):
 
         Args:
             on_request: Called with the code and the addresses to show to that person.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Raises:
             LMStudioServerError: The login failed.
         """
-        await self._client.run(downloads.ensure_authenticated(on_request))
+        await self._client.run(downloads.ensure_authenticated(on_request), **limits)
 
-    async def login_as_compute_device(self, token: str) -> AuthenticationStatus:
+    async def login_as_compute_device(
+        self, token: str, **limits: Unpack[CallLimits]
+    ) -> AuthenticationStatus:
         """Log the server in as a device that computes for the owner of ``token``."""
-        return await self._client.run(ops.login_as_compute_device(token))
+        return await self._client.run(ops.login_as_compute_device(token), **limits)
 
     async def login_with_pre_authenticated_keys(
-        self, key_id: str, public_key: str, private_key: str
+        self, key_id: str, public_key: str, private_key: str, **limits: Unpack[CallLimits]
     ) -> str:
         """Log the server in with keys that were made elsewhere; returns the user's name."""
         return await self._client.run(
-            ops.login_with_pre_authenticated_keys(key_id, public_key, private_key)
+            ops.login_with_pre_authenticated_keys(key_id, public_key, private_key),
+            **limits,
         )
 
-    async def deauthenticate(self) -> None:
+    async def deauthenticate(self, **limits: Unpack[CallLimits]) -> None:
         """Log the server out of LM Studio's hub."""
-        await self._client.run(ops.deauthenticate())
+        await self._client.run(ops.deauthenticate(), **limits)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import Unpack
+
+from ...timeouts import CallLimits
 from . import operations as ops
 from .data import (
     DownloadFinalizedCallback,
@@ -64,18 +67,21 @@ class ModelDownloadOption(_OptionBase):
         self,
         on_progress: DownloadProgressCallback | None = None,
         on_finalize: DownloadFinalizedCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> str:
         """Download it; an interrupt (Ctrl-C) stops the server's download too.
 
         Args:
             on_progress: Called with a ``DownloadProgressUpdate`` again and again.
             on_finalize: Called once when everything is downloaded and is put in its place.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Returns:
             The model key to load it with.
         """
         return self._client.run(
-            download_model(self._info.download_identifier, on_progress, on_finalize)
+            download_model(self._info.download_identifier, on_progress, on_finalize),
+            **limits,
         )
 
 
@@ -86,9 +92,9 @@ class AvailableModel(_AvailableBase):
         super().__init__(search_result)
         self._client = client
 
-    def get_download_options(self) -> list[ModelDownloadOption]:
+    def get_download_options(self, **limits: Unpack[CallLimits]) -> list[ModelDownloadOption]:
         """The ways to download it, as the server ordered them."""
-        found = self._client.run(ops.get_model_download_options(self._search_result))
+        found = self._client.run(ops.get_model_download_options(self._search_result), **limits)
         return [ModelDownloadOption(info, self._client) for info in found]
 
 
@@ -103,18 +109,21 @@ class AsyncModelDownloadOption(_OptionBase):
         self,
         on_progress: DownloadProgressCallback | None = None,
         on_finalize: DownloadFinalizedCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> str:
         """Download it; cancelling the task stops the server's download too.
 
         Args:
             on_progress: Called with a ``DownloadProgressUpdate`` again and again.
             on_finalize: Called once when everything is downloaded and is put in its place.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
 
         Returns:
             The model key to load it with.
         """
         return await self._client.run(
-            download_model(self._info.download_identifier, on_progress, on_finalize)
+            download_model(self._info.download_identifier, on_progress, on_finalize),
+            **limits,
         )
 
 
@@ -125,7 +134,11 @@ class AsyncAvailableModel(_AvailableBase):
         super().__init__(search_result)
         self._client = client
 
-    async def get_download_options(self) -> list[AsyncModelDownloadOption]:
+    async def get_download_options(
+        self, **limits: Unpack[CallLimits]
+    ) -> list[AsyncModelDownloadOption]:
         """The ways to download it, as the server ordered them."""
-        found = await self._client.run(ops.get_model_download_options(self._search_result))
+        found = await self._client.run(
+            ops.get_model_download_options(self._search_result), **limits
+        )
         return [AsyncModelDownloadOption(info, self._client) for info in found]

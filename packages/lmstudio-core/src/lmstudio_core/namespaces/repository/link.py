@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
 from ...data import ServerStruct
 from ...errors import LMStudioValueError
 from ...protocol.operations import VOID, Call, Endpoint
+from ...timeouts import CallLimits
 from .operations import text
 
 if TYPE_CHECKING:
@@ -77,21 +80,21 @@ class LmLink:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def status(self) -> LmLinkStatus:
+    def status(self, **limits: Unpack[CallLimits]) -> LmLinkStatus:
         """The state of LM Link, and the devices it knows."""
-        return self._client.run(_status())
+        return self._client.run(_status(), **limits)
 
-    def set_disabled(self, disabled: bool) -> None:
+    def set_disabled(self, disabled: bool, **limits: Unpack[CallLimits]) -> None:
         """Turn LM Link off (``True``) or on (``False``) on the server's machine."""
-        self._client.run(_set_disabled(disabled))
+        self._client.run(_set_disabled(disabled), **limits)
 
-    def update_device_name(self, device_name: str) -> None:
+    def update_device_name(self, device_name: str, **limits: Unpack[CallLimits]) -> None:
         """Say under which name the server's machine is shown to the others."""
-        self._client.run(_update_device_name(device_name))
+        self._client.run(_update_device_name(device_name), **limits)
 
-    def set_preferred_device(self, device_identifier: str) -> None:
+    def set_preferred_device(self, device_identifier: str, **limits: Unpack[CallLimits]) -> None:
         """Say which device is used when several have a model."""
-        self._client.run(_set_preferred_device(device_identifier))
+        self._client.run(_set_preferred_device(device_identifier), **limits)
 
 
 class AsyncLmLink:
@@ -100,18 +103,20 @@ class AsyncLmLink:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def status(self) -> LmLinkStatus:
+    async def status(self, **limits: Unpack[CallLimits]) -> LmLinkStatus:
         """The state of LM Link, and the devices it knows."""
-        return await self._client.run(_status())
+        return await self._client.run(_status(), **limits)
 
-    async def set_disabled(self, disabled: bool) -> None:
+    async def set_disabled(self, disabled: bool, **limits: Unpack[CallLimits]) -> None:
         """Turn LM Link off (``True``) or on (``False``) on the server's machine."""
-        await self._client.run(_set_disabled(disabled))
+        await self._client.run(_set_disabled(disabled), **limits)
 
-    async def update_device_name(self, device_name: str) -> None:
+    async def update_device_name(self, device_name: str, **limits: Unpack[CallLimits]) -> None:
         """Say under which name the server's machine is shown to the others."""
-        await self._client.run(_update_device_name(device_name))
+        await self._client.run(_update_device_name(device_name), **limits)
 
-    async def set_preferred_device(self, device_identifier: str) -> None:
+    async def set_preferred_device(
+        self, device_identifier: str, **limits: Unpack[CallLimits]
+    ) -> None:
         """Say which device is used when several have a model."""
-        await self._client.run(_set_preferred_device(device_identifier))
+        await self._client.run(_set_preferred_device(device_identifier), **limits)

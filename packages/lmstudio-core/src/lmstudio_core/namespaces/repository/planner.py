@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from ...errors import LMStudioRuntimeError
+from ...timeouts import CallLimits, Limits, get_sync_api_timeout, limits_of
 from .data import DownloadFinalizedCallback, DownloadProgressCallback
 from .plans import DownloadPlan, PlanChannel
 
@@ -60,49 +61,65 @@ class DownloadPlanner(_PlannerBase):
         super().__init__(channel)
         self._stream = client.open(channel)
 
-    def wait_ready(self) -> DownloadPlan:
+    def wait_ready(self, **limits: Unpack[CallLimits]) -> DownloadPlan:
         """Wait until the plan is whole, and return it.
+
+        Args:
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; the plan survives them.
 
         Raises:
             LMStudioServerError: The server cannot make a plan.
         """
+        return self._wait_ready(limits_of(limits, get_sync_api_timeout))
+
+    def _wait_ready(self, limits: Limits | None) -> DownloadPlan:
         while not self._channel.ready:
-            if next(self._stream, None) is None:
+            if self._stream.receive(limits) is None:
                 raise self._ended()
         return self._channel.plan
 
-    def select(self, node_index: int, option_index: int | None) -> DownloadPlan:
+    def select(
+        self, node_index: int, option_index: int | None, **limits: Unpack[CallLimits]
+    ) -> DownloadPlan:
         """Choose how a model that the plan needs is satisfied, and return the new plan.
 
         Args:
             node_index: Which of the plan's nodes.
             option_index: Which of the node's ``download_options``; ``None`` takes the model in
                 ``already_owned``.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; the plan survives them.
 
         Raises:
             LMStudioValueError: There is no such node or option.
         """
         self._check_open()
-        self.wait_ready()
+        within = limits_of(limits, get_sync_api_timeout)
+        self._wait_ready(within)
         self._stream.send(self._channel.select(node_index, option_index))
-        return self.wait_ready()
+        return self._wait_ready(within)
 
     def download(
         self,
         on_progress: DownloadProgressCallback | None = None,
         on_finalize: DownloadFinalizedCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Download what the plan says; an interrupt (Ctrl-C) stops the server's download too.
 
         Args:
             on_progress: Called with a ``DownloadProgressUpdate`` again and again.
             on_finalize: Called once when everything is downloaded and is put in its place.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; they stop the download.
         """
         self._check_open()
-        self.wait_ready()
-        self._stream.send(self._channel.commit(on_progress, on_finalize))
-        for _ in self._stream:
-            pass
+        within = limits_of(limits, get_sync_api_timeout)
+        self._wait_ready(within)
+        try:
+            self._stream.send(self._channel.commit(on_progress, on_finalize))
+            while self._stream.receive(within) is not None:
+                pass
+        finally:
+            self.close()
         self._stream.result()
 
     def close(self) -> None:
@@ -137,49 +154,65 @@ class AsyncDownloadPlanner(_PlannerBase):
         await self._stream.start()
         return self
 
-    async def wait_ready(self) -> DownloadPlan:
+    async def wait_ready(self, **limits: Unpack[CallLimits]) -> DownloadPlan:
         """Wait until the plan is whole, and return it.
+
+        Args:
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; the plan survives them.
 
         Raises:
             LMStudioServerError: The server cannot make a plan.
         """
+        return await self._wait_ready(limits_of(limits))
+
+    async def _wait_ready(self, limits: Limits | None) -> DownloadPlan:
         while not self._channel.ready:
-            if await anext(self._stream, None) is None:
+            if await self._stream.receive(limits) is None:
                 raise self._ended()
         return self._channel.plan
 
-    async def select(self, node_index: int, option_index: int | None) -> DownloadPlan:
+    async def select(
+        self, node_index: int, option_index: int | None, **limits: Unpack[CallLimits]
+    ) -> DownloadPlan:
         """Choose how a model that the plan needs is satisfied, and return the new plan.
 
         Args:
             node_index: Which of the plan's nodes.
             option_index: Which of the node's ``download_options``; ``None`` takes the model in
                 ``already_owned``.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; the plan survives them.
 
         Raises:
             LMStudioValueError: There is no such node or option.
         """
         self._check_open()
-        await self.wait_ready()
+        within = limits_of(limits)
+        await self._wait_ready(within)
         await self._stream.send(self._channel.select(node_index, option_index))
-        return await self.wait_ready()
+        return await self._wait_ready(within)
 
     async def download(
         self,
         on_progress: DownloadProgressCallback | None = None,
         on_finalize: DownloadFinalizedCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> None:
         """Download what the plan says; cancelling the task stops the server's download too.
 
         Args:
             on_progress: Called with a ``DownloadProgressUpdate`` again and again.
             on_finalize: Called once when everything is downloaded and is put in its place.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds; they stop the download.
         """
         self._check_open()
-        await self.wait_ready()
-        await self._stream.send(self._channel.commit(on_progress, on_finalize))
-        async for _ in self._stream:
-            pass
+        within = limits_of(limits)
+        await self._wait_ready(within)
+        try:
+            await self._stream.send(self._channel.commit(on_progress, on_finalize))
+            while await self._stream.receive(within) is not None:
+                pass
+        finally:
+            await self.aclose()
         self._stream.result()
 
     async def aclose(self) -> None:
