@@ -31,7 +31,7 @@ NOT_REQUIRED = {"lmstudio-core": {"pytest"}, "lmstudio-llm": {"lmstudio_agent"}}
 """Imported only where it is there anyway (a pytest plugin), or by type checkers alone."""
 BY_NAME = {"lmstudio-embed": {"pyarrow", "tqdm"}, "lmstudio-server": {"xllamacpp"}}
 """Imported by a name in a string."""
-FAMILY = re.compile(r"^(lmstudio[a-z-]*)(.*)$")
+FAMILY = re.compile(r"^(lmstudio[a-z-]*)(?:\[[a-z,-]+\])?(.*)$")
 
 
 def sdist_files(built: Built) -> list[str]:

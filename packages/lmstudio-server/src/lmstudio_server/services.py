@@ -12,6 +12,9 @@ from ._version import __version__
 from .bridge.host import PluginHost
 from .documents.reader import Documents
 from .files import FileStore
+from .hardware import Surveys
+from .hub.service import HubService
+from .library.folders import download_folder
 from .loading import Loads
 from .presence import Presence
 from .registry import ModelRegistry
@@ -65,6 +68,8 @@ class Services:
     authenticator: Authenticator
     presence: Presence
     shutdown: asyncio.Event
+    surveys: Surveys
+    hub: HubService
     documents: Documents = field(default_factory=Documents)
     record: Record = field(default_factory=Record)
     started: float = field(default_factory=time.time)
@@ -78,6 +83,7 @@ class Services:
     def create(cls, config: ServerConfig, engine: Engine, library: ModelLibrary) -> Services:
         """Put a server's parts together."""
         registry = ModelRegistry(engine)
+        surveys = Surveys()
         shutdown = asyncio.Event()
 
         def on_idle() -> None:
@@ -94,6 +100,8 @@ class Services:
             authenticator=Authenticator(config.api_tokens, config.control_key),
             presence=Presence(config.idle_timeout, on_idle),
             shutdown=shutdown,
+            surveys=surveys,
+            hub=HubService(download_folder(config.model_folders), library, surveys),
         )
 
     def status(self, pid: int) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _given(value: Any) -> Any:
+def given(value: Any) -> Any:
     if value is None:
         raise ValueError("null is not allowed here; leave the key out")
     return value
@@ -67,16 +67,16 @@ class Parameter(BaseModel):
 
 
 Int: TypeAlias = Annotated[int, BeforeValidator(_whole)]
-Optional: TypeAlias = Annotated[str | None, BeforeValidator(_given)]
+Optional: TypeAlias = Annotated[str | None, BeforeValidator(given)]
 OptionalMs: TypeAlias = Annotated[
-    int | None, Field(ge=1), BeforeValidator(_whole), BeforeValidator(_given)
+    int | None, Field(ge=1), BeforeValidator(_whole), BeforeValidator(given)
 ]
-OptionalBool: TypeAlias = Annotated[bool | None, BeforeValidator(_given)]
+OptionalBool: TypeAlias = Annotated[bool | None, BeforeValidator(given)]
 Nullable: TypeAlias = str | None
 Key: TypeAlias = Annotated[
     str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
-OptionalKey: TypeAlias = Annotated[Key | None, BeforeValidator(_given)]
+OptionalKey: TypeAlias = Annotated[Key | None, BeforeValidator(given)]
 
 
 class KVField(Parameter):
@@ -122,7 +122,7 @@ class ToolCallRequest(Parameter):
     type: Literal["function"]
     name: str
     id: Optional = None
-    arguments: Annotated[dict[str, Any] | None, BeforeValidator(_given)] = None
+    arguments: Annotated[dict[str, Any] | None, BeforeValidator(given)] = None
 
 
 class TextPart(Parameter):
@@ -170,15 +170,15 @@ class ToolParameters(Parameter):
     model_config = ConfigDict(extra="ignore", strict=True)
     type: Literal["object"]
     properties: dict[str, Any]
-    required: Annotated[list[str] | None, BeforeValidator(_given)] = None
+    required: Annotated[list[str] | None, BeforeValidator(given)] = None
     additionalProperties: Any = None  # noqa: N815 - JSON schema's own name
-    defs: Annotated[dict[str, Any] | None, BeforeValidator(_given)] = Field(None, alias="$defs")
+    defs: Annotated[dict[str, Any] | None, BeforeValidator(given)] = Field(None, alias="$defs")
 
 
 class Function(Parameter):
     name: str
     description: Optional = None
-    parameters: Annotated[ToolParameters | None, BeforeValidator(_given)] = None
+    parameters: Annotated[ToolParameters | None, BeforeValidator(given)] = None
 
 
 class Tool(Parameter):
@@ -244,7 +244,7 @@ class EstimateUsage(Parameter):
 class TemplateOptions(Parameter):
     omit_bos_token: OptionalBool = None
     omit_eos_token: OptionalBool = None
-    tool_definitions: Annotated[list[Tool] | None, BeforeValidator(_given)] = None
+    tool_definitions: Annotated[list[Tool] | None, BeforeValidator(given)] = None
 
 
 class ApplyTemplate(Parameter):
@@ -309,7 +309,7 @@ class ParserId(Parameter):
 
 
 class ParseOptions(Parameter):
-    parser_id: Annotated[ParserId | None, BeforeValidator(_given)] = None
+    parser_id: Annotated[ParserId | None, BeforeValidator(given)] = None
 
 
 class ParseDocument(Parameter):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MODELS_VARIABLE = "LMSTUDIO_MODELS"
 """The environment variable that names further folders, separated as in ``PATH``."""
@@ -46,6 +46,11 @@ def own_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return base / "lmstudio-server" / "models"
+
+
+def download_folder(folders: Sequence[Path] | None) -> Path:
+    """Return the folder that downloads go to: the first of those chosen, or the server's own."""
+    return folders[0] if folders else own_folder()
 
 
 def default_folders() -> list[Path]:
