@@ -21,7 +21,8 @@ from lmstudio_core.plugin_checks import RESERVED_NAMES
 
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("plugin_api.json")
-FAMILY = ("llm", "embed", "agent", "server")
+FAMILY = {"llm": "*.py", "embed": "*.py", "agent": "*.py", "server": "plugin.py"}
+"""The family's plugins; of the server, which is a program besides, what makes it a plugin."""
 
 
 def hooks() -> dict[str, list[str]]:
@@ -58,7 +59,7 @@ def test_checkers_see_the_same_names():
 def imports_of(package: str) -> set[tuple[str, str]]:
     """What the modules of a package of the family import from core, as (module, name)."""
     found = set()
-    for path in (ROOT / f"packages/lmstudio-{package}/src").rglob("*.py"):
+    for path in (ROOT / f"packages/lmstudio-{package}/src").rglob(FAMILY[package]):
         if "testing" in path.name:
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

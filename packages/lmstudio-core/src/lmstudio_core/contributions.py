@@ -19,6 +19,7 @@ RESERVED_COMMANDS: Final = frozenset(
         "load",
         "log",
         "ls",
+        "plugin",
         "plugins",
         "ps",
         "runtime",

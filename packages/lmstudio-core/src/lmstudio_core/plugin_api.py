@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from .server_errors import server_error as server_error
     from .shapes import as_list as as_list
     from .shapes import as_mapping as as_mapping
+    from .shapes import is_list as is_list
     from .shapes import is_mapping as is_mapping
     from .timeouts import CallLimits as CallLimits
     from .timeouts import Limits as Limits
@@ -188,6 +189,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "shapes": (
         "as_list",
         "as_mapping",
+        "is_list",
         "is_mapping",
     ),
     # errors
@@ -358,6 +360,7 @@ __all__ = [
     "gpu_from_kv",
     "gpu_to_kv",
     "hookimpl",
+    "is_list",
     "is_mapping",
     "kv_config",
     "kv_values",

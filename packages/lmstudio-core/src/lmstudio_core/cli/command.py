@@ -14,6 +14,7 @@ from ..plugins import plugins
 from .common import EXIT_INTERRUPTED, exit_code
 from .get import get_command
 from .models import list_command, load_command, ps_command, unload_command
+from .plugin_new import plugin_command
 from .plugins import plugins_command
 from .runtime import runtime_command
 from .server_info import completion_command, log_command, version_command
@@ -29,6 +30,7 @@ _COMMANDS: Final = (
     log_command,
     runtime_command,
     version_command,
+    plugin_command,
     plugins_command,
     completion_command,
 )

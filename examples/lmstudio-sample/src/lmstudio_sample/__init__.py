@@ -1,0 +1,1 @@
+"""``client.sample``: what is on the server's disk, in short."""

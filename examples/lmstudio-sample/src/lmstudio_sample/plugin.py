@@ -1,0 +1,37 @@
+"""The hooks. What they need is imported when they are called: this is loaded with every client."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from lmstudio_core.plugin_api import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+logger = logging.getLogger(__name__)
+
+lmstudio_api_version = 1
+
+
+@hookimpl
+def lmstudio_register_commands(cli: click.Group) -> None:
+    """Add ``lmstudio sample``."""
+    from .commands import sample
+
+    cli.add_command(sample)
+
+
+@hookimpl
+def lmstudio_register_toolsets(register: Any) -> None:
+    """Offer the toolset."""
+    from .tools import make_tools
+
+    register("sample", make_tools)
+
+
+@hookimpl
+def lmstudio_request_finished(endpoint: str, seconds: float, error: BaseException | None) -> None:
+    """Log each request. Programs wait for this, so it does no more than that."""
+    logger.debug("%s took %.3f s: %s", endpoint, seconds, error or "ok")
