@@ -11,6 +11,8 @@ const { Chat, LMStudioClient, tool } = fromFolder("@lmstudio/sdk");
 const { z } = createRequire(fromFolder.resolve("@lmstudio/sdk"))("zod");
 
 const quiet = { verbose: false };
+const PIXEL =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const LONG = {
   type: "json",
   jsonSchema: {
@@ -171,6 +173,30 @@ async function texts(client, model) {
   return embedding;
 }
 
+async function pictures(client) {
+  const model = await client.llm.model("seeing", quiet);
+  assert((await model.getModelInfo()).vision);
+  const content = "What is this?";
+  const blind = await model.respond(content, { maxTokens: 5 });
+  const image = await client.files.prepareImageBase64("pixel.png", PIXEL);
+  const seen = await model.respond([{ role: "user", content, images: [image] }], { maxTokens: 5 });
+  assert(seen.content.length > 0);
+  // A picture takes sixteen tokens.
+  assert(seen.stats.promptTokensCount >= blind.stats.promptTokensCount + 16);
+  const damaged = await client.files.prepareImageBase64("broken.png", PIXEL.slice(0, 24));
+  const broken = [{ role: "user", content, images: [damaged] }];
+  await assert.rejects(model.respond(broken), /cannot be read/);
+  await model.unload();
+}
+
+async function drafts(model) {
+  await model.unstable_preloadDraftModel("pocket");
+  const drafted = await model.respond("Tell me a story.", { draftModel: "pocket", maxTokens: 40 });
+  assert.strictEqual(drafted.stats.usedDraftModelKey, "pocket");
+  assert(drafted.stats.acceptedDraftTokensCount > 0);
+  await assert.rejects(model.unstable_preloadDraftModel("pocket-embedding"), /embedding/);
+}
+
 async function system(client) {
   assert((await client.system.getLMStudioVersion()).version);
   assert((await client.system.getInfo()).pid > 0);
@@ -189,6 +215,8 @@ async function main() {
   await cancelledPrediction(model);
   await tools(model);
   await reasoning(client);
+  await pictures(client);
+  await drafts(model);
   const embedding = await texts(client, model);
   await embedding.unload();
   await system(client);

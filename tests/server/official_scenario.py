@@ -111,6 +111,23 @@ def predictions(client: lms.Client) -> None:
     chat = lms.Chat()
     chat.add_user_message("What is this?", images=[note])
     refused(lambda: model.respond(chat), "cannot see images")
+    seeing = client.llm.model("seeing")
+    assert seeing.get_info().vision
+    seen = seeing.respond(chat, config={"maxTokens": 5})
+    assert seen.content, seen
+    # A picture takes sixteen tokens; a text of as many words fewer.
+    blind = seeing.respond("What is this?", config={"maxTokens": 5})
+    assert (seen.stats.prompt_tokens_count or 0) >= (blind.stats.prompt_tokens_count or 0) + 16
+    broken = lms.Chat()
+    broken.add_user_message("?", images=[client.files.prepare_image(PIXEL[:20], "broken.png")])
+    refused(lambda: seeing.respond(broken), "cannot be read")
+    seeing.unload()
+    drafted = model.respond("Tell me a story.", config={"draftModel": "pocket", "maxTokens": 40})
+    assert drafted.stats.used_draft_model_key == "pocket", drafted.stats
+    assert (drafted.stats.accepted_draft_tokens_count or 0) > 0, drafted.stats
+    refused(
+        lambda: model.respond("Hi.", config={"draftModel": "pocket-embedding"}), "embedding model"
+    )
 
 
 def tools_and_tokens(client: lms.Client) -> None:

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from seeing_models import put_seeing_model
 
 from lmstudio_server.daemon.probe import fetch_status
 from lmstudio_server.testing import running_server
@@ -20,10 +21,11 @@ NODE = os.environ.get("LMSTUDIO_OFFICIAL_NODE")
 HERE = Path(__file__).parent
 
 
-def play(*command: str, scheme: str = "") -> None:
+def play(*command: str, models: Path, scheme: str = "") -> None:
     """Run a scenario against a server of its own; neither side may have warned the other."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    with running_server() as server:
+    put_seeing_model(models)
+    with running_server(models=[models]) as server:
         done = subprocess.run(
             [*command, scheme + server.host],
             capture_output=True,
@@ -40,12 +42,12 @@ def play(*command: str, scheme: str = "") -> None:
 
 
 @pytest.mark.skipif(not PYTHON, reason="LMSTUDIO_OFFICIAL_PYTHON is not set")
-def test_the_python_sdk() -> None:
+def test_the_python_sdk(tmp_path: Path) -> None:
     assert PYTHON is not None
-    play(PYTHON, str(HERE / "official_scenario.py"))
+    play(PYTHON, str(HERE / "official_scenario.py"), models=tmp_path)
 
 
 @pytest.mark.skipif(not NODE, reason="LMSTUDIO_OFFICIAL_NODE is not set")
-def test_the_typescript_sdk() -> None:
+def test_the_typescript_sdk(tmp_path: Path) -> None:
     assert NODE is not None
-    play("node", str(HERE / "node_scenario.cjs"), NODE, scheme="ws://")
+    play("node", str(HERE / "node_scenario.cjs"), NODE, models=tmp_path, scheme="ws://")

@@ -43,6 +43,11 @@ def sampling_fields(sampling: Sampling, default_seed: int | None) -> dict[str, A
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _candidates(log_probs: int) -> int:
+    """Return how many candidates to ask for: none at all would mean no probabilities either."""
+    return max(1, log_probs)
+
+
 def _logit_bias(sampling: Sampling) -> list[list[Any]]:
     """Return the pairs of tokens and biases; JSON has no infinity, which ``false`` stands for."""
     return [[token, False if bias == -math.inf else bias] for token, bias in sampling.logit_bias]
@@ -102,7 +107,7 @@ def chat_body(
         body["parallel_tool_calls"] = True
     elif sampling.log_probs is not None:
         body["logprobs"] = True
-        body["top_logprobs"] = sampling.log_probs
+        body["top_logprobs"] = _candidates(sampling.log_probs)
     if sampling.max_tokens is not None:
         body["max_tokens"] = sampling.max_tokens
     return body
@@ -132,8 +137,7 @@ def completion_body(
     if sampling.stop:
         body["stop"] = list(sampling.stop)
     if sampling.log_probs is not None:
-        # 0 candidates still means probabilities of the tokens themselves.
-        body["n_probs"] = max(1, sampling.log_probs)
+        body["n_probs"] = _candidates(sampling.log_probs)
     if sampling.json_schema is not None:
         body["json_schema"] = tagged_schema(sampling.json_schema, schema_tag)
     elif sampling.grammar is not None:
