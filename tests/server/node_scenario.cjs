@@ -7,7 +7,7 @@ const { createRequire } = require("node:module");
 const path = require("node:path");
 
 const fromFolder = createRequire(path.join(path.resolve(process.argv[2]), "index.js"));
-const { Chat, LMStudioClient, tool } = fromFolder("@lmstudio/sdk");
+const { Chat, ChatMessage, LMStudioClient, tool } = fromFolder("@lmstudio/sdk");
 const { z } = createRequire(fromFolder.resolve("@lmstudio/sdk"))("zod");
 
 const quiet = { verbose: false };
@@ -197,6 +197,46 @@ async function drafts(model) {
   await assert.rejects(model.unstable_preloadDraftModel("pocket-embedding"), /embedding/);
 }
 
+async function files(client, model, embedding) {
+  const content = Buffer.from("The cat sleeps.\n\nThe dog barks.").toString("base64");
+  const file = await client.files.prepareFileBase64("notes.md", content);
+  assert.strictEqual(file.sizeBytes, 31);
+  const library = await client.files.getDocumentParsingLibrary(file);
+  const progress = [];
+  const parsed = await client.files.parseDocument(file, {
+    parserId: library,
+    onProgress: (value) => progress.push(value),
+  });
+  assert.deepStrictEqual(parsed.parser, library);
+  assert.match(parsed.content, /^The cat sleeps/);
+  assert.strictEqual(progress.at(-1), 1);
+  const seen = [];
+  const found = await client.files.retrieve("The dog barks.", [file], {
+    embeddingModel: embedding,
+    chunkingMethod: { type: "recursive-v1", chunkSize: 20, chunkOverlap: 0 },
+    limit: 1,
+    onFileProcessList: (list) => seen.push(list.length),
+    onFileProcessingStart: (one) => seen.push(one.name),
+    onFileProcessingStepStart: (_file, step) => seen.push(step),
+    onFileProcessingEnd: (one) => seen.push(one.name),
+    onSearchingStart: () => seen.push("search"),
+    onSearchingEnd: () => seen.push("found"),
+  });
+  assert.deepStrictEqual(
+    seen,
+    [1, "notes.md", "loading", "chunking", "embedding", "notes.md", "search", "found"],
+  );
+  const [entry] = found.entries;
+  assert.strictEqual(entry.content, "The dog barks.");
+  assert.strictEqual(entry.source.identifier, file.identifier);
+  assert(entry.score > 0.99);
+  const chat = Chat.empty();
+  chat.append(ChatMessage.from({ role: "user", content: "What is this?", images: [file] }));
+  assert.match(await model.applyPromptTemplate(chat), /\[notes\.md\]\nThe cat sleeps/);
+  const broken = await client.files.prepareFileBase64("a.pdf", Buffer.from("%PDF-").toString("base64"));
+  await assert.rejects(client.files.parseDocument(broken), /cannot be parsed/);
+}
+
 async function system(client) {
   assert((await client.system.getLMStudioVersion()).version);
   assert((await client.system.getInfo()).pid > 0);
@@ -218,6 +258,7 @@ async function main() {
   await pictures(client);
   await drafts(model);
   const embedding = await texts(client, model);
+  await files(client, model, embedding);
   await embedding.unload();
   await system(client);
   await model.unload();
