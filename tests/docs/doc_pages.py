@@ -2,7 +2,8 @@
 
 As a program (``python doc_pages.py PAGE``) it runs one page's Python blocks in order, in one fresh
 namespace, as a reader would who pastes one after the other; ``await`` works as in
-``python -m asyncio``. A block below ``<!-- no-run: reason -->`` is left out.
+``python -m asyncio``. A block below ``<!-- no-run: reason -->`` is left out. One that begins with
+```` ```python file=src/package/module.py ```` is written to that file, for later blocks to import.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(
     r"(?:^<!-- no-run:(?P<reason>.*?)-->\s*?\n)?"
-    r"^(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^ *```$",
+    r"^(?P<indent> *)```python(?: file=(?P<file>\S+))?[^\n]*\n(?P<code>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -33,6 +34,8 @@ class Block:
     code: str
     reason: str | None
     """Why it is not run; ``None``: it is."""
+    file: str | None = None
+    """Where it is to be written instead of run."""
 
 
 def pages() -> list[Path]:
@@ -52,7 +55,7 @@ def blocks(page: Path) -> list[Block]:
         indent = len(match["indent"])
         code = "".join(part[indent:] or "\n" for part in match["code"].splitlines(keepends=True))
         reason = match["reason"]
-        found.append(Block(line, code, None if reason is None else reason.strip()))
+        found.append(Block(line, code, reason and reason.strip(), match["file"]))
     return found
 
 
@@ -62,6 +65,11 @@ def run(page: Path) -> None:
     loop = asyncio.new_event_loop()
     for block in blocks(page):
         if block.reason is not None:
+            continue
+        if block.file is not None:
+            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.file).write_text(block.code, encoding="utf-8")
+            sys.path[:0] = [] if "src" in sys.path else ["src"]
             continue
         source = "\n" * (block.line - 1) + block.code
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT

@@ -58,6 +58,14 @@ def test_its_code_runs(page: Path, host: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_files_that_pages_show_are_those_of_the_example() -> None:
+    example = ROOT / "examples/lmstudio-sample"
+    shown = {b.file: b.code for page in pages() for b in blocks(page) if b.file is not None}
+    assert set(shown) >= {f"src/lmstudio_sample/{name}.py" for name in ("operations", "plugin")}
+    for file, code in shown.items():
+        assert code == (example / str(file)).read_text(encoding="utf-8"), file
+
+
 def left_out() -> Iterator[tuple[Path, Block]]:
     for page in pages():
         yield from ((page, block) for block in blocks(page) if block.reason is not None)
