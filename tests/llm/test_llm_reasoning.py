@@ -55,7 +55,19 @@ def split(*texts: str, tags: Any = DEFAULT_TAGS) -> list[tuple[str, str]]:
         (f"Hmm.{END}\nFour.", "Hmm.", "Four."),
         (f"<think>Hmm.{END}Four.", "Hmm.", "Four."),
         (f"Hmm.{END.replace('_' + HASH, '')}Four.", "Hmm.", "Four."),
+        # The prompt's template opened the block.
+        ("Hmm.\n</think>\n\nFour.", "Hmm.\n", "Four."),
+        ("Hmm.[/THINK]Four.", "Hmm.", "Four."),
+        (
+            "a < b, so </think>Four: <think> and </think>",
+            "a < b, so ",
+            "Four: <think> and </think>",
+        ),
+        ("Hmm.</think>", "Hmm.", ""),
         # What is no block at the beginning stays where it is.
+        ("It ends with `</think>`.", "", "It ends with `</think>`."),
+        ('{"tag": "a </think> b"}', "", '{"tag": "a </think> b"}'),
+        ("Nearly </thi", "", "Nearly </thi"),
         ("Use <think> and </think>.", "", "Use <think> and </think>."),
         ("<thin ice>", "", "<thin ice>"),
         ("<th", "", "<th"),

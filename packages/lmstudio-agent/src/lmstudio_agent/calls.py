@@ -197,7 +197,7 @@ class PendingCall:
         self.refuse(
             "timeout",
             LMStudioTimeoutError(
-                f"Error: the tool {self.request.name!r} was not done after {self.timeout:g} "
+                f"Error: the tool {self.request.name!r} was not done after {self.timeout:.3g} "
                 "seconds.",
                 seconds=self.timeout,
             ),

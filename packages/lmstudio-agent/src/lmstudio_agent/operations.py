@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files import FileHandle
+from lmstudio_core.models.operations import specifier_of
 from lmstudio_core.namespaces.files.operations import prepare_image
 from lmstudio_core.protocol.operations import Channel, Op
 from lmstudio_llm.chat import Chat, ChatInput, history_data
@@ -21,6 +22,7 @@ from lmstudio_llm.prediction import PredictionCallbacks
 from lmstudio_llm.results import PredictionResult
 from lmstudio_llm.schemas import resolve_format
 from lmstudio_llm.tools import Tool, ToolDefinition, resolve_tool, resolve_tools
+from lmstudio_llm.vision import check_vision, has_images
 
 from .context import taking_context
 from .encoding import ImageInput
@@ -79,10 +81,17 @@ def start(
     history = Chat.from_history(chat)
     run = Run(history, ready_tools(single), options, structured=response_format is not None)
     predict = ModelPredictor(identifier, settings, options)
-    history_data(history)  # so that mistakes show here, and not when the first round begins
+    plain = history_data(history)  # so that mistakes show here, not when the first round begins
     if response_format is not None:
         resolve_format(response_format)
-    return run, _with_toolsets(run, predict, sets, client) if sets else act(predict, run)
+    op = _with_toolsets(run, predict, sets, client) if sets else act(predict, run)
+    return run, _seen(identifier, op) if has_images(plain) else op
+
+
+def _seen(identifier: str, op: ActOp[ActResult[Any]]) -> ActOp[ActResult[Any]]:
+    """The act, once it is known that the model can see the images in its chat."""
+    yield from check_vision(specifier_of(identifier))
+    return (yield from op)
 
 
 def _with_toolsets(

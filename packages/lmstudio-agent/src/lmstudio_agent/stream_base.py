@@ -12,6 +12,7 @@ from lmstudio_core.errors import LMStudioRuntimeError, LMStudioTimeoutError
 from lmstudio_core.timeouts import CallLimits, Limits
 from lmstudio_llm.chat import Chat
 
+from .calls import PendingCall
 from .events import ActEvent, ActOp
 from .results import ActResult
 from .state import Run
@@ -77,6 +78,11 @@ class ActStreamBase(Generic[T]):
         if self._run.options.idle_timeout is not None:
             limits["idle_timeout"] = self._run.options.idle_timeout
         return limits
+
+    def _limit(self, call: PendingCall) -> None:
+        """A tool may not take longer than the whole run: nobody waits for it any more then."""
+        if self._limits is not None and (left := self._limits.left) is not None:
+            call.timeout = left if call.timeout is None else min(left, call.timeout)
 
     def _stop_reading(self) -> None:
         self._source = self._reading = None

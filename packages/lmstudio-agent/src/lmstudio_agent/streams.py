@@ -120,7 +120,9 @@ class ActStream(ActStreamBase[T]):
             return self._read(step)
         if isinstance(step, Settle):
             return MORE if self._collected(wait=True) else None
-        return self._client.run(step)
+        if isinstance(step, Invoke):
+            return self._client.run(step)
+        return self._client.run(step, **self._limits_left())
 
     def _read(self, step: Round) -> Any:
         if self._source is None:
@@ -157,7 +159,11 @@ class ActStream(ActStreamBase[T]):
         return MORE
 
     def _start(self, call: PendingCall, step: Round) -> Any:
-        """One tool at a time runs here, so that it may be interrupted and knows its thread."""
+        """One tool at a time runs here, so that it may be interrupted and knows its thread.
+
+        A thread of its own is for one whose time may run out: it cannot be stopped, but left.
+        """
+        self._limit(call)
         if step.max_parallel == 1 and not call.needs_thread:
             self._work(call)
             step.requests.ended(call)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from typing_extensions import Self, TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.runner import AsyncRunner
 
 from .calls import PendingCall
@@ -139,7 +140,9 @@ class AsyncActStream(ActStreamBase[T]):
             return await self._read(step)
         if isinstance(step, Settle):
             return await self._settle()
-        return await self._client.run(step)
+        if isinstance(step, Invoke):
+            return await self._client.run(step)
+        return await self._client.run(step, **self._limits_left())
 
     async def _read(self, step: Round) -> Any:
         if self._source is None:
@@ -190,6 +193,7 @@ class AsyncActStream(ActStreamBase[T]):
                     call.heed(await verdict if inspect.isawaitable(verdict) else verdict)
         if not call.refused:
             async with cast("asyncio.Semaphore", self._slots):
+                self._limit(call)
                 step.requests.started(call)
                 self._notice()
                 await self._work(call)

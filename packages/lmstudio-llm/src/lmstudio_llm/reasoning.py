@@ -3,11 +3,14 @@
 Servers mark each fragment with its ``reasoningType``. Some do not for some models: the tags then
 stand in the text, or LM Studio's own separators do. Only a block that begins the output counts as
 reasoning, so that an answer may speak of ``<think>``; LM Studio's separators count anywhere, since
-no model writes them.
+no model writes them. Where the prompt's template has opened the block, the output holds the closing
+tag alone: the first one, if no other tag came before it, ends the reasoning; one in quotation marks
+is spoken of, and in JSON there is none.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -30,6 +33,9 @@ _OPENING: Final = "__LM_STUDIO_INTERNAL_"
 _SEPARATOR: Final = re.compile(r"__LM_STUDIO_INTERNAL_[A-Z]+(?:_[A-Z]+)*(?:_[0-9a-f]+)?__")
 _UNFINISHED: Final = re.compile(r"__LM_STUDIO_INTERNAL_[A-Za-z0-9_]{0,120}\Z")
 
+_QUOTES: Final = ("`", '"', "'")
+"""What stands before a tag that is only spoken of."""
+
 _Cut = tuple[int, str]
 """How many characters to let go, and what they are."""
 
@@ -41,6 +47,12 @@ class _Place(Enum):
     REASONING = 2
     AFTER = 3  # the white space between the reasoning and the answer
     ANSWER = 4
+
+
+@functools.lru_cache
+def _marks(tags: Sequence[tuple[str, str]]) -> re.Pattern[str]:
+    """Any of the tags, be it an opening or a closing one."""
+    return re.compile("|".join(re.escape(tag) for pair in tags for tag in pair))
 
 
 def reasoning_tags(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -61,12 +73,14 @@ class ReasoningSplitter:
         tags: Pairs of what begins and what ends a block of reasoning; none to leave tags alone.
 
     Attributes:
-        answer_begins: Set when a separator showed that everything before it was reasoning; whoever
-            reads this sets it back.
+        answer_begins: Set when a separator or a closing tag showed that everything before it was
+            reasoning; whoever reads this sets it back.
     """
 
     def __init__(self, tags: Sequence[tuple[str, str]] = DEFAULT_TAGS) -> None:
-        self._tags = tags
+        self._tags = tuple(tags)
+        self._closing = bool(tags)  # whether a closing tag may come that nothing opened
+        self._before = ""
         self._place = _Place.START if tags else _Place.ANSWER
         self._end = ""
         self._held: list[LlmPredictionFragment] = []
@@ -75,10 +89,16 @@ class ReasoningSplitter:
     def feed(self, fragment: LlmPredictionFragment) -> Sequence[LlmPredictionFragment]:
         """Take a fragment; what is certain by now, in order."""
         content = fragment.content
-        if self._place is _Place.ANSWER and not self._held and "_" not in content:
+        if (
+            self._place is _Place.ANSWER
+            and not self._held
+            and "_" not in content
+            and (not self._closing or ("<" not in content and "[" not in content))
+        ):
+            self._before = content
             return (fragment,)
         if fragment.reasoning_type != "none":  # a server that tells them apart itself
-            self._place = _Place.ANSWER
+            self._place, self._closing = _Place.ANSWER, False
             return [*self.flush(), fragment]
         if fragment.is_structural:
             return [*self.flush(), fragment]
@@ -118,12 +138,13 @@ class ReasoningSplitter:
         blank = len(held) - len(begun)
         for start, end in self._tags:
             if begun.startswith(start):
-                self._place, self._end = _Place.REASONING, end
+                self._place, self._end, self._closing = _Place.REASONING, end, False
                 return blank + len(start), "reasoningStartTag"
         may_be_tag = any(start.startswith(begun) for start, _ in self._tags)
         if may_be_tag or _OPENING.startswith(begun):
             return None
         self._place = _Place.ANSWER
+        self._closing = self._closing and not begun.startswith(("{", "["))
         return self._in_answer(held)
 
     def _in_reasoning(self, held: str) -> _Cut | None:
@@ -140,8 +161,14 @@ class ReasoningSplitter:
 
     def _in_answer(self, held: str) -> _Cut | None:
         found = _SEPARATOR.search(held)
+        tag = _marks(self._tags).search(held) if self._closing else None
+        if tag is not None and (found is None or tag.start() < found.start()):
+            return self._at_tag(tag)
         if found is None:
             safe = _safe(held)
+            if self._closing:
+                tags = [tag for pair in self._tags for tag in pair]
+                safe = min(safe, len(held) - max(_overlap(held, tag) for tag in tags))
             return (safe, "none") if safe or not held else None
         if found.start():
             return found.start(), "none"
@@ -152,6 +179,18 @@ class ReasoningSplitter:
             self._place = _Place.AFTER
             self.answer_begins = True
         return len(found[0]), "reasoningEndTag"
+
+    def _at_tag(self, tag: re.Match[str]) -> _Cut:
+        """The first tag in what looked like an answer: the end of reasoning, or a mere word."""
+        if tag.start():
+            return tag.start(), "none"
+        self._closing = False
+        opening = any(tag[0] == start for start, _ in self._tags)
+        if opening or self._before.endswith(_QUOTES):
+            return len(tag[0]), "none"
+        self._place = _Place.AFTER
+        self.answer_begins = True
+        return len(tag[0]), "reasoningEndTag"
 
     # --- cutting -------------------------------------------------------------------------------
 
@@ -164,6 +203,7 @@ class ReasoningSplitter:
                 fragment, rest = _halves(fragment, count)
                 self._held.insert(0, rest)
             count -= len(fragment.content)
+            self._before = fragment.content or self._before
             gone.append(fragment if kind == "none" else fragment.retyped(kind))
         return gone
 
