@@ -82,6 +82,8 @@ class Endpoint:
         default_factory=dict[str, type[BaseModel] | None]
     )
     """What the client may send on the channel: the types, and what each has to be like."""
+    optional: bool = False
+    """The parameter may be left out."""
     lenient: bool = False
     """Any parameter and message is let through (endpoints that only answer with an error)."""
 
@@ -94,6 +96,8 @@ class Endpoint:
                 raise InvalidParameterError("this endpoint takes no parameter; leave the key out")
             return ABSENT
         if parameter is ABSENT:
+            if self.optional:
+                return ABSENT
             raise InvalidParameterError("a parameter is required")
         return _check(self.parameter, parameter)
 
@@ -119,12 +123,12 @@ class Namespace:
         self.endpoints: dict[str, Endpoint] = {}
 
     def rpc(
-        self, name: str, parameter: type[BaseModel] | None = None
+        self, name: str, parameter: type[BaseModel] | None = None, *, optional: bool = False
     ) -> Callable[[RpcHandler], RpcHandler]:
         """Register the function below as the rpc endpoint ``name``."""
 
         def register(handler: RpcHandler) -> RpcHandler:
-            self.endpoints[name] = Endpoint(name, "rpc", handler, parameter)
+            self.endpoints[name] = Endpoint(name, "rpc", handler, parameter, optional=optional)
             return handler
 
         return register
