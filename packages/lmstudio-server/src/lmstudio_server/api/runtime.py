@@ -241,7 +241,7 @@ def _cpu(hardware: Hardware) -> dict[str, Any]:
     device = hardware.processor
     if device is None:
         return {"result": {"code": "error", "message": hardware.problem or "No processor told."}}
-    extensions = [name for name in _KNOWN_EXTENSIONS if name in device.features]
+    extensions: list[str] = [name for name in _KNOWN_EXTENSIONS if name in device.features]
     if architecture() == "ARM64":
         extensions.append("AdvSIMD")
     return {
