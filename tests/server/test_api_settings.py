@@ -11,7 +11,8 @@ import pytest
 from fake_engine import FakeEngine
 from wire_client import SCHEMAS, Refused, client, fake_server, load, prediction, run, stack
 
-from lmstudio_server.engines.base import Sampling
+from lmstudio_server.convert.packets import PredictionFold
+from lmstudio_server.engines.base import DraftUse, Finished, Sampling, Text
 from lmstudio_server.kv.drafts import load_draft, prediction_draft
 from lmstudio_server.kv.load import effective_load_config, load_request
 from lmstudio_server.kv.prediction import effective_prediction_config, prediction_settings
@@ -214,3 +215,35 @@ def test_what_is_refused_and_what_reaches_the_engine() -> None:
                     await llm.collect("predict", **prediction("hi", **draft))
 
     run(test)
+
+
+def test_statistics_are_the_engine_s() -> None:
+    fold = PredictionFold(0.0)
+    fold.feed(Text("a b", tokens_count=2, drafted=True), 1.5)
+    fold.feed(
+        Finished(
+            "eos",
+            prompt_tokens=7,
+            predicted_tokens=11,
+            time_to_first_token=1.0,
+            total_time=5.0,
+            generation_time=2.0,
+            draft=DraftUse("d", 9, 6),
+        ),
+        9.0,
+    )
+    # Ten tokens came after the first, in the two seconds of the engine's own clock.
+    assert fold.stats(9.0) == {
+        "stopReason": "eosFound",
+        "usedDraftModelKey": "d",
+        "totalDraftTokensCount": 9,
+        "acceptedDraftTokensCount": 6,
+        "rejectedDraftTokensCount": 3,
+        "ignoredDraftTokensCount": 0,
+        "totalTimeSec": 5.0,
+        "timeToFirstTokenSec": 1.0,
+        "tokensPerSecond": 5.0,
+        "promptTokensCount": 7,
+        "predictedTokensCount": 11,
+        "totalTokensCount": 18,
+    }

@@ -19,7 +19,7 @@ from lmstudio_server.engines.base import (
     Text,
 )
 from lmstudio_server.engines.llamacpp.diagnosis import response_error
-from lmstudio_server.engines.llamacpp.shared_context import SharedContext
+from lmstudio_server.engines.llamacpp.turns import Turns
 
 if TYPE_CHECKING:
     from lmstudio_server.engines.base import ContextOverflow, Sampling
@@ -138,11 +138,11 @@ def test_prompts_that_fit_only_alone_are_answered_one_by_one() -> None:
     run(test)
 
 
-def test_taking_turns() -> None:
+def test_running_alone() -> None:
     """Who runs alone waits for those that run, and lets nobody in."""
 
     async def test() -> None:
-        shared = SharedContext()
+        shared = Turns(4)
         order: list[str] = []
         first, second = asyncio.Event(), asyncio.Event()
 

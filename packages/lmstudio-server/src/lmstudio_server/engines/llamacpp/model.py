@@ -23,8 +23,8 @@ from lmstudio_server.engines.base import (
 
 from .diagnosis import empty_text_error, response_error
 from .drafting import DraftWorkers
-from .shared_context import SharedContext
 from .transport import ConnectionLostError, StatusError
+from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -50,7 +50,7 @@ class LlamaCppModel:
         self._generator = generator
         self._request = request
         self._drafts = DraftWorkers(request)
-        self._shared = SharedContext()
+        self._turns = Turns(request.parallel)
 
     @property
     def context_length(self) -> int:
@@ -160,7 +160,7 @@ class LlamaCppModel:
         begun = False
         try:
             async with (
-                self._shared.together(),
+                self._turns.together(),
                 aclosing(self._asked(generator, start)) as events,
             ):
                 async for event in events:
@@ -179,7 +179,7 @@ class LlamaCppModel:
         if begun:
             yield Finished("context", None, prompt_tokens, predicted_tokens)
             return
-        async with self._shared.alone(), aclosing(self._asked(generator, start)) as events:
+        async with self._turns.alone(), aclosing(self._asked(generator, start)) as events:
             async for event in events:
                 yield event
 

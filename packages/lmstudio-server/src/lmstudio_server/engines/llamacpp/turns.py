@@ -1,4 +1,7 @@
-"""Taking turns where generations share one context and have filled it together."""
+"""Taking turns: so many generations at once, the others in order.
+
+The queue is here and not in llama.cpp, where each that waits would take up a connection and its thread.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-class SharedContext:
-    """Counts the generations of one model, and lets one that found no room run alone."""
+class Turns:
+    """Lets some generations of one model run at once, or one alone that found no room beside others.
 
-    def __init__(self) -> None:
+    Args:
+        parallel: How many run at once.
+    """
+
+    def __init__(self, parallel: int) -> None:
+        self._places = asyncio.Semaphore(parallel)
         self._running = 0
         self._none_running = asyncio.Event()
         self._none_running.set()
@@ -21,12 +29,13 @@ class SharedContext:
 
     @asynccontextmanager
     async def together(self) -> AsyncGenerator[None, None]:
-        """Run beside others, but wait while one runs alone."""
-        while self._alone.locked():
-            async with self._alone:
-                pass
-        async with self._count():
-            yield
+        """Run beside others, in the order of asking; wait while one runs alone."""
+        async with self._places:
+            while self._alone.locked():
+                async with self._alone:
+                    pass
+            async with self._count():
+                yield
 
     @asynccontextmanager
     async def alone(self) -> AsyncGenerator[None, None]:
