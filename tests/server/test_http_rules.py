@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fake_engine import FakeEngine
 from http_client import ask, connected, get, post, user
-from wire_client import client, fake_server, load, prediction, run
+from wire_client import Refused, client, fake_server, load, prediction, run
 
 from lmstudio_server.doors.guard import MAX_BODY_BYTES
 from lmstudio_server.serving.front import goes_to_http
@@ -325,5 +325,62 @@ def test_a_request_keeps_an_idle_server_alive() -> None:
             await engine.waiting.wait()
             assert server.services.presence.sockets == 1
             assert json.loads((await get(server, "/status.json")).body)["connections"] == 1
+
+    run(test)
+
+
+async def shut_down(server: RunningServer) -> None:
+    server.services.shutdown.set()
+    await server.services.registry.drain(0)
+
+
+def test_no_new_work_while_shutting_down() -> None:
+    async def test() -> None:
+        async with fake_server() as server, client(server, "llm") as llm:
+            await load(llm)
+            await shut_down(server)
+            for path in ("/v1/models", "/api/v1/models", "/status.json"):
+                answer = await get(server, path)
+                assert (answer.status, answer.error["code"]) == (503, "shutting_down")
+            assert (await get(server, "/lms-status")).status == 200
+            with pytest.raises(Refused, match="shutting down"):
+                await llm.collect("predict", **prediction("say: a"))
+
+    run(test)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_end_of_the_server_ends_what_takes_too_long(stream: bool) -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with fake_server(engine, shutdown_grace=0.01) as server, connected(server) as one:
+            body = {"model": "pocket", "messages": user("wait"), "stream": stream}
+            await one.send("POST", "/v1/chat/completions", body)
+            await engine.waiting.wait()
+            answering = asyncio.create_task(one.answer())
+            server.services.shutdown.set()
+            ending = asyncio.create_task(server.services.registry.drain(0.01))
+            await ending
+            await server.services.registry.close()
+            answer = await answering
+            error = answer.events[-1]["error"] if stream else answer.error
+            assert error["code"] == "model_unloaded"
+            assert answer.status == (200 if stream else 503)
+
+    run(test)
+
+
+def test_the_server_waits_for_predictions() -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with fake_server(engine) as server:
+            registry = server.services.registry
+            await post(server, "/v1/completions", model="pocket", prompt="a")
+            [instance] = registry.instances()
+            async with registry.use(instance, "generating"):
+                draining = asyncio.create_task(registry.drain(1000))
+                done, _ = await asyncio.wait({draining}, timeout=0)
+                assert not done
+            await asyncio.wait_for(draining, 30)
 
     run(test)

@@ -15,6 +15,7 @@ from ._version import __version__
 from .daemon import state
 from .daemon.spawn import Settings, StartError, spawn
 from .daemon.stop import StopError, stop_server
+from .options import CONFIG_VARIABLE, config_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,12 +36,30 @@ def server() -> None:
 
 
 @server.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar=CONFIG_VARIABLE,
+    is_eager=True,
+    expose_value=False,
+    callback=config_option,
+    help="TOML file with options; the command line and the environment go before it.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="LMSTUDIO_SERVER_HOST",
+    show_envvar=True,
+    help="Address to listen on.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=DEFAULT_PORT,
     show_default=True,
+    envvar="LMSTUDIO_SERVER_PORT",
+    show_envvar=True,
     help="Port to listen on; 0 lets the system choose.",
 )
 @click.option("--daemon", is_flag=True, help="Run in the background.")
@@ -49,28 +68,63 @@ def server() -> None:
     "--api-token",
     "api_tokens",
     multiple=True,
-    help=f"Accept only clients with this token (repeatable; also {TOKENS_VARIABLE}).",
+    help=f"Accept only clients with this token (repeatable; those of {TOKENS_VARIABLE} count too).",
 )
 @click.option(
     "--api-token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="LMSTUDIO_SERVER_API_TOKEN_FILE",
+    show_envvar=True,
     help="Read accepted tokens from a file, one a line.",
 )
 @click.option(
     "--models",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="LMSTUDIO_SERVER_MODELS",
+    show_envvar=True,
     help="Folder with GGUF models (repeatable); default: LM Studio's folder.",
 )
-@click.option("--allow-origin", "origins", multiple=True, help="Origin of web pages let in.")
 @click.option(
-    "--idle-timeout", type=click.FloatRange(min=0, min_open=True), help="End after idle seconds."
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    envvar="LMSTUDIO_SERVER_ALLOW_ORIGIN",
+    show_envvar=True,
+    help="Origin of web pages let in (repeatable).",
+)
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="LMSTUDIO_SERVER_IDLE_TIMEOUT",
+    show_envvar=True,
+    help="End after idle seconds.",
+)
+@click.option(
+    "--jit-ttl",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    envvar="LMSTUDIO_SERVER_JIT_TTL",
+    show_envvar=True,
+    help="Unload a model that an HTTP request loaded after idle seconds; 0: never.",
+)
+@click.option(
+    "--shutdown-grace",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    envvar="LMSTUDIO_SERVER_SHUTDOWN_GRACE",
+    show_envvar=True,
+    help="Seconds that predictions may go on when the server ends.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
+    envvar="LMSTUDIO_SERVER_LOG_LEVEL",
+    show_envvar=True,
 )
 def start(
     host: str,
@@ -82,6 +136,8 @@ def start(
     models: tuple[Path, ...],
     origins: tuple[str, ...],
     idle_timeout: float | None,
+    jit_ttl: float,
+    shutdown_grace: float,
     log_level: str,
 ) -> None:
     """Start a server; Ctrl-C ends it, unless it runs in the background (--daemon)."""
@@ -93,6 +149,8 @@ def start(
         idle_timeout=idle_timeout,
         models=tuple(str(folder.absolute()) for folder in models) or None,
         allowed_origins=origins,
+        jit_ttl=jit_ttl or None,
+        shutdown_grace=shutdown_grace,
         log_level=log_level,
         api_tokens=_tokens(api_tokens, api_token_file),
     )
@@ -187,22 +245,14 @@ def _start_in_background(settings: Settings, as_json: bool) -> None:
 def _run_in_foreground(settings: Settings, as_json: bool) -> int:
     import logging
 
-    from .config import ServerConfig
     from .daemon.background import LOG_FORMAT
-    from .daemon.run import run
+    from .daemon.run import config_of, run
     from .serving.server import PortTakenError
 
     logging.basicConfig(
         level=settings.log_level.upper(), format=LOG_FORMAT, datefmt="%H:%M:%S", stream=sys.stderr
     )
-    config = ServerConfig(
-        host=settings.host,
-        port=settings.port,
-        api_tokens=settings.api_tokens,
-        model_folders=None if settings.models is None else tuple(map(Path, settings.models)),
-        allowed_origins=settings.allowed_origins,
-        idle_timeout=settings.idle_timeout,
-    )
+    config = config_of(settings, is_daemon=False)
 
     def on_ready(running: RunningServer) -> None:
         pid = os.getpid()

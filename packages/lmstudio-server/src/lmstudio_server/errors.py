@@ -25,11 +25,14 @@ __all__ = [
     "no_loaded_model",
     "not_offered",
     "preset_not_found",
+    "shutting_down",
     "specific_model_unloaded",
     "unsupported_feature",
 ]
 
 SAMPLE_SIZE: Final = 10
+SHUTTING_DOWN: Final = "lmstudioServer.shuttingDown"
+"""A code of this server's own: LM Studio has none for this."""
 _DOMAIN_WORDS: Final = {"llm": "an LLM", "embedding": "an embedding model"}
 
 
@@ -186,6 +189,15 @@ def from_engine(error: EngineError, model: str) -> WireError:
     if suggestion is None and isinstance(error, EngineCrashedError):
         suggestion = "Load the model again; the server's log has the engine's last words."
     return WireError(f"{model}: {error.title}", cause=error.cause, suggestion=suggestion)
+
+
+def shutting_down() -> WireError:
+    """The server takes no new work."""
+    return WireError(
+        "This server is shutting down.",
+        suggestion="Start it again with `lmstudio server start`, or use another one.",
+        display={"code": SHUTTING_DOWN},
+    )
 
 
 def internal(endpoint: str, error: BaseException) -> WireError:

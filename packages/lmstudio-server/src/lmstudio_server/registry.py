@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import identifier_in_use
+from .errors import identifier_in_use, shutting_down
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -88,6 +88,7 @@ class ModelRegistry:
         self._instances: dict[str, Instance] = {}
         self._reserved: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     def instances(self, kind: Kind | None = None) -> list[Instance]:
         """Loaded instances, oldest first."""
@@ -128,6 +129,7 @@ class ModelRegistry:
         on_progress: Callable[[float], None],
     ) -> Instance:
         """Load a new instance. Cancelling the caller ends the load and leaves nothing behind."""
+        self._check_open()
         name = self._reserve(identifier, file.key)
         try:
             request = replace(request, engine=file.engine, format=file.format, model=file.model)
@@ -164,6 +166,22 @@ class ModelRegistry:
         await instance.model.unload()
         _log.info("unloaded %r", instance.identifier)
 
+    async def drain(self, seconds: float) -> None:
+        """Take no new work, and let what is under way end by itself for some time."""
+        self._closing = True
+        busy = [instance for instance in self.instances() if instance.activities]
+        if not busy or seconds <= 0:
+            return
+        count = sum(len(instance.activities) for instance in busy)
+        _log.info("waiting up to %g s for %d requests under way", seconds, count)
+        ends = {asyncio.get_running_loop().create_task(i.idle.wait()) for i in busy}
+        _, late = await asyncio.wait(ends, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("requests that took longer than %g s are ended", seconds)
+            await asyncio.wait(late)
+
     async def close(self) -> None:
         """Unload everything."""
         await asyncio.gather(*(self.unload(instance) for instance in self.instances()))
@@ -178,6 +196,7 @@ class ModelRegistry:
     @asynccontextmanager
     async def use(self, instance: Instance, activity: Activity) -> AsyncGenerator[Use, None]:
         """Keep an instance busy: it does not expire meanwhile."""
+        self._check_open()
         self._disarm(instance)
         use = Use(instance)
         instance.activities[use] = activity
@@ -191,6 +210,10 @@ class ModelRegistry:
             if not instance.activities:
                 instance.idle.set()
                 self._arm(instance)
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise shutting_down()
 
     def _reserve(self, identifier: str | None, key: str) -> str:
         taken = self._instances.keys() | self._reserved

@@ -6,18 +6,17 @@ import logging
 import logging.handlers
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_server.config import ServerConfig
 from lmstudio_server.serving.server import PortTakenError, RunningServer
 
 from .paths import state_dir
-from .run import run
+from .run import config_of, run
 from .spawn import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 __all__ = ["LOG_FORMAT", "run_in_background"]
 
@@ -30,16 +29,7 @@ def run_in_background(given: Mapping[str, Any], report: Callable[[dict[str, obje
     settings = Settings(**given)
     log_file = state_dir() / f"{settings.log_name}.log"
     _log_to(log_file, settings.log_level)
-    models = settings.models
-    config = ServerConfig(
-        host=settings.host,
-        port=settings.port,
-        api_tokens=tuple(settings.api_tokens),
-        model_folders=None if models is None else tuple(Path(folder) for folder in models),
-        allowed_origins=tuple(settings.allowed_origins),
-        idle_timeout=settings.idle_timeout,
-        is_daemon=True,
-    )
+    config = config_of(settings, is_daemon=True)
 
     def on_ready(running: RunningServer) -> None:
         logging.getLogger(__name__).info("listening at %s (pid %d)", running.host, os.getpid())

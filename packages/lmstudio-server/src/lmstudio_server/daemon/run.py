@@ -9,10 +9,11 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmstudio_server._version import __version__
-from lmstudio_server.config import is_loopback
+from lmstudio_server.config import ServerConfig, is_loopback
 from lmstudio_server.serving.server import RunningServer, serve
 
 from . import state
@@ -21,13 +22,13 @@ from .paths import state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from lmstudio_server.config import ServerConfig
     from lmstudio_server.engines.base import Engine
     from lmstudio_server.services import ModelLibrary
 
-__all__ = ["LOCK_NAME", "run"]
+    from .spawn import Settings
+
+__all__ = ["LOCK_NAME", "config_of", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,22 @@ def run(
     return asyncio.run(main())
 
 
+def config_of(settings: Settings, *, is_daemon: bool) -> ServerConfig:
+    """What a server needs to know of the settings it is started with."""
+    models = settings.models
+    return ServerConfig(
+        host=settings.host,
+        port=settings.port,
+        api_tokens=tuple(settings.api_tokens),
+        model_folders=None if models is None else tuple(Path(folder) for folder in models),
+        allowed_origins=tuple(settings.allowed_origins),
+        idle_timeout=settings.idle_timeout,
+        jit_ttl=settings.jit_ttl,
+        shutdown_grace=settings.shutdown_grace,
+        is_daemon=is_daemon,
+    )
+
+
 def _describe(
     config: ServerConfig,
     kind: Literal["embedded", "standalone"],
@@ -82,6 +99,7 @@ def _describe(
         started_at=time.time(),
         requires_token=running.services.authenticator.requires_token,
         log=None if log_file is None else str(log_file),
+        shutdown_grace=config.shutdown_grace,
         control_key=config.control_key,
     )
 
@@ -95,7 +113,7 @@ def _handle_signals(running: RunningServer) -> list[int]:
         if received:
             os._exit(128 + number)
         received.append(number)
-        _log.info("ending (%s)", signal.Signals(number).name)
+        _log.info("ending (%s); a second signal ends it at once", signal.Signals(number).name)
         running.services.shutdown.set()
 
     def from_any_thread(number: int, _frame: Any) -> None:

@@ -43,6 +43,8 @@ class Settings:
     models: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
     log_level: str = "info"
+    jit_ttl: float | None = 3600.0
+    shutdown_grace: float = 10.0
     api_tokens: tuple[str, ...] = field(default=(), repr=False)
 
     @property

@@ -48,6 +48,8 @@ class ServerState:
     started_at: float
     requires_token: bool = False
     log: str | None = None
+    shutdown_grace: float = 0.0
+    """Seconds that its end may take longer while it predicts."""
     control_key: str = field(default="", repr=False)
 
     @property

@@ -30,7 +30,7 @@ def stop_server(target: state.ServerState) -> str:
     Raises:
         StopError: It is still there; the message says what was tried.
     """
-    if _ask(target) and _gone(target, ASK_SECONDS):
+    if _ask(target) and _gone(target, ASK_SECONDS + target.shutdown_grace):
         return ""
     # It answered to its instance id a moment ago, so its pid is still its own.
     for number, seconds in ((signal.SIGTERM, TELL_SECONDS), (_kill_signal(), TELL_SECONDS)):

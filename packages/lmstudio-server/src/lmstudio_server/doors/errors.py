@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_server.engines.base import ContextOverflowError, EngineCrashedError
-from lmstudio_server.errors import WireError, internal
+from lmstudio_server.errors import SHUTTING_DOWN, WireError, internal
 from lmstudio_server.wire.session import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _STATUS: Final = {
     "generic.noModelMatchingQuery": (404, "model_not_found"),
     "generic.specificModelUnloaded": (404, "model_not_found"),
     "generic.domainMismatch": (400, "wrong_kind_of_model"),
+    SHUTTING_DOWN: (503, "shutting_down"),
     "generic.engineDoesNotSupportFeature": (400, "not_supported"),
 }
 

@@ -109,6 +109,9 @@ async def serve(
         finally:
             services.shutdown.set()
             services.presence.stop()
+            await services.registry.drain(config.shutdown_grace)
+            # Predictions that are still under way are told that their model goes.
+            await services.registry.close()
             server.close()
             await front.close()
             await server.wait_closed()

@@ -1,0 +1,121 @@
+"""Where the options of ``server start`` come from, and which of two counts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lmstudio_server import cli, options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmstudio_server.daemon.spawn import Settings
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """What would have been started."""
+    monkeypatch.setenv("LMSTUDIO_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(options, "default_config_file", lambda: tmp_path / "default.toml")
+    found: list[Settings] = []
+
+    def run(settings: Settings, _as_json: bool) -> int:
+        found.append(settings)
+        return 0
+
+    monkeypatch.setattr(cli, "_run_in_foreground", run)
+    return found
+
+
+def start(*arguments: str, **environment: str) -> Result:
+    given: dict[str, Any] = {f"LMSTUDIO_SERVER_{k}": v for k, v in environment.items()}
+    return CliRunner().invoke(cli.server, ["start", *arguments], env=given)
+
+
+def test_the_command_line_goes_before_the_environment_before_the_file(
+    started: list[Settings], tmp_path: Path
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('port = 3\njit-ttl = 5\nlog-level = "debug"\nallow-origin = ["http://a"]\n')
+    assert start("--config", str(file), "--port", "1", JIT_TTL="2").exit_code == 0
+    [settings] = started
+    assert (settings.port, settings.jit_ttl, settings.log_level) == (1, 2, "debug")
+    assert settings.allowed_origins == ("http://a",)
+    assert start(CONFIG=str(file), PORT="2").exit_code == 0
+    assert (started[-1].port, started[-1].jit_ttl) == (2, 5)
+
+
+def test_the_default_file_is_read_if_it_is_there(started: list[Settings], tmp_path: Path) -> None:
+    assert start().exit_code == 0
+    assert started[-1].port == 1234
+    (tmp_path / "default.toml").write_text("port = 7\n")
+    assert start().exit_code == 0
+    assert started[-1].port == 7
+
+
+def test_every_option_has_a_variable_and_a_key(started: list[Settings], tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "tokens").write_text("# ours\nsk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST\n")
+    values: dict[str, Any] = {
+        "host": "localhost",
+        "port": 5,
+        "api-token-file": "tokens",
+        "models": ["models"],
+        "allow-origin": ["http://a", "http://b"],
+        "idle-timeout": 60,
+        "jit-ttl": 0,
+        "shutdown-grace": 3,
+        "log-level": "error",
+    }
+    file = tmp_path / "server.toml"
+    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    assert start("--config", str(file)).output == ""
+    variables = {
+        key.upper().replace("-", "_"): " ".join(value) if isinstance(value, list) else str(value)
+        for key, value in values.items()
+    }
+    variables["MODELS"] = str(tmp_path / "models")
+    variables["API_TOKEN_FILE"] = str(tmp_path / "tokens")
+    assert start(**variables).output == ""
+    assert started[0] == started[1]
+    assert started[0].models == (str(tmp_path / "models"),)
+    assert started[0].allowed_origins == ("http://a", "http://b")
+    assert started[0].jit_ttl is None
+    assert len(started[0].api_tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("prot = 5", 'Did you mean "port"?'),
+        ("shutdown_grace = 5", 'Did you mean "shutdown-grace"?'),
+        ("zzz = 1", "Known are: allow-origin"),
+        ("daemon = true", "no option"),
+        ("port = [1]", "one value"),
+        ("[port]\nx = 1", "table"),
+        ('port = "many"', "many"),
+        ("port = 70000", "70000"),
+        ("port =", "not valid TOML"),
+        ('api-token = "secret"', "does not have the form"),
+    ],
+)
+def test_mistakes_in_the_file(
+    started: list[Settings], tmp_path: Path, content: str, words: str
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text(content)
+    result = start("--config", str(file))
+    assert result.exit_code != 0
+    assert words in result.output
+    assert "secret" not in result.output
+    assert not started
+
+
+def test_a_file_that_is_not_there(started: list[Settings]) -> None:
+    result = start("--config", "/nowhere.toml")
+    assert result.exit_code == 2
+    assert not started
