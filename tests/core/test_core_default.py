@@ -76,6 +76,24 @@ def test_closed_at_exit(server):
     assert types == ["rpcCall"]
 
 
+def test_a_daemon_thread_in_the_middle_of_something_says_nothing_at_exit(server):
+    code = (
+        "import sys, threading, lmstudio_core as lms\n"
+        "client = lms.get_default_client(sys.argv[1])\n"
+        "asked = threading.Event()\n"
+        "def wait():\n"
+        "    with client.diagnostics.stream_logs() as log:\n"
+        "        asked.set()\n"
+        "        next(log)\n"
+        "threading.Thread(target=wait, daemon=True).start()\n"
+        "asked.wait()"
+    )
+    server.on_channel("diagnostics.streamLogs", lambda channel: None)
+    done = python(code, server.api_host)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    server.wait_until_closed()
+
+
 @pytest.mark.parametrize("package", ["lmstudio_core", "lmstudio"])
 def test_importing_is_light(package):
     heavy = {"websockets", "pydantic", "asyncio", "click", "pluggy", "ssl", "importlib_metadata"}

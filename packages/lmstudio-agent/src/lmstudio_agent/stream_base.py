@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, NoReturn
 from typing_extensions import TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioTimeoutError
+from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.timeouts import CallLimits, Limits
 from lmstudio_llm.chat import Chat
 
@@ -78,6 +79,10 @@ class ActStreamBase(Generic[T]):
         if self._run.options.idle_timeout is not None:
             limits["idle_timeout"] = self._run.options.idle_timeout
         return limits
+
+    def _limits_of(self, step: object) -> CallLimits:
+        """The limits of a step that asks the server; functions of the user's have none."""
+        return {} if isinstance(step, Invoke) else self._limits_left()
 
     def _limit(self, call: PendingCall) -> None:
         """A tool may not take longer than the whole run: nobody waits for it any more then."""

@@ -120,9 +120,7 @@ class ActStream(ActStreamBase[T]):
             return self._read(step)
         if isinstance(step, Settle):
             return MORE if self._collected(wait=True) else None
-        if isinstance(step, Invoke):
-            return self._client.run(step)
-        return self._client.run(step, **self._limits_left())
+        return self._client.run(step, **self._limits_of(step))
 
     def _read(self, step: Round) -> Any:
         if self._source is None:

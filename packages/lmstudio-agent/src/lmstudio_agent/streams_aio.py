@@ -11,7 +11,6 @@ from typing import Any, cast
 from typing_extensions import Self, TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError
-from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.runner import AsyncRunner
 
 from .calls import PendingCall
@@ -140,9 +139,7 @@ class AsyncActStream(ActStreamBase[T]):
             return await self._read(step)
         if isinstance(step, Settle):
             return await self._settle()
-        if isinstance(step, Invoke):
-            return await self._client.run(step)
-        return await self._client.run(step, **self._limits_left())
+        return await self._client.run(step, **self._limits_of(step))
 
     async def _read(self, step: Round) -> Any:
         if self._source is None:

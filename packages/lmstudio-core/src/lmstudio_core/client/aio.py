@@ -122,6 +122,10 @@ class AsyncClient(ClientBase):
         """Close every socket. Calls that wait get an error, and so do later ones."""
         await self._driver.aclose()
 
+    async def close_idle(self) -> None:
+        """Close the sockets that nobody is using; calls that wait go on, and new ones may follow."""
+        await self._driver.close_idle()
+
     @classmethod
     async def is_valid_api_host(cls, api_host: str) -> bool:
         """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""

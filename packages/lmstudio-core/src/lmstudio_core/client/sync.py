@@ -106,6 +106,10 @@ class Client(ClientBase):
         """Close every socket. Calls that wait get an error, and so do later ones."""
         self._driver.close()
 
+    def close_idle(self) -> None:
+        """Close the sockets that nobody is using; calls that wait go on, and new ones may follow."""
+        self._driver.close_idle()
+
     @classmethod
     def is_valid_api_host(cls, api_host: str) -> bool:
         """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""

@@ -139,6 +139,11 @@ class AsyncDriver:
                 connection, LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected.")
             )
 
+    async def close_idle(self) -> None:
+        """Close the sockets on which no conversation is open."""
+        for name in [name for name, known in self._connections.items() if known.mux.idle]:
+            await self.disconnect(name)
+
     async def aclose(self) -> None:
         """Close every socket; whoever waits gets an error, and so do later calls."""
         self._closed = True

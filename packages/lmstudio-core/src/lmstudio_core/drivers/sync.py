@@ -153,6 +153,13 @@ class SyncDriver:
         if connection is not None:
             connection.close(LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected."))
 
+    def close_idle(self) -> None:
+        """Close the sockets on which no conversation is open."""
+        with self._lock:
+            idle = [name for name, known in self._connections.items() if known.mux.idle]
+        for name in idle:
+            self.disconnect(name)
+
     def close(self) -> None:
         """Close every socket; whoever waits gets an error, and so do later calls."""
         if self._pid != os.getpid():
