@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
 from .errors import LMStudioValueError
+from .health import Finding
 from .plugin_state import Record
 
-__all__ = ["RESERVED_COMMANDS", "Claims", "commands_of", "offers_of", "toolsets_of"]
+__all__ = ["RESERVED_COMMANDS", "Claims", "commands_of", "findings_of", "offers_of", "toolsets_of"]
 
 T = TypeVar("T")
 
 RESERVED_COMMANDS: Final = frozenset(
     [
         "completion",
+        "doctor",
         "get",
         "load",
         "log",
@@ -59,6 +61,15 @@ def toolsets_of(call: Any) -> dict[str, Any]:
 def offers_of(call: Any) -> dict[str, Any]:
     """The models (keys in lower case) that one plugin can get, and the command for each."""
     return {key.lower(): command for offer in call() for key, command in offer.items()}
+
+
+def findings_of(call: Any) -> list[Finding]:
+    """What one plugin found of what it needs."""
+    found = [finding for answer in call() for finding in answer]
+    for finding in found:
+        if not isinstance(finding, Finding):
+            raise LMStudioValueError(f"lmstudio_check_health gives Findings, not {finding!r}.")
+    return found
 
 
 class Claims(Generic[T]):

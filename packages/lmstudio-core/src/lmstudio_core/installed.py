@@ -21,6 +21,7 @@ __all__ = [
     "is_of_family",
     "unique",
     "version_of",
+    "version_of_distribution",
     "where",
 ]
 
@@ -118,6 +119,14 @@ def version_of(entry: EntryPoint) -> str:
     """The version of that distribution; empty if it says none."""
     dist = getattr(entry, "dist", None)
     return "" if dist is None else _version(dist)
+
+
+def version_of_distribution(name: str) -> str | None:
+    """The version of an installed distribution; ``None`` if it is not installed."""
+    try:
+        return str(cast("Any", importlib_metadata).version(name))
+    except Exception:  # noqa: BLE001 - not installed, or without metadata
+        return None
 
 
 def where(entry: EntryPoint) -> str:

@@ -30,6 +30,7 @@ RESERVED_NAMES: Final = frozenset(
         "api_host",
         "capability",
         "close",
+        "close_idle",
         "connect",
         "disconnect",
         "find_default_local_api_host",

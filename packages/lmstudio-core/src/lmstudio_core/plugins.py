@@ -10,19 +10,33 @@ turns plugins off, by their name or their distribution's, before they are import
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import pluggy
 
 from . import installed
 from .capability import API_VERSION, CAPABILITY_GROUP, Capability
-from .contributions import RESERVED_COMMANDS, Claims, commands_of, offers_of, toolsets_of
-from .errors import CapabilityNotInstalledError, LMStudioError, PluginLoadError
+from .contributions import (
+    RESERVED_COMMANDS,
+    Claims,
+    commands_of,
+    findings_of,
+    offers_of,
+    toolsets_of,
+)
+from .errors import (
+    CapabilityNotInstalledError,
+    LMStudioError,
+    LMStudioValueError,
+    PluginLoadError,
+)
+from .health import Finding
 from .hookspecs import ENGINE_GROUP, PLUGIN_GROUP
 from .installed import EntryPoint, Unreadable
 from .plugin_checks import capability_problem, hook_problem, new_manager
@@ -74,6 +88,9 @@ class Plugins:
         self._unreadable: list[Unreadable] = []
         self._capabilities: dict[str, Capability[Any, Any]] = {}
         self._manager: pluggy.PluginManager | None = None
+        self.busy: str | None = None
+        """Whose code runs now, for whoever waits for it in another thread."""
+        self._examining = False
         self._strict = self._environment.get("LMSTUDIO_STRICT_PLUGINS", "") not in ("", "0")
 
     # -- what is installed -----------------------------------------------------------------------
@@ -98,6 +115,7 @@ class Plugins:
     def _load(self, record: Record) -> Any:
         entry = record.entry
         started = time.perf_counter()
+        self.busy = f"the import of {record.label}"
         try:
             return entry.load()
         except _Raised as error:
@@ -106,6 +124,7 @@ class Plugins:
                 what += f". This lmstudio-core has plugin API {API_VERSION}"
             raise self._error(record, what) from error
         finally:
+            self.busy = None
             record.seconds += time.perf_counter() - started
             if record.seconds >= SLOW_IMPORT:
                 record.note("slow", f"Importing it took {record.seconds:.1f} s.")
@@ -126,7 +145,12 @@ class Plugins:
         record.note("failed", str(unusable))
         if self._strict:
             raise unusable from (None if unusable is error else error)
-        logger.warning("skipped the plugin %r of %s: %s", record.entry.name, record.where, error)
+        self._log("skipped the plugin %r of %s: %s", record.entry.name, record.where, error)
+
+    def _log(self, message: str, *arguments: Any, exc_info: bool = False) -> None:
+        """What is examined is reported by whoever examines it."""
+        level = logging.DEBUG if self._examining else logging.WARNING
+        logger.log(level, message, *arguments, exc_info=exc_info)
 
     # -- capabilities ----------------------------------------------------------------------------
 
@@ -321,6 +345,7 @@ class Plugins:
     ) -> Iterator[tuple[Record, _T]]:
         for record, caller in self._callers(hook):
             started = time.perf_counter()
+            self.busy = f"{hook} of {record.label}"
             try:
                 value = ask(caller)
             except _Raised as error:
@@ -330,18 +355,19 @@ class Plugins:
                 record.note("failed", f"It {what}")
                 if self._strict:
                     raise self._error(record, what) from error
-                logger.exception("the plugin %s failed in %s", record.label, hook)
+                self._log("the plugin %s failed in %s", record.label, hook, exc_info=True)
             else:
                 self._time(record, hook, started)
                 yield record, value
+            finally:
+                self.busy = None
 
-    @staticmethod
-    def _time(record: Record, hook: str, started: float) -> None:
+    def _time(self, record: Record, hook: str, started: float) -> None:
         """Report a plugin that keeps others waiting, the first time."""
         seconds = time.perf_counter() - started
         if seconds >= SLOW_HOOK and hook not in _MAY_TAKE_LONG and record.state == "ok":
             record.note("slow", f"It took {seconds:.2f} s in {hook}, and others wait for it.")
-            logger.warning("the plugin %s took %.2f s in %s", record.label, seconds, hook)
+            self._log("the plugin %s took %.2f s in %s", record.label, seconds, hook)
 
     def _callers(self, hook: str) -> list[tuple[Record, pluggy.HookCaller]]:
         manager = self.manager
@@ -361,14 +387,32 @@ class Plugins:
         """For a plugin that a program registered itself."""
         return Record(EntryPoint(name, "", PLUGIN_GROUP), "hooks")
 
+    def register(self, plugin: object) -> None:
+        """Add a plugin that has no entry point: an object or a module of the program's own.
+
+        Raises:
+            LMStudioValueError: It is no plugin, or it is added already.
+        """
+        manager = self.manager
+        problem = hook_problem(plugin, repr(plugin))
+        if problem is None and manager.is_registered(plugin):
+            problem = "It is added already."
+        if problem is not None:
+            raise LMStudioValueError(f"{plugin!r} cannot be used as a plugin: {problem}")
+        manager.register(plugin, name=f"{type(plugin).__name__} {id(plugin):#x}")
+
+    def unregister(self, plugin: object) -> None:
+        """Take away what ``register`` added; what is not there is left alone."""
+        if self.manager.is_registered(plugin):
+            self.manager.unregister(plugin)
+
     def find_server(self, tried: tuple[str, ...]) -> str | None:
         """What the first plugin that knows of a server, or starts one, says of where it is."""
         answers = self.call_each("lmstudio_find_server", passing=LMStudioError, tried=tried)
         return next((answer for answer in answers if answer is not None), None)
 
-    def observer_hook(self) -> Callable[..., None] | None:
-        """What tells plugins of finished requests, if any of them listens; else ``None``."""
-        hook = "lmstudio_request_finished"
+    def observer_hook(self, hook: str = "lmstudio_request_finished") -> Callable[..., None] | None:
+        """What tells plugins that something happened, if any of them listens; else ``None``."""
         callers = self._callers(hook)
 
         def observe(**arguments: Any) -> None:
@@ -414,18 +458,30 @@ class Plugins:
 
     def states(self) -> list[PluginState]:
         """Every installed plugin and whether it can be used; imports them all to find out."""
-        with self._lock:
-            strict, self._strict = self._strict, False  # to report them all, not raise the first
-            try:
-                self._examine()
-            finally:
-                self._strict = strict
+        with self._reporting():
+            self._examine()
             order = ("capability", "engine", "hooks")
             records = sorted(self._records or [], key=lambda r: (order.index(r.kind), r.entry.name))
             return [record.shown() for record in records] + [
                 PluginState("", "distribution", u.distribution, u.version, "failed", u.reason)
                 for u in self._unreadable
             ]
+
+    def health(self) -> list[Finding]:
+        """What plugins find of what they need, for ``lmstudio doctor``."""
+        with self._reporting():
+            asked = self._ask_each("lmstudio_check_health", findings_of)
+            return [finding for _, findings in asked for finding in findings]
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Generator[None, None, None]:
+        """Meanwhile what is wrong is noted, and neither raised nor logged."""
+        with self._lock:
+            strict, self._strict, self._examining = self._strict, False, True
+            try:
+                yield
+            finally:
+                self._strict, self._examining = strict, False
 
     def _examine(self) -> None:
         for name in self.capability_names():

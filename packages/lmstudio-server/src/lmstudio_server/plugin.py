@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 from lmstudio_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import click
 
-__all__ = ["lmstudio_find_server", "lmstudio_offer_models", "lmstudio_register_commands"]
+    from lmstudio_core.health import Finding
+
+__all__ = [
+    "lmstudio_check_health",
+    "lmstudio_find_server",
+    "lmstudio_offer_models",
+    "lmstudio_register_commands",
+]
 
 
-@hookimpl
+@hookimpl(trylast=True)  # what another plugin finds needs no starting
 def lmstudio_find_server() -> str | None:
     """Find or start the on-demand server, unless ``LMSTUDIO_EMBEDDED=0``."""
     from .embedded import ensure_running, is_enabled
@@ -37,3 +44,11 @@ def lmstudio_offer_models() -> Mapping[str, click.Command]:
     from .fetch.recipes import RECIPES
 
     return {recipe.key: get for recipe in RECIPES}
+
+
+@hookimpl
+def lmstudio_check_health() -> Iterable[Finding]:
+    """Look at the engine, the folders and the server itself, for ``lmstudio doctor``."""
+    from .health import findings
+
+    return list(findings())

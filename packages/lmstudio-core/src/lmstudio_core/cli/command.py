@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import LMStudioError
 from ..plugins import plugins
 from .common import EXIT_INTERRUPTED, exit_code
+from .doctor import doctor_command
 from .get import get_command
 from .models import list_command, load_command, ps_command, unload_command
 from .plugin_new import plugin_command
@@ -32,6 +33,7 @@ _COMMANDS: Final = (
     version_command,
     plugin_command,
     plugins_command,
+    doctor_command,
     completion_command,
 )
 

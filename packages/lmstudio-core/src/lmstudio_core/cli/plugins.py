@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Final
 
 import click
 
-from ..plugins import PluginState, plugins
+from ..plugin_state import PROBLEMS, PluginState
+from ..plugins import plugins
+from .common import json_option, print_json, print_table
 
-__all__ = ["plugins_command"]
+__all__ = ["plugins_command", "problem_lines"]
+
+_COLOURS: Final = {"ok": "green", "slow": "yellow", "conflict": "red", "failed": "red"}
 
 
 @click.command("plugins")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def plugins_command(as_json: bool) -> None:
     """List the installed plugins and whether they work."""
     states = plugins.states()
     if as_json:
-        click.echo(json.dumps([asdict(state) for state in states], indent=2))
+        print_json([asdict(state) for state in states])
     else:
-        for line in _table(states):
+        rows = [(s.name, s.kind, s.distribution, s.version, s.state) for s in states]
+        print_table(("NAME", "KIND", "DISTRIBUTION", "VERSION", "STATE"), rows)
+        for line in problem_lines(states):
             click.echo(line)
-    if any(state.state in ("failed", "conflict") for state in states):
+    if any(state.state in PROBLEMS for state in states):
         raise click.exceptions.Exit(1)
 
 
-def _table(states: list[PluginState]) -> list[str]:
-    rows = [("NAME", "KIND", "DISTRIBUTION", "VERSION", "STATE")]
-    rows += [(s.name, s.kind, s.distribution, s.version, s.state) for s in states]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines: list[str] = []
-    for row, detail in zip(rows, ["", *(s.detail for s in states)], strict=True):
-        lines.append("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
-        if detail:
-            lines.append(f"    {detail}")
-    return lines
+def problem_lines(states: Sequence[PluginState]) -> Iterator[str]:
+    """What is wrong with plugins, below the table that names them."""
+    for state in states:
+        if not state.detail:
+            continue
+        colour = _COLOURS.get(state.state)
+        yield ""
+        yield click.style(f"{state.state}: {state.name or state.distribution}", fg=colour) + (
+            f" ({state.kind} of {state.distribution} {state.version}".rstrip()
+            + (f", {state.value})" if state.value else ")")
+        )
+        yield from (f"  {line}" for line in state.detail.splitlines())

@@ -1,0 +1,73 @@
+"""``lmstudio doctor``: looks at everything that is often wrong, and says what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Final
+
+import click
+
+from ..health import Finding
+from .checks import Check, all_checks
+from .common import print_json, server_options
+
+__all__ = ["doctor_command"]
+
+_MARKS: Final = {"ok": ("ok", "green"), "warning": ("!!", "yellow"), "problem": ("XX", "red")}
+
+
+@click.command("doctor")
+@server_options
+def doctor_command(host: str | None, api_token: str | None, as_json: bool) -> None:
+    """Look for what is wrong with this installation, and say what to do. Starts nothing.
+
+    Looks at Python, the family's packages, the API token, the server, and every plugin. Ends with
+    exit code 1 if something does not work.
+    """
+    findings: list[Finding] = []
+    for check in all_checks(host, api_token):
+        for finding in _made(check):
+            findings.append(finding)
+            if not as_json:
+                _show(finding)
+    problems = sum(finding.state == "problem" for finding in findings)
+    warnings = sum(finding.state == "warning" for finding in findings)
+    if as_json:
+        print_json({"ok": not problems, "findings": [asdict(finding) for finding in findings]})
+    else:
+        click.echo()
+        click.echo(_summary(problems, warnings))
+    if problems:
+        raise click.exceptions.Exit(1)
+
+
+def _made(check: Check) -> Iterator[Finding]:
+    """What a check finds; one that fails itself is a finding, too."""
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are made
+        topic = check.__name__.strip("_").replace("_", " ")
+        text = f"this could not be looked at: {type(error).__name__}: {error}"
+        yield Finding(topic, "problem", text)
+
+
+def _show(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.state]
+    first, *more = finding.text.splitlines() or [""]
+    click.echo(f"{click.style(mark, fg=colour, bold=True)}  {finding.topic:<12} {first}")
+    for line in more:
+        click.echo(f"{'':17}{line}")
+    for line in finding.advice.splitlines():
+        click.echo(f"{'':14}-> {line}")
+
+
+def _summary(problems: int, warnings: int) -> str:
+    if not problems and not warnings:
+        return "Everything works."
+    counts = [
+        f"{number} {word}{'s' if number > 1 else ''}"
+        for number, word in ((problems, "problem"), (warnings, "warning"))
+        if number
+    ]
+    return " and ".join(counts) + "."
