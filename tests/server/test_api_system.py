@@ -276,16 +276,13 @@ class TestNotOffered:
             async with (
                 fake_server() as server,
                 client(server, "repository") as repository,
-                client(server, "diagnostics") as diagnostics,
             ):
-                await repository.send(
-                    type="rpcCall", endpoint="searchModels", callId=1, parameter={"opts": {}}
-                )
+                await repository.send(type="rpcCall", endpoint="getModelCatalog", callId=1)
                 frame = await repository.receive()
                 assert frame["type"] == "rpcError"
                 assert "not offered by lmstudio-server 2.0.0" in frame["error"]["title"]
                 with pytest.raises(Refused, match="not offered"):
-                    await diagnostics.collect("streamLogs")
+                    await repository.collect("ensureAuthenticated")
                 await repository.send(type="rpcCall", endpoint="nope", callId=2)
                 frame = await repository.receive()
                 assert (frame["type"], frame["kind"]) == (

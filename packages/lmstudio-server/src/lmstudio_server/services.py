@@ -16,6 +16,7 @@ from .hardware import Surveys
 from .hub.service import HubService
 from .library.folders import download_folder
 from .loading import Loads
+from .logs import Logs
 from .presence import Presence
 from .registry import ModelRegistry
 from .wire.auth import Authenticator
@@ -70,6 +71,7 @@ class Services:
     shutdown: asyncio.Event
     surveys: Surveys
     hub: HubService
+    logs: Logs
     documents: Documents = field(default_factory=Documents)
     record: Record = field(default_factory=Record)
     started: float = field(default_factory=time.time)
@@ -101,6 +103,7 @@ class Services:
             presence=Presence(config.idle_timeout, on_idle),
             shutdown=shutdown,
             surveys=surveys,
+            logs=Logs((*config.api_tokens, config.control_key)),
             hub=HubService(download_folder(config.model_folders), library, surveys),
         )
 

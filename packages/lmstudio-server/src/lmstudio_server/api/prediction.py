@@ -27,6 +27,8 @@ from lmstudio_server.engines.base import (
 from lmstudio_server.errors import from_engine
 from lmstudio_server.kv.stack import fields
 
+from .transcript import Transcript
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
@@ -67,6 +69,7 @@ class Prediction:
         self._overflow: OverflowPolicy = overflow
         self._fold = make_fold(time.monotonic())
         self._counted = 0
+        self._transcript = Transcript(channel.services.logs, instance)
         self._splitter = None if reasoning_tags is None else ReasoningSplitter(*reasoning_tags)
 
     async def run(self) -> None:
@@ -149,8 +152,10 @@ class Prediction:
     async def _stream(self, use: Use) -> None:
         fold, send, splitter = self._fold, self._channel.send, self._splitter
         record = self._channel.services.record
+        await self._transcript.begin(self._request)
         async with aclosing(self._open()) as events:
             async for event in events:
+                self._transcript.feed(event)
                 if not isinstance(event, (PromptProgress, Finished)):
                     use.now("generating")
                 if isinstance(event, Text):
@@ -171,6 +176,7 @@ class Prediction:
         stats = self._fold.stats(time.monotonic(), ending)
         record = self._channel.services.record
         record.predictions += 1
+        self._transcript.end(stats)
         # Tokens of tool calls and of markup are known in the end only.
         record.predicted_tokens += max(0, stats["predictedTokensCount"] - self._counted)
         _log.info(
