@@ -182,9 +182,6 @@ class TestSystem:
                 assert await system.call("getExperimentFlags") == ["x"]
                 await system.call("setExperimentFlag", code="x", value=False)
                 assert await system.call("getExperimentFlags") == []
-                for call in (system.call("startHttpServer", port=1), system.call("stopHttpServer")):
-                    with pytest.raises(Refused, match="not supported"):
-                        await call
 
         with caplog.at_level(logging.INFO):
             run(test)

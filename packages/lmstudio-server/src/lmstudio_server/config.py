@@ -50,7 +50,7 @@ class ServerConfig:
     model_folders: tuple[Path, ...] | None = None
     """``None``: LM Studio's model folder and the server's own."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins of web pages that may connect, besides those served from this machine."""
+    """Origins of web pages that may connect, besides those served from this machine; ``"*"``: all."""
     idle_timeout: float | None = None
     """Seconds without a client after which the server ends; ``None``: never."""
     jit_ttl: float | None = 3600.0

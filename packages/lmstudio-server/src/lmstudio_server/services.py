@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .config import ServerConfig
     from .engines.base import Engine
     from .library import ModelFile
+    from .serving.second import SecondPort
 
 __all__ = ["ModelLibrary", "Record", "Services"]
 
@@ -77,6 +78,8 @@ class Services:
     started: float = field(default_factory=time.time)
     experiment_flags: set[str] = field(default_factory=set[str])
     plugins: PluginHost = field(init=False)
+    second_port: SecondPort | None = None
+    """Set once the server listens."""
 
     def __post_init__(self) -> None:
         self.plugins = PluginHost(self.authenticator)

@@ -285,7 +285,7 @@ class ExperimentFlag(Parameter):
 
 
 class StartHttpServer(Parameter):
-    port: OptionalMs = None
+    port: Annotated[OptionalMs, Field(le=65535)] = None
     cors: OptionalBool = None
     network_interface: Optional = None
 

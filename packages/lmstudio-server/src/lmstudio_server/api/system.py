@@ -9,7 +9,7 @@ from typing import Any
 
 from lmstudio_server._version import __version__
 from lmstudio_server.convert.info import model_info
-from lmstudio_server.errors import WireError, unsupported_feature
+from lmstudio_server.errors import WireError
 
 from . import parameters as p
 from .endpoint import ABSENT, Call, Channel, Namespace
@@ -77,33 +77,50 @@ async def get_experiment_flags(call: Call, _parameter: Any) -> Any:
 
 
 @namespace.rpc("startHttpServer", p.StartHttpServer)
-async def start_http_server(_call: Call, _parameter: p.StartHttpServer) -> Any:
-    """This server has one port, and serves it already."""
-    raise _no_second_server()
+async def start_http_server(call: Call, parameter: p.StartHttpServer) -> Any:
+    """Serve everything on one more port. The server's own port is open anyway."""
+    _require_trust(call, "open a port")
+    second, port = call.services.second_port, parameter.port
+    assert second is not None
+    try:
+        await second.start(port, parameter.network_interface, cors=parameter.cors is True)
+    except OSError as error:
+        raise WireError(
+            "The HTTP server could not be started.",
+            cause=str(error),
+            suggestion="Choose another port or interface.",
+        ) from error
+    return ABSENT
 
 
 @namespace.rpc("stopHttpServer")
-async def stop_http_server(_call: Call, _parameter: Any) -> Any:
-    """Stopping the port alone would leave a server that nobody can reach."""
-    raise _no_second_server()
+async def stop_http_server(call: Call, _parameter: Any) -> Any:
+    """Close the port that ``startHttpServer`` opened."""
+    _require_trust(call, "close a port")
+    second = call.services.second_port
+    assert second is not None
+    if not second.stop():
+        raise WireError(
+            "No HTTP server was started besides lmstudio-server's own.",
+            cause="Its own port is open for as long as it runs.",
+            suggestion="`lmstudio server stop` ends it.",
+        )
+    return ABSENT
 
 
-def _no_second_server() -> WireError:
-    return unsupported_feature(
-        "Starting and stopping a separate HTTP server",
-        "lmstudio-server serves one port for as long as it runs; `lmstudio server stop` ends it.",
-    )
+def _require_trust(call: Call, what: str) -> None:
+    if not call.trusted:
+        raise WireError(
+            f"This client may not {what}.",
+            cause="It comes from another machine and has shown no API token.",
+            suggestion="Do it on the server's machine.",
+        )
 
 
 @namespace.rpc("requestShutdown")
 async def request_shutdown(call: Call, _parameter: Any) -> Any:
     """End the server, after this answer."""
-    if not call.trusted:
-        raise WireError(
-            "This client may not shut the server down.",
-            cause="It comes from another machine and has shown no API token.",
-            suggestion="Run `lmstudio server stop` on the server's machine.",
-        )
+    _require_trust(call, "shut the server down")
     _log.info("a client asked for the end of this server")
     call.services.shutdown.set()
     return ABSENT

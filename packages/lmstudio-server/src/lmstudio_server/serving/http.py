@@ -71,7 +71,7 @@ def refusal(config: ServerConfig, hosts: Sequence[str], origins: Sequence[str]) 
     if is_loopback(config.host) and not all(is_loopback(_host_name(host)) for host in hosts):
         return "This server answers only under the name of its own machine (localhost)."
     for origin in origins:
-        if origin in config.allowed_origins:
+        if origin in config.allowed_origins or "*" in config.allowed_origins:
             continue
         name = urlsplit(origin).hostname
         if name is None or not is_loopback(name):

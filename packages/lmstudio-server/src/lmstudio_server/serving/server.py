@@ -17,6 +17,7 @@ from lmstudio_server.services import Services
 
 from .front import Front
 from .http import answer, namespace_of
+from .second import SecondPort
 from .socket import Socket
 
 if TYPE_CHECKING:
@@ -103,9 +104,11 @@ async def serve(
     try:
         front = Front(services)
         server = await _listen(config, services, front)
+        running = RunningServer(services, server)
+        services.second_port = SecondPort(services, running.port, _listen)
         try:
             services.presence.start()
-            yield RunningServer(services, server)
+            yield running
         finally:
             services.shutdown.set()
             services.presence.stop()
@@ -114,6 +117,7 @@ async def serve(
             await services.registry.close()
             server.close()
             await front.close()
+            await services.second_port.close()
             await server.wait_closed()
             # Sockets that closed on the way have started the wait for clients again.
             services.presence.stop()
