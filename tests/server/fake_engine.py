@@ -71,6 +71,9 @@ class FakeLibrary:
     def variants(self, key: str) -> list[FakeFile]:
         return [f for f in self.files if f.key == key.lower()]
 
+    def ambiguous(self, key: str) -> list[str]:
+        return []
+
     def close_matches(self, key: str, n: int = 5) -> list[str]:
         return [f.key for f in self.files if key[:4].lower() in f.key][:n]
 

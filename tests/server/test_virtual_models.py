@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fake_engine import FakeEngine
 from gguf_files import model, put
-from wire_client import client, fake_server, load, query, run
+from wire_client import client, fake_server, load, query, run, stack
 
 from lmstudio_server.library import Library
 
@@ -154,6 +154,8 @@ def test_quantizations_are_variants_of_each_other(tmp_path: Path) -> None:
     assert listed["plain"] == ((), None)
     assert [m.key for m in library.variants("plain")] == ["plain"]
     assert library.variants("nobody") == []
+    assert library.ambiguous("Qwen-Small") == keys
+    assert [library.ambiguous(name) for name in (keys[0], "plain", "nobody")] == [[], [], []]
 
 
 def test_settings_of_a_virtual_model_hold_where_the_client_says_nothing(tmp_path: Path) -> None:
@@ -173,6 +175,13 @@ def test_settings_of_a_virtual_model_hold_where_the_client_says_nothing(tmp_path
                 )
                 assert [v["quantization"]["name"] for v in variants] == ["Q4_K_M", "Q8_0"]
             async with client(server, "llm") as one:
+                packets = await one.collect(
+                    "loadModel", modelKey="community", loadConfigStack=stack()
+                )
+                assert packets[0]["ambiguous"] == [
+                    "qwen-small@q4_k_m",
+                    "qwen-small@q8_0",
+                ]
                 info = await load(one, "qwen/qwen-small@q8_0")
                 assert engine.loads[-1].path.name == "q-Q8_0.gguf"
                 assert engine.loads[-1].context_length == info["contextLength"] == 1024

@@ -200,7 +200,9 @@ def _local_only(device: str | None) -> None:
 async def _load_model(channel: Channel, parameter: p.LoadModel) -> None:
     _local_only(parameter.device_identifier)
     file = await require_model(channel, parameter.model_key)
-    await channel.send({"type": "resolved", "info": model_info(file)})
+    others = await asyncio.to_thread(channel.services.library.ambiguous, parameter.model_key)
+    ambiguous = {"ambiguous": list(others)} if others else {}
+    await channel.send({"type": "resolved", "info": model_info(file), **ambiguous})
 
     async def progress(value: float) -> None:
         await channel.send({"type": "progress", "progress": value})

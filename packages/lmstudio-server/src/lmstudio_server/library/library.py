@@ -135,14 +135,23 @@ class Library:
         (``publisher/repository``); its key without ``@quantization``, its repository or its file's
         name. Of several the first of ``scan`` that has no problem.
         """
+        hits = self._meant(key)
+        return next((model for model in hits if model.problem is None), next(iter(hits), None))
+
+    def ambiguous(self, key: str) -> list[str]:
+        """Return the keys of all models that ``key`` may mean, where it may mean several."""
+        keys = [model.key for model in self._meant(key) if model.problem is None]
+        return keys if len(keys) > 1 else []
+
+    def _meant(self, key: str) -> list[ModelFile]:
         wanted = key.strip().replace("\\", "/").strip("/").lower()
         listed, hidden = self._scanned()
-        models = [*listed, *hidden]
         for matches in (_has_key, _has_path, _is_below, _has_name):
-            hits = [model for model in models if matches(model, wanted)]
-            if hits:
-                return next((model for model in hits if model.problem is None), hits[0])
-        return None
+            for models in (listed, hidden):
+                hits = [model for model in models if matches(model, wanted)]
+                if hits:
+                    return hits
+        return []
 
     def close_matches(self, key: str, n: int = 5) -> list[str]:
         """Return up to ``n`` keys that look like ``key``, the likeliest first."""
