@@ -9,8 +9,12 @@ import socket
 
 import pytest
 from core_clients import Count, echo, numbers
+from websockets.server import ServerProtocol
 
 from lmstudio_core import errors
+from lmstudio_core.drivers.wire import Wire
+from lmstudio_core.protocol.address import Address
+from lmstudio_core.protocol.auth import credentials
 from lmstudio_core.protocol.operations import Batch, Call, Endpoint
 from lmstudio_core.testing import NO_ANSWER, refuse, require_token
 
@@ -279,3 +283,15 @@ def test_a_server_that_reads_late(face, server):
     resume.start()
     assert face.run(echo("x" * 20_000_000)) == 20_000_000
     resume.join()
+
+
+def test_a_server_that_opens_and_closes_at_once():
+    wire = Wire(Address("127.0.0.1", 9), "system", credentials(None, {}))
+    server = ServerProtocol()
+    server.receive_data(wire.outgoing())
+    (request,) = server.events_received()
+    server.send_response(server.accept(request))
+    server.send_close(1011, "no room")
+    wire.receive(b"".join(server.data_to_send()))
+    assert isinstance(wire.failure, errors.LMStudioConnectionError)
+    assert "no room" in str(wire.failure)

@@ -14,6 +14,7 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
+from lmstudio_core.observing import Observation, ToolCallObservation, begin_observation
 from lmstudio_llm.messages import ToolCallRequest, ToolCallResultData
 from lmstudio_llm.tools import Tool
 
@@ -58,6 +59,8 @@ class PendingCall:
         self.error: Exception | None = None
         self.outcome: ToolCallOutcome = "ok"
         self.started: float | None = None
+        self.parent: Observation | None = None
+        self._observation: ToolCallObservation | None = None
         self.images: list[ImageInput] = []
         self._changed: Mapping[str, Any] | None = None
         self._function: Any = None
@@ -138,6 +141,7 @@ class PendingCall:
             Something to await if the tool is ``async``, else ``None``.
         """
         self.started = time.perf_counter()
+        self._observe()
         if self.is_async:
             return self._await(None)
         try:
@@ -150,6 +154,7 @@ class PendingCall:
             self._fail(error)
         finally:
             self._stop()
+        self._observed()
         return None
 
     async def _await(self, given: Awaitable[Any] | None) -> None:
@@ -161,6 +166,7 @@ class PendingCall:
             self._fail(error)
         finally:
             self._stop()
+            self._observed()
 
     async def _limited(self, awaitable: Awaitable[Any]) -> Any:
         if self.timeout is None:
@@ -190,6 +196,27 @@ class PendingCall:
         if self._content is None and self.started is not None and self.outcome != "timeout":
             self._seconds = time.perf_counter() - self.started
 
+    def _observe(self) -> None:
+        """Tell observers that the tool begins."""
+        self._observation = begin_observation(
+            ToolCallObservation,
+            parent=self.parent,
+            name=self.request.name,
+            call_id=self.request.id,
+            arguments=self.announcement().arguments,
+            description=self.tool and self.tool.description,
+            round_index=self.context.round_index,
+            run_id=self.context.run_id,
+        )
+
+    def _observed(self) -> None:
+        """Tell observers that it ended, or that nobody waits for it any more."""
+        observation, self._observation = self._observation, None
+        if observation is not None:
+            if self.error is None and self._value is not _PENDING:
+                observation.result = self._value
+            observation.finish(self.error and (self.error.__cause__ or self.error))
+
     def time_out(self) -> None:
         """Nobody waits for the tool any longer."""
         self._stop()
@@ -202,6 +229,7 @@ class PendingCall:
                 seconds=self.timeout,
             ),
         )
+        self._observed()
 
     # --- concluding: by the loop ----------------------------------------------------------------
 
@@ -213,6 +241,7 @@ class PendingCall:
         """
         if self._content is not None:
             return
+        self._observed()
         if self.error is None and self._value is _PENDING:
             self.context.cancelled = True
             message = "Error: the call was cancelled before it finished."

@@ -14,9 +14,11 @@ from typing import Any, Protocol
 
 from lmstudio_core.errors import LMStudioError, LMStudioPredictionError
 from lmstudio_core.files import FileHandle
+from lmstudio_core.observing import ActObservation, begin_observation
 from lmstudio_core.protocol.operations import Channel, Invoke, Op
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.fragments import ToolCallGenerationFailed
+from lmstudio_llm.prediction import PredictionChannel
 from lmstudio_llm.results import PredictionResult, PredictionRoundResult
 from lmstudio_llm.tools import Tool
 
@@ -67,6 +69,26 @@ def act(
         LMStudioPredictionError: The model's tool call could not be read at all.
         Exception: Whatever ``handle_invalid_tool_request`` or ``guard_tool_call`` raises.
     """
+    run.observation = begin_observation(
+        ActObservation,
+        model=getattr(predict, "identifier", None),
+        run_id=run.options.run_id,
+        tools=tuple(run.tools),
+    )
+    try:
+        result = yield from _rounds(predict, run, clock)
+    except BaseException as error:
+        if run.observation is not None:
+            run.observation.finish(None if isinstance(error, GeneratorExit) else error)
+        raise
+    if run.observation is not None:
+        run.observation.result = result
+        run.observation.finish()
+    return result
+
+
+def _rounds(predict: Predictor, run: Run, clock: Callable[[], float]) -> ActOp[ActResult[Any]]:
+    """The run itself."""
     options = run.options
     started: float = yield Invoke(clock)
     for index in count():
@@ -97,6 +119,8 @@ def _round(run: Run, predict: Predictor, index: int) -> ActOp[bool]:
     requests = Requests(run, index, open_to_calls=accepts)
     try:
         channel = predict(run.chat, index, [] if structured else offered, structured=structured)
+        if run.observation is not None and isinstance(channel, PredictionChannel):
+            channel.observed_in(run.observation, index)
         options = run.options
         given: PredictionResult[Any] = yield Round(
             channel, requests, options.guard_tool_call, options.max_parallel_tool_calls

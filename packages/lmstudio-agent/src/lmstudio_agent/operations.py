@@ -162,7 +162,7 @@ class ModelPredictor:
     """
 
     def __init__(self, identifier: str, settings: Settings, options: ActOptions) -> None:
-        self._identifier = identifier
+        self.identifier = identifier
         self._settings = settings
         self._options = options
         if settings.response_format is not None and settings.config.structured is not None:
@@ -177,7 +177,7 @@ class ModelPredictor:
         settings = self._settings
         forced = not tools and settings.config.tool_choice is not None
         prediction = respond(
-            self._identifier,
+            self.identifier,
             chat,
             response_format=settings.response_format if structured else None,
             config=settings.config,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
+from lmstudio_core.observing import ActObservation
 from lmstudio_core.protocol.operations import Invoke, Op
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.fragments import LlmPredictionFragment, ToolCallGenerationEnd
@@ -54,6 +55,7 @@ class Run:
         self.predictions: list[PredictionRoundResult[Any]] = []
         self.calls: list[PendingCall] = []
         self.pending: list[ToolCallRequest] = []
+        self.observation: ActObservation | None = None
         self._counts: Counter[str] = Counter()
 
     def emit(self, event: ActEvent) -> None:
@@ -92,6 +94,7 @@ class Run:
         name, options = request.name, self.options
         tool = self.tools.get(name)
         call = PendingCall(request, index, options.run_id, tool, options.seconds_allowed(name))
+        call.parent = self.observation
         self.calls.append(call)
         if tool is None:
             known = ", ".join(self.tools) or "none"

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     import click
 
     from .health import Finding
+    from .observing import (
+        ActObservation,
+        EmbeddingObservation,
+        PredictionObservation,
+        ToolCallObservation,
+    )
 
 __all__ = ["ENGINE_GROUP", "PLUGIN_GROUP", "PROJECT_NAME", "hookimpl", "hookspec"]
 
@@ -74,3 +80,54 @@ def lmstudio_request_finished(endpoint: str, seconds: float, error: BaseExceptio
     Called in the thread (or event loop) of the caller after every call and channel; it should
     return at once. An exception in it is logged and does not reach the caller.
     """
+
+
+# What follows is called where the thing happens: in the caller's thread or event loop, a tool's in
+# the thread that it runs in. What holds for ``lmstudio_request_finished`` holds for these: they
+# should return at once, and an exception is logged. One object stands for one thing from its start
+# to its end; see ``lmstudio_core.observing`` for what is known of it.
+
+
+@hookspec
+def lmstudio_prediction_started(prediction: PredictionObservation) -> None:
+    """A prediction begins; it has not been sent yet."""
+
+
+@hookspec
+def lmstudio_prediction_first_token(prediction: PredictionObservation) -> None:
+    """The first fragment of a prediction has come."""
+
+
+@hookspec
+def lmstudio_prediction_finished(prediction: PredictionObservation) -> None:
+    """A prediction has ended: with a ``result``, an ``error``, or neither if it was left."""
+
+
+@hookspec
+def lmstudio_tool_call_started(tool_call: ToolCallObservation) -> None:
+    """An agent calls a tool."""
+
+
+@hookspec
+def lmstudio_tool_call_finished(tool_call: ToolCallObservation) -> None:
+    """A tool has ended, with a ``result`` or an ``error``, or its time is over."""
+
+
+@hookspec
+def lmstudio_embedding_started(embedding: EmbeddingObservation) -> None:
+    """One or several texts are to be embedded."""
+
+
+@hookspec
+def lmstudio_embedding_finished(embedding: EmbeddingObservation) -> None:
+    """The texts are embedded, or an ``error`` ended it."""
+
+
+@hookspec
+def lmstudio_act_started(act: ActObservation) -> None:
+    """An agent's run begins."""
+
+
+@hookspec
+def lmstudio_act_finished(act: ActObservation) -> None:
+    """An agent's run has ended, with a ``result`` or an ``error``."""

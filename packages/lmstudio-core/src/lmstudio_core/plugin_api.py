@@ -93,7 +93,16 @@ if TYPE_CHECKING:
     from .namespaces.base import AsyncNamespace as AsyncNamespace
     from .namespaces.base import SyncNamespace as SyncNamespace
     from .namespaces.files.operations import prepare_image as prepare_image
+    from .observing import ActObservation as ActObservation
+    from .observing import EmbeddingObservation as EmbeddingObservation
+    from .observing import Observation as Observation
+    from .observing import PredictionObservation as PredictionObservation
+    from .observing import ToolCallObservation as ToolCallObservation
+    from .observing import add_observer as add_observer
+    from .observing import begin_observation as begin_observation
+    from .observing import remove_observer as remove_observer
     from .plugins import plugins as plugins
+    from .protocol.address import Address as Address
     from .protocol.operations import VOID as VOID
     from .protocol.operations import Batch as Batch
     from .protocol.operations import Call as Call
@@ -131,7 +140,18 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "health": ("Finding",),
     "plugins": ("plugins",),
+    "observing": (
+        "ActObservation",
+        "EmbeddingObservation",
+        "Observation",
+        "PredictionObservation",
+        "ToolCallObservation",
+        "add_observer",
+        "begin_observation",
+        "remove_observer",
+    ),
     # operations
+    "protocol.address": ("Address",),
     "protocol.operations": (
         "VOID",
         "Batch",
@@ -279,6 +299,8 @@ __all__ = [
     "KV",
     "OLDEST_API_VERSION",
     "VOID",
+    "ActObservation",
+    "Address",
     "AsyncChannelStream",
     "AsyncClient",
     "AsyncDownloadedModel",
@@ -300,6 +322,7 @@ __all__ = [
     "DraftingHandle",
     "EmbeddingModelInfo",
     "EmbeddingModelInstanceInfo",
+    "EmbeddingObservation",
     "Endpoint",
     "FileHandle",
     "FileHandleDict",
@@ -338,8 +361,10 @@ __all__ = [
     "ModelInfo",
     "ModelInstanceInfo",
     "ModelKind",
+    "Observation",
     "Op",
     "PluginLoadError",
+    "PredictionObservation",
     "SerializedLMSExtendedError",
     "ServerStruct",
     "Step",
@@ -347,10 +372,13 @@ __all__ = [
     "SyncModelNamespace",
     "SyncNamespace",
     "SyncRunner",
+    "ToolCallObservation",
     "ValidationError",
     "VoidType",
+    "add_observer",
     "as_list",
     "as_mapping",
+    "begin_observation",
     "config_stack",
     "connected",
     "count_tokens",
@@ -371,6 +399,7 @@ __all__ = [
     "prepare_image",
     "print_json",
     "print_table",
+    "remove_observer",
     "server_error",
     "server_options",
     "specifier_of",

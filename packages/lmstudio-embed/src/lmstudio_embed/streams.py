@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 from typing_extensions import Self, Unpack
 
 from lmstudio_core.errors import LMStudioError, LMStudioServerError
+from lmstudio_core.observing import EmbeddingObservation, begin_observation
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
@@ -32,8 +33,9 @@ class _EmbeddingStream:
             counted from 0, and the errors. It stays empty if errors are raised.
     """
 
-    def __init__(self, fold: EmbeddingFold, progress: Any, total: int | None) -> None:
+    def __init__(self, client: Any, fold: EmbeddingFold, progress: Any, total: int | None) -> None:
         self.failed: list[tuple[int, LMStudioServerError]] = []
+        self._client = client
         self._fold = fold
         self._on_error = fold.options.on_error
         self._total = total
@@ -42,6 +44,8 @@ class _EmbeddingStream:
         if fold.options.as_array:
             arrays.load_numpy()  # what cannot end well need not begin
         self._progress: Reporter | None = reporter(progress, total)
+        self._observation: EmbeddingObservation | None = None
+        self._observed = False
 
     def _batch(self) -> Batch[Any]:
         return Batch(self._fold, self._fold.options.max_in_flight, keep_errors=True)
@@ -53,6 +57,8 @@ class _EmbeddingStream:
             if self._progress is not None:
                 self._progress.advance()
             result = slot.result
+            if self._observation is not None:
+                self._note(self._observation, result)
             if not isinstance(result, LMStudioServerError):
                 return result
             if self._on_error == "raise":
@@ -61,6 +67,20 @@ class _EmbeddingStream:
             if self._on_error == "return":
                 return result
         return None
+
+    def _observe(self) -> None:
+        """Tell observers, when the first result is asked for."""
+        if not self._observed:
+            self._observed = True
+            self._observation = begin_observation(EmbeddingObservation, model=self._fold.identifier)
+
+    @staticmethod
+    def _note(observation: EmbeddingObservation, result: Any) -> None:
+        if isinstance(result, LMStudioServerError):
+            observation.failed += 1
+        else:
+            observation.texts += 1
+            observation.dimensions = len(result)
 
     def _shaped(self, result: Any) -> Any:
         """A vector as the caller wants it."""
@@ -75,14 +95,19 @@ class _EmbeddingStream:
     def _whole(self) -> _Whole:
         return _Whole(self._fold.options, self._total, self._shaped)
 
-    def _end(self) -> None:
+    def _end(self, error: BaseException | None = None) -> None:
         self._ended = True
+        if self._observation is not None:
+            if self._observation.texts or self._observation.failed:
+                self._observation.server = self._client.api_host
+            ended = isinstance(error, (StopIteration, StopAsyncIteration))
+            self._observation.finish(None if ended else error)
         if self._progress is not None:
             self._progress.close()
             self._progress = None
 
     def __del__(self) -> None:
-        if getattr(self, "_progress", None) is not None:
+        if getattr(self, "_progress", None) is not None or getattr(self, "_observation", None):
             self._end()
 
 
@@ -128,7 +153,7 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):
         total: int | None = None,
         **limits: Unpack[CallLimits],
     ) -> None:
-        super().__init__(fold, progress, total)
+        super().__init__(client, fold, progress, total)
         self._results: Any = client.stream(self._batch(), **limits)
 
     def __iter__(self) -> Self:
@@ -141,10 +166,12 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):
         if self._ended:
             raise StopIteration
         try:
+            self._observe()
             while (result := self._advance()) is None:
                 self._fold.feed(next(self._results))
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._end(error)
+            self._results.close()
             raise
         return result
 
@@ -193,7 +220,7 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
         total: int | None = None,
         **limits: Unpack[CallLimits],
     ) -> None:
-        super().__init__(fold, progress, total)
+        super().__init__(client, fold, progress, total)
         self._results: Any = client.stream(self._batch(), **limits)
 
     def __aiter__(self) -> Self:
@@ -206,10 +233,12 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
         if self._ended:
             raise StopAsyncIteration
         try:
+            self._observe()
             while (result := self._advance()) is None:
                 self._fold.feed(await self._results.__anext__())
-        except BaseException:
-            await self.aclose()
+        except BaseException as error:
+            self._end(error)
+            await self._results.aclose()
             raise
         return result
 

@@ -20,6 +20,8 @@ from lmstudio_core.errors import (
     LMStudioValueError,
 )
 from lmstudio_core.models.infos import LlmInstanceInfo
+from lmstudio_core.observing import Observation, PredictionObservation, begin_observation
+from lmstudio_core.protocol.address import Address
 from lmstudio_core.protocol.operations import Channel, Endpoint
 from lmstudio_core.server_errors import SerializedLMSExtendedError, server_error
 
@@ -105,6 +107,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self.more_attempts = False
         self._splitter = ReasoningSplitter(tags)
         self._begun = False
+        self._observation: PredictionObservation | None = None
+        self._observed_in: tuple[Observation | None, int | None] = (None, None)
         self._fragments: list[LlmPredictionFragment] = []
         self._tool_calls: list[ToolCallRequest] = []
         self._failed_calls: list[ToolCallGenerationFailed] = []
@@ -122,6 +126,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                 fragment = fragment_from_wire(message["fragment"])
                 if not self._begun:
                     self._begun = True
+                    if self._observation is not None:
+                        self._observation.first_token()
                     self._call("on_first_token", self._callbacks.on_first_token)
                 return self._keep(self._splitter.feed(fragment))
             return self._other(kind, message)
@@ -172,6 +178,29 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         if self._result is None:
             raise LMStudioRuntimeError("The prediction has not ended; there is no result yet.")
         return self._result
+
+    def observed_in(self, parent: Observation | None, round_index: int) -> None:
+        """Let observers know that this is a round of an agent's run."""
+        self._observed_in = parent, round_index
+
+    def on_begin(self) -> None:
+        """Tell observers; see ``Channel.on_begin``."""
+        parent, round_index = self._observed_in
+        self._observation = begin_observation(
+            PredictionObservation,
+            parent=parent,
+            endpoint=str(self.endpoint),
+            parameter=self.parameter,
+            round_index=round_index,
+        )
+
+    def on_end(self, error: BaseException | None, address: Address | None) -> None:
+        """Tell observers; see ``Channel.on_end``."""
+        observation, self._observation = self._observation, None
+        if observation is not None:
+            observation.server = None if address is None else str(address)
+            observation.result = self._result
+            observation.finish(error)
 
     def error(self, raw: Any) -> LMStudioServerError:
         """The exception for the server's error packet."""

@@ -252,16 +252,22 @@ class AsyncChannelStream(Generic[E, R]):
         self._started = time.perf_counter()
         self._connection: Connection | None = None
         self._reader: ChannelReader[E, R] | None = None
-        self._ended = self._waiting = self._keep = False
+        self._begun = self._ended = self._waiting = self._keep = False
 
     async def start(self) -> None:
         """Send the request; the first step of the iteration does it otherwise."""
         if self._reader is not None or self._ended:
             return
-        connection = await self._driver.reach(self._channel.endpoint, self._limits)
-        if self._reader is not None or self._ended:  # another task was faster
-            return
-        state = connection.open_channel(self._channel.endpoint, self._channel.parameter)
+        self._begin()
+        try:
+            connection = await self._driver.reach(self._channel.endpoint, self._limits)
+            if self._reader is not None or self._ended:  # another task was faster
+                return
+            state = connection.open_channel(self._channel.endpoint, self._channel.parameter)
+        except BaseException as error:
+            self._begun = False  # it may be tried again
+            self._channel.on_end(error, None)
+            raise
         self._connection = connection
         self._reader = ChannelReader(self._channel, state)
         try:
@@ -269,6 +275,11 @@ class AsyncChannelStream(Generic[E, R]):
         except BaseException as error:
             self._end(error)
             raise
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._channel.on_begin()
 
     def __aiter__(self) -> AsyncIterator[E]:
         return _Iteration(self)
@@ -325,6 +336,7 @@ class AsyncChannelStream(Generic[E, R]):
             return
         if not reader.state.closed:
             connection.abandon(reader.state, reader.cancel_message)
+        self._channel.on_end(error, connection.address)
         self._driver.observe(self._channel.endpoint, self._started, error)
 
     async def cancel(self) -> None:

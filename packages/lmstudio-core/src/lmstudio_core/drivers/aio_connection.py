@@ -37,6 +37,11 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
 
+    @property
+    def address(self) -> Address:
+        """The server's address."""
+        return self._wire.address
+
     # -- callbacks of the loop -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

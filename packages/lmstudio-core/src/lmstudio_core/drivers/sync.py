@@ -265,9 +265,14 @@ class SyncChannelStream(Generic[E, R]):
         self._limits = _PATIENT if channel.patient and limits is None else limits
         self._open = self._waiting = self._keep = False
         self._started = time.perf_counter()
-        with using(limits):
-            self._connection = driver.connection(channel.endpoint.namespace)
-            state = self._connection.open_channel(channel.endpoint, channel.parameter)
+        channel.on_begin()
+        try:
+            with using(limits):
+                self._connection = driver.connection(channel.endpoint.namespace)
+                state = self._connection.open_channel(channel.endpoint, channel.parameter)
+        except BaseException as error:
+            channel.on_end(error, None)
+            raise
         self._reader = ChannelReader(channel, state)
         self._open = True
 
@@ -331,6 +336,7 @@ class SyncChannelStream(Generic[E, R]):
         reader = self._reader
         if not reader.state.closed:
             self._connection.abandon(reader.state, reader.cancel_message)
+        reader.channel.on_end(error, self._connection.address)
         self._driver.observe(reader.channel.endpoint, self._started, error)
 
     def cancel(self) -> None:
@@ -352,6 +358,7 @@ class SyncChannelStream(Generic[E, R]):
         if self._open:
             self._open = False
             self._connection.abandon_later(self._reader.state, self._reader.cancel_message)
+            self._reader.channel.on_end(None, self._connection.address)
 
     def result(self) -> R:
         """The result, once the iteration has ended.

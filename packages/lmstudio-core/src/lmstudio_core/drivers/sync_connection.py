@@ -58,6 +58,11 @@ class Connection:
         self.reads = 0
         self._socket = connect(address, sync_limits().longest_wait)
 
+    @property
+    def address(self) -> Address:
+        """The server's address."""
+        return self._wire.address
+
     def open(self) -> None:
         """Do both handshakes. Another thread may ``close`` the connection meanwhile.
 

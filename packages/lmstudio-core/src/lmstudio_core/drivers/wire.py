@@ -166,7 +166,8 @@ class Wire:
         error = self._protocol.handshake_exc
         if error is None:
             self._stage = "auth"
-            self._protocol.send_text(auth_request(self._creds))
+            if self._protocol.state is State.OPEN:  # else it was closed in the same breath
+                self._protocol.send_text(auth_request(self._creds))
             return
         status = getattr(getattr(error, "response", None), "status_code", None)
         what = f"HTTP status {status}" if status else str(error)

@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from ..errors import LMStudioChannelClosedError, LMStudioServerError
 from ..server_errors import server_error
+from .address import Address
 
 __all__ = [
     "VOID",
@@ -118,6 +119,17 @@ class Channel(Generic[E, R]):
     def error(self, raw: Any) -> LMStudioServerError:
         """The exception for the server's error packet."""
         return server_error(raw, str(self.endpoint), default=LMStudioServerError)
+
+    def on_begin(self) -> None:
+        """The channel is about to be opened."""
+
+    def on_end(self, error: BaseException | None, address: Address | None) -> None:
+        """Nobody reads it any more: it failed, it ended, or it was left; called once.
+
+        Args:
+            error: What it failed with.
+            address: The server, if there was a connection to it.
+        """
 
     def on_close(self) -> None:
         """The server closed the channel; an error unless the last packet was seen."""
