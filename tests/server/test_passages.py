@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from fake_engine import FakeFile, fake_file
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmstudio_server.api.retrieval import RetrievalSettings, settings_of
+from lmstudio_server.api.retrieval import RetrievalSettings, default_model, settings_of
 from lmstudio_server.documents.document import Document
 from lmstudio_server.documents.page import page_text
 from lmstudio_server.documents.passages import Passage, cut, passages_of, rank, unit_vector
@@ -70,6 +71,19 @@ def test_ranking() -> None:
     ]
     assert found[0]["score"] == pytest.approx(0.9939, abs=1e-4)
     assert len(rank([2, 0], sources, 99)) == 3
+
+
+def test_the_model_that_embeds_if_none_is_named() -> None:
+    def files(*keys: str) -> list[FakeFile]:
+        return [fake_file(key, kind="embedding") for key in keys] + [fake_file("all-minilm-llm")]
+
+    assert default_model(files("pocket-embedding", "nomic", "all-MiniLM-L6-v2@q8_0")).startswith(
+        "all"
+    )
+    assert default_model(files("pocket-embedding", "nomic")) == "nomic"
+    assert default_model(files("pocket-embedding")) == "pocket-embedding"
+    broken = fake_file("nomic", kind="embedding", problem="cut short")
+    assert default_model([broken]) == "all-minilm-l6-v2"  # the error names what to get
 
 
 def test_settings() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import secrets
@@ -52,6 +53,17 @@ def recognise(name: str, content: bytes) -> tuple[str, str]:
     return ("text/plain" if suffix in _PLAIN else "text/other"), "text/plain"
 
 
+def _decode(name: str, content_base64: str) -> bytes:
+    try:
+        return base64.b64decode(content_base64, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise WireError(
+            f'The upload "{name}" is not valid base64.',
+            cause=str(error),
+            suggestion="Encode the file's bytes in standard base64.",
+        ) from error
+
+
 @dataclass(eq=False)
 class Upload:
     """One uploaded file, and what was worked out about it; both go with its client."""
@@ -73,6 +85,22 @@ class Upload:
         return self.path.read_bytes()
 
 
+def _write(folder: Path, name: str, content_base64: str) -> Upload:
+    content = _decode(name, content_base64)
+    # Only the suffix of the client's name reaches the disk.
+    suffix = "".join(c for c in PurePath(name).suffix[:12] if c.isalnum() or c == ".")
+    stored = secrets.token_hex(16) + suffix
+    path = folder / stored
+    path.write_bytes(content)
+    file_type, mime_type = recognise(name, content)
+    return Upload(f"local:{stored}", name, file_type, mime_type, len(content), path)
+
+
+def _discard(writing: asyncio.Future[Upload]) -> None:
+    if not writing.cancelled() and writing.exception() is None:
+        writing.result().path.unlink(missing_ok=True)
+
+
 class FileStore:
     """The uploads of all clients; each sees only its own."""
 
@@ -82,23 +110,25 @@ class FileStore:
 
     def add(self, client: str, name: str, content_base64: str) -> Upload:
         """Keep a file and give it a new identifier."""
+        return self._file(client, _write(self._place(), name, content_base64))
+
+    async def receive(self, client: str, name: str, content_base64: str) -> Upload:
+        """The same without holding up the event loop: files may be large."""
+        place = self._place()
+        writing = asyncio.ensure_future(asyncio.to_thread(_write, place, name, content_base64))
         try:
-            content = base64.b64decode(content_base64, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise WireError(
-                f'The upload "{name}" is not valid base64.',
-                cause=str(error),
-                suggestion="Encode the file's bytes in standard base64.",
-            ) from error
+            return self._file(client, await asyncio.shield(writing))
+        except asyncio.CancelledError:
+            # The client has gone; what is still being written belongs to nobody.
+            writing.add_done_callback(_discard)
+            raise
+
+    def _place(self) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="lmstudio-server-"))
-        # Only the suffix of the client's name reaches the disk.
-        suffix = "".join(c for c in PurePath(name).suffix[:12] if c.isalnum() or c == ".")
-        stored = secrets.token_hex(16) + suffix
-        path = self._folder / stored
-        path.write_bytes(content)
-        file_type, mime_type = recognise(name, content)
-        upload = Upload(f"local:{stored}", name, file_type, mime_type, len(content), path)
+        return self._folder
+
+    def _file(self, client: str, upload: Upload) -> Upload:
         self._uploads.setdefault(client, {})[upload.identifier] = upload
         return upload
 

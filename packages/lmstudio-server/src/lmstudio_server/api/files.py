@@ -25,7 +25,8 @@ namespace = Namespace("files")
 @namespace.rpc("uploadFileBase64", p.UploadFile)
 async def upload_file_base64(call: Call, parameter: p.UploadFile) -> Any:
     """Keep a file for this client."""
-    upload = call.services.files.add(call.client, parameter.name, parameter.content_base64)
+    files, content = call.services.files, parameter.content_base64
+    upload = await files.receive(call.client, parameter.name, content)
     return {
         "identifier": upload.identifier,
         "fileType": upload.file_type,

@@ -14,19 +14,20 @@ from lmstudio_server.kv import stack
 from .models import ensure_loaded, run_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from lmstudio_server.files import Upload
+    from lmstudio_server.library import ModelFile
     from lmstudio_server.registry import Instance
 
     from .endpoint import Channel
 
-__all__ = ["Retrieval", "RetrievalSettings", "settings_of"]
+__all__ = ["Retrieval", "RetrievalSettings", "default_model", "settings_of"]
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_MODELS: Final = ("all-minilm-l6-v2", "pocket-embedding")
-"""What embeds where the client names no model: the first that is there."""
+GOOD_MODEL: Final = "all-minilm-l6-v2"
+POOR_MODEL: Final = "pocket-embedding"
 LOADED_FOR_MS: Final = 3_600_000
 LIMIT: Final = 5
 CHUNK_SIZE: Final = 512
@@ -60,6 +61,13 @@ def settings_of(config: stack.Config) -> RetrievalSettings:
     )
 
 
+def default_model(files: Iterable[ModelFile]) -> str:
+    """What embeds where the client names no model: any is better than the pocket model."""
+    keys = [file.key for file in files if file.kind == "embedding" and file.problem is None]
+    ranked = sorted(keys, key=lambda key: (key == POOR_MODEL, GOOD_MODEL not in key.lower()))
+    return ranked[0] if ranked else GOOD_MODEL
+
+
 class Retrieval:
     """Searches some files for a query, and writes what happens to a channel."""
 
@@ -86,12 +94,10 @@ class Retrieval:
             await self._search(instance, key)
 
     async def _model(self) -> Instance:
-        library = self._channel.services.library
         name = self._settings.model
         if name is None:
-            known = (await asyncio.to_thread(library.find, name) for name in DEFAULT_MODELS)
-            found = [file async for file in known if file is not None and file.problem is None]
-            name = found[0].key if found else DEFAULT_MODELS[0]
+            files = await asyncio.to_thread(self._channel.services.library.scan)
+            name = default_model(files)
         channel = replace(self._channel, namespace="embedding")
         instance = await ensure_loaded(channel, name, LOADED_FOR_MS)
         if instance is None:

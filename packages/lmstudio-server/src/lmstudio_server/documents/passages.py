@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def passages_of(document: Document, size: int, overlap: int) -> list[Passage]:
     """A document's passages, in order; those that are only white space are left out."""
     found: list[Passage] = []
     for number, page in enumerate(document.pages, 1):
-        breaks = [at for at, character in enumerate(page) if character == "\n"]
+        breaks = [found.start() for found in re.finditer("\n", page)]
         for start, end in cut(page, size, overlap):
             content = page[start:end]
             if not content.strip():

@@ -43,10 +43,16 @@ def _say(line: dict[str, Any]) -> None:
 
 def _pdf(path: Path) -> list[str]:
     from pypdf import PdfReader
+    from pypdf.errors import DependencyError
 
     reader = PdfReader(path)
-    if reader.is_encrypted and not reader.decrypt(""):
-        raise UnreadableError("it is encrypted with a password.")
+    try:
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise UnreadableError("it is encrypted with a password.")
+    except DependencyError as error:
+        raise UnreadableError(
+            "it is encrypted; install the package cryptography beside lmstudio-server to read it."
+        ) from error
     pages: list[str] = []
     size = 0
     for number, page in enumerate(reader.pages, 1):
