@@ -62,7 +62,12 @@ SLOW_IMPORT: Final = 1.0
 SLOW_HOOK: Final = 0.1
 """Seconds from which on a hook is reported as slow, where everything else waits for it."""
 
-_MAY_TAKE_LONG: Final = ("lmstudio_find_server", "lmstudio_check_health")
+_SLOW_FROM: Final[Mapping[str, float]] = {
+    "lmstudio_find_server": float("inf"),
+    "lmstudio_check_health": float("inf"),
+    # Plugins import their commands here, once a run.
+    "lmstudio_register_commands": SLOW_IMPORT,
+}
 
 _Raised = (Exception, SystemExit)
 """What a plugin may raise without harm to others: all but what the user did, such as Ctrl-C."""
@@ -365,7 +370,7 @@ class Plugins:
     def _time(self, record: Record, hook: str, started: float) -> None:
         """Report a plugin that keeps others waiting, the first time."""
         seconds = time.perf_counter() - started
-        if seconds >= SLOW_HOOK and hook not in _MAY_TAKE_LONG and record.state == "ok":
+        if seconds >= _SLOW_FROM.get(hook, SLOW_HOOK) and record.state == "ok":
             record.note("slow", f"It took {seconds:.2f} s in {hook}, and others wait for it.")
             self._log("the plugin %s took %.2f s in %s", record.label, seconds, hook)
 
