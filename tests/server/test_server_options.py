@@ -57,6 +57,14 @@ def test_the_default_file_is_read_if_it_is_there(started: list[Settings], tmp_pa
     assert started[-1].port == 7
 
 
+def test_a_default_file_out_of_reach_is_none(
+    started: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "default_config_file", lambda: tmp_path / ("x" * 300))
+    assert start().exit_code == 0
+    assert len(started) == 1
+
+
 def test_every_option_has_a_variable_and_a_key(started: list[Settings], tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "tokens").write_text("# ours\nsk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST\n")

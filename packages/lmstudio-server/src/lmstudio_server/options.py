@@ -39,7 +39,8 @@ def default_config_file() -> Path:
 def config_option(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
     """Read the configuration file before the other options are (a click callback)."""
     path = value or default_config_file()
-    if value is None and not path.is_file():
+    # Unlike Path.is_file, this says no about a home that this user may not look into.
+    if value is None and not os.path.isfile(path):  # noqa: PTH113
         return
     ctx.default_map = {**(ctx.default_map or {}), **read_config(path, ctx.command)}
 
