@@ -38,7 +38,7 @@ def hub() -> Generator[FakeHub, None, None]:
 
 @contextmanager
 def serving(hub: FakeHub, folder: Path) -> Generator[ServerProcess, None, None]:
-    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": ""}
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "", "NO_PROXY": "127.0.0.1"}
     with running_server(models=[folder], environment=environment) as server:
         yield server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -37,6 +38,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Generator[FakeHub, None, None]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with fake_hub() as one:
         monkeypatch.setenv("HF_ENDPOINT", one.endpoint)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield one
 
 
@@ -225,6 +227,32 @@ class TestDownload:
 
         run(test)
 
+    def test_two_models_of_a_repository_share_its_projector(
+        self, big: FakeHub, tmp_path: Path
+    ) -> None:
+        big.add(REPOSITORY, "Big-Q4_0.gguf", DATA[:-4] + b"1234")
+        big.add(REPOSITORY, "mmproj-Big-F16.gguf", EYES)
+        big.hold_after = 500
+
+        async def test() -> None:
+            async with (
+                serving(tmp_path) as server,
+                client(server, "repository") as one,
+                client(server, "repository", "guest:two") as two,
+            ):
+                first = await one.open("downloadModel", downloadIdentifier=FILE)
+                await until_held(big)
+                other = f"{REPOSITORY}/Big-Q4_0.gguf"
+                second = await two.open("downloadModel", downloadIdentifier=other)
+                assert (await anext(second))["type"] == "downloadProgress"
+                big.release.set()
+                for packets in (first, second):
+                    assert [packet async for packet in packets][-1]["type"] == "success"
+            names = [request.path.rpartition("/")[2] for request in big.downloads()]
+            assert sorted(names) == ["Big-Q4_0.gguf", "Big-Q8_0.gguf", "mmproj-Big-F16.gguf"]
+
+        run(test)
+
     def test_a_token_goes_to_the_hub_and_nowhere_else(
         self, big: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -337,6 +365,7 @@ class TestInterrupted:
                 big.breaks = []
                 await one.collect("downloadModel", downloadIdentifier=FILE)
                 assert (tmp_path / FILE).read_bytes() == newer
+                assert partials(tmp_path) == []
 
         run(test)
         assert big.downloads()[-1].range is None
@@ -385,6 +414,21 @@ class TestFailures:
                 assert error["title"] == f"There is no room for {REPOSITORY}."
                 assert "5 MB are free" in error["cause"]
                 assert big.downloads() == []
+
+        run(test)
+
+    def test_a_disk_that_fills_up_on_the_way(
+        self, big: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def put(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(transfer, "_put", put)
+
+        async def test() -> None:
+            async with repository(tmp_path) as one:
+                error = await refused(one)
+                assert error["title"] == f"There is no room for {REPOSITORY}."
 
         run(test)
 

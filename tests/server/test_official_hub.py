@@ -30,7 +30,7 @@ def play(*command: str, models: Path, scheme: str = "") -> None:
         hub.add("acme/Parrot-GGUF", "Parrot-Q8_0.gguf", POCKET.read_bytes())
         hub.add("acme/Parrot-GGUF", "Parrot-F16.gguf", POCKET.read_bytes() + bytes(1000))
         hub.breaks = [300_000]
-        of_the_hub = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": ""}
+        of_the_hub = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "", "NO_PROXY": "127.0.0.1"}
         with running_server(models=[models], environment=of_the_hub) as server:
             done = subprocess.run(
                 [*command, scheme + server.host],

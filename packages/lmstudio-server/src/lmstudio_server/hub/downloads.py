@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .transfer import Piece, Transfer
+from .transfer import Piece, Places, Transfer
 
 if TYPE_CHECKING:
     from .offers import Offer
@@ -32,7 +32,7 @@ def pieces_of(offer: Offer, folder: Path) -> list[Piece]:
 class _Job:
     """One download, and what there is to tell of it."""
 
-    def __init__(self, hub: Hub, offer: Offer, commit: str, folder: Path) -> None:
+    def __init__(self, hub: Hub, offer: Offer, commit: str, folder: Path, places: Places) -> None:
         self.total = offer.size_bytes
         self.finalizing = False
         self.followers = 0
@@ -45,6 +45,7 @@ class _Job:
             offer.repository,
             commit,
             pieces_of(offer, folder),
+            places,
             on_bytes=self._on_bytes,
             on_finalizing=self._on_finalizing,
         )
@@ -104,6 +105,7 @@ class Downloads:
 
     def __init__(self) -> None:
         self._jobs: dict[Path, _Job] = {}
+        self._places = Places()
 
     def is_running(self, offer: Offer, folder: Path) -> bool:
         """Whether somebody downloads this already."""
@@ -131,7 +133,7 @@ class Downloads:
         while (job := self._jobs.get(key)) is not None and job.stopping:
             await asyncio.wait({job.task})
         if job is None:
-            job = self._jobs[key] = _Job(hub, offer, commit, folder)
+            job = self._jobs[key] = _Job(hub, offer, commit, folder, self._places)
             job.task.add_done_callback(lambda _task: self._jobs.pop(key, None))
         job.followers += 1
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import glob
 import hashlib
 import logging
 import shutil
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from .offers import RemoteFile
     from .remote import Hub
 
-__all__ = ["RETRY_SECONDS", "Piece", "Transfer"]
+__all__ = ["RETRY_SECONDS", "Piece", "Places", "Transfer"]
 
 _log = logging.getLogger(__name__)
 
 RETRY_SECONDS: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
 """How long to wait before each new attempt; data that arrives starts the row anew."""
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _WRITE_BYTES = 1 << 20
 _WRITE_SECONDS = 0.25
 _HASH_BYTES = 1 << 22
@@ -57,6 +59,45 @@ class Piece:
             return 0
         return size if size <= self.file.size_bytes else 0
 
+    def remove_outdated(self) -> None:
+        """Remove what has arrived of other versions: nothing will go on from it."""
+        for path in self.target.parent.glob(f".{glob.escape(self.target.name)}.*.part"):
+            if path != self.partial:
+                with suppress(OSError):
+                    path.unlink()
+
+
+class Places:
+    """Who writes where: downloads of this server wait for each other, other servers' are refused."""
+
+    def __init__(self) -> None:
+        self._locks: dict[Path, asyncio.Lock] = {}
+        self._folders: dict[Path, tuple[int, ExitStack]] = {}
+
+    def lock(self, target: Path) -> asyncio.Lock:
+        """The lock of one file, among the downloads of this server."""
+        return self._locks.setdefault(target, asyncio.Lock())
+
+    @contextmanager
+    def hold(self, folder: Path) -> Generator[None, None, None]:
+        """Keep other servers out of a folder.
+
+        Raises:
+            LockTimeoutError: Another one is in it.
+        """
+        count, stack = self._folders.get(folder, (0, ExitStack()))
+        if count == 0:
+            stack.enter_context(file_lock(folder / ".download.lock", 0.0))
+        self._folders[folder] = (count + 1, stack)
+        try:
+            yield
+        finally:
+            count, stack = self._folders.pop(folder)
+            if count > 1:
+                self._folders[folder] = (count - 1, stack)
+            else:
+                stack.close()
+
 
 class Transfer:
     """Fetches the files of one model.
@@ -66,6 +107,7 @@ class Transfer:
         repository: Its identifier there.
         commit: Which version.
         pieces: What to fetch.
+        places: Who writes where.
         on_bytes: Called with the bytes that are there so far.
         on_finalizing: Called when everything has arrived and is checked.
     """
@@ -76,6 +118,7 @@ class Transfer:
         repository: str,
         commit: str,
         pieces: Sequence[Piece],
+        places: Places,
         *,
         on_bytes: Callable[[int], None],
         on_finalizing: Callable[[], None],
@@ -84,6 +127,7 @@ class Transfer:
         self._repository = repository
         self._commit = commit
         self._pieces = pieces
+        self._places = places
         self._on_bytes = on_bytes
         self._on_finalizing = on_finalizing
         self._abandoned = threading.Event()
@@ -104,7 +148,12 @@ class Transfer:
         folder = self._pieces[0].target.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with file_lock(folder / ".download.lock", 0.0):
+            async with AsyncExitStack() as held:
+                held.enter_context(self._places.hold(folder))
+                # Two models of a repository share a projector: who comes second waits. All take
+                # the locks in one order, so nobody waits in a circle.
+                for target in sorted({piece.target for piece in self._pieces}):
+                    await held.enter_async_context(self._places.lock(target))
                 await self._run()
         except LockTimeoutError as error:
             raise HubError(
@@ -113,9 +162,17 @@ class Transfer:
                 suggestion="Wait until it is done, or stop that download.",
             ) from error
         except OSError as error:
+            if error.errno in _FULL:
+                free = shutil.disk_usage(folder).free
+                raise disk_full(
+                    self._repository, str(folder), self._missing_bytes(), free
+                ) from error
             raise cannot_write(str(folder), error) from error
         finally:
             self._abandoned.set()
+
+    def _missing_bytes(self) -> int:
+        return sum(piece.file.size_bytes for piece in self._pieces) - self.arrived_bytes
 
     async def _run(self) -> None:
         wanted: list[Piece] = []
@@ -124,6 +181,8 @@ class Transfer:
                 self._has(piece, piece.file.size_bytes)
             else:
                 wanted.append(piece)
+        for piece in wanted:
+            piece.remove_outdated()
         self._check_room(wanted)
         for piece in wanted:
             await self._fetch(piece)
@@ -171,10 +230,6 @@ class Transfer:
                     raise unreachable(self._hub.endpoint, str(error), kept=kept) from error
                 _log.warning("%s: %s; trying again", piece.file.name, error)
                 await asyncio.sleep(wait)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    self._check_room([piece])
-                raise
 
     async def _append(self, piece: Piece, offset: int) -> None:
         from .remote import InterruptedTransferError
