@@ -379,7 +379,7 @@ def test_a_server_that_is_down_lists_nothing_and_says_so_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        monkeypatch.setattr("lmstudio_server.engines.remote.engine.LIST_AGAIN_SECONDS", 0.0)
+        monkeypatch.setattr("lmstudio_server.engines.remote.engine.SILENCE_SECONDS", 0.0)
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"

@@ -27,7 +27,7 @@ def test_one_server_from_the_environment() -> None:
     (server,) = configured_servers(
         {
             "LMSTUDIO_REMOTE_URL": "http://10.0.0.5:8000/",
-            "LMSTUDIO_REMOTE_API_KEY": KEY,
+            "LMSTUDIO_REMOTE_API_KEY": f"{KEY}\n",
             "LMSTUDIO_REMOTE_MODELS": "Org/Big=32768, small",
         }
     )
@@ -82,6 +82,7 @@ def test_several_servers_from_a_file(tmp_path: Path) -> None:
         ('name = "x"\nbase_url = "http://h"\nmodels = "a"', r"models have to be a list"),
         ('name = "x"\nbase_url = "http://h"\nmodels = [{kind = "llm"}]', r"needs its name"),
         (f'name = "x"\nbase_url = "http://h"\napi_key = "{KEY}', r"no valid TOML"),
+        (f'name = "x"\nbase_url = "http://h"\napi_key = "{KEY} é"', r"no header can hold"),
     ],
 )
 def test_mistakes_say_where_and_how(text: str, says: str, tmp_path: Path) -> None:

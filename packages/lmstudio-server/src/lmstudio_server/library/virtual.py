@@ -118,7 +118,12 @@ def with_virtual_models(
         listed.append(replace(chosen, key=one.key, path=one.key))
         variants += own
         covered |= {file.path: file for file in files}
-    rest = [model for model in models if model.path not in covered]
+    rest = [
+        # Another model's key may be the same; the virtual one has it.
+        replace(model, key=model.path.lower()) if model.key in by_key else model
+        for model in models
+        if model.path not in covered
+    ]
     return listed + rest, variants + list(covered.values())
 
 

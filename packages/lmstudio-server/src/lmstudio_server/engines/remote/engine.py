@@ -31,7 +31,9 @@ __all__ = ["RemoteEngine"]
 _log = logging.getLogger(__name__)
 
 LIST_AGAIN_SECONDS = 10.0
-"""For how long a server's list of models, or its silence, is remembered."""
+"""For how long a server's list of models is remembered."""
+SILENCE_SECONDS = 30.0
+"""For how long its silence is: everybody who looks for a model waits while it is asked again."""
 _EMBEDDING_NAME = re.compile(r"embed|minilm|(^|[/_-])(bge|gte|e5)[-_]", re.IGNORECASE)
 _OWNERS: Mapping[str, Dialect] = {"llamacpp": "llama.cpp", "vllm": "vllm"}
 
@@ -118,7 +120,8 @@ class RemoteEngine:
 
     def _listed(self, server: RemoteServer) -> list[ModelFile]:
         when, models = self._lists.get(server.name, (0.0, []))
-        if time.monotonic() - when < LIST_AGAIN_SECONDS and server.name in self._lists:
+        known_for = SILENCE_SECONDS if server.name in self._silent else LIST_AGAIN_SECONDS
+        if time.monotonic() - when < known_for and server.name in self._lists:
             return models
         models = self._ask(server)
         self._lists[server.name] = (time.monotonic(), models)

@@ -35,6 +35,7 @@ DEFAULT_TIMEOUT = 300.0
 Dialect = Literal["auto", "llama.cpp", "vllm", "openai"]
 _DIALECTS = ("auto", "llama.cpp", "vllm", "openai")
 _KINDS = ("llm", "embedding")
+_KEY = re.compile(r"[!-~]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -146,13 +147,16 @@ def _server(settings: Any, where: str, environment: Mapping[str, str]) -> Remote
         key = environment.get(variable) or None
         if key is None:
             raise RemoteSettingsError(f"{where}: api_key_env names {variable}, which is not set.")
+    key = None if key is None else key.strip()  # files often end with a line break
+    if key and not _KEY.fullmatch(key):
+        raise RemoteSettingsError(f"{where}: the API key has characters that no header can hold.")
     models = fields.take("models")
     if models is not None and not is_list(models):
         raise RemoteSettingsError(f"{where}: models have to be a list.")
     server = RemoteServer(
         name=_name(fields),
         base_url=_base_url(fields),
-        api_key=key,
+        api_key=key or None,
         models=None if not models else tuple(_model(m, where) for m in models),
         timeout=fields.number("timeout") or DEFAULT_TIMEOUT,
         dialect=cast("Dialect", fields.choice("dialect", _DIALECTS) or "auto"),
