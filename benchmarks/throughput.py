@@ -6,6 +6,11 @@ Both run the same llama.cpp (the ``xllamacpp`` package's server) with the same s
 model of random weights, each in a process of its own; both stream the same chats with the same
 sampling. The one is asked by plain HTTP, the other through ``lmstudio-server`` by the SDK. Every round
 measures one after the other, in turn first, so that what else the machine does falls on both alike.
+
+On a busy machine give ``--cpu 0``: server and engines are then kept on that one CPU, where an engine
+computes with one thread. Several threads wait for each other, and where one of them has to wait for
+another program, so do all; that says nothing of the server. The server's own work is then taken from
+the engine's time, not done beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +23,9 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -135,6 +142,18 @@ async def compare(
     }
 
 
+@contextmanager
+def kept_on(cpu: int | None) -> Iterator[None]:
+    """Start processes on one CPU in this block."""
+    before = os.sched_getaffinity(0)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 async def main(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="lmstudio-throughput-") as folder:
         file = Path(folder) / "benchmarks" / "random" / "random-f16.gguf"
@@ -143,9 +162,12 @@ async def main(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
         for parallel in arguments.parallel:
             request = LoadRequest(file, context_length=CONTEXT, parallel=parallel, batch_size=BATCH)
-            worker = await Worker.start(request, lambda _progress: None, over_tcp=True)
+            with kept_on(arguments.cpu):
+                worker = await Worker.start(request, lambda _progress: None, over_tcp=True)
             try:
-                with running_server(models=[Path(folder)]) as server:
+                with ExitStack() as stack:
+                    with kept_on(arguments.cpu):
+                        server = stack.enter_context(running_server(models=[Path(folder)]))
                     async with lms.AsyncClient(server.host) as client:
                         config = {"contextLength": CONTEXT, "maxParallelPredictions": parallel}
                         model = await client.llm.load_new_instance("random", config=config)
@@ -178,6 +200,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--parallel", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--cpu", type=int, help="keep server and engines on this CPU")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found = asyncio.run(main(given))
