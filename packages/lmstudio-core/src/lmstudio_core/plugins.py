@@ -65,8 +65,10 @@ SLOW_HOOK: Final = 0.1
 _SLOW_FROM: Final[Mapping[str, float]] = {
     "lmstudio_find_server": float("inf"),
     "lmstudio_check_health": float("inf"),
-    # Plugins import their commands here, once a run.
+    # Plugins import what they offer here, once a run.
     "lmstudio_register_commands": SLOW_IMPORT,
+    "lmstudio_register_toolsets": SLOW_IMPORT,
+    "lmstudio_offer_models": SLOW_IMPORT,
 }
 
 _Raised = (Exception, SystemExit)
