@@ -15,24 +15,42 @@ WORD_NAMESPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 def pdf(pages: Sequence[str]) -> bytes:
     """A PDF with a page for each text; its lines are shown one below the other."""
-    objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
-    objects.append("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
+
+    def shown(text: str) -> bytes:
+        lines = " ".join(f"({line}) Tj 0 -14 Td" for line in text.split("\n"))
+        return _stream(f"BT /F1 12 Tf 72 720 Td {lines} ET".encode("latin-1"))
+
+    return _pdf([shown(text) for text in pages])
+
+
+def deflated_pdf(size: int) -> bytes:
+    """A PDF with a page whose compressed contents unpack to ``size`` bytes."""
+    content = zlib.compress(b"(a) Tj " * (size // 7))
+    return _pdf([_stream(content, "/Filter /FlateDecode ")])
+
+
+def _stream(content: bytes, more: str = "") -> bytes:
+    head = f"<< {more}/Length {len(content)} >>\nstream\n".encode()
+    return head + content + b"\nendstream"
+
+
+def _pdf(streams: Sequence[bytes]) -> bytes:
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b""]
+    objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
     kids: list[str] = []
-    for text in pages:
-        shown = " ".join(f"({line}) Tj 0 -14 Td" for line in text.split("\n"))
-        stream = f"BT /F1 12 Tf 72 720 Td {shown} ET"
+    for stream in streams:
         kids.append(f"{len(objects) + 1} 0 R")
-        objects.append(
+        page = (
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects) + 2} 0 R "
             "/Resources << /Font << /F1 3 0 R >> >> >>"
         )
-        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
-    objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
+        objects += [page.encode(), stream]
+    objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>".encode()
     out = b"%PDF-1.4\n"
     places: list[int] = []
     for number, body in enumerate(objects, 1):
         places.append(len(out))
-        out += f"{number} 0 obj\n{body}\nendobj\n".encode("latin-1")
+        out += b"%d 0 obj\n%b\nendobj\n" % (number, body)
     table = "".join(f"{place:010} 00000 n \n" for place in places)
     tail = f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF\n"
     return out + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}{tail}".encode()
@@ -67,15 +85,3 @@ def laughs() -> bytes:
     )
     xml = f'<!DOCTYPE d [{entities}]><w:document xmlns:w="{WORD_NAMESPACE}"><w:t>&a9;</w:t></w:document>'
     return archive("word/document.xml", xml.encode())
-
-
-def deflated_pdf(size: int) -> bytes:
-    """A PDF with a page whose compressed contents unpack to ``size`` bytes."""
-    stream = zlib.compress(b"(a) Tj " * (size // 7))
-    head = b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"
-    head += b"2 0 obj\n<< /Type /Pages /Kids [3 0 R] /Count 1 >>\nendobj\n"
-    head += (
-        b"3 0 obj\n<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>\nendobj\n"
-    )
-    head += b"4 0 obj\n<< /Filter /FlateDecode /Length %d >>\nstream\n" % len(stream)
-    return head + stream + b"\nendstream\nendobj\ntrailer\n<< /Size 5 /Root 1 0 R >>\n%%EOF\n"
