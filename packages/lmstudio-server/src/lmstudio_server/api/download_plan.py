@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ValidationError
-
 from lmstudio_server.errors import WireError
 
 from . import hub_parameters as p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic import BaseModel
 
     from lmstudio_server.hub.offers import Offer
     from lmstudio_server.hub.service import Offers
@@ -41,12 +41,12 @@ def chosen(offers: Offers, options: p.PlanOptions | None) -> Offer | None:
 class DownloadPlan:
     """Talks with one client about one model."""
 
-    MESSAGES: ClassVar = (
-        "cancelDownload",
-        "setSelectedDownloadOptionIndex",
-        "commit",
-        "cancelPlan",
-    )
+    MESSAGES: ClassVar[Mapping[str, type[BaseModel] | None]] = {
+        "cancelDownload": None,
+        "setSelectedDownloadOptionIndex": p.SelectOption,
+        "commit": None,
+        "cancelPlan": None,
+    }
 
     def __init__(self, channel: Channel, repository: str, options: p.PlanOptions | None) -> None:
         self._channel = channel
@@ -100,10 +100,7 @@ class DownloadPlan:
 
     async def _select(self, message: Mapping[str, Any]) -> None:
         offers = self._offers.offers if self._offers is not None else ()
-        try:
-            wish = p.SelectOption.model_validate(message)
-        except ValidationError as error:
-            raise _bad_choice("The message is not as the protocol says.") from error
+        wish = p.SelectOption.model_validate(message)
         index = wish.selected_download_option_index
         if wish.node_index != 0:
             raise _bad_choice(f"The plan has one node, number 0, and no number {wish.node_index}.")

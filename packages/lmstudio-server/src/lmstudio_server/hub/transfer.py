@@ -184,6 +184,9 @@ class Transfer:
         for piece in wanted:
             piece.remove_outdated()
         self._check_room(wanted)
+        if wanted:
+            size = size_text(self._missing_bytes())
+            _log.info("downloading %s of %s", size, self._repository)
         for piece in wanted:
             await self._fetch(piece)
         self._on_finalizing()
@@ -191,6 +194,7 @@ class Transfer:
             await self._check(piece)
         for piece in wanted:
             piece.partial.replace(piece.target)
+            _log.info("downloaded %s", piece.target)
 
     def _has(self, piece: Piece, arrived: int) -> None:
         self._arrived[piece] = arrived
