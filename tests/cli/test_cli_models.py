@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,3 +226,43 @@ def test_an_interrupt_stops_the_load(server: Any, monkeypatch: pytest.MonkeyPatc
     result = CliRunner().invoke(build(), ["load", "qwen3-4b", "--host", server.api_host])
     assert result.exit_code == 1  # click's; the command itself ends with 130
     server.requests_to("llm.loadModel")[0].wait_for_message("cancel")
+
+
+def completed(words: str, **environment: str) -> list[str]:
+    """What bash gets for a line; the words before the cursor."""
+    variables = {
+        **os.environ,
+        "_LMSTUDIO_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+        **environment,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from lmstudio_core.cli import main; main()"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.split()]
+
+
+def test_a_shell_completes_the_names_of_models(server: Any) -> None:
+    keys = [downloaded("qwen/qwen3-4b"), EMBEDDING]
+    server.on("system.listDownloadedModels", keys)
+    server.on("llm.listLoaded", [loaded("one"), loaded("two")])
+    server.on("embedding.listLoaded", [])
+    server.on("llm.getModelInfo", loaded("two"))
+    host = {"LMSTUDIO_API_HOST": server.api_host}
+    assert completed("lmstudio load ", **host) == ["qwen/qwen3-4b", "all-minilm"]
+    assert completed("lmstudio load qwen3", **host) == ["qwen/qwen3-4b"]
+    assert completed("lmstudio chat ", **host) == ["qwen/qwen3-4b"]
+    assert completed("lmstudio unload t", **host) == ["two"]
+
+
+def test_without_a_server_nothing_is_completed_and_none_is_started(tmp_path: Path) -> None:
+    nowhere = {"LMSTUDIO_STATE_DIR": str(tmp_path)}
+    assert completed("lmstudio load ", **nowhere) == []
+    assert list(tmp_path.glob("*.json")) == []
+    assert completed("lmstudio load ", LMSTUDIO_API_HOST="127.0.0.1:1") == []

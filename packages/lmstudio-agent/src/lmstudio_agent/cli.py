@@ -6,21 +6,19 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from lmstudio_core.cli.common import get_model
 from lmstudio_core.errors import LMStudioModelNotFoundError
-from lmstudio_llm.fragments import LlmPredictionFragment
 
-from .display import arguments_text, call_text, summary, visible
-from .events import ActEvent, ActRoundEnd, ActToolCall, ActToolResult
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command is registered wherever the package is: it has to be light
     from lmstudio_core.client import Client
     from lmstudio_llm.messages import ToolCallRequest
     from lmstudio_llm.models import LLM
 
+    from .events import ActEvent
     from .results import ActResult
     from .toolsets import ToolInput
 
@@ -126,14 +124,14 @@ def _imported(path: str) -> list[Callable[..., Any]]:
 def _model(client: Client, key: str | None) -> LLM:
     """The model named, else a loaded one, else the first that is downloaded."""
     if key is not None:
-        return client.llm.model(key)
+        return cast("LLM", get_model(client.llm, key))
     if loaded := client.llm.list_loaded():
         return loaded[0]
     if not (downloaded := client.llm.list_downloaded()):
         raise LMStudioModelNotFoundError(
             "The server has no language model; download one in LM Studio, or with 'lms get'."
         )
-    return client.llm.model(downloaded[0].model_key)
+    return cast("LLM", get_model(client.llm, downloaded[0].model_key))
 
 
 class _Asking:
@@ -145,6 +143,8 @@ class _Asking:
     def __call__(self, request: ToolCallRequest) -> str | None:
         if request.name in self._always:
             return None
+        from .display import arguments_text, visible
+
         call = visible(f"{request.name}({arguments_text(request.arguments)})")
         try:
             answer = click.prompt(
@@ -167,6 +167,11 @@ class _Shown:
         self._in_line = False
 
     def __call__(self, event: ActEvent) -> None:
+        from lmstudio_llm.fragments import LlmPredictionFragment
+
+        from .display import arguments_text, call_text, visible
+        from .events import ActRoundEnd, ActToolCall, ActToolResult
+
         if isinstance(event, LlmPredictionFragment):
             if event.reasoning_type == "none" and not event.is_structural and event.content:
                 click.echo(visible(event.content), nl=False)
@@ -189,6 +194,8 @@ class _Shown:
 
 
 def _finish(result: ActResult[Any], html: str | None) -> None:
+    from .display import summary
+
     click.echo(summary(result), err=True)
     if html is not None:
         result.to_html(html)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .capability import OLDEST_API_VERSION as OLDEST_API_VERSION
     from .capability import Capability as Capability
     from .cli.common import connected as connected
+    from .cli.common import get_model as get_model
     from .cli.common import print_json as print_json
     from .cli.common import print_table as print_table
     from .cli.common import server_options as server_options
@@ -285,6 +286,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     # commands
     "cli.common": (
         "connected",
+        "get_model",
         "print_json",
         "print_table",
         "server_options",
@@ -384,6 +386,7 @@ __all__ = [
     "count_tokens",
     "get_context_length",
     "get_default_client",
+    "get_model",
     "get_model_info",
     "gpu_from_kv",
     "gpu_to_kv",

@@ -6,10 +6,11 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
+from lmstudio_core.cli.common import get_model
 from lmstudio_core.errors import LMStudioError, LMStudioModelNotFoundError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _piped() -> str | None:
 def _model(client: Client, key: str | None) -> LLM:
     """The model named, else a loaded one, else the first that is downloaded."""
     if key is not None:
-        return client.llm.model(key)
+        return cast("LLM", get_model(client.llm, key))
     loaded = client.llm.list_loaded()
     if loaded:
         click.echo(f"Model: {loaded[0].identifier} (loaded)", err=True)
@@ -111,7 +112,7 @@ def _model(client: Client, key: str | None) -> LLM:
     found = downloaded[0].model_key
     which = "the only one downloaded" if len(downloaded) == 1 else "the first of those downloaded"
     click.echo(f"Model: {found} ({which})", err=True)
-    return client.llm.model(found)
+    return cast("LLM", get_model(client.llm, found))
 
 
 def _converse(llm: LLM, conversation: Chat) -> None:

@@ -47,12 +47,15 @@ def ensure_running() -> str:
     server that was started by hand is used if it runs.
 
     Raises:
-        EmbeddedServerError: No server could be started.
+        EmbeddedServerError: No server could be started, or ``LMSTUDIO_EMBEDDED=running`` says that
+            none shall be.
     """
     try:
         address = _running()
         if address is not None:
             return address
+        if os.environ.get("LMSTUDIO_EMBEDDED", "").strip().lower() == "running":
+            raise EmbeddedServerError("None runs, and LMSTUDIO_EMBEDDED=running starts none.")
         with file_lock(state_dir() / _LOCK_NAME, _LOCK_SECONDS):
             # Somebody else may have started it while we waited for the lock.
             return _running() or _start()

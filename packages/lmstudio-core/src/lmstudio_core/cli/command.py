@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,6 +13,7 @@ from .. import __version__
 from ..errors import LMStudioError
 from ..plugins import plugins
 from .common import EXIT_INTERRUPTED, exit_code
+from .completion import completing, give_types
 from .doctor import doctor_command
 from .get import get_command
 from .models import list_command, load_command, ps_command, unload_command
@@ -65,7 +67,10 @@ class _Group(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
-        return own or self._of_plugins()[0].get(cmd_name)
+        if own is not None:
+            return own
+        added = self._of_plugins()[0].get(cmd_name)
+        return give_types(added) if added is not None and completing() else added
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -99,6 +104,8 @@ def build() -> click.Group:
 
 def run(args: list[str] | None = None) -> Any:
     """Run the command and exit as scripts expect; ``docs/command-line.md`` lists the codes."""
+    if completing():
+        logging.disable()  # the shell is in the middle of a line
     try:
         code = build().main(args=args, prog_name="lmstudio", standalone_mode=False)
     except click.ClickException as error:

@@ -25,6 +25,7 @@ __all__ = [
     "EXIT_NO_SERVER",
     "connected",
     "exit_code",
+    "get_model",
     "json_option",
     "print_json",
     "print_table",
@@ -69,6 +70,14 @@ def connected(host: str | None, api_token: str | None) -> Generator[Client, None
     except LMStudioError as error:
         click.echo(f"Error: {error}", err=True)
         raise click.exceptions.Exit(exit_code(error)) from error
+
+
+def get_model(namespace: Any, key: str) -> Any:
+    """A model of ``client.llm`` or its like, loaded if need be; a terminal sees how far that is."""
+    from ..progress import ProgressBar
+
+    with ProgressBar(f"Loading {key}") as bar:
+        return namespace.model(key, on_load_progress=bar)
 
 
 def print_json(value: Any) -> None:

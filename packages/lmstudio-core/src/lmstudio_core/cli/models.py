@@ -9,6 +9,7 @@ import click
 from ..errors import LMStudioServerError
 from ..progress import ProgressBar, size_text
 from .common import connected, print_json, print_table, server_options
+from .completion import LoadedModel, ModelKey
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -20,7 +21,7 @@ _DEVICE = click.option("--device", help='The LM Link device; "local" for the ser
 
 
 @click.command("ls")
-@click.argument("model", required=False)
+@click.argument("model", required=False, type=ModelKey())
 @_KIND
 @server_options
 def list_command(
@@ -116,7 +117,7 @@ def _duration(milliseconds: int | None) -> str:
 
 
 @click.command("load")
-@click.argument("model")
+@click.argument("model", type=ModelKey())
 @click.option("--identifier", help="What to call the instance; the server chooses otherwise.")
 @click.option("--ttl", type=click.IntRange(min=1), help="Unload after so many seconds unused.")
 @click.option("--context-length", type=click.IntRange(min=1), help="Tokens of context.")
@@ -202,7 +203,7 @@ def _show_estimate(estimate: Any, as_json: bool) -> None:
 
 
 @click.command("unload")
-@click.argument("identifiers", nargs=-1)
+@click.argument("identifiers", nargs=-1, type=LoadedModel())
 @click.option("--all", "every", is_flag=True, help="Unload every model.")
 @_DEVICE
 @server_options

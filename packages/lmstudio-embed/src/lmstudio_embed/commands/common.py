@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from lmstudio_core.cli.common import get_model
 from lmstudio_core.errors import LMStudioModelNotFoundError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def connect(host: str | None, api_token: str | None) -> Client:
 def find_model(client: Client, key: str | None) -> EmbeddingModel:
     """The model named, else a loaded one, else the first that is downloaded."""
     if key is not None:
-        return client.embedding.model(key)
+        return cast("EmbeddingModel", get_model(client.embedding, key))
     loaded = client.embedding.list_loaded()
     if loaded:
         click.echo(f"Model: {loaded[0].identifier} (loaded)", err=True)
@@ -57,7 +58,7 @@ def find_model(client: Client, key: str | None) -> EmbeddingModel:
         )
     found = downloaded[0].model_key
     click.echo(f"Model: {found} (the first of {len(downloaded)} downloaded)", err=True)
-    return client.embedding.model(found)
+    return cast("EmbeddingModel", get_model(client.embedding, found))
 
 
 def texts_in(source: str) -> Iterator[str]:
