@@ -98,7 +98,7 @@ def wheels(built: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) ->
     ours, theirs = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("wheelhouse")
     for one in built.values():
         shutil.copy(one.wheel, ours)
-    for wanted in (["lmstudio[server]"], [OFFICIAL]):
+    for wanted in (["lmstudio[server]", "pytest"], [OFFICIAL]):
         options = ["--quiet", "--only-binary", ":all:", "--find-links", str(ours)]
         done = subprocess.run(
             [sys.executable, "-m", "pip", "download", *options, "--dest", str(theirs), *wanted],
