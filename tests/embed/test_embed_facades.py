@@ -38,6 +38,11 @@ def test_sync_and_async_have_the_same_signatures(sync: type, aio: type) -> None:
         if not inspect.isfunction(one):
             continue
         ours, theirs = inspect.signature(one), inspect.signature(other)
+        input_too = theirs.parameters.get("input")
+        if input_too is not None:  # asyncio has a second kind of iterable
+            plain = str(input_too.annotation).replace(" | AsyncIterable[str]", "")
+            replaced = {**theirs.parameters, "input": input_too.replace(annotation=plain)}
+            theirs = theirs.replace(parameters=list(replaced.values()))
         assert list(ours.parameters.values()) == list(theirs.parameters.values()), sync_name
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -256,3 +256,65 @@ def test_what_the_texts_raise_comes_out(server: FakeServer, embed: Embed) -> Non
 
     with pytest.raises(OSError, match="the disk is gone"):
         embed(server, texts())
+
+
+async def numbers(count: int) -> AsyncIterator[str]:
+    for number in range(count):
+        yield str(number)
+
+
+def test_an_async_iterable_is_sent_as_it_comes(server: FakeServer) -> None:
+    async def main() -> None:
+        async with AsyncClient(server.api_host) as client:
+            model = AsyncEmbeddingModel("m", client)
+            stream = model.embed_stream(numbers(200), max_in_flight=8)
+            assert [vector[0] async for vector in stream] == list(range(200))
+            assert await model.embed_stream(numbers(0)).collect() == []
+            assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+
+
+def test_results_do_not_wait_for_texts_that_are_still_to_come(server: FakeServer) -> None:
+    async def main() -> None:
+        more: asyncio.Queue[str | None] = asyncio.Queue()
+
+        async def queued() -> AsyncIterator[str]:
+            while (text := await more.get()) is not None:
+                yield text
+
+        async with AsyncClient(server.api_host) as client:
+            stream = AsyncEmbeddingModel("m", client).embed_stream(queued())
+            for number in (1, 2, 3):
+                more.put_nowait(str(number))
+                assert (await anext(stream))[0] == number
+            more.put_nowait(None)
+            assert [vector async for vector in stream] == []
+
+    asyncio.run(main())
+
+
+def test_an_async_iterable_that_fails_or_is_left(server: FakeServer) -> None:
+    async def failing() -> AsyncIterator[str]:
+        yield "1"
+        raise KeyError("oops")
+
+    async def endless() -> AsyncIterator[str]:
+        yield "1"
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with AsyncClient(server.api_host) as client:
+            model = AsyncEmbeddingModel("m", client)
+            with pytest.raises(KeyError, match="oops"):
+                await model.embed_stream(failing()).collect()
+            async with model.embed_stream(endless()) as stream:
+                assert await anext(stream) == [1.0, 0.5]
+            with pytest.raises(LMStudioValueError):
+                await model.embed_stream(numbers_of_another_kind()).collect()
+            assert len(asyncio.all_tasks()) == 1
+
+    async def numbers_of_another_kind() -> AsyncIterator[Any]:
+        yield 1
+
+    asyncio.run(main())

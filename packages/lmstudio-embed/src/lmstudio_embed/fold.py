@@ -108,6 +108,16 @@ class EmbeddingFold:
         self._handlers.append(slot.finish)
         return ops.embed_text(self.specifier, text)
 
+    @property
+    def unanswered(self) -> int:
+        """How many requests wait for their answers."""
+        return len(self._handlers)
+
+    @property
+    def room(self) -> int:
+        """How many more texts could be sent now."""
+        return max(0, self.options.max_in_flight - len(self._handlers))
+
     def feed(self, answer: Any) -> None:
         """Take the answer to the oldest request without one."""
         self._handlers.popleft()(answer)

@@ -15,6 +15,7 @@ from lmstudio_core.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
 
 from . import arrays
+from .arriving import ArrivingTexts
 from .chunking import unit
 from .fold import EmbeddingFold
 from .options import EmbedOptions
@@ -218,10 +219,12 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
         fold: EmbeddingFold,
         progress: Any = None,
         total: int | None = None,
+        arriving: ArrivingTexts | None = None,
         **limits: Unpack[CallLimits],
     ) -> None:
         super().__init__(client, fold, progress, total)
         self._results: Any = client.stream(self._batch(), **limits)
+        self._arriving = arriving
 
     def __aiter__(self) -> Self:
         return self
@@ -235,10 +238,13 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
         try:
             self._observe()
             while (result := self._advance()) is None:
+                if self._arriving is not None:
+                    room = self._fold.room
+                    await self._arriving.fill(room, wait=not self._fold.unanswered)
                 self._fold.feed(await self._results.__anext__())
         except BaseException as error:
             self._end(error)
-            await self._results.aclose()
+            await self._leave()
             raise
         return result
 
@@ -257,7 +263,12 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
     async def aclose(self) -> None:
         """Take no more texts, and wait for nothing any more."""
         self._end()
+        await self._leave()
+
+    async def _leave(self) -> None:
         await self._results.aclose()
+        if self._arriving is not None:
+            await self._arriving.aclose()
 
     async def __aenter__(self) -> Self:
         return self

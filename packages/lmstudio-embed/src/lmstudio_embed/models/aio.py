@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from typing_extensions import Unpack
@@ -13,6 +13,7 @@ from lmstudio_core.runner import AsyncRunner
 from lmstudio_core.timeouts import CallLimits
 
 from ..arrays import FloatArray
+from ..arriving import ArrivingTexts
 from ..fold import ContextLimit
 from ..jobs import many_texts, one_text, stream_of_texts
 from ..kind import EMBEDDING_KIND
@@ -200,7 +201,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
     @overload
     def embed_stream(
         self,
-        input: Iterable[str],
+        input: Iterable[str] | AsyncIterable[str],
         *,
         as_array: Literal[False] = ...,
         normalize: bool = ...,
@@ -213,7 +214,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
     @overload
     def embed_stream(
         self,
-        input: Iterable[str],
+        input: Iterable[str] | AsyncIterable[str],
         *,
         as_array: Literal[False] = ...,
         normalize: bool = ...,
@@ -226,7 +227,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
     @overload
     def embed_stream(
         self,
-        input: Iterable[str],
+        input: Iterable[str] | AsyncIterable[str],
         *,
         as_array: Literal[True],
         normalize: bool = ...,
@@ -239,7 +240,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
     @overload
     def embed_stream(
         self,
-        input: Iterable[str],
+        input: Iterable[str] | AsyncIterable[str],
         *,
         as_array: Literal[True],
         normalize: bool = ...,
@@ -251,7 +252,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
     ) -> AsyncEmbeddingStream[FloatArray | LMStudioServerError]: ...
     def embed_stream(
         self,
-        input: Iterable[str],  # noqa: A002
+        input: Iterable[str] | AsyncIterable[str],  # noqa: A002
         *,
         as_array: bool = False,
         normalize: bool = False,
@@ -267,7 +268,8 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         generator may yield millions; it is asked for the next text when there is room for it.
 
         Args:
-            input: An iterable of strings, such as a file's lines.
+            input: An iterable of strings, such as a file's lines, or an async one, whose texts are
+                sent as they come; results do not wait for it.
             as_array: Give each vector as a float32 numpy array (``lmstudio-embed[numpy]``).
             normalize: Scale each vector to length 1, if the model does not.
             chunk: Embed a text that is too long in parts and pool their vectors: ``True`` for
@@ -293,14 +295,15 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         Example:
             ``async for vector in model.embed_stream(line.strip() for line in file): ...``
         """
+        arriving = ArrivingTexts(input) if isinstance(input, AsyncIterable) else None
         fold, total = stream_of_texts(
             self,
             self._limit,
-            input,
+            input if arriving is None else arriving,
             as_array=as_array,
             normalize=normalize,
             chunk=chunk,
             max_in_flight=max_in_flight,
             on_error=on_error,
         )
-        return AsyncEmbeddingStream(self._client, fold, progress, total, **limits)
+        return AsyncEmbeddingStream(self._client, fold, progress, total, arriving, **limits)
