@@ -14,7 +14,12 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.observing import Observation, ToolCallObservation, begin_observation
+from lmstudio_core.observing import (
+    Observation,
+    ToolCallObservation,
+    begin_observation,
+    is_observed,
+)
 from lmstudio_llm.messages import ToolCallRequest, ToolCallResultData
 from lmstudio_llm.tools import Tool
 
@@ -198,15 +203,18 @@ class PendingCall:
 
     def _observe(self) -> None:
         """Tell observers that the tool begins."""
+        if not is_observed(ToolCallObservation):
+            return
         self._observation = begin_observation(
-            ToolCallObservation,
-            parent=self.parent,
-            name=self.request.name,
-            call_id=self.request.id,
-            arguments=self.announcement().arguments,
-            description=self.tool and self.tool.description,
-            round_index=self.context.round_index,
-            run_id=self.context.run_id,
+            ToolCallObservation(
+                parent=self.parent,
+                name=self.request.name,
+                call_id=self.request.id,
+                arguments=self.announcement().arguments,
+                description=self.tool and self.tool.description,
+                round_index=self.context.round_index,
+                run_id=self.context.run_id,
+            )
         )
 
     def _observed(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from lmstudio_core.errors import LMStudioError, LMStudioPredictionError
 from lmstudio_core.files import FileHandle
-from lmstudio_core.observing import ActObservation, begin_observation
+from lmstudio_core.observing import ActObservation, begin_observation, is_observed
 from lmstudio_core.protocol.operations import Channel, Invoke, Op
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.fragments import ToolCallGenerationFailed
@@ -69,12 +69,11 @@ def act(
         LMStudioPredictionError: The model's tool call could not be read at all.
         Exception: Whatever ``handle_invalid_tool_request`` or ``guard_tool_call`` raises.
     """
-    run.observation = begin_observation(
-        ActObservation,
-        model=getattr(predict, "identifier", None),
-        run_id=run.options.run_id,
-        tools=tuple(run.tools),
-    )
+    if is_observed(ActObservation):
+        model = getattr(predict, "identifier", None)
+        run.observation = begin_observation(
+            ActObservation(model=model, run_id=run.options.run_id, tools=tuple(run.tools))
+        )
     try:
         result = yield from _rounds(predict, run, clock)
     except BaseException as error:

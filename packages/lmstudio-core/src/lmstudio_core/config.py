@@ -24,7 +24,15 @@ from .data import InputStruct
 from .errors import LMStudioValueError
 from .shapes import as_list, as_mapping, is_mapping
 
-__all__ = ["KV", "AnyLoadConfig", "ConfigModel", "config_stack", "kv_config", "kv_values"]
+__all__ = [
+    "KV",
+    "AnyLoadConfig",
+    "ConfigModel",
+    "config_stack",
+    "kv_config",
+    "kv_values",
+    "stack_values",
+]
 
 _NO_CHECKBOX: Final = object()
 
@@ -65,6 +73,14 @@ def kv_values(config: Any) -> dict[str, Any]:
 def config_stack(*layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A ``kvConfigStack`` of (layer name, values) pairs; later layers override earlier ones."""
     return {"layers": [{"layerName": name, "config": kv_config(values)} for name, values in layers]}
+
+
+def stack_values(stack: Any) -> dict[str, Any]:
+    """All values of a ``kvConfigStack`` as it travels, the later layers over the earlier ones."""
+    values: dict[str, Any] = {}
+    for layer in as_list(as_mapping(stack).get("layers")):
+        values.update(kv_values(as_mapping(layer).get("config")))
+    return values
 
 
 class ConfigModel(InputStruct):

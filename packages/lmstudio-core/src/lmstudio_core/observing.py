@@ -23,6 +23,7 @@ __all__ = [
     "ToolCallObservation",
     "add_observer",
     "begin_observation",
+    "is_observed",
     "remove_observer",
 ]
 
@@ -202,19 +203,13 @@ class _Observers:
 _observers = _Observers()
 
 
-def begin_observation(cls: type[_O], **fields: Any) -> _O | None:
-    """Begin to observe something, if anybody listens.
+def is_observed(cls: type[Observation]) -> bool:
+    """Whether anybody listens to that kind of thing: what there is to ask before all else."""
+    return _observers.listening(cls.kind)
 
-    Args:
-        cls: The kind of observation.
-        fields: Its fields.
 
-    Returns:
-        The observation, whose ``finish`` has to be called; ``None`` if nobody listens.
-    """
-    if not _observers.listening(cls.kind):
-        return None
-    observation = cls(**fields)
+def begin_observation(observation: _O) -> _O:
+    """Tell that something begins; its ``finish`` has to be called when it ends."""
     _observers.tell(observation, "started")
     return observation
 

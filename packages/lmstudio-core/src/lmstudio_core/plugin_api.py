@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from .observing import ToolCallObservation as ToolCallObservation
     from .observing import add_observer as add_observer
     from .observing import begin_observation as begin_observation
+    from .observing import is_observed as is_observed
     from .observing import remove_observer as remove_observer
     from .plugins import plugins as plugins
     from .protocol.address import Address as Address
@@ -149,6 +150,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ToolCallObservation",
         "add_observer",
         "begin_observation",
+        "is_observed",
         "remove_observer",
     ),
     # operations
@@ -393,6 +395,7 @@ __all__ = [
     "hookimpl",
     "is_list",
     "is_mapping",
+    "is_observed",
     "kv_config",
     "kv_values",
     "lazy_names",

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 from typing_extensions import Self, Unpack
 
 from lmstudio_core.errors import LMStudioError, LMStudioServerError
-from lmstudio_core.observing import EmbeddingObservation, begin_observation
+from lmstudio_core.observing import EmbeddingObservation, begin_observation, is_observed
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
@@ -73,7 +73,9 @@ class _EmbeddingStream:
         """Tell observers, when the first result is asked for."""
         if not self._observed:
             self._observed = True
-            self._observation = begin_observation(EmbeddingObservation, model=self._fold.identifier)
+            if not is_observed(EmbeddingObservation):
+                return
+            self._observation = begin_observation(EmbeddingObservation(model=self._fold.identifier))
 
     @staticmethod
     def _note(observation: EmbeddingObservation, result: Any) -> None:

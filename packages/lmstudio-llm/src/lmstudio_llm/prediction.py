@@ -20,7 +20,12 @@ from lmstudio_core.errors import (
     LMStudioValueError,
 )
 from lmstudio_core.models.infos import LlmInstanceInfo
-from lmstudio_core.observing import Observation, PredictionObservation, begin_observation
+from lmstudio_core.observing import (
+    Observation,
+    PredictionObservation,
+    begin_observation,
+    is_observed,
+)
 from lmstudio_core.protocol.address import Address
 from lmstudio_core.protocol.operations import Channel, Endpoint
 from lmstudio_core.server_errors import SerializedLMSExtendedError, server_error
@@ -185,13 +190,16 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def on_begin(self) -> None:
         """Tell observers; see ``Channel.on_begin``."""
+        if not is_observed(PredictionObservation):
+            return
         parent, round_index = self._observed_in
         self._observation = begin_observation(
-            PredictionObservation,
-            parent=parent,
-            endpoint=str(self.endpoint),
-            parameter=self.parameter,
-            round_index=round_index,
+            PredictionObservation(
+                parent=parent,
+                endpoint=str(self.endpoint),
+                parameter=self.parameter,
+                round_index=round_index,
+            )
         )
 
     def on_end(self, error: BaseException | None, address: Address | None) -> None:

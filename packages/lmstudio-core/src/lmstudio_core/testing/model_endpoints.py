@@ -7,13 +7,13 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from ..config import kv_config
+from ..config import kv_config, stack_values
 from ..protocol.operations import VOID
 from ..shapes import as_mapping
 from .answers import Answer, Drop, Gate, Pause
 from .fake_models import FakeEmbeddingModel, FakeLlm, FakeModel, as_answer, token_ids
 from .fake_socket import FakeChannel, ServerFailure
-from .predictions import PREDICTIONS, PredictionRequest, model_of, stack_values
+from .predictions import PREDICTIONS, PredictionRequest, model_of
 from .scripts import UnscriptedRequestError, choose
 
 if TYPE_CHECKING:

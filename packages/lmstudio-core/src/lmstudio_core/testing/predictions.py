@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..config import kv_values
+from ..config import stack_values
 from ..shapes import as_list, as_mapping
 
-__all__ = ["PREDICTIONS", "PredictionRequest", "model_of", "stack_values"]
+__all__ = ["PREDICTIONS", "PredictionRequest", "model_of"]
 
 PREDICTIONS: Final = ("llm.predict", "llm.completeRawText")
 """The endpoints that make predictions."""
@@ -21,14 +21,6 @@ def model_of(specifier: Any) -> str | None:
     given = as_mapping(specifier)
     found = given.get("instanceReference") or as_mapping(given.get("query")).get("identifier")
     return found if isinstance(found, str) else None
-
-
-def stack_values(stack: Any) -> dict[str, Any]:
-    """All values of a configuration stack, the later layers over the earlier ones."""
-    values: dict[str, Any] = {}
-    for layer in as_list(as_mapping(stack).get("layers")):
-        values.update(kv_values(as_mapping(layer).get("config")))
-    return values
 
 
 class PredictionRequest:
