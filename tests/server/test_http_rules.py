@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -384,3 +386,14 @@ def test_the_server_waits_for_predictions() -> None:
             await asyncio.wait_for(draining, 30)
 
     run(test)
+
+
+def test_the_http_stack_is_loaded_when_it_is_needed() -> None:
+    code = (
+        "import sys, lmstudio_server.cli, lmstudio_server.daemon.run;"
+        "print({'starlette', 'uvicorn', 'anyio'} & set(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "set()"

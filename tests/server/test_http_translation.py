@@ -17,7 +17,7 @@ from lmstudio_server.doors.openai.requests import ChatBody, CompletionBody, pred
 from lmstudio_server.doors.rest.answers import ChatEvents
 from lmstudio_server.doors.rest.chats import Chats
 from lmstudio_server.doors.rest.requests import LoadBody, load_fields, message_of
-from lmstudio_server.engines.base import ContextOverflowError, EngineCrashedError
+from lmstudio_server.engines.base import ContextOverflowError, EngineCrashedError, EngineError
 from lmstudio_server.errors import from_engine, model_not_found
 
 TOOL = {"type": "function", "function": {"name": "add", "description": "Adds."}}
@@ -458,6 +458,8 @@ class TestErrors:
 
         overflow = wrapped(ContextOverflowError(10, 5))
         assert (overflow.status, overflow.code) == (400, "context_length_exceeded")
+        plain = wrapped(EngineError("It failed", cause="of old age", suggestion="Try again."))
+        assert plain.message == "m: It failed. of old age. Try again."
         crash = wrapped(EngineCrashedError("it ended"))
         assert (crash.status, crash.retry) == (500, True)
 

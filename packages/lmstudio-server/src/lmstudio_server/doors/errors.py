@@ -83,7 +83,8 @@ def described(error: Exception) -> DoorError:
 
 
 def _text(error: WireError) -> str:
-    return " ".join(filter(None, (error.title, error.cause, error.suggestion)))
+    parts = [part for part in (error.title, error.cause, error.suggestion) if part]
+    return " ".join(part if part[-1] in ".!?:" else f"{part}." for part in parts)
 
 
 def _path(parts: tuple[int | str, ...]) -> str:
