@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import sys
 from typing import TYPE_CHECKING
@@ -150,7 +151,22 @@ def tools_and_tokens(client: lms.Client) -> None:
     assert [loaded.identifier for loaded in client.list_loaded_models()] == ["pocket-think"]
 
 
+async def asynchronous(host: str) -> None:
+    async with lms.AsyncClient(host) as client:
+        model = await client.llm.model("pocket")
+        stream = await model.respond_stream("What is the capital of France?")
+        text = "".join([fragment.content async for fragment in stream])
+        assert text == stream.result().content
+        assert "Paris" in text, text
+        answers = await asyncio.gather(
+            *(model.respond("What is the meaning of life?") for _ in range(8))
+        )
+        assert all("42" in answer.content for answer in answers), answers
+        await model.unload()
+
+
 def main() -> None:
+    asyncio.run(asynchronous(sys.argv[1]))
     with lms.Client(sys.argv[1]) as client:
         models(client)
         predictions(client)

@@ -106,6 +106,18 @@ class TestTools:
         assert "670592745" in str(said[-1])
         tools.sums.wait_for("discardSession")
 
+    def test_a_model_uses_them_in_asyncio(self, tools: Process, host: str) -> None:
+        async def main() -> str:
+            async with AsyncClient(host) as client:
+                model = await client.llm.model("pocket")
+                said: list[Any] = []
+                question = "What is 12345 multiplied by 54321?"
+                await model.act(question, [plugin_tools(NAME)], on_message=said.append)
+                return str(said[-1])
+
+        assert "670592745" in asyncio.run(asyncio.wait_for(main(), 60))
+        tools.sums.wait_for("discardSession")
+
     def test_a_call_can_be_aborted(self, tools: Process, host: str) -> None:
         async def main() -> None:
             async with (
