@@ -28,6 +28,7 @@ from ..timeouts import Limits
 __all__ = ["Check", "all_checks"]
 
 Check = Callable[[], Iterable[Finding]]
+"""Something to look at; its name is the topic if it cannot be."""
 
 PATIENCE: Final = 20.0
 """Seconds after which plugins are taken to hang."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ..health import Finding
-from .checks import Check, all_checks
 from .common import print_json, server_options
+
+if TYPE_CHECKING:
+    from .checks import Check
 
 __all__ = ["doctor_command"]
 
@@ -25,6 +27,8 @@ def doctor_command(host: str | None, api_token: str | None, as_json: bool) -> No
     Looks at Python, the family's packages, the API token, the server, and every plugin. Ends with
     exit code 1 if something does not work.
     """
+    from .checks import all_checks  # which is heavy, and for this command alone
+
     findings: list[Finding] = []
     for check in all_checks(host, api_token):
         for finding in _made(check):
