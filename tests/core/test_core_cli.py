@@ -87,7 +87,7 @@ def test_nothing_installed(install):
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("chat", "lmstudio-llm"), ("complete", "lmstudio-llm"), ("server", "lmstudio-server")],
+    [("chat", "lmstudio-llm"), ("complete", "lmstudio-llm"), ("similar", "lmstudio-embed")],
 )
 def test_a_command_of_a_missing_package_names_it(install, capsys, name, package):
     install()

@@ -21,6 +21,7 @@ from .plugin_new import plugin_command
 from .plugins import plugins_command
 from .runtime import runtime_command
 from .server_info import completion_command, log_command, version_command
+from .server_status import server_command
 
 __all__ = ["build", "run"]
 
@@ -45,8 +46,11 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "complete": "lmstudio-llm",
     "embed": "lmstudio-embed",
     "similar": "lmstudio-embed",
-    "server": "lmstudio-server",
 }
+
+
+_UNLESS_ADDED: Final[Mapping[str, click.Command]] = {"server": server_command}
+"""What core offers where no plugin does."""
 
 
 class _Group(click.Group):
@@ -63,13 +67,13 @@ class _Group(click.Group):
     _added: tuple[dict[str, click.Command], dict[str, str]] | None = None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *self._of_plugins()[0]})
+        return sorted({*super().list_commands(ctx), *self._of_plugins()[0], *_UNLESS_ADDED})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
-        added = self._of_plugins()[0].get(cmd_name)
+        added = self._of_plugins()[0].get(cmd_name) or _UNLESS_ADDED.get(cmd_name)
         return give_types(added) if added is not None and completing() else added
 
     def resolve_command(

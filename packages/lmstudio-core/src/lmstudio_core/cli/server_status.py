@@ -1,0 +1,67 @@
+"""``lmstudio server status`` where no package has a server of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ..shapes import as_mapping, is_list
+from .common import EXIT_NO_SERVER, json_option, print_json
+
+__all__ = ["server_command"]
+
+
+class _Group(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in ("start", "stop"):
+            raise click.UsageError(
+                f"'server {args[0]}' comes with the package lmstudio-server, which is not installed "
+                "or turned off. Install it with: pip install lmstudio-server"
+            )
+        return super().resolve_command(ctx, args)
+
+
+server_command = _Group("server", help="Show the server that runs.")
+
+
+@server_command.command("status")
+@click.option("--host", help="host:port of the server; a local one by default.")
+@json_option
+def status_command(host: str | None, as_json: bool) -> None:
+    """Show the server that answers; the exit code is 3 when there is none. Starts none."""
+    from ..client import Client
+    from ..discovery import API_HOST_VARIABLE, get_json
+    from ..protocol.address import parse_api_host
+
+    where = host or os.environ.get(API_HOST_VARIABLE) or Client.find_default_local_api_host()
+    found: Mapping[str, Any] = {}
+    if where is not None:
+        address = parse_api_host(where)
+        found = as_mapping(get_json(address, "/lms-status")) or as_mapping(
+            get_json(address, "/lmstudio-greeting")
+        )
+    servers = [{"address": where, **found}] if found else []
+    if as_json:
+        print_json({"running": bool(servers), "servers": servers})
+    elif not servers:
+        click.echo(f"No server answers at {where}." if where else "No LM Studio server is running.")
+    else:
+        click.echo(_in_words(str(where), found))
+    if not servers:
+        raise click.exceptions.Exit(EXIT_NO_SERVER)
+
+
+def _in_words(where: str, found: Mapping[str, Any]) -> str:
+    name = " ".join(str(found[key]) for key in ("package", "version") if found.get(key))
+    lines = [f"{name or 'LM Studio'} at {where}"]
+    loaded = found.get("loadedModels")
+    if is_list(loaded):
+        lines.append(f"  loaded models: {', '.join(map(str, loaded)) or 'none'}")
+    if found.get("requiresToken") is True:
+        lines.append("  asks for an API token")
+    return "\n".join(lines)
