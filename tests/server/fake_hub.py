@@ -60,6 +60,8 @@ class FakeHub:
     tagged: set[str] = field(default_factory=set[str])
     """Repositories that a search finds."""
     gated: set[str] = field(default_factory=set[str])
+    aliases: dict[str, str] = field(default_factory=dict[str, str])
+    """What repositories are called in answers about them."""
     requests: list[Request] = field(default_factory=list[Request])
     breaks: list[int] = field(default_factory=list[int])
     """After how many bytes each of the next downloads breaks off."""
@@ -124,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         files = self.hub.repositories[real]
         listed = [f.described(n) if blobs else {"rfilename": n} for n, f in files.items()]
-        self._json({"id": real, "sha": COMMIT, "siblings": listed})
+        self._json({"id": self.hub.aliases.get(real, real), "sha": COMMIT, "siblings": listed})
 
     def _resolve(self, repository: str, revision: str, name: str) -> None:
         if repository in self.hub.gated:

@@ -7,8 +7,10 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -582,6 +584,26 @@ class TestFailures:
 
         run(test)
 
+    def test_a_hub_that_means_harm_writes_nowhere_else(self, hub: FakeHub, tmp_path: Path) -> None:
+        hub.add(REPOSITORY, "../../../outside.gguf", DATA, sha256="../../../../digest")
+        hub.add("evil/x", "a.gguf", DATA)
+        hub.aliases["evil/x"] = "../../evil"
+        folder = tmp_path / "a" / "b" / "models"
+        folder.mkdir(parents=True)
+
+        async def test() -> None:
+            async with repository(folder) as one:
+                (option,) = await options(one)
+                identifier = option["downloadIdentifier"]
+                with suppress(Refused):
+                    await one.collect("downloadModel", downloadIdentifier=identifier)
+                with pytest.raises(Refused, match="no repository"):
+                    await options(one, "evil/x")
+
+        run(test)
+        written = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert all(path.is_relative_to(folder / REPOSITORY) for path in written)
+
     def test_a_catalog_of_lm_studio_is_not_here(self, big: FakeHub, tmp_path: Path) -> None:
         async def test() -> None:
             async with repository(tmp_path) as one:
@@ -634,8 +656,6 @@ class TestFailures:
     def test_the_extra_is_not_installed(
         self, big: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import sys
-
         monkeypatch.delitem(sys.modules, "lmstudio_server.hub.remote", raising=False)
         monkeypatch.setitem(sys.modules, "huggingface_hub", None)
 
@@ -666,6 +686,15 @@ class TestFailures:
                 assert "cannot be used" in (await refused(one))["title"]
 
         run(test)
+
+
+def test_the_hub_is_imported_when_it_is_asked() -> None:
+    code = (
+        "import sys, lmstudio_server.serving.server; "
+        "print([n for n in ('huggingface_hub', 'httpx2') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 class TestAccount:

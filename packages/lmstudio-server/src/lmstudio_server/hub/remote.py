@@ -77,6 +77,8 @@ class Hub:
         found = await self._get(f"/api/models/{name}", {"blobs": True}, name)
         with _unreadable(self.endpoint):
             files = tuple(_file(item) for item in found.get("siblings") or ())
+            # Folders are named after it, so a hub may not call itself anything.
+            _check_name(str(found["id"]))
             return Repository(str(found["id"]), str(found.get("sha") or "main"), files)
 
     @asynccontextmanager
@@ -192,9 +194,15 @@ def _file(sibling: dict[str, Any]) -> RemoteFile:
     return RemoteFile(
         path=str(sibling["rfilename"]),
         size_bytes=int(sibling.get("size") or stored.get("size") or 0),
-        sha256=stored.get("sha256"),
-        blob_id=sibling.get("blobId"),
+        sha256=_digest(stored.get("sha256"), 64),
+        blob_id=_digest(sibling.get("blobId"), 40),
     )
+
+
+def _digest(value: object, digits: int) -> str | None:
+    """A digest, which becomes a part of a file's name, if it is one."""
+    found = re.fullmatch(rf"[0-9a-f]{{{digits}}}", value) if isinstance(value, str) else None
+    return found and found.group()
 
 
 def _check_name(name: str) -> None:
