@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,19 @@ def test_the_api_of_each_supported_version_is_still_there():
         assert set(older["names"]) <= set(now["names"])
         for hook, arguments in older["hooks"].items():
             assert set(arguments) <= set(now["hooks"][hook])
+
+
+def test_the_page_lists_every_hook():
+    page = (ROOT / "docs/plugins.md").read_text("utf-8")
+    table = re.sub(r"`(lmstudio_\w+?)_started`(.*?)`\(", _whole, page)
+    for hook in hooks():
+        assert f"`{hook}" in table, hook
+
+
+def _whole(match: re.Match[str]) -> str:
+    """Write "`a_started`, `…_finished` `(x)`" out in full."""
+    stem = match[1]
+    return f"`{stem}_started`" + match[2].replace("`…_", f"`{stem}_") + "`("
 
 
 def test_deprecations_keep_their_promise():
