@@ -61,3 +61,14 @@ def test_many_long_texts_at_once() -> None:
             assert vector == pytest.approx(expected, abs=1e-4)
 
     run(test)
+
+
+def test_an_empty_text_is_named() -> None:
+    async def test() -> None:
+        async with loaded(POCKET, kind="embedding") as model:
+            with pytest.raises(EngineError, match="empty text") as caught:
+                await model.embed("")
+            assert "Leave empty texts out" in str(caught.value.suggestion)
+            assert len(await model.embed(" ")) == 128
+
+    run(test)

@@ -85,6 +85,8 @@ def worker_options(
         # Chats share one cache, of which each may use the whole when it is alone, or have one each.
         # Texts to embed are embedded one by one: llama.cpp pools over a part of a text where it cuts
         # a batch of several, and in one common cache a text that fits alone fails for its neighbours.
+        # Several in one request, or at once in one cache, were not faster: 150 short texts a second
+        # with all-MiniLM-L6-v2 on one core either way.
         "context_length": request.context_length * (1 if unified else request.parallel),
         "unified_cache": unified,
         "parallel": 1 if embedding else request.parallel,
