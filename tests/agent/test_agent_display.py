@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from agent_scripts import Scripted, call, drive, make, prediction
 
-from lmstudio_agent import ActResult, ToolCallContext
+from lmstudio_agent import ActResult, ToolCallContext, ToolImage
 from lmstudio_llm.chat import Chat
 
 HOSTILE = "</pre></div><script>alert(1)</script><img src=x onerror='alert(2)'>\" onload=\"x&amp;\x1b[2J\u202e"
@@ -99,7 +99,7 @@ class Reader(HTMLParser):
 
 
 ALLOWED = {
-    *("html", "head", "meta", "title", "body", "div", "style", "footer", "code", "span"),
+    *("html", "head", "meta", "title", "body", "div", "style", "footer", "code", "span", "b"),
     *("pre", "details", "summary", "i"),
 }
 
@@ -171,3 +171,17 @@ def test_arguments_of_any_kind_are_shown() -> None:
     result = drive(make(Scripted(prediction("", asked), prediction("ok")), [take]))
     assert "characters)" in str(result)
     assert json.dumps("ü" * 2000, ensure_ascii=False).strip('"') in result._repr_html_()
+
+
+def test_results_are_shown_as_what_they_are() -> None:
+    def take(given: str) -> Any:
+        """Give what is asked for."""
+        png = b"\x89PNG\r\n\x1a\n rest"
+        return {"text": "two\nlines", "image": ["Look", ToolImage(png)]}[given]
+
+    asked = [call("take", {"given": given}, given) for given in ("text", "image")]
+    result = drive(make(Scripted(prediction("", *asked), prediction("ok")), [take]))
+    html = result._repr_html_()
+    assert "two\nlines</pre>" in html
+    assert 'src="data:image/png;base64,' in html
+    assert read(html).attributes == {"class", "style", "alt", "src"}

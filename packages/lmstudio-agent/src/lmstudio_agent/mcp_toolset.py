@@ -17,6 +17,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from importlib.metadata import version
 from typing import Any, TextIO, cast
 
 from lmstudio_core.errors import (
@@ -279,13 +280,15 @@ def _stdio(
 @contextlib.asynccontextmanager
 async def _http(address: str, headers: Mapping[str, str] | None) -> AsyncGenerator[Any]:
     from mcp.client.streamable_http import streamable_http_client
-    from mcp.shared._httpx_utils import create_mcp_http_client
 
     if not headers:
         async with streamable_http_client(address) as streams:
             yield streams
         return
-    client: Any = create_mcp_http_client(headers=dict(headers))  # with the usual time limits
+    http = importlib.import_module("httpx" if version("mcp").startswith("1.") else "httpx2")
+    limits = http.Timeout(30.0, read=300.0)  # as without headers: answers may be long in coming
+    follow = {"follow_redirects": True} if http.__name__ == "httpx" else {}  # 2.x does by itself
+    client: Any = http.AsyncClient(headers=dict(headers), timeout=limits, **follow)
     async with client, streamable_http_client(address, http_client=client) as streams:
         yield streams
 
