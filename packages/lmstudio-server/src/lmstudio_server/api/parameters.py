@@ -62,7 +62,12 @@ class Parameter(BaseModel):
     """Base of all parameters: camelCase on the wire, no conversions, unknown keys dropped."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, strict=True, extra="ignore", protected_namespaces=()
+        alias_generator=to_camel,
+        strict=True,
+        extra="ignore",
+        protected_namespaces=(),
+        # Built when first used: there are many, and a server has to start quickly.
+        defer_build=True,
     )
 
 

@@ -8,7 +8,6 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -60,6 +59,8 @@ def library_for(upload: Upload) -> Library:
             suggestion=_READABLE,
         )
     if kind == "pdf":
+        from importlib.metadata import version
+
         return Library("pypdf", version("pypdf"))
     return Library("lmstudio-server", __version__)
 
