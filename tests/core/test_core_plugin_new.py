@@ -22,10 +22,12 @@ def new(*arguments):
 
 
 def contents(folder):
+    """Its files, without what tools leave behind."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
     return {
-        path.relative_to(folder).as_posix(): path.read_text("utf-8")
-        for path in folder.rglob("*")
-        if path.is_file() and not {"__pycache__", ".mypy_cache", ".ruff_cache"} & set(path.parts)
+        name.as_posix(): path.read_text("utf-8")
+        for name, path in files.items()
+        if not any(part.startswith((".", "__pycache__")) for part in name.parts)
     }
 
 

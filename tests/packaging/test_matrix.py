@@ -174,7 +174,7 @@ def test_what_plugin_new_makes_passes_at_once(fresh: MakeEnvironment, tmp_path: 
     environment.command("lmstudio", "plugin", "new", "my-weather", "--directory", str(tmp_path))
     project = tmp_path / "lmstudio-my-weather"
     environment.install(str(build(project, tmp_path / "dist")))
-    tests = environment.command("pytest", "-q", str(project))
+    tests = environment.command("pytest", "-q", "-p", "no:cacheprovider", str(project))
     assert "7 passed" in tests
     check_sources(environment, project)
     assert "my-weather" in environment.command("lmstudio", "--help")
@@ -214,7 +214,9 @@ broken = broken_everywhere
 def test_everything_and_the_sample(fresh: MakeEnvironment, tmp_path: Path) -> None:
     environment = fresh("lmstudio[server]", "pytest")
     environment.install(str(build(ROOT / "examples/lmstudio-sample", tmp_path / "dist")))
-    tests = environment.command("pytest", "-q", str(ROOT / "examples/lmstudio-sample/tests"))
+    tests = environment.command(
+        "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "examples/lmstudio-sample/tests")
+    )
     assert "7 passed" in tests
     logged = environment.command(str(environment.bin / "python"), "-c", SAMPLE)
     assert "system.listDownloadedModels took" in logged

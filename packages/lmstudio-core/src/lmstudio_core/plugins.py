@@ -10,18 +10,14 @@ turns plugins off, by their name or their distribution's, before they are import
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import pluggy
 
-from . import installed
-from .capability import API_VERSION, CAPABILITY_GROUP, Capability
+from .capabilities import KNOWN_PACKAGES, Capabilities
+from .capability import CAPABILITY_GROUP
 from .contributions import (
     RESERVED_COMMANDS,
     Claims,
@@ -30,34 +26,18 @@ from .contributions import (
     offers_of,
     toolsets_of,
 )
-from .errors import (
-    CapabilityNotInstalledError,
-    LMStudioError,
-    LMStudioValueError,
-    PluginLoadError,
-)
+from .errors import LMStudioError, LMStudioValueError, PluginLoadError
 from .health import Finding
-from .hookspecs import ENGINE_GROUP, PLUGIN_GROUP
-from .installed import EntryPoint, Unreadable
-from .plugin_checks import capability_problem, hook_problem, new_manager
+from .hookspecs import PLUGIN_GROUP
+from .installed import EntryPoint
+from .plugin_checks import hook_problem, new_manager
 from .plugin_checks import register as register_plugin
-from .plugin_state import PROBLEMS, Kind, PluginState, Record, turned_off
+from .plugin_loader import RAISED, SLOW_IMPORT, logger
+from .plugin_state import PROBLEMS, PluginState, Record
 
 __all__ = ["KNOWN_PACKAGES", "PluginState", "Plugins", "plugins"]
 
-logger = logging.getLogger("lmstudio")
-
 _T = TypeVar("_T")
-
-KNOWN_PACKAGES: Final[Mapping[str, str]] = {
-    "llm": "lmstudio-llm",
-    "embedding": "lmstudio-embed",
-    "agent": "lmstudio-agent",
-}
-"""Which package to install for a first-party capability that is missing."""
-
-SLOW_IMPORT: Final = 1.0
-"""Seconds from which on importing a plugin is reported as slow."""
 
 SLOW_HOOK: Final = 0.1
 """Seconds from which on a hook is reported as slow, where everything else waits for it."""
@@ -71,11 +51,8 @@ _SLOW_FROM: Final[Mapping[str, float]] = {
     "lmstudio_offer_models": SLOW_IMPORT,
 }
 
-_Raised = (Exception, SystemExit)
-"""What a plugin may raise without harm to others: all but what the user did, such as Ctrl-C."""
 
-
-class Plugins:
+class Plugins(Capabilities):
     """What is installed. ``plugins`` is the process's own; tests make others.
 
     Args:
@@ -88,206 +65,8 @@ class Plugins:
         entry_points: Iterable[EntryPoint] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._given = None if entry_points is None else list(entry_points)
-        self._environment = os.environ if environment is None else environment
-        self._lock = threading.RLock()
-        self._records: list[Record] | None = None
-        self._unreadable: list[Unreadable] = []
-        self._capabilities: dict[str, Capability[Any, Any]] = {}
+        super().__init__(entry_points, environment)
         self._manager: pluggy.PluginManager | None = None
-        self.busy: str | None = None
-        """Whose code runs now, for whoever waits for it in another thread."""
-        self._examining = False
-        self._strict = self._environment.get("LMSTUDIO_STRICT_PLUGINS", "") not in ("", "0")
-
-    # -- what is installed -----------------------------------------------------------------------
-
-    def _of_group(self, group: str) -> list[Record]:
-        """The entry points of a group, turned off or not; read once for all groups."""
-        with self._lock:
-            if self._records is None:
-                found = self._given
-                if found is None:
-                    found, self._unreadable = installed.entry_points()
-                self._records = [self._record(entry) for entry in installed.unique(found)]
-            return [record for record in self._records if record.entry.group == group]
-
-    def _record(self, entry: EntryPoint) -> Record:
-        kinds: dict[str, Kind] = {CAPABILITY_GROUP: "capability", ENGINE_GROUP: "engine"}
-        record = Record(entry, kinds.get(entry.group, "hooks"))
-        if turned_off(self._environment, entry):
-            record.note("disabled", "")
-        return record
-
-    def _load(self, record: Record) -> Any:
-        entry = record.entry
-        started = time.perf_counter()
-        self.busy = f"the import of {record.label}"
-        try:
-            return entry.load()
-        except _Raised as error:
-            what = f"could not be loaded: {type(error).__name__}: {error}"
-            if isinstance(error, ImportError) and error.name == f"{__package__}.plugin_api":
-                what += f". This lmstudio-core has plugin API {API_VERSION}"
-            raise self._error(record, what) from error
-        finally:
-            self.busy = None
-            record.seconds += time.perf_counter() - started
-            if record.seconds >= SLOW_IMPORT:
-                record.note("slow", f"Importing it took {record.seconds:.1f} s.")
-
-    @staticmethod
-    def _error(record: Record, what: str) -> PluginLoadError:
-        return PluginLoadError(
-            f"The plugin {record.entry.name!r} of {record.where} {what}",
-            plugin=record.entry.name,
-            distribution=installed.distribution_of(record.entry),
-        )
-
-    def _skip(self, record: Record, error: BaseException) -> None:
-        """A plugin cannot be used: raise if plugins are strict, else note and log it."""
-        unusable = error
-        if not isinstance(error, PluginLoadError):
-            unusable = self._error(record, f"could not be used: {error}")
-        record.note("failed", str(unusable))
-        if self._strict:
-            raise unusable from (None if unusable is error else error)
-        self._log("skipped the plugin %r of %s: %s", record.entry.name, record.where, error)
-
-    def _log(self, message: str, *arguments: Any, exc_info: bool = False) -> None:
-        """What is examined is reported by whoever examines it."""
-        level = logging.DEBUG if self._examining else logging.WARNING
-        logger.log(level, message, *arguments, exc_info=exc_info)
-
-    # -- capabilities ----------------------------------------------------------------------------
-
-    def _claimants(self, name: str) -> list[Record]:
-        """Who provides a capability: nobody, its owner, or all who claim it with equal right."""
-        claims = [r for r in self._of_group(CAPABILITY_GROUP) if r.entry.name == name]
-        claims = [r for r in claims if r.state != "disabled"]
-        family = [r for r in claims if r.of_family]
-        if len(claims) > 1:
-            for record in claims:
-                if family and record not in family:
-                    record.note("conflict", f"{name!r} is that of {family[0].where}.")
-        return family or claims
-
-    def capability_names(self) -> list[str]:
-        """The names of all installed capabilities that are not turned off; nothing is imported."""
-        records = self._of_group(CAPABILITY_GROUP)
-        return sorted({r.entry.name for r in records if r.state != "disabled"})
-
-    def capability(self, name: str) -> Capability[Any, Any]:
-        """The capability of that name.
-
-        Raises:
-            CapabilityNotInstalledError: No installed package provides it, or it is turned off.
-            PluginLoadError: Its package is broken, or two packages claim the name.
-        """
-        with self._lock:
-            if name not in self._capabilities:
-                self._capabilities[name] = self._load_capability(name)
-            return self._capabilities[name]
-
-    def _load_capability(self, name: str) -> Capability[Any, Any]:
-        claims = self._claimants(name)
-        if not claims:
-            raise self._not_installed(name)
-        if len(claims) > 1:
-            claimants = " and ".join(record.where for record in claims)
-            message = f"Both {claimants} provide {name!r}. Uninstall or turn off one of them."
-            for record in claims:
-                record.note("conflict", message)
-            raise PluginLoadError(message, plugin=name)
-        (record,) = claims
-        loaded = self._load(record)
-        problem = capability_problem(loaded, name, record.entry.value, record.where)
-        if problem is not None:
-            distribution = installed.distribution_of(record.entry)
-            raise PluginLoadError(problem, plugin=name, distribution=distribution)
-        return cast("Capability[Any, Any]", loaded)
-
-    def _not_installed(self, name: str) -> CapabilityNotInstalledError:
-        if any(r.entry.name == name for r in self._of_group(CAPABILITY_GROUP)):
-            return CapabilityNotInstalledError(
-                f"{name!r} is turned off by LMSTUDIO_DISABLE_PLUGINS.", capability=name
-            )
-        package = KNOWN_PACKAGES.get(name)
-        names = ", ".join(self.capability_names()) or "none"
-        how = f"Install it with: pip install {package}" if package else f"Installed: {names}."
-        return CapabilityNotInstalledError(
-            f"No installed package provides {name!r}. {how}", capability=name, package=package
-        )
-
-    def find_export(self, name: str) -> str | None:
-        """Where the installed capabilities keep the facade name, as ``"module:attribute"``.
-
-        Raises:
-            PluginLoadError: Two packages outside of the family claim the name.
-        """
-        for of_family in (True, False):  # others' packages are not imported for the family's names
-            claims: Claims[str] = Claims("name", {})
-            for record, exports in self._exports(of_family):
-                claims.add(record, {k: v for k, v in exports.items() if k == name})
-            owned, contested = claims.settle()
-            if contested:
-                raise PluginLoadError(contested[name], plugin=name)
-            if owned:
-                return owned[name]
-        return None
-
-    def _exports(self, of_family: bool) -> Iterator[tuple[Record, Mapping[str, str]]]:
-        for capability in self.capability_names():
-            claims = self._claimants(capability)
-            if claims and claims[0].of_family == of_family:
-                try:
-                    yield claims[0], self.capability(capability).exports
-                except PluginLoadError:
-                    continue  # its own names say what is wrong when they are used
-
-    def load_part(self, name: str, load: Callable[[], _T]) -> _T:
-        """What ``load`` imports for a capability.
-
-        Raises:
-            PluginLoadError: It cannot be imported.
-        """
-        try:
-            return load()
-        except LMStudioError:
-            raise
-        except _Raised as error:
-            records = self._claimants(name)
-            where = records[0].where if records else "an unknown distribution"
-            raise PluginLoadError(
-                f"The capability {name!r} of {where} is broken: {type(error).__name__}: {error}",
-                plugin=name,
-                distribution=installed.distribution_of(records[0].entry) if records else None,
-            ) from error
-
-    # -- plugins of other kinds ------------------------------------------------------------------
-
-    def load_each(self, group: str, use: Callable[[str, Any], _T]) -> list[_T]:
-        """Load every plugin of an entry-point group, and return what ``use`` makes of each.
-
-        One that cannot be loaded, or of which ``use`` can make nothing, is reported and skipped,
-        unless plugins are strict.
-
-        Args:
-            group: The entry points' group.
-            use: Called with an entry's name and its object.
-
-        Raises:
-            PluginLoadError: Plugins are strict, and one is broken.
-        """
-        made: list[_T] = []
-        for record in self._of_group(group):
-            if record.state == "disabled":
-                continue
-            try:
-                made.append(use(record.entry.name, self._load(record)))
-            except _Raised as error:
-                self._skip(record, error)
-        return made
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -322,7 +101,7 @@ class Plugins:
                 raise self._error(record, f"could not be used: {problem}")
             for warning in register_plugin(manager, plugin, record.label):
                 record.note("ok", warning)
-        except _Raised as error:
+        except RAISED as error:
             self._skip(record, error)
 
     def _raise_problems(self) -> None:
@@ -355,7 +134,7 @@ class Plugins:
             self.busy = f"{hook} of {record.label}"
             try:
                 value = ask(caller)
-            except _Raised as error:
+            except RAISED as error:
                 if passing is not None and isinstance(error, passing):
                     raise
                 what = f"failed in {hook}: {type(error).__name__}: {error}"
@@ -427,7 +206,7 @@ class Plugins:
                 started = time.perf_counter()
                 try:
                     caller(**arguments)
-                except _Raised:
+                except RAISED:
                     logger.exception("the plugin %s failed in %s", record.label, hook)
                 else:
                     self._time(record, hook, started)
@@ -480,19 +259,9 @@ class Plugins:
             asked = self._ask_each("lmstudio_check_health", findings_of)
             return [finding for _, findings in asked for finding in findings]
 
-    @contextlib.contextmanager
-    def _reporting(self) -> Generator[None, None, None]:
-        """Meanwhile what is wrong is noted, and neither raised nor logged."""
-        with self._lock:
-            strict, self._strict, self._examining = self._strict, False, True
-            try:
-                yield
-            finally:
-                self._strict, self._examining = strict, False
-
     def _examine(self) -> None:
         for name in self.capability_names():
-            self._try_capability(name)
+            self.try_capability(name)
         claims: Claims[str] = Claims("name", {})
         for record, exports in (*self._exports(True), *self._exports(False)):
             claims.add(record, exports)
@@ -505,15 +274,6 @@ class Plugins:
     def _other_groups(self) -> set[str]:
         known = (CAPABILITY_GROUP, PLUGIN_GROUP)
         return {r.entry.group for r in self._records or [] if r.entry.group not in known}
-
-    def _try_capability(self, name: str) -> None:
-        try:
-            self.capability(name).load_sync()
-            self.capability(name).load_async()
-        except _Raised as error:
-            for record in self._claimants(name):
-                if record.state != "conflict":
-                    record.note("failed", str(error))
 
 
 plugins = Plugins()
