@@ -12,7 +12,7 @@ from lmstudio_server.wire.session import InvalidParameterError
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-__all__ = ["DoorError", "described", "invalid", "invalid_body", "not_implemented"]
+__all__ = ["DoorError", "described", "invalid", "invalid_body", "model_unloaded", "not_implemented"]
 
 _STATUS: Final = {
     "generic.pathNotFound": (404, "model_not_found"),
@@ -53,6 +53,16 @@ def invalid(message: str, param: str | None = None, code: str | None = None) -> 
 def not_implemented(message: str, param: str | None = None) -> DoorError:
     """A part of the API that this server does not have."""
     return DoorError(501, message, "not_implemented", param)
+
+
+def model_unloaded() -> DoorError:
+    """The model was taken away from a prediction."""
+    return DoorError(
+        503,
+        "The model was unloaded while it answered. Send the request again.",
+        "model_unloaded",
+        retry=True,
+    )
 
 
 def invalid_body(error: ValidationError) -> DoorError:

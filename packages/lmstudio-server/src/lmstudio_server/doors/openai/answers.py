@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lmstudio_server.doors.errors import DoorError
+from lmstudio_server.doors.errors import DoorError, model_unloaded
 
 __all__ = ["Answer", "Generation", "embedding_answer", "error_answer", "model_object"]
 
@@ -72,12 +72,7 @@ class Generation:
     def check(self) -> None:
         """Raise if the prediction did not come to an end of its own."""
         if self.stats.get("stopReason") == "modelUnloaded":
-            raise DoorError(
-                503,
-                "The model was unloaded while it answered. Send the request again.",
-                "model_unloaded",
-                retry=True,
-            )
+            raise model_unloaded()
 
     def _fragment(self, fragment: Mapping[str, Any]) -> Json | None:
         self.tokens += fragment.get("tokens", ())

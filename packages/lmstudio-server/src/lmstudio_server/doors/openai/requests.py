@@ -17,11 +17,11 @@ from lmstudio_server.doors.bodies import (
     is_object,
 )
 from lmstudio_server.doors.errors import invalid, not_implemented
+from lmstudio_server.doors.sampling import PREDICTION, SamplingBody, checked, sampling_fields
 from lmstudio_server.kv.stack import is_list
 
 __all__ = ["ChatBody", "CompletionBody", "EmbeddingBody", "prediction_fields", "prompts", "texts"]
 
-_PREFIX: Final = "llm.prediction."
 MAX_TOP_LOGPROBS: Final = 20
 
 
@@ -29,17 +29,12 @@ class StreamOptions(Body):
     include_usage: Bool = None
 
 
-class _Generation(Body):
+class _Generation(SamplingBody):
     """What chats and completions have in common."""
 
     model: str = ""
     stream: Bool = None
     stream_options: StreamOptions | None = None
-    temperature: Number = None
-    top_p: Number = None
-    top_k: Number = None
-    min_p: Number = None
-    repeat_penalty: Number = None
     presence_penalty: Number = None
     frequency_penalty: Number = None
     logit_bias: Object = None
@@ -103,8 +98,8 @@ def prediction_fields(body: ChatBody | CompletionBody) -> dict[str, Any]:
         if body.suffix:
             raise not_implemented('"suffix" is not supported here.', "suffix")
         if body.logprobs is not None:
-            fields["logProbs"] = _on(body.logprobs)
-    return {_PREFIX + key: value for key, value in fields.items()}
+            fields["logProbs"] = checked(body.logprobs)
+    return {PREDICTION + key: value for key, value in fields.items()}
 
 
 def prompts(prompt: object) -> list[str]:
@@ -127,28 +122,16 @@ def texts(given: object, where: str) -> list[str]:
     return found
 
 
-def _on(value: Any) -> dict[str, Any]:
-    return {"checked": True, "value": value}
-
-
 def _sampling(body: _Generation) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if body.temperature is not None:
-        fields["temperature"] = _at_least(body.temperature, 0, "temperature")
-    if body.top_k is not None:
-        fields["topKSampling"] = body.top_k
-    for name, key in (
-        ("top_p", "topPSampling"),
-        ("min_p", "minPSampling"),
-        ("repeat_penalty", "repeatPenalty"),
-        ("presence_penalty", "llama.presencePenalty"),
-        ("frequency_penalty", "llama.frequencyPenalty"),
+    fields = sampling_fields(body)
+    for value, key in (
+        (body.presence_penalty, "llama.presencePenalty"),
+        (body.frequency_penalty, "llama.frequencyPenalty"),
     ):
-        value = getattr(body, name)
         if value is not None:
-            fields[key] = _on(value)
+            fields[key] = checked(value)
     if body.max_tokens is not None:
-        fields["maxPredictedTokens"] = _on(body.max_tokens)
+        fields["maxPredictedTokens"] = checked(body.max_tokens)
     if body.stop is not None:
         fields["stopStrings"] = _stops(body.stop)
     if body.logit_bias:
@@ -156,14 +139,8 @@ def _sampling(body: _Generation) -> dict[str, Any]:
     seed = body.seed
     # Some clients send -1 for "any".
     if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0:
-        fields["seed"] = _on(seed)
+        fields["seed"] = checked(seed)
     return fields
-
-
-def _at_least(value: float, low: float, where: str) -> float:
-    if value < low:
-        raise invalid(f'"{where}" has to be at least {low}.', where, "invalid_value")
-    return value
 
 
 def _stops(stop: object) -> list[str]:
@@ -188,9 +165,9 @@ def _logit_bias(given: Mapping[str, Any]) -> list[list[Any]]:
 def _chat_fields(body: ChatBody) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if body.max_completion_tokens is not None:
-        fields["maxPredictedTokens"] = _on(body.max_completion_tokens)
+        fields["maxPredictedTokens"] = checked(body.max_completion_tokens)
     if body.logprobs:
-        fields["logProbs"] = _on(min(body.top_logprobs or 0, MAX_TOP_LOGPROBS))
+        fields["logProbs"] = checked(min(body.top_logprobs or 0, MAX_TOP_LOGPROBS))
     if body.response_format is not None:
         fields |= _structure(body.response_format)
     tools = _tools(body.tools)

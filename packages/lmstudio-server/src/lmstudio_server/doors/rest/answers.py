@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from lmstudio_server.doors.errors import DoorError
+from lmstudio_server.doors.errors import DoorError, model_unloaded
 
 if TYPE_CHECKING:
     from lmstudio_server.library import ModelFile
@@ -162,9 +162,4 @@ class ChatEvents:
 
     def _check(self) -> None:
         if self.stats.get("stopReason") == "modelUnloaded":
-            raise DoorError(
-                503,
-                "The model was unloaded while it answered. Send the request again.",
-                "model_unloaded",
-                retry=True,
-            )
+            raise model_unloaded()

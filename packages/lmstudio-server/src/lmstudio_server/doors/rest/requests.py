@@ -8,13 +8,13 @@ from lmstudio_server.doors.bodies import (
     Body,
     Bool,
     Count,
-    Number,
     Positive,
     Seconds,
     Text,
     is_object,
 )
 from lmstudio_server.doors.errors import invalid, not_implemented
+from lmstudio_server.doors.sampling import PREDICTION, SamplingBody, checked, sampling_fields
 from lmstudio_server.kv.stack import is_list
 
 __all__ = ["ChatBody", "LoadBody", "UnloadBody", "load_fields", "message_of", "prediction_fields"]
@@ -22,7 +22,7 @@ __all__ = ["ChatBody", "LoadBody", "UnloadBody", "load_fields", "message_of", "p
 _LEVELS: Final = ("off", "low", "medium", "high", "on")
 
 
-class ChatBody(Body):
+class ChatBody(SamplingBody):
     """``POST /api/v1/chat``."""
 
     model: str
@@ -30,11 +30,6 @@ class ChatBody(Body):
     system_prompt: Text = None
     integrations: Any = None
     stream: Bool = None
-    temperature: Number = None
-    top_p: Number = None
-    top_k: Number = None
-    min_p: Number = None
-    repeat_penalty: Number = None
     max_output_tokens: Positive = None
     reasoning: Text = None
     context_length: Positive = None
@@ -100,23 +95,12 @@ def prediction_fields(body: ChatBody, *, reasons: bool) -> dict[str, Any]:
             "SDK, which runs them in your program.",
             "integrations",
         )
-    fields: dict[str, Any] = {}
-    if body.temperature is not None:
-        fields["temperature"] = body.temperature
-    if body.top_k is not None:
-        fields["topKSampling"] = body.top_k
-    for name, key in (
-        ("top_p", "topPSampling"),
-        ("min_p", "minPSampling"),
-        ("repeat_penalty", "repeatPenalty"),
-        ("max_output_tokens", "maxPredictedTokens"),
-    ):
-        value = getattr(body, name)
-        if value is not None:
-            fields[key] = {"checked": True, "value": value}
+    fields = sampling_fields(body)
+    if body.max_output_tokens is not None:
+        fields["maxPredictedTokens"] = checked(body.max_output_tokens)
     if body.reasoning is not None:
         fields["reasoning.enableThinking"] = _reasoning(body.reasoning, reasons=reasons)
-    return {f"llm.prediction.{key}": value for key, value in fields.items()}
+    return {PREDICTION + key: value for key, value in fields.items()}
 
 
 def _reasoning(level: str, *, reasons: bool) -> bool:
