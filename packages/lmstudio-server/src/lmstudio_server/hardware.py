@@ -75,7 +75,9 @@ class Surveys:
 
 
 def _failed(task: asyncio.Task[Hardware]) -> bool:
-    return task.cancelled() or task.result().problem is not None
+    if task.cancelled() or task.exception() is not None:
+        return True
+    return task.result().problem is not None
 
 
 def _survey() -> Hardware:
