@@ -25,7 +25,12 @@ NAMES = (
     "lmstudio-llm",
     "lmstudio-server",
 )
-INSIDE = {"opentelemetry": "opentelemetry_api", "pydantic_core": "pydantic", "yaml": "pyyaml"}
+INSIDE = {
+    "opentelemetry": "opentelemetry_api",
+    "pydantic_ai": "pydantic_ai_slim",
+    "pydantic_core": "pydantic",
+    "yaml": "pyyaml",
+}
 """Import packages that another distribution brings as a part of itself."""
 NOT_REQUIRED = {"lmstudio-core": {"pytest"}, "lmstudio-llm": {"lmstudio_agent"}}
 """Imported only where it is there anyway (a pytest plugin), or by type checkers alone."""

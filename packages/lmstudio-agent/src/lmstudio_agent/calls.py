@@ -211,7 +211,7 @@ class PendingCall:
                 name=self.request.name,
                 call_id=self.request.id,
                 arguments=self.announcement().arguments,
-                description=self.tool and self.tool.description,
+                description=None if self.tool is None else self.tool.description,
                 round_index=self.context.round_index,
                 run_id=self.context.run_id,
             )
