@@ -13,6 +13,7 @@ from fake_engine import FakeEngine
 from http_client import ask, connected, get, post, user
 from wire_client import Refused, client, fake_server, load, prediction, run
 
+from lmstudio_server.doors import app, guard
 from lmstudio_server.doors.guard import MAX_BODY_BYTES
 from lmstudio_server.serving.front import goes_to_http
 
@@ -397,3 +398,33 @@ def test_the_http_stack_is_loaded_when_it_is_needed() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"POST /v1/completions HTTP/1.1\r\nHost: loc", b""),
+        (
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+            b" 408 ",
+        ),
+    ],
+)
+def test_clients_that_fall_silent(
+    said: bytes, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "HEAD_SECONDS", 0.01)
+    monkeypatch.setattr(guard, "SILENCE_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with fake_server() as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(said)
+            try:
+                heard = await reader.read()
+            except ConnectionResetError:
+                heard = b""
+            assert answer in heard
+            writer.close()
+
+    run(test)

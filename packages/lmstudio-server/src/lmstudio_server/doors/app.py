@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpDoor", "application"]
 
 KEEP_ALIVE_SECONDS = 75
+HEAD_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 
 
@@ -91,6 +92,17 @@ class HttpDoor:
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(received)
+        if not _has_request(protocol):
+            self._limit(transport, protocol)
+
+    def _limit(self, transport: asyncio.Transport, protocol: H11Protocol) -> None:
+        """A client that began a request has some time to say which."""
+
+        def check() -> None:
+            if not _has_request(protocol):
+                transport.abort()
+
+        asyncio.get_running_loop().call_later(HEAD_SECONDS, check)
 
     async def close(self) -> None:
         """End every connection; answers under way have a moment to be sent."""
@@ -104,3 +116,9 @@ class HttpDoor:
             await asyncio.wait(self._state.tasks)
         for connection in list(self._state.connections):
             connection.shutdown()
+
+
+def _has_request(protocol: H11Protocol) -> bool:
+    # uvicorn's types have it that there always is one.
+    cycle: object = getattr(protocol, "cycle", None)
+    return cycle is not None

@@ -28,6 +28,8 @@ __all__ = ["OPEN_PATHS", "Cors", "Guard"]
 
 _log = logging.getLogger(__name__)
 
+SILENCE_SECONDS = 60.0
+"""How long a client may pause in the middle of a body."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
 OPEN_PATHS = frozenset({"/", "/lms-status", "/lmstudio-greeting"})
 """What tells nothing that needs a token, and is no use of the server."""
@@ -150,7 +152,12 @@ async def _read(headers: Headers, receive: Receive) -> bytes:
     parts: list[bytes] = []
     size, more = 0, True
     while more:
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), SILENCE_SECONDS)
+        except asyncio.TimeoutError as error:
+            raise DoorError(
+                408, f"The rest of the body did not come within {SILENCE_SECONDS:g} s."
+            ) from error
         if message["type"] == "http.disconnect":
             raise DoorError(400, "The request ended early.")
         parts.append(message.get("body", b""))
@@ -185,7 +192,7 @@ async def _fail(error: Exception, scope: Scope, send: _Watched) -> None:
         headers["x-should-retry"] = "true" if failure.retry else "false"
     if failure.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if failure.status == 413:
+    if failure.status in (408, 413):
         headers["Connection"] = "close"
     response = JSONResponse(answer(failure), failure.status, headers)
     await response(scope, _given(b""), send)

@@ -56,8 +56,11 @@ def model_answer(file: ModelFile, instances: Iterable[Instance]) -> Json:
             if instance.key == file.key
         ],
         "max_context_length": file.max_context_length,
-        "format": "gguf",
+        "format": file.format,
     }
+    if file.variants:
+        answer["variants"] = list(file.variants)
+        answer["selected_variant"] = file.selected_variant
     if file.kind == "llm":
         answer["capabilities"] = {
             "vision": file.vision,
