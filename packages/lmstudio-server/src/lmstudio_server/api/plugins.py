@@ -38,7 +38,7 @@ async def register_development_plugin(channel: Channel, parameter: pp.RegisterPl
     host = channel.services.plugins
     identifier = f"{parameter.manifest.owner}/{parameter.manifest.name}"
     plugin = host.register(identifier, trusted=channel.trusted)
-    _log.info("registered the plugin %s", identifier)
+    _log.info("registered the plugin %r", identifier)
     try:
         ready = {
             "clientIdentifier": plugin.credentials.identifier,
@@ -48,7 +48,7 @@ async def register_development_plugin(channel: Channel, parameter: pp.RegisterPl
         await channel.inbox.get()
     finally:
         await host.unregister(plugin)
-        _log.info("unregistered the plugin %s", identifier)
+        _log.info("unregistered the plugin %r", identifier)
 
 
 @namespace.channel("startToolUseSession", pp.StartSession, messages=pp.CLIENT_MESSAGES)
@@ -153,7 +153,7 @@ async def report_error(call: Call, parameter: pp.ErrorReport) -> Any:
     """Without a screen, a plugin's trouble goes to the log."""
     where = parameter.unavailable_host or parameter.server_url
     name = _plugin(call).identifier
-    _log.warning("plugin %s: %s (%s): %s", name, parameter.type, where, parameter.message)
+    _log.warning("plugin %r: %s (%r): %r", name, parameter.type, where, parameter.message)
     return ABSENT
 
 
