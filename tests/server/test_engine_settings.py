@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from pocket_models import (
 from lmstudio_server.engines.base import (
     ChatRequest,
     CompletionRequest,
+    Draft,
     EngineError,
     LoadRequest,
     Sampling,
@@ -201,6 +203,28 @@ def test_load_settings_are_taken(settings: dict[str, Any]) -> None:
             events = await collect(model.chat(ask(MEANING, greedy(max_tokens=3))))
             assert text_of(events)
             assert model.context_length == 2048
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"context_length": 1},
+        {"batch_size": 1, "parallel": 8},
+        {"batch_size": 1, "physical_batch_size": 1, "draft": Draft(POCKET, max_tokens=64)},
+        {"parallel": 64, "batch_size": 8, "unified_cache": False, "context_length": 300},
+    ],
+    ids=str,
+)
+def test_the_smallest_sizes(settings: dict[str, Any]) -> None:
+    async def test() -> None:
+        async with loaded(**settings) as model:
+            request = ask(MEANING, greedy(max_tokens=20))
+            answers = await asyncio.gather(*(collect(model.chat(request)) for _ in range(8)))
+            assert {text_of(events) for events in answers} == {MEANING_ANSWER}
+            asked = settings.get("context_length", 2048)
+            assert model.context_length == {1: 256, 300: 512, 2048: 2048}[asked]
 
     run(test)
 

@@ -18,6 +18,9 @@ SMALL_MODEL_BYTES = 100_000_000
 CACHE_RAM_MIB = 32
 """Prompts kept in memory beside the slots' own. llama.cpp's default of 8 GiB is not ours to take."""
 
+LEAST_BATCH = 16
+CONTEXT_STEP = 256
+
 ALL_LAYERS = 999
 """More layers than any model has: llama.cpp takes it as "all"."""
 
@@ -71,8 +74,9 @@ def worker_options(
     """
     embedding = request.kind == "embedding"
     # A text is embedded in one batch, so the batch has to hold the longest one allowed.
-    batch = request.context_length if embedding else request.batch_size
+    batch = request.context_length if embedding else max(request.batch_size, least_batch(request))
     unified = embedding or request.unified_cache
+    context = request.context_length if embedding else whole_steps(request.context_length)
     gpu_layers = ALL_LAYERS if request.gpu_layers == -1 else request.gpu_layers
     return {
         "model": str(request.path),
@@ -87,11 +91,13 @@ def worker_options(
         # a batch of several, and in one common cache a text that fits alone fails for its neighbours.
         # Several in one request, or at once in one cache, were not faster: 150 short texts a second
         # with all-MiniLM-L6-v2 on one core either way.
-        "context_length": request.context_length * (1 if unified else request.parallel),
+        "context_length": context * (1 if unified else request.parallel),
         "unified_cache": unified,
         "parallel": 1 if embedding else request.parallel,
         "batch_size": batch,
-        "physical_batch_size": batch if embedding else min(batch, request.physical_batch_size),
+        "physical_batch_size": batch
+        if embedding
+        else min(batch, max(request.physical_batch_size, least_batch(request))),
         "threads": threads,
         # A stream holds a thread while it runs; the rest are for tokenizing meanwhile.
         "http_threads": request.parallel + 4,
@@ -110,6 +116,17 @@ def worker_options(
         "rope_frequency_base": request.rope_frequency_base,
         "rope_frequency_scale": request.rope_frequency_scale,
     }
+
+
+def least_batch(request: LoadRequest) -> int:
+    """Return the smallest batch llama.cpp works with: a token, and drafts, of each at once."""
+    drafted = 0 if request.draft is None else request.draft.max_tokens
+    return max(LEAST_BATCH, request.parallel * (1 + drafted))
+
+
+def whole_steps(context_length: int) -> int:
+    """Return the context as llama.cpp rounds it up; a shorter one can end its process."""
+    return -(-context_length // CONTEXT_STEP) * CONTEXT_STEP
 
 
 def load_mode(request: LoadRequest) -> str:

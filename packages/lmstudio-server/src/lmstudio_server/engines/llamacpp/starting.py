@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lmstudio_server.engines.base import EngineError
-from lmstudio_server.library.gguf import GgufError, GgufHeader, read_header
-
 from .generation import Generator
+from .headers import header_of, number_of
 from .supervisor import Worker
 from .transport import WorkerClient
 from .vocabulary import check_draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lmstudio_server.engines.base import LoadRequest
 
@@ -26,18 +23,15 @@ def fitted(request: LoadRequest) -> LoadRequest:
     An embedding model has one vector per position, and none for positions it was not trained with;
     how many layers a share of them is, the file says, too.
     Raises:
-        EngineError: one of the files is not there.
+        EngineError: the file is not there, or damaged.
     """
-    _need_files(request)
     header = header_of(request.path)
-    if header is None:
-        return request
     if request.kind == "embedding":
-        trained = _architecture(header, "context_length")
+        trained = number_of(header, "context_length")
         if trained and trained < request.context_length:
             request = replace(request, context_length=trained)
     if request.gpu_layers is None and request.gpu_ratio is not None:
-        layers = layers_of_ratio(request.gpu_ratio, _architecture(header, "block_count"))
+        layers = layers_of_ratio(request.gpu_ratio, number_of(header, "block_count"))
         request = replace(request, gpu_layers=layers)
     return request
 
@@ -48,13 +42,17 @@ async def start_generator(request: LoadRequest, on_progress: Callable[[float], N
     Raises:
         EngineError: a file is missing, damaged or not supported, or llama.cpp cannot start.
     """
-    _need_files(request)
+    if request.mmproj is not None:
+        header_of(request.mmproj)
     if request.draft is not None:
         check_draft(request.path, request.draft.path)
     header = header_of(request.path)
-    own_pooling = header is not None and _architecture(header, "pooling_type") is not None
-    blocks = None if header is None else _architecture(header, "block_count")
-    worker = await Worker.start(request, on_progress, own_pooling=own_pooling, blocks=blocks)
+    worker = await Worker.start(
+        request,
+        on_progress,
+        own_pooling=number_of(header, "pooling_type") is not None,
+        blocks=number_of(header, "block_count"),
+    )
     try:
         client = WorkerClient(worker.address)
         return Generator(worker, client, request, await client.get("/props"))
@@ -73,26 +71,3 @@ def layers_of_ratio(ratio: float, blocks: int | None) -> int | None:
     if ratio >= 1:
         return -1
     return None if blocks is None else round(ratio * (blocks + 1))
-
-
-def header_of(path: Path) -> GgufHeader | None:
-    """Return the file's header; what is wrong with a damaged one llama.cpp says better."""
-    try:
-        return read_header(path)
-    except (GgufError, OSError):
-        return None
-
-
-def _architecture(header: GgufHeader, key: str) -> int | None:
-    return header.integer(f"{header.text('general.architecture')}.{key}")
-
-
-def _need_files(request: LoadRequest) -> None:
-    draft = None if request.draft is None else request.draft.path
-    for path in (request.path, request.mmproj, draft):
-        if path is not None and not path.is_file():
-            raise EngineError(
-                f"Could not load {path.name}",
-                cause=f"there is no file {path}",
-                suggestion="Check the model's folder, or download the model again.",
-            )

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lmstudio_server.engines.base import EngineError
-from lmstudio_server.library.gguf import GgufError, read_header
+
+from .headers import header_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,17 +26,8 @@ _FILLING = 128
 
 def check_draft(model: Path, draft: Path) -> None:
     """Raise ``EngineError`` if ``draft`` cannot propose tokens for ``model``."""
-    headers: list[GgufHeader] = []
-    for path in (model, draft):
-        try:
-            headers.append(read_header(path, whole=frozenset({_TOKENS})))
-        except (GgufError, OSError) as error:
-            raise EngineError(
-                f"Could not load {path.name}",
-                cause=str(error),
-                suggestion="The file is damaged, incomplete or no GGUF: download it again.",
-            ) from error
-    difference = vocabulary_difference(*headers)
+    words = frozenset({_TOKENS})
+    difference = vocabulary_difference(header_of(model, whole=words), header_of(draft, whole=words))
     if difference is not None:
         raise EngineError(
             f"{draft.name} cannot draft for {model.name}: their vocabularies differ",

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
@@ -26,6 +27,8 @@ OPENMP_LIBRARY = "libgomp.so.1"
 
 POOLING_MEAN = 1
 
+LOG_SECONDS = 0.1
+
 
 def keep_stdout() -> int:
     """Return a file descriptor of today's stdout: llama.cpp points the original at stderr."""
@@ -39,7 +42,7 @@ def report(stdout: int, event: str, **details: Any) -> None:
 
 
 def read_options() -> dict[str, Any]:
-    """Read one line from stdin and no byte more: llama.cpp reads the same stdin afterwards."""
+    """Read one line from stdin and no byte more: what comes after only says that the server lives."""
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
@@ -50,10 +53,21 @@ def read_options() -> dict[str, Any]:
     return options
 
 
-def end_with_stdin(socket_path: str | None) -> NoReturn:
+def take_stdin() -> int:
+    """Return a file descriptor of today's stdin, and give llama.cpp one that never ends.
+
+    It would end the process when stdin closes, before the socket's folder is removed.
+    """
+    own = os.dup(0)
+    silent, _kept_open = os.pipe()
+    os.dup2(silent, 0)
+    return own
+
+
+def end_with_stdin(stdin: int, socket_path: str | None) -> NoReturn:
     """Wait until stdin closes, remove the socket and its folder, and end the process at once."""
     with suppress(OSError):
-        while os.read(0, 4096):
+        while os.read(stdin, 4096):
             pass
     if socket_path is not None:
         with suppress(OSError):
@@ -183,7 +197,9 @@ def serve(options: dict[str, Any]) -> NoReturn:
         # Loads, and holds the GIL while it does; the object has to stay referenced.
         server: Any = library.Server(params)
     except RuntimeError as error:
-        # The reason is on stderr already, in llama.cpp's own words.
+        # The reason is on stderr, in llama.cpp's own words: written by a thread of its own, and lost
+        # if that comes too late.
+        time.sleep(LOG_SECONDS)
         report(stdout, "load-failed", message=str(error))
         raise SystemExit(1) from None
     report(stdout, "ready", address=str(server.listening_address))
@@ -201,7 +217,7 @@ def main() -> NoReturn:
     sys.path[:] = [entry for entry in sys.path if entry != here]
     options = read_options()
     socket_path = options["host"] if options["host"].endswith(".sock") else None
-    threading.Thread(target=end_with_stdin, args=(socket_path,), daemon=True).start()
+    threading.Thread(target=end_with_stdin, args=(take_stdin(), socket_path), daemon=True).start()
     serve(options)
 
 
