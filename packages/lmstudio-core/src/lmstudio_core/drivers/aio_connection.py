@@ -23,6 +23,9 @@ __all__ = ["Connection"]
 
 _EXPIRED: Final = object()
 
+_MOST_HELD: Final = 8
+"""Requests that are written together: most of a small one's cost is the system call."""
+
 
 class Connection(asyncio.Protocol):
     """A socket to one namespace; ``open`` it first. It belongs to the loop that made it."""
@@ -32,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._wire = Wire(address, namespace, creds)
         self._transport: asyncio.Transport | None = None
         self._poll: Callable[[int], Any] | None = None
+        self._held: list[bytes] = []
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self._gone: asyncio.Future[None] = self.loop.create_future()
         self._writable = asyncio.Event()
@@ -166,10 +170,10 @@ class Connection(asyncio.Protocol):
 
     # -- conversations ---------------------------------------------------------------------------
 
-    def call(self, endpoint: Endpoint, parameter: Any) -> CallState:
-        """Send a remote call."""
+    def call(self, endpoint: Endpoint, parameter: Any, *, soon: bool = False) -> CallState:
+        """Send a remote call; ``soon``: when the loop gets to it, together with a few others."""
         state, payload = self.mux.call(endpoint, parameter)
-        self._send(payload)
+        self._send(payload, soon=soon)
         return state
 
     def open_channel(self, endpoint: Endpoint, parameter: Any) -> ChannelState:
@@ -184,10 +188,24 @@ class Connection(asyncio.Protocol):
         if payload is not None:
             self._send(payload)
 
-    def _send(self, payload: bytes) -> None:
+    def _send(self, payload: bytes, *, soon: bool = False) -> None:
         self._check_alive()
-        assert self._transport is not None
-        self._transport.write(self._wire.frame(payload))
+        held = self._held
+        held.append(self._wire.frame(payload))
+        if not soon or len(held) >= _MOST_HELD:
+            self._write_held()
+        elif len(held) == 1:
+            self.loop.call_soon(self._write_held)
+
+    def _write_held(self) -> None:
+        if self._held and self._transport is not None and not self._wire.closed:
+            self._transport.write(b"".join(self._held))
+        self._held.clear()
+
+    @property
+    def congested(self) -> bool:
+        """Whether ``drain`` would have to wait."""
+        return not self._writable.is_set()
 
     async def drain(self, limits: Limits | None = None) -> None:
         """Wait until the socket has taken what was written, so that uploads do not pile up."""

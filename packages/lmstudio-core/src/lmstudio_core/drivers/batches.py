@@ -121,12 +121,14 @@ class AsyncBatchStream(_BatchStream[R]):
                 connection = self._in_use(call)
                 if connection is None:
                     connection = await self._driver.reach(call.endpoint, self._limits)
-                state = connection.call(call.endpoint, call.parameter)
+                state = connection.call(call.endpoint, call.parameter, soon=True)
                 self._waiting.append((call, state, connection))
-                await connection.drain(self._limits)
+                if connection.congested:
+                    await connection.drain(self._limits)
             if self._waiting:
                 state, connection = self._oldest()
-                await connection.wait(state, self._limits)
+                if not state.ready:
+                    await connection.wait(state, self._limits)
                 return self._settle()
         except BaseException:
             self._abandon()
