@@ -15,6 +15,7 @@ from lmstudio_core.errors import (
     LMStudioModelNotFoundError,
     LMStudioServerError,
 )
+from lmstudio_core.namespaces.plugins import PredictionProcess
 
 testing = pytest.importorskip("lmstudio_server.testing")
 
@@ -84,17 +85,18 @@ def test_a_context_beyond_the_model_is_a_warning(
     assert any(str(got) in r.message and str(wanted) in r.message for r in caplog.records)
 
 
-@pytest.mark.parametrize("namespace", ["repository", "runtime", "diagnostics", "plugins"])
-def test_what_the_server_does_not_offer_it_says_at_once(real: Api, namespace: str) -> None:
-    def log_event() -> Any:
-        stream = real.client.diagnostics.stream_logs()
-        return anext(stream) if real.is_async else next(stream)
-
-    calls: dict[str, Callable[[], Any]] = {
-        "repository": lambda: real.client.repository.search_models("m"),
-        "runtime": lambda: real.client.runtime.get_engine_selections(),
-        "plugins": lambda: real.client.plugins.reindex_plugins(),
-        "diagnostics": log_event,
+@pytest.mark.parametrize("name", ["catalog", "login", "history", "tools"])
+def test_what_the_server_does_not_offer_it_says_at_once(real: Api, name: str) -> None:
+    process = PredictionProcess("p", "t")
+    calls: dict[str, tuple[Callable[[], Any], str]] = {
+        "catalog": (lambda: real.client.repository.get_model_catalog(), "not offered"),
+        "login": (lambda: real.client.repository.ensure_authenticated(), "not offered"),
+        "history": (
+            lambda: real.client.plugins.processing(process).pull_history(),
+            "no prediction process",
+        ),
+        "tools": (lambda: real.client.plugins.start_tool_use_session("a/b"), "no plugin"),
     }
-    with pytest.raises(LMStudioServerError, match="not offered"):
-        real(calls[namespace]())
+    call, words = calls[name]
+    with pytest.raises(LMStudioServerError, match=words):
+        real(call())
