@@ -424,10 +424,14 @@ def test_an_older_plugin_api(module, monkeypatch):
         ({"lmstudio_api_version": "1"}, "'1', which is not a whole number"),
         ({"lmstudio_find_servers": hookimpl(lambda: None)}, "did you mean 'lmstudio_find_server'"),
         ({"lmstudio_find_server": lambda: None}, "not marked with @hookimpl"),
+        (
+            {"lmstudio_find_server": hookimpl(lambda tryed: None)},
+            "no argument 'tryed': did you mean 'tried'",
+        ),
         ({}, "implements no hook"),
         (
             {"lmstudio_find_server": hookimpl(lambda tried, nonsense: None)},
-            "no argument 'nonsense'; it has tried",
+            "no argument 'nonsense'; there are: tried",
         ),
     ],
 )
@@ -493,7 +497,7 @@ def test_commands_and_toolsets_that_clash(module, caplog):
     assert found["c"][1] == "The command 'ls' is lmstudio-core's own."
     assert found["d"][1] == "It failed in lmstudio_register_commands: ZeroDivisionError: "
     # One of the two can be turned off by its distribution's name.
-    off = {"LMSTUDIO_DISABLE_PLUGINS": "acme-b"}
+    off = {"LMSTUDIO_DISABLE_PLUGINS": "Acme_B"}
     plugins = Plugins([hooks(n, f"acme_{n}:plugin", dist=f"acme-{n}") for n in "ab"], off)
     assert set(plugins.commands()[0]) == {"greet"}
 

@@ -143,9 +143,9 @@ class Capabilities(PluginLoader):
     def try_capability(self, name: str) -> None:
         """Import a capability whole, and note what is wrong with it."""
         try:
-            self.capability(name).load_sync()
-            self.capability(name).load_async()
+            self.load_part(name, self.capability(name).load_sync)
+            self.load_part(name, self.capability(name).load_async)
         except RAISED as error:
             for record in self._claimants(name):
                 if record.state != "conflict":
-                    record.note("failed", str(error))
+                    record.note("failed", self._detail(record, error))

@@ -98,7 +98,7 @@ class Claims(Generic[T]):
         owned: dict[str, T] = {}
         contested: dict[str, str] = {}
         for name, claims in self._claims.items():
-            claimants = list({record.label: None for record, _ in claims})
+            claimants = sorted({record.label for record, _ in claims})
             family = [claim for claim in claims if claim[0].of_family]
             if name in self._taken:
                 winner, reason = None, f"is {self._taken[name]}"

@@ -19,6 +19,7 @@ __all__ = [
     "distribution_of",
     "entry_points",
     "is_of_family",
+    "normal",
     "unique",
     "version_of",
     "version_of_distribution",
@@ -86,14 +87,15 @@ def _name(distribution: Any) -> str:
     """Its name in the normal form; that of its folder, since reading all metadata would be slow."""
     stem = str(getattr(getattr(distribution, "_path", None), "name", "")).rpartition(".")[0]
     if stem:
-        return _normal(stem.partition("-")[0])
+        return normal(stem.partition("-")[0])
     try:
-        return _normal(str(distribution.metadata["Name"]))
+        return normal(str(distribution.metadata["Name"]))
     except Exception:  # noqa: BLE001 - it has no metadata
         return _UNKNOWN
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """A distribution's name as it is compared: ``Acme_Toys`` is ``acme-toys``."""
     return name.replace("_", "-").replace(".", "-").lower()
 
 
@@ -136,7 +138,7 @@ def where(entry: EntryPoint) -> str:
 
 def is_of_family(entry: EntryPoint) -> bool:
     """Whether it came with a distribution of the family."""
-    return _normal(distribution_of(entry)) in FAMILY
+    return normal(distribution_of(entry)) in FAMILY
 
 
 def unique(entries: Iterable[EntryPoint]) -> list[EntryPoint]:

@@ -105,13 +105,13 @@ def _hook_problems(plugin: Any) -> Iterator[str]:
     for caller in implemented:
         spec = getattr(specs, caller.name, None)
         if spec is None:
-            yield f"There is no hook {caller.name!r}{_did_you_mean(caller.name, known)}."
+            yield f"There is no hook {caller.name!r}{_did_you_mean(caller.name, known)}"
             continue
         taken = spec.spec.argnames
         for argument in caller.get_hookimpls()[0].argnames:
             if argument not in taken:
-                has = f"it has {', '.join(taken)}" if taken else "it has none"
-                yield f"The hook {caller.name} has no argument {argument!r}; {has}."
+                has = _did_you_mean(argument, list(taken)) if taken else "; it has none."
+                yield f"The hook {caller.name} has no argument {argument!r}{has}"
     unmarked = [name for name in known if hasattr(plugin, name)]
     marked = {caller.name for caller in implemented}
     for name in unmarked:
@@ -125,7 +125,7 @@ def _did_you_mean(name: str, known: list[str]) -> str:
     from .data import nearest  # which is heavy, and seldom needed
 
     like = nearest(name, known)
-    return f"; did you mean {like!r}?" if like else f"; there are: {', '.join(known)}"
+    return f": did you mean {like!r}?" if like else f"; there are: {', '.join(known)}."
 
 
 def register(manager: pluggy.PluginManager, plugin: Any, name: str) -> list[str]:

@@ -100,10 +100,16 @@ class PluginLoader:
         unusable = error
         if not isinstance(error, PluginLoadError):
             unusable = self._error(record, f"could not be used: {error}")
-        record.note("failed", str(unusable))
+        detail = self._detail(record, unusable)
+        record.note("failed", detail)
         if self._strict:
             raise unusable from (None if unusable is error else error)
-        self._log("skipped the plugin %r of %s: %s", record.entry.name, record.where, error)
+        self._log("skipped the plugin %r of %s: %s", record.entry.name, record.where, detail)
+
+    def _detail(self, record: Record, error: BaseException) -> str:
+        """What is wrong, for where the plugin is named already."""
+        said = str(error).removeprefix(str(self._error(record, "")))
+        return said[:1].upper() + said[1:]
 
     def _log(self, message: str, *arguments: Any, exc_info: bool = False) -> None:
         """What is examined is reported by whoever examines it."""

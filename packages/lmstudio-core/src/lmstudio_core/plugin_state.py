@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from .installed import EntryPoint, distribution_of, is_of_family, version_of, where
+from .installed import EntryPoint, distribution_of, is_of_family, normal, version_of, where
 
 __all__ = ["PROBLEMS", "Kind", "PluginState", "Record", "State", "turned_off"]
 
@@ -96,4 +96,6 @@ def turned_off(environment: Mapping[str, Any], entry: EntryPoint) -> bool:
     """Whether ``LMSTUDIO_DISABLE_PLUGINS`` names the plugin, or the distribution it came with."""
     listed = str(environment.get("LMSTUDIO_DISABLE_PLUGINS", "")).split(",")
     names = {name.strip() for name in listed} - {""}
-    return bool(names) and (entry.name in names or distribution_of(entry) in names)
+    if not names:
+        return False
+    return entry.name in names or normal(distribution_of(entry)) in map(normal, names)

@@ -195,14 +195,14 @@ def _plugins() -> Iterator[Finding]:
 
 def _of_plugin(state: PluginState) -> Finding:
     who = f"{state.name} of {state.distribution} {state.version}".strip()
-    bad = state.state in PROBLEMS
-    advice = ""
-    if bad:
-        turn_off = state.name or state.distribution
-        advice = (
-            f"Upgrade or uninstall {state.distribution}, or LMSTUDIO_DISABLE_PLUGINS={turn_off}"
-        )
-    return Finding("plugin", "problem" if bad else "warning", f"{who}: {state.detail}", advice)
+    if state.state not in PROBLEMS:
+        return Finding("plugin", "warning", f"{who}: {state.detail}")
+    # By its distribution, if that has a name: another plugin may have the same, and work.
+    listed = state.name if state.distribution.startswith("(") else state.distribution
+    turn_off = f"turn it off: LMSTUDIO_DISABLE_PLUGINS={listed}"
+    upgrade = "" if state.state == "conflict" else "upgrade or "
+    advice = f"{upgrade}uninstall {listed}, or {turn_off}"
+    return Finding("plugin", "problem", f"{who}: {state.detail}", advice[:1].upper() + advice[1:])
 
 
 def _within(function: Callable[[], Any]) -> Any:

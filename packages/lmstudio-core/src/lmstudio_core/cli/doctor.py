@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -58,12 +61,21 @@ def _made(check: Check) -> Iterator[Finding]:
 
 def _show(finding: Finding) -> None:
     mark, colour = _MARKS[finding.state]
-    first, *more = finding.text.splitlines() or [""]
-    click.echo(f"{click.style(mark, fg=colour, bold=True)}  {finding.topic:<12} {first}")
-    for line in more:
+    lines = _wrapped(finding.text, 17)
+    click.echo(f"{click.style(mark, fg=colour, bold=True)}  {finding.topic:<12} {lines[0]}")
+    for line in lines[1:]:
         click.echo(f"{'':17}{line}")
-    for line in finding.advice.splitlines():
-        click.echo(f"{'':14}-> {line}")
+    for number, line in enumerate(_wrapped(finding.advice, 17)):
+        click.echo(f"{'':14}{'  ' if number else '->'} {line}".rstrip())
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    """The lines of a text; in a terminal they are broken between words, elsewhere left alone."""
+    if not sys.stdout.isatty():
+        return text.splitlines()
+    width = max(shutil.get_terminal_size().columns - indent - 1, 30)
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return [part for line in text.splitlines() for part in wrapper.wrap(line) or [""]]
 
 
 def _summary(problems: int, warnings: int) -> str:
