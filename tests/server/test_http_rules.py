@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lmstudio_server.serving.server import RunningServer
 
 TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 
 
@@ -426,5 +427,34 @@ def test_clients_that_fall_silent(
                 heard = b""
             assert answer in heard
             writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/v1/chat/completions",
+            {"messages": user([{"type": "image_url", "image_url": {"url": PICTURE}}])},
+        ),
+        ("/api/v1/chat", {"input": [{"type": "image", "data_url": PICTURE}]}),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_pictures_reach_the_engine_and_are_not_kept(
+    path: str, body: dict[str, Any], stream: bool
+) -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with fake_server(engine) as server:
+            answer = await post(server, path, model="seeing", stream=stream, **body)
+            assert answer.status == 200
+            [part] = engine.requests[-1].messages[-1]["content"]
+            assert part == {"type": "image_url", "image_url": {"url": PICTURE}}
+            assert server.services.files._uploads == {}
+            blind = await post(server, path, model="pocket", stream=stream, **body)
+            assert blind.status == 400
+            assert "cannot see images" in blind.error["message"]
 
     run(test)
