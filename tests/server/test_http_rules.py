@@ -453,6 +453,8 @@ def test_pictures_reach_the_engine_and_are_not_kept(
             [part] = engine.requests[-1].messages[-1]["content"]
             assert part == {"type": "image_url", "image_url": {"url": PICTURE}}
             assert server.services.files._uploads == {}
+            # Loaded first: a load is told of in the stream, and then so is what fails after it.
+            await post(server, "/v1/completions", model="pocket", prompt="say: a")
             blind = await post(server, path, model="pocket", stream=stream, **body)
             assert blind.status == 400
             assert "cannot see images" in blind.error["message"]
