@@ -90,7 +90,7 @@ def test_what_the_server_does_not_offer_it_says_at_once(real: Api, name: str) ->
     process = PredictionProcess("p", "t")
     calls: dict[str, tuple[Callable[[], Any], str]] = {
         "catalog": (lambda: real.client.repository.get_model_catalog(), "not offered"),
-        "login": (lambda: real.client.repository.ensure_authenticated(), "not offered"),
+        "login": (lambda: real.client.repository.ensure_authenticated(print), "not offered"),
         "history": (
             lambda: real.client.plugins.processing(process).pull_history(),
             "no prediction process",
