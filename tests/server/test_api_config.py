@@ -248,3 +248,18 @@ class TestUsage:
         assert memory["confidence"] == "high"
         assert memory["modelBytes"] == pocket.size_bytes
         assert memory["totalBytes"] == memory["modelBytes"] + memory["contextBytes"]
+
+    def test_settings_change_the_cache(self) -> None:
+        pocket = Library([]).find("pocket")
+        assert pocket is not None
+        plain = {"llm.load.contextLength": 2048, "llm.load.numParallelSessions": 4}
+
+        def context_bytes(**more: Any) -> int:
+            return estimate_usage(pocket, {**plain, **more})["memory"]["contextBytes"]
+
+        whole = context_bytes()
+        assert context_bytes(**{"llm.load.useUnifiedKvCache": False}) == 4 * whole
+        assert context_bytes(**{"llm.load.llama.useFp16ForKVCache": False}) == 2 * whole
+        eight = {"checked": True, "value": "q8_0"}
+        half = context_bytes(**{"llm.load.llama.kCacheQuantizationType": eight})
+        assert half == whole * (2 + 34 / 32) / 4

@@ -136,7 +136,9 @@ def test_values_of_the_samplers() -> None:
     for nothing in ({"version": 0}, {"version": 3}, 5, None):
         assert sampling(llama__mirostatSampling=nothing).mirostat is None
     assert sampling(llama__xtcProbability={"checked": False, "value": 1}).xtc_probability is None
-    assert sampling().overflow == "keep_start"
+    assert sampling().overflow == "stop"  # although prompts are shortened in the middle
+    assert sampling(contextOverflowPolicy="truncateMiddle").overflow == "keep_start"
+    assert sampling(contextOverflowPolicy="rollingWindow").overflow == "roll"
     assert sampling(contextOverflowPolicy="stopAtLimit").overflow == "stop"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lmstudio_server.engines.base import ContextOverflow, Sampling
@@ -78,7 +78,7 @@ def prediction_settings(
     if template is not None:
         stops += template.stop_strings
     return PredictionSettings(
-        sampling=_sampling(config, stops),
+        sampling=replace(_sampling(config, stops), overflow=_while_generating(client)),
         overflow=_overflow(config.get(_PREFIX + "contextOverflowPolicy")),
         tools=_tools(config.get(_PREFIX + "tools")),
         tool_choice=_tool_choice(config.get(_PREFIX + "toolChoice")),
@@ -127,7 +127,6 @@ def _sampling(config: Config, stops: Sequence[str]) -> Sampling:
         mirostat_learning_rate=None if mirostat is None else mirostat[1],
         mirostat_entropy=None if mirostat is None else mirostat[2],
         logit_bias=_logit_bias(config.get(_PREFIX + "llama.logitBias")),
-        overflow=_OVERFLOWS[_overflow(config.get(_PREFIX + "contextOverflowPolicy"))],
     )
 
 
@@ -136,6 +135,15 @@ _OVERFLOWS: Mapping[OverflowPolicy, ContextOverflow] = {
     "truncateMiddle": "keep_start",
     "rollingWindow": "roll",
 }
+
+
+def _while_generating(client: Config) -> ContextOverflow:
+    """What happens when an answer fills the context: it ends, unless the client chose otherwise.
+
+    A context that rolls lets a model that finds no end talk for ever, which nobody gets unasked.
+    """
+    policy = client.get(_PREFIX + "contextOverflowPolicy")
+    return "stop" if policy is None else _OVERFLOWS[_overflow(policy)]
 
 
 def _mirostat(value: Any) -> tuple[int, float, float] | None:
