@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from wire_client import Client, Packets, Refused, client, run
 
 from lmstudio_server.config import ServerConfig
 from lmstudio_server.daemon.lock import file_lock
-from lmstudio_server.hub import transfer
+from lmstudio_server.hub import downloads, transfer
 from lmstudio_server.serving.server import RunningServer, serve
 
 pytest.importorskip("huggingface_hub")
@@ -226,6 +227,30 @@ class TestDownload:
                 rest = [packet async for packet in second]
                 assert rest[-1]["type"] == "success"
                 assert len(big.downloads()) == 1
+
+        run(test)
+
+    def test_a_long_check_gives_signs_of_life(
+        self, big: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(downloads, "HEARTBEAT_SECONDS", 0.01)
+        digest, seen = transfer.digest_of, threading.Event()
+
+        def slow(*arguments: Any) -> str:
+            assert seen.wait(PATIENCE)
+            return digest(*arguments)
+
+        monkeypatch.setattr(transfer, "digest_of", slow)
+
+        async def test() -> None:
+            async with repository(tmp_path) as one:
+                packets = await one.open("downloadModel", downloadIdentifier=FILE)
+                while (await anext(packets))["type"] != "startFinalizing":
+                    pass
+                sign = await anext(packets)
+                assert sign["update"]["downloadedBytes"] == len(DATA)
+                seen.set()
+                assert [packet async for packet in packets][-1]["type"] == "success"
 
         run(test)
 

@@ -20,6 +20,9 @@ __all__ = ["Downloads", "pieces_of"]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _REPORT_SECONDS = 0.1
+HEARTBEAT_SECONDS = 5.0
+"""How often a client is told of a download of which there is nothing new: checking a large file takes
+longer than clients wait for a sign of life."""
 _SPEED_SECONDS = 5.0
 """The time over which the speed is averaged."""
 
@@ -152,7 +155,10 @@ class Downloads:
         shown, finalizing = -1, False
         try:
             while True:
-                await changed.wait()
+                try:
+                    await asyncio.wait_for(changed.wait(), HEARTBEAT_SECONDS)
+                except asyncio.TimeoutError:
+                    shown = -1
                 changed.clear()
                 if cancelled.is_set():
                     return False

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .offers import RemoteFile
     from .remote import Hub
 
-__all__ = ["RETRY_SECONDS", "Piece", "Places", "Transfer"]
+__all__ = ["RETRY_SECONDS", "Piece", "Places", "Transfer", "digest_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -285,7 +285,7 @@ class Transfer:
         if file.sha256 is None and file.blob_id is None:
             _log.warning("the hub has no checksum for %s: only its size is checked", file.name)
             return "", ""
-        actual = await asyncio.to_thread(_digest, file, path, self._abandoned)
+        actual = await asyncio.to_thread(digest_of, file, path, self._abandoned)
         return file.sha256 or str(file.blob_id), actual
 
 
@@ -304,7 +304,7 @@ async def _finished(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _digest(file: RemoteFile, path: Path, abandoned: threading.Event) -> str:
+def digest_of(file: RemoteFile, path: Path, abandoned: threading.Event) -> str:
     """The SHA-256 of a file, or git's digest where the hub has only that."""
     digest = hashlib.sha256() if file.sha256 else hashlib.sha1(usedforsecurity=False)
     if not file.sha256:
