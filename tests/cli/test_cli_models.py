@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from cli_scripts import downloaded, lines, loaded, run, run_json
 from click.testing import CliRunner
 
 from lmstudio_core.cli.command import build
+from lmstudio_core.cli.common import print_table
 from lmstudio_core.testing import ServerFailure
 
 EMBEDDING = downloaded(
@@ -266,3 +268,13 @@ def test_without_a_server_nothing_is_completed_and_none_is_started(tmp_path: Pat
     assert completed("lmstudio load ", **nowhere) == []
     assert list(tmp_path.glob("*.json")) == []
     assert completed("lmstudio load ", LMSTUDIO_API_HOST="127.0.0.1:1") == []
+
+
+def test_a_narrow_terminal_gets_a_table_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("click.echo", written.append)
+    print_table(("NAME", "SIZE"), [("a" * 60, "1 kB"), ("short", "2 kB")])
+    assert [len(click.unstyle(line)) <= 40 for line in written] == [True] * 3
+    assert written[1] == "a" * 33 + "…  1 kB"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -30,6 +33,7 @@ __all__ = [
     "print_json",
     "print_table",
     "server_options",
+    "starting_none",
 ]
 
 EXIT_ERROR: Final = 1
@@ -72,6 +76,19 @@ def connected(host: str | None, api_token: str | None) -> Generator[Client, None
         raise click.exceptions.Exit(exit_code(error)) from error
 
 
+@contextlib.contextmanager
+def starting_none() -> Generator[None, None, None]:
+    """Inside, the bundled server is used if it runs, and not started if it does not."""
+    before = os.environ.get("LMSTUDIO_EMBEDDED")
+    if before is None:
+        os.environ["LMSTUDIO_EMBEDDED"] = "running"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LMSTUDIO_EMBEDDED"]
+
+
 def get_model(namespace: Any, key: str) -> Any:
     """A model of ``client.llm`` or its like, loaded if need be; a terminal sees how far that is."""
     from ..progress import ProgressBar
@@ -86,11 +103,29 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns; columns in which nothing stands are left out."""
+    """Aligned columns; columns in which nothing stands are left out.
+
+    On a terminal that is too narrow the longest cells are cut; in a pipe nothing is.
+    """
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
     lines = [[header[i] for i in used], *([row[i] for i in used] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(used))]
+    if sys.stdout.isatty():
+        _fit(widths, shutil.get_terminal_size().columns)
     for number, line in enumerate(lines):
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        cells = [_cut(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True)]
         text = "  ".join(cells).rstrip()
         click.echo(click.style(text, bold=True) if number == 0 else text)
+
+
+_NARROWEST: Final = 10
+
+
+def _fit(widths: list[int], columns: int) -> None:
+    """Make the widest columns narrower until the line fits, or nothing would be left of them."""
+    while sum(widths) + 2 * (len(widths) - 1) > columns and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else f"{cell[: width - 1]}…"

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from ..progress import size_text
+from .common import starting_none
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -87,17 +88,12 @@ def _asked(
     """What a server that runs says; nothing, whatever goes wrong."""
     from ..client import Client
 
-    before = os.environ.get("LMSTUDIO_EMBEDDED")
-    if before is None:
-        os.environ["LMSTUDIO_EMBEDDED"] = "running"  # use one, start none
+    host, api_token = ctx.params.get("host"), ctx.params.get("api_token")
     try:
-        with Client(ctx.params.get("host"), ctx.params.get("api_token")) as client:
+        with starting_none(), Client(host, api_token) as client:
             return ask(client)
     except Exception:  # noqa: BLE001 - a shell that completes is no place for errors
         return []
-    finally:
-        if before is None:
-            del os.environ["LMSTUDIO_EMBEDDED"]
 
 
 def completing() -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import click
 
 from .. import __version__
-from .common import connected, print_json, server_options
+from ..errors import LMStudioError
+from .common import connected, print_json, server_options, starting_none
 
 __all__ = ["completion_command", "log_command", "version_command"]
 
@@ -17,11 +19,8 @@ __all__ = ["completion_command", "log_command", "version_command"]
 @server_options
 def version_command(host: str | None, api_token: str | None, as_json: bool) -> None:
     """Show the versions of this package and of the server, if one runs. Starts none."""
-    from ..client import Client
-
     server: dict[str, Any] | None = None
-    where = host or Client.find_default_local_api_host()
-    if where is not None:
+    if (where := host or _running()) is not None:
         with connected(where, api_token) as client:
             version = client.system.version()
             server = {"host": where, "version": version.version, "build": version.build}
@@ -33,6 +32,15 @@ def version_command(host: str | None, api_token: str | None, as_json: bool) -> N
         click.echo("No LM Studio server is running.")
     else:
         click.echo(f"server {server['version']} (build {server['build']}) at {server['host']}")
+
+
+def _running() -> str | None:
+    """Where a server runs: LM Studio, or the bundled one."""
+    from ..client import Client
+
+    with starting_none(), contextlib.suppress(LMStudioError), Client() as client:
+        return client.api_host
+    return None
 
 
 @click.command("log")
