@@ -236,7 +236,7 @@ def test_strict_plugins_raise(module):
     with pytest.raises(errors.PluginLoadError, match="nowhere"):
         _ = Plugins([hooks("bad", "nowhere:plugin")], strict).manager
     module("acme_bad", lmstudio_no_such_hook=hookimpl(lambda: None))
-    with pytest.raises(errors.PluginLoadError, match="could not be used"):
+    with pytest.raises(errors.PluginLoadError, match="Could not be used"):
         _ = Plugins([hooks("bad", "acme_bad")], strict).manager
     assert Plugins([], {"LMSTUDIO_STRICT_PLUGINS": "0"})._strict is False
 
@@ -325,7 +325,7 @@ def test_plugins_are_loaded_once(module):
 def test_installed_plugins_all_work():
     states = Plugins(None, {}).states()
     assert {s.name for s in states} >= {"models", "system"}
-    assert {s.state for s in states} == {"ok"}, states
+    assert {s.state for s in states} <= {"ok", "slow"}, states  # on a busy machine
 
 
 # -- plugins of other kinds ------------------------------------------------------------------------
@@ -546,12 +546,16 @@ def test_strict_plugins_say_all_that_is_wrong(module):
         hooks("good", "acme_good:plugin"),
         entry("toys", "nowhere:CAP"),
         entry("games", "nowhere:CAP"),
+        hooks("bad", "nowhere"),
     ]
     strict = Plugins(points, {"LMSTUDIO_STRICT_PLUGINS": "1"})
     for _ in range(2):
-        with pytest.raises(errors.PluginLoadError, match=r"(?s)games \(acme\): .*toys \(acme\): "):
+        with pytest.raises(
+            errors.PluginLoadError, match=r"(?s)games \(acme 1\.2\): .*toys \(acme 1\.2\): .*bad "
+        ) as caught:
             strict.find_server(())
-    assert len(strict.states()) == 3
+        assert isinstance(caught.value.__cause__, errors.PluginLoadError)
+    assert len(strict.states()) == 4
 
 
 def distribution(folder, name, entry_points, metadata=True, version="1.0"):

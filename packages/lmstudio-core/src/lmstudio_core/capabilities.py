@@ -149,3 +149,4 @@ class Capabilities(PluginLoader):
             for record in self._claimants(name):
                 if record.state != "conflict":
                     record.note("failed", self._detail(record, error))
+                    record.error = error

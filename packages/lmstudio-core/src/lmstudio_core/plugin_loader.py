@@ -101,6 +101,7 @@ class PluginLoader:
         if not isinstance(error, PluginLoadError):
             unusable = self._error(record, f"could not be used: {error}")
         detail = self._detail(record, unusable)
+        record.error = error
         record.note("failed", detail)
         if self._strict:
             raise unusable from (None if unusable is error else error)

@@ -54,6 +54,8 @@ class Record:
     state: State = "ok"
     details: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
+    error: BaseException | None = None
+    """What it raised."""
 
     @property
     def label(self) -> str:

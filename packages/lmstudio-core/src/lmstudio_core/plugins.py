@@ -83,14 +83,14 @@ class Plugins(Capabilities):
             PluginLoadError: Plugins are strict, and something is wrong with one, of any kind.
         """
         with self._lock:
+            if self._manager is None and self._strict:
+                self._raise_problems()
             if self._manager is None:
                 manager = new_manager()
                 for record in self._of_group(PLUGIN_GROUP):
                     if record.state != "disabled":
                         self._register(manager, record)
                 self._manager = manager
-                if self._strict:
-                    self._raise_problems()
             return self._manager
 
     def _register(self, manager: pluggy.PluginManager, record: Record) -> None:
@@ -108,8 +108,13 @@ class Plugins(Capabilities):
         problems = [state for state in self.states() if state.state in PROBLEMS]
         if problems:
             self._manager = None  # the next use says the same
-            lines = [f"{p.name} ({p.distribution}): {p.detail}" for p in problems]
-            raise PluginLoadError("\n".join(lines), plugin=problems[0].name)
+            first = problems[0]
+            wheres = [f"{p.distribution} {p.version}".strip() for p in problems]
+            lines = [f"{p.name} ({at}): {p.detail}" for p, at in zip(problems, wheres, strict=True)]
+            causes = [r.error for r in self._records or [] if r.error is not None]
+            raise PluginLoadError(
+                "\n".join(lines), plugin=first.name, distribution=first.distribution
+            ) from (causes[0] if causes else None)
 
     def call_each(
         self, hook: str, *, passing: type[Exception] | None = None, **arguments: Any
