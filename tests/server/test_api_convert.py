@@ -320,6 +320,8 @@ class TestOverflow:
         ("a", b"\xff\xd8\xff\xe0", ("image", "image/jpeg")),
         ("a.pdf", b"%PDF-1.7", ("application/pdf", "application/pdf")),
         ("a.docx", b"PK\x03\x04", ("application/word", "application/msword")),
+        ("a", b"PK\x03\x04..word/document.xml", ("application/word", "application/msword")),
+        ("a", b"PK\x03\x04..\xff", ("unknown", "application/octet-stream")),
         ("a.txt", b"hi", ("text/plain", "text/plain")),
         ("a.py", b"hi", ("text/other", "text/plain")),
         ("a.bin", b"\xff\xfe\x00", ("unknown", "application/octet-stream")),

@@ -42,7 +42,8 @@ def recognise(name: str, content: bytes) -> tuple[str, str]:
         mime = "image/webp"
     if mime is not None:
         return ("image" if mime.startswith("image/") else mime), mime
-    if suffix in _WORD:
+    # A zip archive names its parts in clear.
+    if suffix in _WORD or (content[:4] == b"PK\x03\x04" and b"word/document.xml" in content):
         return "application/word", "application/msword"
     try:
         text = content.decode("utf-8")
