@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -147,10 +148,12 @@ class Soak:
             stderr=asyncio.subprocess.DEVNULL,
         )
         assert process.stdout is not None
-        await process.stdout.readline()
-        process.kill()
+        # Where its engine had just been killed, it ends by itself.
+        generating = bool(await process.stdout.readline())
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.communicate()
-        self.done["clients that were killed"] += 1
+        self.done["clients that were killed"] += generating
 
     async def sampler(self) -> None:
         while not self.over:
