@@ -136,7 +136,8 @@ class Listener:
 
 async def queue_of_five(server: Any) -> None:
     async with client(server, "llm") as llm, client(server, "llm", "guest:two") as other:
-        two = stack(llm__load__numParallelSessions=2)
+        # Each has its own context, which rolls: in a shared one they would fill it together.
+        two = stack(llm__load__numParallelSessions=2, llm__load__useUnifiedKvCache=False)
         await llm.collect("loadModel", modelKey="pocket", loadConfigStack=two)
 
         async def state() -> tuple[str, int]:

@@ -93,6 +93,61 @@ def test_an_answer(server: ServerProcess) -> None:
     run(test)
 
 
+def test_a_draft_model(server: ServerProcess) -> None:
+    async def test() -> None:
+        async with client(server, "llm") as llm:
+            await llm.collect("getOrLoad", identifier="pocket", loadConfigStack=stack())
+            await llm.call(
+                "preloadDraftModel", specifier=query("pocket"), draftModelKey="pocket-think"
+            )
+            packets = await ask(
+                llm,
+                "Tell me a story.",
+                llm__prediction__speculativeDecoding__draftModel="pocket-think",
+            )
+            stats = packets[-1]["stats"]
+            assert stats["usedDraftModelKey"] == "pocket-think"
+            accepted = stats["acceptedDraftTokensCount"]
+            assert 0 < accepted <= stats["totalDraftTokensCount"]
+            drafted = [p["fragment"]["containsDrafted"] for p in packets if p["type"] == "fragment"]
+            assert any(drafted)
+            for key, words in (("nobody", "nobody"), ("pocket-embedding", "embedding model")):
+                with pytest.raises(Refused, match=words):
+                    await llm.call(
+                        "preloadDraftModel", specifier=query("pocket"), draftModelKey=key
+                    )
+
+    run(test)
+
+
+def test_the_end_of_the_context(server: ServerProcess) -> None:
+    async def test() -> None:
+        async with client(server, "llm") as llm:
+            small = stack(llm__load__contextLength=256, llm__load__numParallelSessions=1)
+            await llm.collect(
+                "loadModel", modelKey="pocket", identifier="small", loadConfigStack=small
+            )
+            endless = {
+                "llm__prediction__llama__logitBias": [[t, "-inf"] for t in range(1015, 1024)],
+                "llm__prediction__maxPredictedTokens": {"checked": True, "value": 400},
+            }
+            for policy, reason in (
+                (None, "contextLengthReached"),
+                ("stopAtLimit", "contextLengthReached"),
+                ("truncateMiddle", "maxPredictedTokensReached"),
+                ("rollingWindow", "maxPredictedTokensReached"),
+            ):
+                named = {"llm__prediction__contextOverflowPolicy": policy} if policy else {}
+                packets = await ask(llm, "Tell me a story.", "small", **endless, **named)
+                stats = packets[-1]["stats"]
+                assert stats["stopReason"] == reason, policy
+                if reason == "contextLengthReached":
+                    assert stats["totalTokensCount"] == 256
+            await llm.call("unloadModel", identifier="small")
+
+    run(test)
+
+
 def test_damaged_files(server: ServerProcess) -> None:
     async def test() -> None:
         async with client(server, "system") as system, client(server, "llm") as llm:
