@@ -13,6 +13,7 @@ A field of a config class names its key with ``KV``::
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -83,6 +84,17 @@ def stack_values(stack: Any) -> dict[str, Any]:
     return values
 
 
+@functools.cache
+def _keys_of(config: type[ConfigModel]) -> Sequence[tuple[str, KV]]:
+    """The fields that have a key; looked up once, since every prediction tells two configs."""
+    return [
+        (name, meta)
+        for name, field in config.model_fields.items()
+        for meta in field.metadata
+        if isinstance(meta, KV)
+    ]
+
+
 class ConfigModel(InputStruct):
     """The base of all configs: made of keyword arguments, a dict in either spelling, or itself."""
 
@@ -94,10 +106,7 @@ class ConfigModel(InputStruct):
 
     @classmethod
     def _keys(cls) -> Iterable[tuple[str, KV]]:
-        for name, field in cls.model_fields.items():
-            for meta in field.metadata:
-                if isinstance(meta, KV):
-                    yield name, meta
+        return _keys_of(cls)
 
     @classmethod
     def parse(cls, config: Self | Mapping[str, Any] | None) -> Self:
