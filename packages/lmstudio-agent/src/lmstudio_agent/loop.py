@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from lmstudio_core.errors import LMStudioError, LMStudioPredictionError
 from lmstudio_core.files import FileHandle
@@ -118,8 +118,7 @@ def _round(run: Run, predict: Predictor, index: int) -> ActOp[bool]:
     requests = Requests(run, index, open_to_calls=accepts)
     try:
         channel = predict(run.chat, index, [] if structured else offered, structured=structured)
-        if run.observation is not None and isinstance(channel, PredictionChannel):
-            channel.observed_in(run.observation, index)
+        _observe(run, channel, index)
         options = run.options
         given: PredictionResult[Any] = yield Round(
             channel, requests, options.guard_tool_call, options.max_parallel_tool_calls
@@ -140,6 +139,12 @@ def _round(run: Run, predict: Predictor, index: int) -> ActOp[bool]:
         requests.leave_valid()
         raise
     return bool(requests.asked) and not run.pending
+
+
+def _observe(run: Run, channel: object, index: int) -> None:
+    """Tell observers which run this prediction is of."""
+    if run.observation is not None and isinstance(channel, PredictionChannel):
+        cast("PredictionChannel[Any]", channel).observed_in(run.observation, index)
 
 
 def _conclude(run: Run, requests: Requests, predict: Predictor, *, vision: bool) -> ActOp[None]:

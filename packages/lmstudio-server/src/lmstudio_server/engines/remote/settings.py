@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from lmstudio_core.shapes import is_list, is_mapping
+from lmstudio_server import toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,15 +119,11 @@ def _models_in(text: str) -> list[dict[str, Any]] | None:
 
 
 def _in_file(path: Path, environment: Mapping[str, str]) -> list[RemoteServer]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = toml.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise RemoteSettingsError(f"{path} ({FILE_VARIABLE}) cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except toml.TOMLDecodeError as error:
         # Without its cause: a traceback would show the line, and with it perhaps a key.
         raise RemoteSettingsError(f"{path} is no valid TOML: {error}") from None
     remotes = content.get("remote", [])
