@@ -176,7 +176,7 @@ class Plugins(Capabilities):
     @staticmethod
     def _by_hand(name: str) -> Record:
         """For a plugin that a program registered itself."""
-        return Record(EntryPoint(name, "", PLUGIN_GROUP), "hooks")
+        return Record(EntryPoint(name, "__main__", PLUGIN_GROUP), "hooks")
 
     def register(self, plugin: object) -> None:
         """Add a plugin that has no entry point: an object or a module of the program's own.
