@@ -263,3 +263,13 @@ def test_no_bar_where_nobody_looks() -> None:
 )
 def test_sizes(size: float, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_notebook_shows_the_bar_too() -> None:
+    class OutStream(io.StringIO):
+        __module__ = "ipykernel.iostream"
+
+    screen = OutStream()
+    with ProgressBar("Loading", file=screen) as bar:
+        bar(0.5)
+    assert "50%" in screen.getvalue()

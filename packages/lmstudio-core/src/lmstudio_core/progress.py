@@ -35,8 +35,8 @@ def size_text(size: float) -> str:
 class ProgressBar:
     """A line on the terminal that shows how far something is.
 
-    Give it as ``on_load_progress`` or ``on_progress``. Where its file is no terminal (a pipe, a
-    log) it writes nothing.
+    Give it as ``on_load_progress`` or ``on_progress``. Where its file is neither a terminal nor a
+    notebook's (a pipe, a log) it writes nothing.
 
     Args:
         label: What is under way.
@@ -50,7 +50,8 @@ class ProgressBar:
     def __init__(self, label: str = "", *, file: TextIO | None = None) -> None:
         self._label = label
         self._file = sys.stderr if file is None else file
-        self._shown = self._file.isatty()
+        in_notebook = type(self._file).__module__.partition(".")[0] == "ipykernel"
+        self._shown = in_notebook or self._file.isatty()
         self._drawn_at = -_INTERVAL
         self._length = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,9 @@ def reporter(progress: Any, total: int | None) -> Reporter | None:
 
 def _tqdm() -> Any:
     try:
-        return importlib.import_module("tqdm.auto").tqdm
+        with warnings.catch_warnings():  # a notebook without ipywidgets gets a bar of text
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            return importlib.import_module("tqdm.auto").tqdm
     except ImportError as error:
         raise LMStudioRuntimeError(
             "progress=True draws its bar with tqdm, which is not installed. Install it with: "
