@@ -327,7 +327,7 @@ def test_a_port_that_is_taken() -> None:
 def test_the_end_of_the_server_ends_everything() -> None:
     async def test() -> None:
         engine = FakeEngine()
-        async with fake_server(engine) as server:
+        async with fake_server(engine, shutdown_grace=0.01) as server:
             socket = await connect(f"ws://{server.host}/llm", proxy=None)
             await socket.send(
                 json.dumps({"authVersion": 1, "clientIdentifier": "g", "clientPasskey": "p"})
@@ -337,8 +337,11 @@ def test_the_end_of_the_server_ends_everything() -> None:
 
             llm = Client(socket, "llm")
             await load(llm)
-            await llm.open("predict", **prediction("wait"))
+            packets = await llm.open("predict", **prediction("wait"))
             await engine.waiting.wait()
+        # What was generated so far is told, and why it ended.
+        last = [packet async for packet in packets][-1]
+        assert last["stats"]["stopReason"] == "modelUnloaded"
         assert engine.closed_generations == 1
         assert engine.models[0].unloaded
         await socket.close()
