@@ -177,7 +177,27 @@ class MakeEnvironment:
         return environment
 
 
+class SharedEnvironments(MakeEnvironment):
+    """Makes each environment once."""
+
+    def __init__(self, folder: Path, wheels: list[Path]) -> None:
+        super().__init__(folder, wheels)
+        self._made: dict[tuple[str, ...], Environment] = {}
+
+    def __call__(self, *requirements: str) -> Environment:
+        if requirements not in self._made:
+            folder = self._folder / str(len(self._made))
+            self._made[requirements] = MakeEnvironment(folder, self._wheels)(*requirements)
+        return self._made[requirements]
+
+
 @pytest.fixture
 def fresh(tmp_path: Path, wheels: list[Path]) -> MakeEnvironment:
     """``fresh("lmstudio-embed")``: an environment in which that, from wheels alone, is installed."""
     return MakeEnvironment(tmp_path, wheels)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheels: list[Path]) -> MakeEnvironment:
+    """``fresh`` for tests that leave the environment as it was: they share one for each part."""
+    return SharedEnvironments(tmp_path_factory.mktemp("installed"), wheels)

@@ -31,8 +31,8 @@ def check(environment: Environment, *expected: str) -> None:
     assert environment.command("lmstudio", "--version").endswith(version)
 
 
-def test_core_alone(fresh: MakeEnvironment) -> None:
-    environment = fresh("lmstudio-core")
+def test_core_alone(installed: MakeEnvironment) -> None:
+    environment = installed("lmstudio-core")
     check(environment, "core")
     for name, package in (("llm", "lmstudio-llm"), ("embedding_model", "lmstudio-embed")):
         assert f"pip install {package}" in environment.python(MISSING.format(name=name))
@@ -40,8 +40,8 @@ def test_core_alone(fresh: MakeEnvironment) -> None:
     assert "models" in environment.command("lmstudio", "plugins")
 
 
-def test_embed_without_llm_and_agent(fresh: MakeEnvironment) -> None:
-    environment = fresh("lmstudio-embed")
+def test_embed_without_llm_and_agent(installed: MakeEnvironment) -> None:
+    environment = installed("lmstudio-embed")
     check(environment, "core", "embed")
     assert "pip install lmstudio-llm" in environment.python(MISSING.format(name="llm"))
     printed = environment.python(
@@ -52,8 +52,8 @@ def test_embed_without_llm_and_agent(fresh: MakeEnvironment) -> None:
     assert printed == "lmstudio_embed.convenience EmbeddingModel\n[]"
 
 
-def test_llm_without_embed_and_agent(fresh: MakeEnvironment) -> None:
-    environment = fresh("lmstudio-llm")
+def test_llm_without_embed_and_agent(installed: MakeEnvironment) -> None:
+    environment = installed("lmstudio-llm")
     check(environment, "core", "llm")
     assert "pip install lmstudio-embed" in environment.python(
         MISSING.format(name="embedding_model")
@@ -66,8 +66,8 @@ def test_llm_without_embed_and_agent(fresh: MakeEnvironment) -> None:
     assert printed == "UserMessage(content=[TextData(text='Hello')]) lmstudio_llm.convenience"
 
 
-def test_the_whole_family_is_light_to_import(fresh: MakeEnvironment) -> None:
-    environment = fresh("lmstudio")
+def test_the_whole_family_is_light_to_import(installed: MakeEnvironment) -> None:
+    environment = installed("lmstudio")
     check(environment, "agent", "core", "embed", "llm")
     assert "lmstudio-server" in environment.command("lmstudio", "server", "start", ok=False)
     heavy = environment.python(

@@ -104,8 +104,8 @@ PARTS = {
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_part_works_alone(fresh: MakeEnvironment, name: str) -> None:
-    environment = fresh(name)
+def test_a_part_works_alone(installed: MakeEnvironment, name: str) -> None:
+    environment = installed(name)
     environment.python(PROLOGUE + PARTS[name])
     # Nothing is wrong with a part of the family because the rest of it is not there.
     states = plugins(environment)
