@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -119,7 +119,7 @@ def test_a_part_works_alone(installed: MakeEnvironment, name: str) -> None:
 
 
 def plugins(environment: Environment, *, ok: bool = True) -> list[dict[str, str]]:
-    strict = {"LMSTUDIO_STRICT_PLUGINS": "1"} if ok else {}
+    strict: dict[str, Any] = {"LMSTUDIO_STRICT_PLUGINS": "1"} if ok else {}
     states: list[dict[str, str]] = json.loads(
         environment.command("lmstudio", "plugins", "--json", ok=ok, **strict)
     )
@@ -229,7 +229,7 @@ def test_everything_and_the_sample(fresh: MakeEnvironment, tmp_path: Path) -> No
     assert "system.listDownloadedModels took" in logged
     assert all_work(plugins(environment))
     # The command, against the bundled server.
-    ours = {
+    ours: dict[str, Any] = {
         "LMSTUDIO_STATE_DIR": str(tmp_path / "state"),
         "HOME": str(tmp_path),
         "LMSTUDIO_STRICT_PLUGINS": "1",
