@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "ShuttingDownError",
     "WireError",
     "close_matches_text",
     "domain_mismatch",
@@ -25,14 +26,11 @@ __all__ = [
     "no_loaded_model",
     "not_offered",
     "preset_not_found",
-    "shutting_down",
     "specific_model_unloaded",
     "unsupported_feature",
 ]
 
 SAMPLE_SIZE: Final = 10
-SHUTTING_DOWN: Final = "lmstudioServer.shuttingDown"
-"""A code of this server's own: LM Studio has none for this."""
 _DOMAIN_WORDS: Final = {"llm": "an LLM", "embedding": "an embedding model"}
 
 
@@ -63,6 +61,16 @@ class WireError(Exception):
         if self.display is not None:
             error["displayData"] = dict(self.display)
         return error
+
+
+class ShuttingDownError(WireError):
+    """The server takes no new work. The protocol has no code for this."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server is shutting down.",
+            suggestion="Start it again with `lmstudio server start`, or use another one.",
+        )
 
 
 def close_matches_text(matches: Sequence[str], otherwise: str) -> str:
@@ -189,15 +197,6 @@ def from_engine(error: EngineError, model: str) -> WireError:
     if suggestion is None and isinstance(error, EngineCrashedError):
         suggestion = "Load the model again; the server's log has the engine's last words."
     return WireError(f"{model}: {error.title}", cause=error.cause, suggestion=suggestion)
-
-
-def shutting_down() -> WireError:
-    """The server takes no new work."""
-    return WireError(
-        "This server is shutting down.",
-        suggestion="Start it again with `lmstudio server start`, or use another one.",
-        display={"code": SHUTTING_DOWN},
-    )
 
 
 def internal(endpoint: str, error: BaseException) -> WireError:

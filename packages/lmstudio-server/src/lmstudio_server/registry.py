@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import identifier_in_use, shutting_down
+from .errors import ShuttingDownError, identifier_in_use
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -213,7 +213,7 @@ class ModelRegistry:
 
     def _check_open(self) -> None:
         if self._closing:
-            raise shutting_down()
+            raise ShuttingDownError
 
     def _reserve(self, identifier: str | None, key: str) -> str:
         taken = self._instances.keys() | self._reserved

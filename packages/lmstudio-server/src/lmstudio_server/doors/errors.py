@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_server.engines.base import ContextOverflowError, EngineCrashedError
-from lmstudio_server.errors import SHUTTING_DOWN, WireError, internal
+from lmstudio_server.errors import ShuttingDownError, WireError, internal
 from lmstudio_server.wire.session import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _STATUS: Final = {
     "generic.noModelMatchingQuery": (404, "model_not_found"),
     "generic.specificModelUnloaded": (404, "model_not_found"),
     "generic.domainMismatch": (400, "wrong_kind_of_model"),
-    SHUTTING_DOWN: (503, "shutting_down"),
     "generic.engineDoesNotSupportFeature": (400, "not_supported"),
 }
 
@@ -82,6 +81,8 @@ def described(error: Exception) -> DoorError:
         return invalid(str(error))
     if not isinstance(error, WireError):
         return DoorError(500, _text(internal("an HTTP request", error)), "internal_error")
+    if isinstance(error, ShuttingDownError):
+        return DoorError(503, _text(error), "shutting_down")
     reason = error.__cause__
     if isinstance(reason, ContextOverflowError):
         return DoorError(400, _text(error), "context_length_exceeded")
