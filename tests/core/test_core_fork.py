@@ -112,8 +112,16 @@ def test_a_stream_of_the_parent_goes_on_there_alone(server):
 
 def test_forking_while_another_thread_waits(server):
     server.on("test.echo", lambda parameter: parameter)
-    server.on("test.slow", NO_ANSWER)
-    server.on("test.finish", lambda _: server.requests_to("test.slow")[0].reply("slow"))
+    finished: list[object] = []
+
+    def finish(_: object) -> None:
+        finished.append(True)
+        for request in server.requests_to("test.slow"):
+            request.reply("slow")
+
+    # The thread may write its request only when it has the lock again, after the other one's.
+    server.on("test.slow", lambda _: "slow" if finished else NO_ANSWER)
+    server.on("test.finish", finish)
     run(
         server,
         """
