@@ -66,6 +66,14 @@ def test_ls_of_variants_and_devices(server: Any) -> None:
     """)
 
 
+def test_ls_of_a_model_that_is_not_there(server: Any) -> None:
+    server.on("system.listDownloadedModelVariants", [])
+    refused = run(server, "ls", "qwen3-4", code=4)
+    assert "Did you mean qwen/qwen3-4b?" in refused.stderr
+    assert refused.stdout == ""
+    assert run(server, "ls", "zzz", "--json", code=4).stdout == ""
+
+
 def test_ls_as_json_is_what_the_server_said(server: Any) -> None:
     found = run_json(server, "ls")
     assert [info["modelKey"] for info in found] == ["qwen/qwen3-4b", "all-minilm"]
@@ -278,3 +286,17 @@ def test_a_narrow_terminal_gets_a_table_that_fits(monkeypatch: pytest.MonkeyPatc
     print_table(("NAME", "SIZE"), [("a" * 60, "1 kB"), ("short", "2 kB")])
     assert [len(click.unstyle(line)) <= 40 for line in written] == [True] * 3
     assert written[1] == "a" * 33 + "…  1 kB"
+
+
+def test_a_narrow_terminal_keeps_what_people_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "39")
+    monkeypatch.setattr("click.echo", written.append)
+    print_table(
+        ("MODEL", "KIND", "ARCHITECTURE"), [("pocket-embedding", "embedding", "gemma3 tiny")]
+    )
+    assert written[1] == "pocket-embedding  embedding  gemma3 ti…"
+    written.clear()
+    print_table(("MODEL", "KIND"), [("a" * 50, "embedding-" * 4)])
+    assert written[1] == "a" * 30 + "…  embed…"

@@ -129,6 +129,9 @@ def test_extensions_are_searched(server: Any) -> None:
         llama.cpp-x86_64@1.50.0  engine  GGUF     1.50.0
     """)
     assert run_json(server, "runtime", "search")[0]["localVersions"] == ["1.50.0"]
+    server.on("runtime.searchRuntimeExtensions", {"extensions": []})
+    assert "No engine" in run(server, "runtime", "search", "zzz").stdout
+    assert run_json(server, "runtime", "search", "zzz") == []
 
 
 def test_the_machine_is_shown(server: Any) -> None:

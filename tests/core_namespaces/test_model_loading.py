@@ -183,6 +183,22 @@ def test_an_unknown_model_is_told_with_close_matches(api: Any, server: Any) -> N
     assert str(caught.value).endswith("Did you mean qwen/qwen3-4b?")
 
 
+def test_so_is_one_that_is_estimated_or_drafts(api: Any, server: Any) -> None:
+    refused = ServerFailure("Not found", displayData={"code": "generic.pathNotFound", "path": "x"})
+    server.on("llm.estimateModelUsage", refused)
+    server.on("llm.preloadDraftModel", refused)
+    server.on("system.listDownloadedModels", [downloaded("qwen/qwen3-4b")])
+    server.on_channel("llm.getOrLoad", [{"type": "alreadyLoaded", "info": loaded("a")}])
+    model = api(api.client.llm.model("a"))
+    for ask in (api.client.llm.estimate_resources, model.preload_draft_model):
+        with pytest.raises(LMStudioModelNotFoundError) as caught:
+            api(ask("qwen3-4"))
+        assert caught.value.close_matches == ("qwen/qwen3-4b",)
+    with pytest.raises(LMStudioModelNotFoundError) as caught:
+        api(model.preload_draft_model("qwen/qwen3-4b"))  # there, but the model itself is not
+    assert "Did you mean" not in str(caught.value)
+
+
 def test_what_the_server_suggests_is_not_said_twice(api: Any, server: Any) -> None:
     server.on_channel("llm.loadModel", not_found(suggestion='Did you mean "qwen/qwen3-4b"?'))
     server.on("system.listDownloadedModels", [downloaded("qwen/qwen3-4b")])

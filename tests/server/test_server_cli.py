@@ -34,6 +34,8 @@ TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
 def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("LMSTUDIO_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.delenv("LMSTUDIO_SERVER_API_TOKENS", raising=False)
+    # Whatever else runs on this machine is not looked at.
+    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(tmp_path / "no LM Studio"))
     yield
     for found in state.all_running():
         stop_server(found.state)
@@ -65,6 +67,29 @@ def test_without_a_server() -> None:
         assert "No lmstudio-server is running" in result.output
     result = CliRunner().invoke(group, ["status", "--json"])
     assert json.loads(result.output) == {"running": False, "servers": []}
+
+
+def test_the_status_of_servers_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_server() as server:  # its state is elsewhere: this user did not start it
+        [shown] = json.loads(lmstudio("status", "--host", server.host, "--json").stdout)["servers"]
+        assert (shown["address"], shown["package"]) == (server.host, "lmstudio-server")
+        assert f"at {server.host}" in lmstudio("status", "--host", server.host).stdout
+        # One that is found as LM Studio is.
+        file = tmp_path / "http-server.json"
+        file.write_text(json.dumps({"port": server.port}))
+        monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(file))
+        assert f"at {server.host}" in lmstudio("status").stdout
+        # The same one, found twice, is shown once.
+        watch(monkeypatch, server)
+        assert len(json.loads(lmstudio("status", "--json").stdout)["servers"]) == 1
+        monkeypatch.setenv("LMSTUDIO_API_HOST", "127.0.0.1:9")
+        both = lmstudio("status")
+        assert both.stdout.startswith("No server answers at 127.0.0.1:9.\nlmstudio-server ")
+    nobody = lmstudio("status", "--host", "127.0.0.1:9")
+    assert (nobody.returncode, nobody.stdout) == (3, "No server answers at 127.0.0.1:9.\n")
+    wrong = lmstudio("status", "--host", "nonsense:x")
+    assert wrong.returncode == 1
+    assert "Traceback" not in wrong.stderr
 
 
 def test_start_status_stop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,17 +161,31 @@ def start(
 
 
 @server.command()
+@click.option("--host", help="host:port of one server, whoever started it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(as_json: bool) -> None:
-    """Show the servers that run; the exit code is 3 when there is none."""
-    servers = [_summary(found) for found in state.all_running()]
+def status(host: str | None, as_json: bool) -> None:
+    """Show the servers that run, LM Studio's too; the exit code is 3 when there is none."""
+    from lmstudio_core.cli.server_status import in_words, no_answer, server_that_answers
+    from lmstudio_core.errors import LMStudioValueError
+
+    own = [] if host else state.all_running()
+    try:
+        other = server_that_answers(host)
+    except LMStudioValueError as error:  # the host is none
+        raise click.ClickException(str(error)) from error
+    known = {found.state.instance_id for found in own}
+    others = [other] if other and other.get("instanceId") not in known else []
     if as_json:
+        servers = [*map(_summary, own), *others]
         click.echo(json.dumps({"running": bool(servers), "servers": servers}))
-    elif not servers:
+    elif missing := None if other else no_answer(host):
+        click.echo(missing)
+    elif not own and not others:
         click.echo("No lmstudio-server is running. `lmstudio server start` starts one.")
-    for summary in [] if as_json else servers:
-        click.echo(_in_words(summary))
-    if not servers:
+    if not as_json:
+        for words in (*(_in_words(_summary(found)) for found in own), *map(in_words, others)):
+            click.echo(words)
+    if not own and not others:
         sys.exit(NOT_RUNNING_CODE)
 
 

@@ -118,13 +118,22 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo(click.style(text, bold=True) if number == 0 else text)
 
 
-_NARROWEST: Final = 10
+_NARROWEST: Final = 6
 
 
 def _fit(widths: list[int], columns: int) -> None:
-    """Make the widest columns narrower until the line fits, or nothing would be left of them."""
-    while sum(widths) + 2 * (len(widths) - 1) > columns and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    """Make columns narrower until the line fits, or nothing would be left of them.
+
+    The widest first; the first one last, since people copy names from it.
+    """
+    too_much = sum(widths) + 2 * (len(widths) - 1) - columns
+    for group in (range(1, len(widths)), range(1)):
+        while too_much > 0 and group:
+            widest = max(group, key=widths.__getitem__)
+            if widths[widest] <= _NARROWEST:
+                break
+            widths[widest] -= 1
+            too_much -= 1
 
 
 def _cut(cell: str, width: int) -> str:

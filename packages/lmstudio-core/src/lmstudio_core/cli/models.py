@@ -33,6 +33,8 @@ def list_command(
             found = client.models.list_downloaded(kind)
         else:
             found = client.models.list_downloaded_variants(model)
+            if not found:
+                client.models.find_downloaded(model)  # says what is much like it
         loaded = {info.model_key for info in _loaded(client, kind)}
     infos = [entry.info for entry in found if kind in (None, entry.type)]
     if as_json:
@@ -217,7 +219,7 @@ def unload_command(
 ) -> None:
     """Unload models by their IDENTIFIERS, as `lmstudio ps` shows them."""
     if every == bool(identifiers):
-        raise click.UsageError("Say which models to unload, or --all.")
+        raise click.UsageError("Say which models to unload, or --all, and not both.")
     done: list[str] = []
     with connected(host, api_token) as client:
         if every:

@@ -95,6 +95,9 @@ def search(
     if as_json:
         print_json([extension.to_dict() for extension in found])
         return
+    if not found:
+        click.echo("No engine that can be downloaded was found.")
+        return
     rows = [
         (
             f"{e.name}@{e.version}",

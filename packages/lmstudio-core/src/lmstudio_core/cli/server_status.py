@@ -1,4 +1,7 @@
-"""``lmstudio server status`` where no package has a server of its own."""
+"""``lmstudio server status`` where no package has a server of its own.
+
+A package that has one shows the servers of others with the same functions.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import click
 from ..shapes import as_mapping, is_list
 from .common import EXIT_NO_SERVER, json_option, print_json
 
-__all__ = ["server_command"]
+__all__ = ["in_words", "no_answer", "server_command", "server_that_answers"]
 
 
 class _Group(click.Group):
@@ -34,31 +37,54 @@ server_command = _Group("server", help="Show the server that runs.")
 @json_option
 def status_command(host: str | None, as_json: bool) -> None:
     """Show the server that answers; the exit code is 3 when there is none. Starts none."""
-    from ..client import Client
-    from ..discovery import API_HOST_VARIABLE, get_json
-    from ..protocol.address import parse_api_host
-
-    where = host or os.environ.get(API_HOST_VARIABLE) or Client.find_default_local_api_host()
-    found: Mapping[str, Any] = {}
-    if where is not None:
-        address = parse_api_host(where)
-        found = as_mapping(get_json(address, "/lms-status")) or as_mapping(
-            get_json(address, "/lmstudio-greeting")
-        )
-    servers = [{"address": where, **found}] if found else []
+    found = server_that_answers(host)
+    servers = [found] if found else []
     if as_json:
         print_json({"running": bool(servers), "servers": servers})
     elif not servers:
-        click.echo(f"No server answers at {where}." if where else "No LM Studio server is running.")
+        click.echo(no_answer(host) or "No LM Studio server is running.")
     else:
-        click.echo(_in_words(str(where), found))
+        click.echo(in_words(found))
     if not servers:
         raise click.exceptions.Exit(EXIT_NO_SERVER)
 
 
-def _in_words(where: str, found: Mapping[str, Any]) -> str:
+def _named(host: str | None) -> str | None:
+    """Where somebody said that a server is."""
+    from ..discovery import API_HOST_VARIABLE
+
+    return host or os.environ.get(API_HOST_VARIABLE) or None
+
+
+def no_answer(host: str | None) -> str | None:
+    """What to say when the server of that name does not answer; ``None`` if none was named."""
+    where = _named(host)
+    return f"No server answers at {where}." if where else None
+
+
+def server_that_answers(host: str | None) -> dict[str, Any]:
+    """What the server at ``host`` says of itself, with its address; nothing if there is none.
+
+    Without ``host`` it is the one that the environment names, or else LM Studio on this machine.
+    """
+    from ..client import Client
+    from ..discovery import get_json
+    from ..protocol.address import parse_api_host
+
+    where = _named(host) or Client.find_default_local_api_host()
+    if where is None:
+        return {}
+    address = parse_api_host(where)
+    found = as_mapping(get_json(address, "/lms-status")) or as_mapping(
+        get_json(address, "/lmstudio-greeting")
+    )
+    return {"address": where, **found} if found else {}
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """The same for people."""
     name = " ".join(str(found[key]) for key in ("package", "version") if found.get(key))
-    lines = [f"{name or 'LM Studio'} at {where}"]
+    lines = [f"{name or 'LM Studio'} at {found['address']}"]
     loaded = found.get("loadedModels")
     if is_list(loaded):
         lines.append(f"  loaded models: {', '.join(map(str, loaded)) or 'none'}")

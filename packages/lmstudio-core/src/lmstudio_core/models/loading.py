@@ -16,7 +16,7 @@ from ..errors import (
     LMStudioValueError,
 )
 from ..namespaces.packets import items, mapping
-from ..protocol.operations import VOID, Call, Channel, Endpoint, Op
+from ..protocol.operations import VOID, Call, Channel, Endpoint, Op, Step
 from ..server_errors import server_error
 from .infos import ModelInfoBase, parse_model_info
 from .kind import ModelKind
@@ -28,6 +28,7 @@ __all__ = [
     "LoadChannel",
     "LoadProgressCallback",
     "device_field",
+    "explained",
     "get_or_load",
     "list_downloaded",
     "load_new_instance",
@@ -202,7 +203,7 @@ def get_or_load(
         parameter["loadTtlMs"] = ttl_ms
     wanted = getattr(load, "context_length", None)
     channel = LoadChannel(kind, "getOrLoad", parameter, on_load_progress, wanted)
-    return _loaded(kind, model_key, channel)
+    return explained(kind, model_key, channel)
 
 
 def load_new_instance(
@@ -228,7 +229,7 @@ def load_new_instance(
         parameter["ttlMs"] = ttl_ms
     wanted = getattr(load, "context_length", None)
     channel = LoadChannel(kind, "loadModel", parameter, on_load_progress, wanted)
-    return _loaded(kind, model_key, channel)
+    return explained(kind, model_key, channel)
 
 
 def list_downloaded(domain: str | None = None) -> Call[list[ModelInfoBase]]:
@@ -241,10 +242,10 @@ def list_downloaded(domain: str | None = None) -> Call[list[ModelInfoBase]]:
     return Call(Endpoint("system", "listDownloadedModels"), VOID, decode)
 
 
-def _loaded(kind: ModelKind, key: str, channel: LoadChannel) -> Op[ServerStruct]:
-    """Run the load; an unknown key is explained by what is downloaded."""
+def explained(kind: ModelKind, key: str, asked: Step) -> Op[Any]:
+    """Ask for something of a downloaded model; an unknown key is explained by what there is."""
     try:
-        info: ServerStruct = yield channel
+        answer: Any = yield asked
     except LMStudioModelNotFoundError as error:
         try:
             downloaded: Sequence[ModelInfoBase] = yield list_downloaded()
@@ -252,7 +253,7 @@ def _loaded(kind: ModelKind, key: str, channel: LoadChannel) -> Op[ServerStruct]
             downloaded = ()  # what the server said has to do
         _explain(error, kind, key, downloaded)
         raise
-    return info
+    return answer
 
 
 def _explain(
@@ -262,6 +263,8 @@ def _explain(
     downloaded: Sequence[ModelInfoBase],
 ) -> None:
     """Add what the server left out: close matches, or that the model is of another kind."""
+    if any(i.model_key == key and i.type == kind.domain for i in downloaded):
+        return  # it is there, so the server misses another one
     other = next((i.type for i in downloaded if i.model_key == key and i.type != kind.domain), None)
     like = close_matches(key, [i.model_key for i in downloaded if i.type == kind.domain])
     error.close_matches = tuple(like)

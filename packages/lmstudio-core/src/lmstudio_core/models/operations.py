@@ -22,6 +22,7 @@ from .loading import (
     DEFAULT_TTL,
     LoadProgressCallback,
     device_field,
+    explained,
     get_or_load,
     list_downloaded,
     load_new_instance,
@@ -219,7 +220,7 @@ def estimate_resources(
     model_key: str,
     config: ConfigModel | Mapping[str, Any] | None,
     device: str | None,
-) -> Call[EstimatedResources]:
+) -> Op[EstimatedResources]:
     """What a model would take if it were loaded with a config."""
     load = kind.parse_load_config(config)
     parameter = {
@@ -228,13 +229,14 @@ def estimate_resources(
         **device_field(device),
     }
     endpoint = Endpoint(kind.namespace, "estimateModelUsage")
-    return Call(endpoint, parameter, EstimatedResources.from_dict)
+    return explained(kind, model_key, Call(endpoint, parameter, EstimatedResources.from_dict))
 
 
-def preload_draft_model(kind: ModelKind, model: Any, draft_model_key: str) -> Call[None]:
+def preload_draft_model(kind: ModelKind, model: Any, draft_model_key: str) -> Op[None]:
     """Load the draft model of speculative decoding before the first prediction needs it."""
     parameter = {"specifier": specifier_of(model), "draftModelKey": model_key_text(draft_model_key)}
-    return Call(Endpoint(kind.namespace, "preloadDraftModel"), parameter, _nothing)
+    call = Call(Endpoint(kind.namespace, "preloadDraftModel"), parameter, _nothing)
+    return explained(kind, draft_model_key, call)
 
 
 # -- tokens --------------------------------------------------------------------------------------
@@ -270,4 +272,9 @@ def texts(value: str | Iterable[str]) -> list[str] | None:
     """The list that ``value`` is, or ``None`` for one string."""
     if isinstance(value, str):
         return None
+    given: Any = value  # what the caller wrote, whatever the annotation says
+    if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
+        raise LMStudioValueError(
+            f"Text is a string or an iterable of strings, not {type(given).__name__}."
+        )
     return [_text(item) for item in value]
