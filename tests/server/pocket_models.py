@@ -18,7 +18,8 @@ from lmstudio_server.engines.base import (
     Text,
     ToolCallEnd,
 )
-from lmstudio_server.engines.llamacpp import LlamaCppEngine, LlamaCppModel
+from lmstudio_server.engines.llamacpp import LlamaCppEngine
+from lmstudio_server.engines.llamacpp.model import LlamaCppModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable

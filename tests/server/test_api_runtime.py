@@ -109,7 +109,7 @@ class TestSurvey:
             Device("Vulkan1", "Small Card", "integrated", 8_000),
             Device("CPU", "Processor", "cpu", 64_000, ("AVX", "AVX2", "FMA")),
         ]
-        monkeypatch.setattr("lmstudio_server.hardware.devices", lambda: found)
+        monkeypatch.setattr("lmstudio_server.engines.llamacpp.devices.devices", lambda: found)
 
         async def test(one: Client) -> None:
             ((engine,)) = (await one.call("surveyHardware"))["engines"]
@@ -139,7 +139,7 @@ class TestSurvey:
             asked.append(1)
             raise DevicesError("libgomp.so.1: cannot open shared object file")
 
-        monkeypatch.setattr("lmstudio_server.hardware.devices", broken)
+        monkeypatch.setattr("lmstudio_server.engines.llamacpp.devices.devices", broken)
 
         async def test(one: Client) -> None:
             for times in (1, 2):

@@ -16,7 +16,7 @@ from lmstudio_server.library import Library
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmstudio_server.engines.llamacpp import LlamaCppModel
+    from lmstudio_server.engines.llamacpp.model import LlamaCppModel
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 SHORT = greedy(max_tokens=8)

@@ -8,9 +8,10 @@ import platform
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from .engines.llamacpp.devices import Device, DevicesError, devices
+if TYPE_CHECKING:
+    from .engines.llamacpp.devices import Device
 
 __all__ = ["Fit", "Hardware", "Surveys", "architecture"]
 
@@ -81,6 +82,8 @@ def _failed(task: asyncio.Task[Hardware]) -> bool:
 
 
 def _survey() -> Hardware:
+    from .engines.llamacpp.devices import DevicesError, devices
+
     try:
         found = tuple(devices())
     except (DevicesError, ValueError, IndexError, KeyError, TypeError) as error:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from . import toml
 from .kv.stack import is_list
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
     Raises:
         click.ClickException: It cannot be read, or has keys that are no options.
     """
+    from . import toml
+
     try:
         content: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

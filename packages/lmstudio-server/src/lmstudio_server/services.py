@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._version import __version__
@@ -13,7 +14,6 @@ from .bridge.host import PluginHost
 from .documents.reader import Documents
 from .files import FileStore
 from .hardware import Surveys
-from .hub.service import HubService
 from .library.folders import download_folder
 from .loading import Loads
 from .logs import Logs
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .config import ServerConfig
     from .engines.base import Engine
+    from .hub.service import HubService
     from .library import ModelFile
     from .serving.second import SecondPort
 
@@ -73,7 +74,6 @@ class Services:
     presence: Presence
     shutdown: asyncio.Event
     surveys: Surveys
-    hub: HubService
     logs: Logs
     documents: Documents = field(default_factory=Documents)
     record: Record = field(default_factory=Record)
@@ -90,7 +90,6 @@ class Services:
     def create(cls, config: ServerConfig, engine: Engine, library: ModelLibrary) -> Services:
         """Put a server's parts together."""
         registry = ModelRegistry(engine)
-        surveys = Surveys()
         shutdown = asyncio.Event()
 
         def on_idle() -> None:
@@ -107,10 +106,17 @@ class Services:
             authenticator=Authenticator(config.api_tokens, config.control_key),
             presence=Presence(config.idle_timeout, on_idle),
             shutdown=shutdown,
-            surveys=surveys,
+            surveys=Surveys(),
             logs=Logs((*config.api_tokens, config.control_key)),
-            hub=HubService(download_folder(config.model_folders), library, surveys),
         )
+
+    @cached_property
+    def hub(self) -> HubService:
+        """Made when first used: a server has to start quickly."""
+        from .hub.service import HubService
+
+        folder = download_folder(self.config.model_folders)
+        return HubService(folder, self.library, self.surveys)
 
     def status(self, pid: int) -> dict[str, Any]:
         """What ``/lms-status`` tells. It names no model where clients need a token to ask."""

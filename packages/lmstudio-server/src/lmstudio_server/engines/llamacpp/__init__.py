@@ -8,6 +8,5 @@ decide without any I/O; ``transport`` and ``supervisor`` do the I/O without deci
 from __future__ import annotations
 
 from .engine import LlamaCppEngine
-from .model import LlamaCppModel
 
-__all__ = ["LlamaCppEngine", "LlamaCppModel"]
+__all__ = ["LlamaCppEngine"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from .model import LlamaCppModel
-from .starting import fitted, start_generator
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lmstudio_server.engines.base import LoadRequest
     from lmstudio_server.library import ModelFile
+
+    from .model import LlamaCppModel
 
 
 class LlamaCppEngine:
@@ -50,6 +49,10 @@ class LlamaCppEngine:
 
         Cancelling the awaiting task ends the process.
         """
+        # A server makes its engines when it starts, and need not load a model then.
+        from .model import LlamaCppModel
+        from .starting import fitted, start_generator
+
         on_progress(0.0)
         request = fitted(request)
         model = LlamaCppModel(await start_generator(request, on_progress), request)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from lmstudio_core.shapes import is_list, is_mapping
-from lmstudio_server import toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,6 +118,8 @@ def _models_in(text: str) -> list[dict[str, Any]] | None:
 
 
 def _in_file(path: Path, environment: Mapping[str, str]) -> list[RemoteServer]:
+    from lmstudio_server import toml
+
     try:
         content: dict[str, Any] = toml.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
