@@ -141,6 +141,27 @@ def test_models_that_cannot_be_loaded() -> None:
     run(test)
 
 
+def test_an_identifier_of_the_other_kind_is_said_to_be_one() -> None:
+    async def test() -> None:
+        async with (
+            fake_server() as server,
+            client(server, "llm") as llm,
+            client(server, "embedding") as embedding,
+        ):
+            await load(llm, identifier="mine")
+            error = await refused(
+                embedding.collect("getOrLoad", identifier="mine", loadConfigStack=stack())
+            )
+            assert code(error) == "generic.domainMismatch"
+            assert "client.llm" in str(error["suggestion"])
+            error = await refused(
+                embedding.collect("getOrLoad", identifier="yours", loadConfigStack=stack())
+            )
+            assert code(error) == "generic.pathNotFound"
+
+    run(test)
+
+
 def test_model_info() -> None:
     async def test() -> None:
         async with fake_server() as server, client(server, "llm") as llm:

@@ -115,6 +115,17 @@ async def require_model(call: Call, key: str) -> ModelFile:
     return file
 
 
+async def _model_or_loaded_other(call: Call, name: str) -> ModelFile:
+    """The model file of that name; where there is none, the name may be that of an instance."""
+    try:
+        return await require_model(call, name)
+    except WireError as error:
+        other = call.services.registry.by_identifier(name)
+        if other is None:
+            raise
+        raise domain_mismatch(name, other.kind, call.kind) from error
+
+
 async def run_engine(call: Call, instance: Instance, awaitable: Awaitable[T]) -> T:
     """Await something of an instance's engine; its errors become errors for the client."""
     call.services.registry.touch(instance)
@@ -227,7 +238,7 @@ async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
     file = None
     if loaded is None:
         # The name may be one that only the library understands ("pocket.gguf", other case).
-        file = await require_model(channel, parameter.identifier)
+        file = await _model_or_loaded_other(channel, parameter.identifier)
         loaded = registry.find(channel.kind, file.key)
     if loaded is not None:
         await channel.send({"type": "alreadyLoaded", "info": instance_info(loaded)})
