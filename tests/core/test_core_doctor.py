@@ -193,6 +193,25 @@ def test_a_plugin_that_hangs_does_not_hang_the_doctor(install, monkeypatch):
     assert "LMSTUDIO_DISABLE_PLUGINS" in finding["advice"]
 
 
+def test_a_plugin_that_hangs_hides_nothing_else(install, monkeypatch):
+    leave = threading.Event()
+    monkeypatch.setattr(checks, "PATIENCE", 0.3)
+    seen = Finding("engine", "warning", "it is loud")
+    install(
+        stuck={"lmstudio_check_health": hookimpl(lambda: leave.wait(60) and None)},
+        engine={"lmstudio_check_health": hookimpl(lambda: [seen])},
+        bad={"lmstudio_find_servers": hookimpl(lambda: None)},
+    )
+    try:
+        found = findings("--host", NOWHERE)
+    finally:
+        leave.set()
+    (hangs,) = found["plugins"]
+    assert "lmstudio_check_health of stuck" in hangs["text"]
+    assert [finding["text"] for finding in found["engine"]] == ["it is loud"]
+    assert "did you mean 'lmstudio_find_server'" in found["plugin"][0]["text"]
+
+
 def test_a_check_that_fails_is_a_finding(monkeypatch):
     def fails(*_):
         raise ZeroDivisionError("oops")

@@ -223,6 +223,16 @@ def test_a_plugin_that_fails_does_not_stop_the_next(module, caplog):
     assert "failed in lmstudio_find_server" in caplog.text
 
 
+@pytest.mark.parametrize("nonsense", [42, "", "no port", ["a:1"]])
+def test_what_is_no_address_is_a_plugins_failure_and_no_more(module, caplog, nonsense):
+    plugins = finding(module, nonsense, "b:2")
+    assert plugins.find_server(()) == "b:2"
+    assert "failed in lmstudio_find_server" in caplog.text
+    failed = {state.name: state.detail for state in plugins.states() if state.state == "failed"}
+    assert list(failed) == ["p1"]
+    assert "'host:port'" in failed["p1"]
+
+
 def test_a_plugin_may_say_why_it_cannot_start_a_server(module):
     plugins = finding(module, errors.LMStudioRuntimeError("no space"), "b:2")
     with pytest.raises(errors.LMStudioRuntimeError, match="no space"):
@@ -268,6 +278,33 @@ def test_hook_plugins_that_cannot_be_used_are_skipped(module, caplog):
         "again": "failed",
     }
     assert caplog.text.count("skipped the plugin") == 4
+
+
+async def finds_later(tried):
+    return "x:1"
+
+
+def test_hooks_that_would_never_do_their_work_are_named(module):
+    module("acme_async", lmstudio_find_server=hookimpl(finds_later))
+    module("acme_class", plugin=Finds)
+    entries = [hooks("async", "acme_async"), hooks("class", "acme_class:plugin")]
+    plugins = Plugins(entries, {})
+    assert plugins.find_server(()) is None
+    details = {state.name: state.detail for state in plugins.states()}
+    assert "asynchronous" in details["async"]
+    assert "give an instance of Finds" in details["class"]
+
+
+def test_a_class_whose_hooks_need_no_object_is_a_plugin(module):
+    class Static:
+        @staticmethod
+        @hookimpl
+        def lmstudio_find_server(tried):
+            return "static:1"
+
+    module("acme_static", plugin=Static)
+    plugins = Plugins([hooks("static", "acme_static:plugin")], {})
+    assert plugins.find_server(()) == "static:1"
 
 
 def test_hooks_may_leave_arguments_out(module):

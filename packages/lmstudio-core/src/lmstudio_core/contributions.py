@@ -8,8 +8,17 @@ from typing import Any, Final, Generic, TypeVar, cast
 from .errors import LMStudioValueError
 from .health import Finding
 from .plugin_state import Record
+from .protocol.address import parse_api_host
 
-__all__ = ["RESERVED_COMMANDS", "Claims", "commands_of", "findings_of", "offers_of", "toolsets_of"]
+__all__ = [
+    "RESERVED_COMMANDS",
+    "Claims",
+    "commands_of",
+    "findings_of",
+    "host_of",
+    "offers_of",
+    "toolsets_of",
+]
 
 T = TypeVar("T")
 
@@ -70,6 +79,18 @@ def findings_of(call: Any) -> list[Finding]:
         if not isinstance(finding, Finding):
             raise LMStudioValueError(f"lmstudio_check_health gives Findings, not {finding!r}.")
     return found
+
+
+def host_of(answer: Any) -> str | None:
+    """Where a plugin says that a server is, if that can be an address at all."""
+    if answer is None:
+        return None
+    try:
+        parse_api_host(answer)
+    except LMStudioValueError as error:
+        # Not one of ours: those are what a plugin says on purpose, and reach the caller.
+        raise ValueError(str(error)) from error
+    return str(answer)
 
 
 class Claims(Generic[T]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from typing import Any, Final
@@ -107,6 +108,8 @@ def _hook_problems(plugin: Any) -> Iterator[str]:
         if spec is None:
             yield f"There is no hook {caller.name!r}{_did_you_mean(caller.name, known)}"
             continue
+        if (unfit := _unfit(plugin, caller)) is not None:
+            yield unfit
         taken = spec.spec.argnames
         for argument in caller.get_hookimpls()[0].argnames:
             if argument not in taken:
@@ -119,6 +122,18 @@ def _hook_problems(plugin: Any) -> Iterator[str]:
             yield f"{name} is not marked with @hookimpl, so it would never be called."
     if not implemented:
         yield "It implements no hook: mark its functions with @hookimpl."
+
+
+def _unfit(plugin: Any, caller: pluggy.HookCaller) -> str | None:
+    """Why a hook's function could be called, but never do its work."""
+    function = caller.get_hookimpls()[0].function
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return f"{caller.name} is asynchronous, so nobody would await it: write it without async."
+    if inspect.isclass(plugin) and inspect.isfunction(inspect.getattr_static(plugin, caller.name)):
+        return (
+            f"{caller.name} needs an object: give an instance of {plugin.__name__}, not the class."
+        )
+    return None
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

@@ -23,6 +23,7 @@ from .contributions import (
     Claims,
     commands_of,
     findings_of,
+    host_of,
     offers_of,
     toolsets_of,
 )
@@ -199,8 +200,12 @@ class Plugins(Capabilities):
 
     def find_server(self, tried: tuple[str, ...]) -> str | None:
         """What the first plugin that knows of a server, or starts one, says of where it is."""
-        answers = self.call_each("lmstudio_find_server", passing=LMStudioError, tried=tried)
-        return next((answer for answer in answers if answer is not None), None)
+
+        def ask(call: Any) -> str | None:
+            return host_of(call(tried=tried))
+
+        answers = self._ask_each("lmstudio_find_server", ask, passing=LMStudioError)
+        return next((answer for _, answer in answers if answer is not None), None)
 
     def observer_hook(self, hook: str = "lmstudio_request_finished") -> Callable[..., None] | None:
         """What tells plugins that something happened, if any of them listens; else ``None``."""
@@ -251,18 +256,28 @@ class Plugins(Capabilities):
         """Every installed plugin and whether it can be used; imports them all to find out."""
         with self._reporting():
             self._examine()
-            order = ("capability", "engine", "hooks")
-            records = sorted(self._records or [], key=lambda r: (order.index(r.kind), r.entry.name))
-            return [record.shown() for record in records] + [
-                PluginState("", "distribution", u.distribution, u.version, "failed", u.reason)
-                for u in self._unreadable
-            ]
+            return self.states_so_far()
 
-    def health(self) -> list[Finding]:
-        """What plugins find of what they need, for ``lmstudio doctor``."""
+    def states_so_far(self) -> list[PluginState]:
+        """What is known of every plugin already: waits for none, not even for one that hangs."""
+        order = ("capability", "engine", "hooks")
+        records = sorted(self._records or [], key=lambda r: (order.index(r.kind), r.entry.name))
+        return [record.shown() for record in records] + [
+            PluginState("", "distribution", u.distribution, u.version, "failed", u.reason)
+            for u in self._unreadable
+        ]
+
+    def health(self, found: list[Finding] | None = None) -> list[Finding]:
+        """What plugins find of what they need, for ``lmstudio doctor``.
+
+        Args:
+            found: Gets each plugin's findings as they come.
+        """
+        found = [] if found is None else found
         with self._reporting():
-            asked = self._ask_each("lmstudio_check_health", findings_of)
-            return [finding for _, findings in asked for finding in findings]
+            for _, findings in self._ask_each("lmstudio_check_health", findings_of):
+                found += findings
+        return found
 
     def _examine(self) -> None:
         for name in self.capability_names():

@@ -176,18 +176,22 @@ def _run(op: Op[Any], address: Address | None = None, who: Credentials | None = 
 
 def _plugins() -> Iterator[Finding]:
     """Whether plugins work, and what they say of what they need."""
-    health = _within(plugins.health)
-    states = None if health is None else _within(plugins.states)
-    if health is None or states is None:
-        text = f"{plugins.busy or 'a plugin'} has not come back after {PATIENCE:g} s"
+    health: list[Finding] = []
+    looks = (plugins.states, lambda: plugins.health(health))
+    all_came_back = all(_within(look) is not None for look in looks)
+    busy = plugins.busy or "a plugin"
+    # What is known is said even if one plugin hangs; what health found since may have changed it.
+    yield from list(health)
+    states = plugins.states_so_far()
+    if all_came_back:
+        works = sum(state.state in ("ok", "slow") for state in states)
+        off = [state.name for state in states if state.state == "disabled"]
+        turned_off = f"; turned off: {', '.join(off)}" if off else ""
+        yield Finding("plugins", "ok", f"{works} of {len(states)} work{turned_off}")
+    else:
+        text = f"{busy} has not come back after {PATIENCE:g} s; the rest was not looked at"
         advice = "Uninstall it, or turn it off: LMSTUDIO_DISABLE_PLUGINS=its-name"
         yield Finding("plugins", "problem", text, advice)
-        return
-    yield from health
-    works = sum(state.state in ("ok", "slow") for state in states)
-    off = [state.name for state in states if state.state == "disabled"]
-    turned_off = f"; turned off: {', '.join(off)}" if off else ""
-    yield Finding("plugins", "ok", f"{works} of {len(states)} work{turned_off}")
     for state in states:
         if state.detail:
             yield _of_plugin(state)
