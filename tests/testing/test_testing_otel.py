@@ -211,6 +211,24 @@ def test_an_agent(server: FakeServer, client: lms.Client, telemetry: Telemetry, 
     assert run["gen_ai.usage.output_tokens"] == sum(int(str(count)) for count in used)
 
 
+@pytest.mark.parametrize("capture", [False, True])
+def test_what_a_tool_raises_is_content(
+    server: FakeServer, client: lms.Client, telemetry: Telemetry, capture: bool
+) -> None:
+    telemetry.instrument(capture_content=capture)
+    server.llm().call_tool("find", {"name": "Emma"}).respond("No.")
+
+    def find(name: str) -> str:
+        """Find somebody."""
+        raise KeyError(name)
+
+    client.llm.model("qwen").act("Who?", [find])
+    span = telemetry.spans["execute_tool find"]
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == "KeyError"
+    assert ("Emma" in span.to_json()) is capture
+
+
 def test_embeddings(server: FakeServer, client: lms.Client, telemetry: Telemetry) -> None:
     telemetry.instrument()
     server.embedding(dimensions=5)

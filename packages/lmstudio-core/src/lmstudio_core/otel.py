@@ -175,7 +175,7 @@ class OpenTelemetryObserver:
                 found["gen_ai.output.messages"] = _json([_output(result)])
         known |= _where(prediction.server)
         span.set_attributes({**found, **known})
-        _end(span, prediction, known)
+        _end(span, prediction, known, describe=True)
         self._duration.record(prediction.seconds or 0.0, known)
         if prediction.first_token_seconds is not None:
             self._first_chunk.record(prediction.first_token_seconds, known)
@@ -199,7 +199,7 @@ class OpenTelemetryObserver:
         span.set_attributes({**known, "lmstudio.embeddings.count": embedding.texts})
         if embedding.dimensions is not None:
             span.set_attribute("gen_ai.embeddings.dimension.count", embedding.dimensions)
-        _end(span, embedding, known)
+        _end(span, embedding, known, describe=True)
         self._duration.record(embedding.seconds or 0.0, known)
 
     # -- agents ----------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class OpenTelemetryObserver:
                     _total(each.predicted_tokens_count for each in stats),
                 )
             )
-        _end(span, act, known)
+        _end(span, act, known, describe=self._content)
 
     @hookimpl
     def lmstudio_tool_call_started(self, tool_call: ToolCallObservation) -> None:
@@ -253,7 +253,7 @@ class OpenTelemetryObserver:
             otel_context.detach(token)
         if self._content and tool_call.error is None:
             span.set_attribute("gen_ai.tool.call.result", _json(tool_call.result))
-        _end(span, tool_call, known)
+        _end(span, tool_call, known, describe=self._content)
 
     # -- spans -----------------------------------------------------------------------------------
 
@@ -281,12 +281,14 @@ def _taken(
     return found
 
 
-def _end(span: Span, observation: Observation, known: dict[str, Any]) -> None:
+def _end(span: Span, observation: Observation, known: dict[str, Any], *, describe: bool) -> None:
+    # What a tool raises often quotes what it was given, which is content.
     error = observation.error
     if error is not None:
         known["error.type"] = type(error).__name__
         span.set_attribute("error.type", type(error).__name__)
-        span.set_status(Status(StatusCode.ERROR, str(error).partition("\n")[0]))
+        text = str(error).partition("\n")[0] if describe else None
+        span.set_status(Status(StatusCode.ERROR, text))
     span.end()
 
 
