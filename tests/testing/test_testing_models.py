@@ -199,7 +199,7 @@ def test_gates_and_cancelling(server: FakeServer, model: lms.LLM) -> None:
     assert next(fragments).content == "a"
     gate.wait_until_reached()
     stream.cancel()
-    assert [f.content for f in fragments] == [" b"]
+    assert [f.content for f in fragments] == []  # what was on its way is dropped
     assert stream.result().stats.stop_reason == "userStopped"
     assert server.last_prediction.cancelled
     gate.open()
@@ -313,3 +313,11 @@ def test_scripts_of_endpoints_go_before_models(server: FakeServer, model: lms.LL
     server.on_channel("llm.predict", ServerFailure("by hand"))
     with pytest.raises(lms.LMStudioPredictionError, match="by hand"):
         model.respond("x")
+
+
+@pytest.mark.parametrize("endpoint", ["version", "system.", ".version", ""])
+def test_an_endpoint_without_its_namespace_is_refused_at_once(endpoint: str) -> None:
+    server = FakeServer()
+    for script in (server.on, server.on_channel):
+        with pytest.raises(ValueError, match=r"'namespace\.name'"):
+            script(endpoint)

@@ -129,8 +129,11 @@ class FakeServer(LocalServer):
             endpoint: Which.
             reply: The value; ``VOID`` for none; a ``ServerFailure``; ``NO_ANSWER``; or a function
                 of the call's parameter that returns (or raises) one of these.
+
+        Raises:
+            ValueError: The endpoint names no namespace.
         """
-        self._scripts[endpoint] = reply
+        self._scripts[_full(endpoint)] = reply
 
     def on_channel(self, endpoint: str, script: Any = NO_ANSWER) -> None:
         """Serve channels of ``"namespace.name"``.
@@ -140,8 +143,11 @@ class FakeServer(LocalServer):
             script: The packets, after which the channel is closed; or a function (or coroutine
                 function) of the ``FakeChannel``, which it has to end itself; or a
                 ``ServerFailure``; or ``NO_ANSWER``, to drive it from the test.
+
+        Raises:
+            ValueError: The endpoint names no namespace.
         """
-        self._scripts[endpoint] = script
+        self._scripts[_full(endpoint)] = script
 
     # -- serving ---------------------------------------------------------------------------------
 
@@ -318,3 +324,12 @@ def _hint(request: FakeRequest) -> str:
     models = ", or a model with server.llm() or server.embedding()"
     scripted = request.endpoint.startswith(("llm.", "embedding."))
     return f" (FakeServer has no script for it: add {how}{models if scripted else ''})"
+
+
+def _full(endpoint: str) -> str:
+    namespace, _, name = endpoint.partition(".")
+    if not namespace or not name:
+        raise ValueError(
+            f"An endpoint is 'namespace.name', such as 'llm.predict'; not {endpoint!r}."
+        )
+    return endpoint
