@@ -147,6 +147,15 @@ class TestSettings:
         assert result_of(*pieces("<r>a</r>b", 2), tags=tags).content == "b"
         assert result_of(fragment("<think>a</think>b"), tags=tags).reasoning == ""
 
+    @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+    def test_other_tags_that_the_template_opened(self, size: int) -> None:
+        said = "Well, hmm.◁/think▷Four."
+        texts = [said[at : at + size] for at in range(0, len(said), size)]
+        splitter = ReasoningSplitter([("◁think▷", "◁/think▷")])
+        for text in texts:
+            splitter.feed(LlmPredictionFragment(text))
+        assert splitter.answer_begins
+
     def test_none_at_all(self) -> None:
         result = result_of(*pieces(f"<think>a</think>b{END}c", 3), tags=())
         assert result.content == "c"  # LM Studio's own separators are never text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -132,7 +131,7 @@ class ActStream(ActStreamBase[T]):
         if self._asked:
             return self._ask(self._asked.popleft(), step)
         see = step.requests.see
-        for event in iter(partial(next, self._source, MORE), MORE):  # _reading is only held
+        for event in self._reading:
             call = see(event)
             if call is not None:
                 self._asked.append(call)

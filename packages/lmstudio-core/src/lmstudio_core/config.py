@@ -95,6 +95,15 @@ def _keys_of(config: type[ConfigModel]) -> Sequence[tuple[str, KV]]:
     ]
 
 
+@functools.cache
+def _fields_of(config: type[ConfigModel]) -> Mapping[str, Sequence[tuple[str, KV]]]:
+    """The same by key: a server tells few of the many."""
+    fields: dict[str, list[tuple[str, KV]]] = {}
+    for name, kv in _keys_of(config):
+        fields.setdefault(kv.key, []).append((name, kv))
+    return fields
+
+
 class ConfigModel(InputStruct):
     """The base of all configs: made of keyword arguments, a dict in either spelling, or itself."""
 
@@ -136,8 +145,17 @@ class ConfigModel(InputStruct):
     @classmethod
     def from_kv(cls, values: Mapping[str, Any]) -> Self:
         """The config that a server's values describe; unknown keys and values are skipped."""
-        found = {name: kv.decode(values[kv.key]) for name, kv in cls._keys() if kv.key in values}
-        return cls.lenient(found)
+        return cls.lenient(cls._decoded(values))
+
+    @classmethod
+    def _decoded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that a server's values are of, unchecked."""
+        fields = _fields_of(cls)
+        return {
+            name: kv.decode(value)
+            for key, value in values.items()
+            for name, kv in fields.get(key, ())
+        }
 
     @classmethod
     def lenient(cls, found: dict[str, Any]) -> Self:

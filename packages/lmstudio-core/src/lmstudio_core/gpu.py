@@ -108,5 +108,5 @@ def gpu_from_kv(
         # choice would turn auto-fit off when a model is loaded again with the config.
         chosen = strategy != "evenly" or found["disabled_gpus"] or found["main_gpu"] is not None
         found["split_strategy"] = strategy if chosen else None
-    setting = GpuSetting.lenient({k: v for k, v in found.items() if v is not None})
-    return setting.model_dump(exclude_none=True) or None
+    told = {name: value for name, value in found.items() if value is not None}
+    return (GpuSetting.lenient(told).model_dump(exclude_none=True) or None) if told else None

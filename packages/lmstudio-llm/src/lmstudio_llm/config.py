@@ -350,9 +350,7 @@ class LlmLoadModelConfig(ConfigModel):
         if any(value is True for value in fitted):
             for key in (*cls._ratio_keys.values(), *_PLACEMENT_KEYS):
                 found.pop(key, None)
-        fields: dict[str, Any] = {
-            name: kv.decode(found[kv.key]) for name, kv in cls._keys() if kv.key in found
-        }
+        fields = cls._decoded(found)
         if fitted:
             fields["auto_fit"] = any(value is True for value in fitted)
         fields["gpu"] = gpu_from_kv(found, **cls._ratio_keys)

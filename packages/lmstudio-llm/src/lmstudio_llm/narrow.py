@@ -10,7 +10,7 @@ __all__ = ["is_list", "is_mapping", "mapping", "text"]
 
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether ``value`` is a mapping; that its keys are text is taken for granted."""
-    return isinstance(value, Mapping)
+    return isinstance(value, (dict, Mapping))  # most are dicts, which are quicker told
 
 
 def is_list(value: Any) -> TypeGuard[Sequence[Any]]:

@@ -55,6 +55,12 @@ def _marks(tags: Sequence[tuple[str, str]]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(tag) for pair in tags for tag in pair))
 
 
+@functools.lru_cache
+def _beginnings(tags: Sequence[tuple[str, str]]) -> re.Pattern[str]:
+    """What any of the tags begins with."""
+    return re.compile("|".join(re.escape(tag[0]) for pair in tags for tag in pair))
+
+
 def reasoning_tags(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """The tags to look for, as the setting ``llm.prediction.reasoning.parsing`` says."""
     setting = mapping(values.get("llm.prediction.reasoning.parsing"))
@@ -79,6 +85,7 @@ class ReasoningSplitter:
 
     def __init__(self, tags: Sequence[tuple[str, str]] = DEFAULT_TAGS) -> None:
         self._tags = tuple(tags)
+        self._may_begin = _beginnings(self._tags).search
         self._closing = bool(tags)  # whether a closing tag may come that nothing opened
         self._before = ""
         self._place = _Place.START if tags else _Place.ANSWER
@@ -89,12 +96,7 @@ class ReasoningSplitter:
     def feed(self, fragment: LlmPredictionFragment) -> Sequence[LlmPredictionFragment]:
         """Take a fragment; what is certain by now, in order."""
         content = fragment.content
-        if (
-            self._place is _Place.ANSWER
-            and not self._held
-            and "_" not in content
-            and (not self._closing or ("<" not in content and "[" not in content))
-        ):
+        if self._place is _Place.ANSWER and not self._held and self._holds_no_mark(content):
             self._before = content
             return (fragment,)
         if fragment.reasoning_type != "none":  # a server that tells them apart itself
@@ -111,6 +113,10 @@ class ReasoningSplitter:
         return self._let_go(sum(len(fragment.content) for fragment in self._held), kind)
 
     # --- deciding ------------------------------------------------------------------------------
+
+    def _holds_no_mark(self, content: str) -> bool:
+        """Whether text of the answer holds nothing that a separator or a tag may begin with."""
+        return "_" not in content and not (self._closing and self._may_begin(content))
 
     def _settle(self) -> list[LlmPredictionFragment]:
         decided: list[LlmPredictionFragment] = []
@@ -160,6 +166,8 @@ class ReasoningSplitter:
         return length, "reasoningEndTag"
 
     def _in_answer(self, held: str) -> _Cut | None:
+        if held and self._holds_no_mark(held):
+            return len(held), "none"
         found = _SEPARATOR.search(held)
         tag = _marks(self._tags).search(held) if self._closing else None
         if tag is not None and (found is None or tag.start() < found.start()):
