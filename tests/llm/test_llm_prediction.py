@@ -176,6 +176,20 @@ class TestCallbacks:
         )
         assert seen == [0.0, 1.0, "first", "Hel", "lo", ("message", "Hello")]
 
+    @pytest.mark.parametrize(
+        ("sent", "told"),
+        [((), [0.0, 1.0]), ((0.5,), [0.0, 0.5, 1.0]), ((0.0, 0.5, 0.5, 0.2, 1.0), [0.0, 0.5, 1.0])],
+    )
+    def test_progress_goes_from_nothing_to_all(self, sent: Any, told: list[float]) -> None:
+        seen: list[float] = []
+        result_of(
+            *map(progress, sent),
+            fragment("a"),
+            success(),
+            on_prompt_processing_progress=seen.append,
+        )
+        assert seen == told
+
     def test_the_message_holds_the_tool_calls(self) -> None:
         messages: list[Any] = []
         result_of(tool_call(a=1), success(), on_message=messages.append)

@@ -11,7 +11,7 @@ from llm_scripts import Caller
 
 pytest.importorskip("lmstudio_server.testing", reason="the embedded server is not installed")
 
-from lmstudio_core.errors import LMStudioModelNotFoundError
+from lmstudio_core.errors import LMStudioModelNotFoundError, LMStudioValueError
 from lmstudio_llm import Chat, LlmLoadModelConfig, StructuredOutputError
 from lmstudio_server.testing import ServerProcess, running_server
 
@@ -91,6 +91,12 @@ def test_after_leaving_a_stream_all_goes_on(caller: Caller) -> None:
     for _ in range(3):
         assert len(caller.take(caller.model.respond_stream("Tell me a story."), 1)) == 1
     assert "Paris" in caller.run(caller.model.respond(CAPITAL)).content
+
+
+@pytest.mark.parametrize("text", [5, None, b"hi", {"a": 1}, ["hi", 5]])
+def test_what_is_no_text_is_said_before_anything_is_sent(caller: Caller, text: Any) -> None:
+    with pytest.raises(LMStudioValueError, match="string"):
+        caller.run(caller.model.tokenize(text))
 
 
 def test_tokens_and_templates(caller: Caller) -> None:

@@ -34,6 +34,28 @@ def texts(fragments: list[Any]) -> list[str]:
     return [piece.content for piece in fragments]
 
 
+def _until_cancelled(caller: Caller, stream: Any, count: int) -> Any:
+    """The texts of a stream that is cancelled after so many and then read to its end."""
+
+    async def asynchronous() -> list[str]:
+        seen: list[str] = []
+        async for piece in stream:
+            seen.append(piece.content)
+            if len(seen) == count:
+                await stream.cancel()
+        return seen
+
+    def synchronous() -> list[str]:
+        seen: list[str] = []
+        for piece in stream:
+            seen.append(piece.content)
+            if len(seen) == count:
+                stream.cancel()
+        return seen
+
+    return asynchronous() if caller.is_async else synchronous()
+
+
 class TestResults:
     def test_respond(self, server: FakeServer, caller: Caller) -> None:
         server.on_channel(PREDICT, HELLO)
@@ -118,10 +140,16 @@ class TestStreams:
     def test_cancel_keeps_what_there_is(self, server, caller) -> None:
         server.on_channel(PREDICT, endless)
         stream = caller.model.respond_stream("hi")
-        caller.run(stream.start())
-        caller.run(stream.cancel())
-        assert texts(caller.take(stream))[-1] == "!"
+        assert caller.run(_until_cancelled(caller, stream, 3)) == ["a", "b", "c"]
+        assert stream.result().content == "abc"
         assert stream.result().stats.stop_reason == "userStopped"
+
+    def test_cancel_when_the_server_has_said_all(self, server, caller) -> None:
+        server.on_channel(PREDICT, [*map(fragment, "abcdef"), success("eosFound")])
+        stream = caller.model.respond_stream("hi")
+        assert caller.run(_until_cancelled(caller, stream, 2)) == ["a", "b"]
+        result = stream.result()
+        assert (result.content, result.stats.stop_reason) == ("ab", "userStopped")
 
     def test_leaving_the_loop_tells_the_server(self, server, caller) -> None:
         server.on_channel(PREDICT, endless)

@@ -112,6 +112,9 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self.more_attempts = False
         self._splitter = ReasoningSplitter(tags)
         self._begun = False
+        self._cancelled = False
+        self._dropped = False
+        self._told_progress = -1.0
         self._observation: PredictionObservation | None = None
         self._observed_in: tuple[Observation | None, int | None] = (None, None)
         self._fragments: list[LlmPredictionFragment] = []
@@ -128,9 +131,13 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         try:
             kind = message["type"]
             if kind == "fragment":
+                if self._cancelled:
+                    self._dropped = True
+                    return _NOTHING
                 fragment = fragment_from_wire(message["fragment"])
                 if not self._begun:
                     self._begun = True
+                    self._tell_progress(1.0)  # servers may leave the end of reading out
                     if self._observation is not None:
                         self._observation.first_token()
                     self._call("on_first_token", self._callbacks.on_first_token)
@@ -178,6 +185,14 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         held = self._keep(self._splitter.flush())
         return [*held, *events] if held else events
 
+    def cancelled(self) -> None:
+        """The caller wants no more: text that is still on its way is dropped.
+
+        How much of it arrives depends on how fast the server is, so the result ends with what the
+        caller has seen.
+        """
+        self._cancelled = True
+
     def result(self) -> PredictionResult[T]:
         """The result, once ``success`` has come."""
         if self._result is None:
@@ -219,15 +234,24 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def _progress(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
         progress = packet.get("progress")
-        if not isinstance(progress, (int, float)):
+        if self._cancelled or not isinstance(progress, (int, float)):
             return _NOTHING
         ratio = min(1.0, max(0.0, float(progress)))
         details = packet.get("details")
         known = PromptProcessingDetails.from_dict(details) if is_mapping(details) else None
-        self._call(
-            "on_prompt_processing_progress", self._callbacks.on_prompt_processing_progress, ratio
-        )
+        self._tell_progress(ratio)
         return (PromptProcessingProgress(ratio, known),)
+
+    def _tell_progress(self, ratio: float) -> None:
+        """Tell the callback: from 0.0 to 1.0, never the same again and never less."""
+        callback = self._callbacks.on_prompt_processing_progress
+        if callback is None or ratio <= self._told_progress:
+            return
+        name, begins = "on_prompt_processing_progress", self._told_progress < 0.0 < ratio
+        self._told_progress = ratio
+        if begins:
+            self._call(name, callback, 0.0)
+        self._call(name, callback, ratio)
 
     def _call_started(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
         self._open_call_id = text(packet.get("toolCallId"))
@@ -281,6 +305,9 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def _build(self, packet: Mapping[str, Any]) -> PredictionResult[T]:
         content, reasoning, output = self._read(self._joined("none"), self._joined("reasoning"))
+        stats = mapping(packet.get("stats"))
+        if self._dropped:  # the server may have been done before it heard of the end
+            stats = {**stats, "stopReason": "userStopped"}
         return PredictionResult(
             content=content,
             parsed=output.parsed,
@@ -289,7 +316,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             structured=self._format is not None and self._format.structured,
             reasoning=reasoning,
             raw_content="".join(text(f.content) or "" for f in self._fragments),
-            stats=LlmPredictionStats.from_dict(mapping(packet.get("stats"))),
+            stats=LlmPredictionStats.from_dict(stats),
             model_info=LlmInstanceInfo.from_dict(mapping(packet.get("modelInfo"))),
             load_config=LlmLoadModelConfig.from_kv(kv_values(packet.get("loadModelConfig"))),
             prediction_config=LlmPredictionConfig.from_kv(

@@ -142,7 +142,11 @@ class PredictionStream(
                 return
 
     def cancel(self) -> None:
-        """Ask the server to stop; iterate to the end to get the result so far."""
+        """Ask the server to stop; iterate to the end to get the result so far.
+
+        No fragments come after this, whatever the server still sends.
+        """
+        self._prediction.channel.cancelled()
         if self._source is not None:
             self._source.cancel()
         else:
@@ -252,7 +256,11 @@ class AsyncPredictionStream(
         return _AsyncIteration(self._source_to_read, self._fall_back, every=True)
 
     async def cancel(self) -> None:
-        """Ask the server to stop; iterate to the end to get the result so far."""
+        """Ask the server to stop; iterate to the end to get the result so far.
+
+        No fragments come after this, whatever the server still sends.
+        """
+        self._prediction.channel.cancelled()
         if self._source is not None:
             await self._source.cancel()
         else:

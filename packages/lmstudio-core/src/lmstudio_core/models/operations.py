@@ -275,6 +275,6 @@ def texts(value: str | Iterable[str]) -> list[str] | None:
     given: Any = value  # what the caller wrote, whatever the annotation says
     if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
         raise LMStudioValueError(
-            f"Text is a string or an iterable of strings, not {type(given).__name__}."
+            f"Text is a string or an iterable of strings, not {type(value).__name__}."
         )
     return [_text(item) for item in value]
