@@ -299,4 +299,4 @@ def test_a_narrow_terminal_keeps_what_people_copy(monkeypatch: pytest.MonkeyPatc
     assert written[1] == "pocket-embedding  embedding  gemma3 ti…"
     written.clear()
     print_table(("MODEL", "KIND"), [("a" * 50, "embedding-" * 4)])
-    assert written[1] == "a" * 30 + "…  embed…"
+    assert written[1] == "a" * 28 + "…  embeddi…"

@@ -80,6 +80,13 @@ def test_new_instances(api: Any, server: Any, kind: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("identifier", ["", " ", 5])
+def test_what_is_no_identifier_is_not_sent(api: Any, server: Any, identifier: Any) -> None:
+    with pytest.raises(LMStudioValueError, match="instance_identifier"):
+        api(api.client.llm.load_new_instance("m", identifier))
+    assert server.requests == ()
+
+
 @pytest.mark.parametrize(("device", "sent"), [("device-2", "device-2"), ("local", None)])
 @KINDS
 def test_models_go_to_the_device_asked_for(

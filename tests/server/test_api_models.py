@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from fake_engine import FakeEngine
+from pydantic import ValidationError
 from wire_client import Refused, client, fake_server, load, prediction, query, run, stack
+
+from lmstudio_server.api.parameters import LoadModel
 
 
 async def refused(call: object) -> dict[str, object]:
@@ -46,6 +49,13 @@ def test_identifiers() -> None:
             assert (await load(llm))["identifier"] == "pocket"
 
     run(test)
+
+
+def test_an_identifier_is_not_empty() -> None:
+    asked = {"modelKey": "pocket", "loadConfigStack": stack()}
+    assert LoadModel.model_validate(asked).identifier is None
+    with pytest.raises(ValidationError):
+        LoadModel.model_validate({**asked, "identifier": ""})
 
 
 def test_get_or_load() -> None:

@@ -118,7 +118,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo(click.style(text, bold=True) if number == 0 else text)
 
 
-_NARROWEST: Final = 6
+_NARROWEST: Final = 8
+"""Narrower, sizes and states could not be read."""
 
 
 def _fit(widths: list[int], columns: int) -> None:

@@ -62,6 +62,15 @@ def model_key_text(model_key: Any) -> str:
     return model_key
 
 
+def _instance_identifier(identifier: Any) -> str:
+    if not isinstance(identifier, str) or not identifier.strip():
+        raise LMStudioValueError(
+            "instance_identifier is what to call the instance, or None to let the server choose; "
+            f"not {identifier!r}."
+        )
+    return identifier
+
+
 def device_field(device: Any) -> dict[str, Any]:
     """The wire form of ``device=``: nothing for any device, null for the server's own."""
     if device is None:
@@ -224,7 +233,7 @@ def load_new_instance(
         **device_field(device),
     }
     if instance_identifier is not None:
-        parameter["identifier"] = instance_identifier
+        parameter["identifier"] = _instance_identifier(instance_identifier)
     if (ttl_ms := _ttl_ms(ttl)) is not None:
         parameter["ttlMs"] = ttl_ms
     wanted = getattr(load, "context_length", None)

@@ -193,7 +193,7 @@ class Tool(Parameter):
 
 class LoadModel(Parameter):
     model_key: Key
-    identifier: Optional = None
+    identifier: OptionalKey = None
     device_identifier: Nullable = None
     ttl_ms: OptionalMs = None
     load_config_stack: KVStack
