@@ -136,3 +136,19 @@ def test_what_cannot_be_held() -> None:
     )
     with pytest.raises(LMStudioValueError, match="tool_call_id"):
         to_langchain(nameless)
+
+
+def test_pieces_of_text_stay_as_they_are() -> None:
+    """Citations come between them, in the middle of a sentence."""
+    pieces = [{"type": "text", "text": "It is"}, {"type": "text", "text": " 3."}]
+    said = [
+        messages.HumanMessage(["1 + ", {"type": "text", "text": "2?"}]),
+        messages.AIMessage([{"type": "reasoning", "reasoning": "Hm."}, *pieces]),
+    ]
+    asked, answered = from_langchain(said).to_dict()["messages"]
+    assert [part["text"] for part in asked["content"]] == ["1 + ", "2?"]
+    assert answered["content"] == pieces
+    call = {"name": "add", "args": {}, "id": "c1", "type": "tool_call"}
+    given = messages.ToolMessage(pieces, tool_call_id="c1")
+    chat = from_langchain([messages.AIMessage([], tool_calls=[call]), given])
+    assert chat.to_dict()["messages"][1]["content"][0]["content"] == "It is 3."

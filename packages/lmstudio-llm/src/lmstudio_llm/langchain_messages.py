@@ -8,7 +8,7 @@ no model is ever shown: reasoning, artifacts of tools, usage and other metadata 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from langchain_core.messages import (
     AIMessage,
@@ -55,8 +55,14 @@ def from_langchain(
         1
     """
     plain = [_plain(message, f"messages[{n}]") for n, message in enumerate(messages)]
-    written: Any = convert_to_openai_messages(plain)
-    return Chat.from_openai(written, images)
+    return Chat.from_openai([one for message in plain for one in _written(message)], images)
+
+
+def _written(message: BaseMessage) -> list[Any]:
+    """The message in OpenAI's form; pieces of text stay apart, between which LangChain puts lines."""
+    form: Literal["block", "string"] = "block" if is_list(message.content) else "string"
+    written: Any = convert_to_openai_messages([message], text_format=form)
+    return list(written)
 
 
 def _plain(message: BaseMessage, where: str) -> BaseMessage:

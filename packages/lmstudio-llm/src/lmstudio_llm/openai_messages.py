@@ -219,7 +219,7 @@ def _image(url: str, where: str, images: ImageSource) -> FileHandleInput:
     if images is None:
         raise LMStudioValueError(
             f"{where} is an image ({url[:40]}…); say how to get it to the server: "
-            "Chat.from_openai(messages, images=client.prepare_image)."
+            "images=client.prepare_image, as in Chat.from_openai(messages, images=…)."
         )
     if not is_mapping(images):
         return cast("Callable[[str], FileHandleInput]", images)(url)
