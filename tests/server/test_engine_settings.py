@@ -150,6 +150,19 @@ def test_a_budget_ends_the_thinking(budget: int) -> None:
     run(test)
 
 
+@pytest.mark.parametrize("budget", [1, 5])
+def test_a_model_that_thinks_on_after_its_budget_leaves_no_tag_in_the_answer(budget: int) -> None:
+    async def test() -> None:
+        question = ask("What is the capital of France?", greedy(), enable_thinking=True)
+        async with loaded(POCKET_THINK) as model:
+            events = await collect(model.chat(replace(question, reasoning_budget=budget)))
+            assert "</think>" not in text_of(events)
+            texts = [event for event in events if isinstance(event, Text)]
+            assert [e.content for e in texts if e.structural] == ["<think>", "</think>", "</think>"]
+
+    run(test)
+
+
 def test_a_budget_with_a_template_of_the_caller_s() -> None:
     template = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

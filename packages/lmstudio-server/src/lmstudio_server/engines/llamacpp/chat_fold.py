@@ -77,6 +77,8 @@ class ChatFold:
         max_tokens: The limit asked for: tells the two reasons of a "length" stop apart.
         log_probs: How many candidates to report per token.
         draft: What the draft model is called, if there is one.
+        thinks_on: Whether the thinking has a budget. A model that it interrupts may think on in its
+            answer and end that in its own way: the second end tag is then no part of the answer.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class ChatFold:
         max_tokens: int | None = None,
         log_probs: int | None = None,
         draft: str | None = None,
+        thinks_on: bool = False,
     ) -> None:
         self._timings = Timings(draft)
+        self._thinks_on = thinks_on
         self._max_tokens = max_tokens
         self._log_probs = log_probs
         self._reasoning = False
@@ -181,6 +185,9 @@ class ChatFold:
 
     def _answer(self, content: str, tokens: tuple[Token, ...]) -> list[EngineEvent]:
         events = self._leave_reasoning() + self._end_call(cut_off=False)
+        if self._thinks_on and content.strip() == END_TAG:
+            self._thinks_on = False
+            return [*events, end_tag(content, self._new_tokens())]
         return [*events, self._text(content, tokens)]
 
     def _text(self, content: str, tokens: tuple[Token, ...]) -> Text:

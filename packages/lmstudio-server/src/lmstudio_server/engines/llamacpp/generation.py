@@ -116,7 +116,10 @@ class Generator:
         """Let llama.cpp apply the model's template and parse what the model writes."""
         sampling = request.sampling
         fold = ChatFold(
-            max_tokens=sampling.max_tokens, log_probs=sampling.log_probs, draft=self._draft_name
+            max_tokens=sampling.max_tokens,
+            log_probs=sampling.log_probs,
+            draft=self._draft_name,
+            thinks_on=bool(request.reasoning_budget),
         )
         matcher = StopMatcher(sampling.stop)
         body = chat_body(request, self._request.seed, self.context_length)
