@@ -300,3 +300,7 @@ def test_a_narrow_terminal_keeps_what_people_copy(monkeypatch: pytest.MonkeyPatc
     written.clear()
     print_table(("MODEL", "KIND"), [("a" * 50, "embedding-" * 4)])
     assert written[1] == "a" * 28 + "…  embeddi…"
+    written.clear()
+    header = ("MODEL", "KIND", "ARCHITECTURE", "SIZE")
+    print_table(header, [("acme/pocket-embedd", "embedding", "gemma3 tiny", "1.08 MB")])
+    assert written[1] == "acme/pocket-embedd  embedding  1.08 MB"

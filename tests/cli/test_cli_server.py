@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +41,8 @@ def test_version(server: Any) -> None:
     assert run_json(server, "version") == {"lmstudio": lms.__version__, "server": expected}
 
 
-def test_version_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_without_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LMSTUDIO_STATE_DIR", str(tmp_path))  # one may run on this machine
     monkeypatch.setattr(lms.Client, "find_default_local_api_host", classmethod(lambda _: None))
     done = CliRunner().invoke(build(), ["version"])
     assert done.exit_code == 0

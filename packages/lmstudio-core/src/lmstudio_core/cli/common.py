@@ -105,15 +105,15 @@ def print_json(value: Any) -> None:
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Aligned columns; columns in which nothing stands are left out.
 
-    On a terminal that is too narrow the longest cells are cut; in a pipe nothing is.
+    On a terminal that is too narrow so are the widest ones, and cells are cut; in a pipe nothing is.
     """
+    lines = [header, *rows]
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    lines = [[header[i] for i in used], *([row[i] for i in used] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(used))]
-    if sys.stdout.isatty():
+    widths = {i: max(len(line[i]) for line in lines) for i in used}
+    if widths and sys.stdout.isatty():
         _fit(widths, shutil.get_terminal_size().columns)
     for number, line in enumerate(lines):
-        cells = [_cut(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True)]
+        cells = [_cut(line[i], width).ljust(width) for i, width in widths.items()]
         text = "  ".join(cells).rstrip()
         click.echo(click.style(text, bold=True) if number == 0 else text)
 
@@ -122,19 +122,29 @@ _NARROWEST: Final = 8
 """Narrower, sizes and states could not be read."""
 
 
-def _fit(widths: list[int], columns: int) -> None:
-    """Make columns narrower until the line fits, or nothing would be left of them.
+def _fit(widths: dict[int, int], columns: int) -> None:
+    """Make columns narrower, and leave some out, until the line fits.
 
-    The widest first; the first one last, since people copy names from it.
+    The first one last, since people copy names from it.
     """
-    too_much = sum(widths) + 2 * (len(widths) - 1) - columns
-    for group in (range(1, len(widths)), range(1)):
-        while too_much > 0 and group:
+
+    def too_much(at_most: int) -> int:
+        rest = sum(min(widths[i], at_most) for i in others)
+        return min(widths[first], columns // 2) + rest + 2 * len(others) - columns
+
+    first, *others = widths
+    while len(others) > 1 and too_much(_NARROWEST) > 0:
+        widest = max(others, key=widths.__getitem__)
+        others.remove(widest)
+        del widths[widest]
+    excess = sum(widths.values()) + 2 * len(others) - columns
+    for group in (others, [first]):
+        while excess > 0 and group:
             widest = max(group, key=widths.__getitem__)
             if widths[widest] <= _NARROWEST:
                 break
             widths[widest] -= 1
-            too_much -= 1
+            excess -= 1
 
 
 def _cut(cell: str, width: int) -> str:
