@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from importlib_metadata import EntryPoint
 
 from lmstudio_core import __version__, errors
-from lmstudio_core.cli import command, plugins
+from lmstudio_core.cli import checks, command, plugins
+from lmstudio_core.client import base as client_base
 from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
 from lmstudio_core.plugins import Plugins
 
@@ -69,6 +70,38 @@ def test_a_broken_plugin_is_listed_and_is_an_error(install, capsys):
     assert code == 1
     assert "failed" in out
     assert "No module named 'a_module_that_does_not_exist'" in out
+
+
+def noisy(tmp_path, monkeypatch):
+    (tmp_path / "acme_noisy.py").write_text(
+        "from lmstudio_core.plugin_api import hookimpl\n"
+        "print('noise')\n"
+        "@hookimpl\n"
+        "def lmstudio_check_health():\n"
+        "    print('noise')\n"
+        "    return []\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "acme_noisy", raising=False)
+    return EntryPoint("noisy", "acme_noisy", PLUGIN_GROUP)
+
+
+@pytest.mark.parametrize("asked", ["plugins", "doctor", "version", "nonsense"])
+def test_what_plugins_print_is_not_the_commands_output(
+    install, capsys, monkeypatch, tmp_path, server, asked
+):
+    system = "lmstudio_core.namespaces.system:CAPABILITY"
+    made = install(
+        EntryPoint("system", system, "lmstudio.capabilities"), noisy(tmp_path, monkeypatch)
+    )
+    monkeypatch.setattr(checks, "plugins", made)
+    monkeypatch.setattr(client_base, "plugins", made)
+    server.on("system.version", {"version": "0.4.0", "build": 7})
+    monkeypatch.setenv("LMSTUDIO_API_HOST", server.api_host)
+    _, out, err = ends(capsys, asked, "--json")
+    assert "noise" not in out
+    assert "noise" in err
+    assert asked == "nonsense" or json.loads(out), err
 
 
 def test_a_disabled_plugin_is_no_error(install, capsys):

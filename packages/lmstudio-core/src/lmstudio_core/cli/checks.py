@@ -24,6 +24,7 @@ from ..protocol.auth import TOKEN_VARIABLES, Credentials, credentials
 from ..protocol.operations import Call, Endpoint, Op
 from ..shapes import as_mapping
 from ..timeouts import Limits
+from .common import plugins_print_aside
 
 __all__ = ["Check", "all_checks"]
 
@@ -178,7 +179,8 @@ def _plugins() -> Iterator[Finding]:
     """Whether plugins work, and what they say of what they need."""
     health: list[Finding] = []
     looks = (plugins.states, lambda: plugins.health(health))
-    all_came_back = all(_within(look) is not None for look in looks)
+    with plugins_print_aside():
+        all_came_back = all(_within(look) is not None for look in looks)
     busy = plugins.busy or "a plugin"
     # What is known is said even if one plugin hangs; what health found since may have changed it.
     yield from list(health)

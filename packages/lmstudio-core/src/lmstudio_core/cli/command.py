@@ -12,7 +12,7 @@ import click
 from .. import __version__
 from ..errors import LMStudioError
 from ..plugins import plugins
-from .common import EXIT_INTERRUPTED, exit_code
+from .common import EXIT_INTERRUPTED, exit_code, plugins_print_aside
 from .completion import completing, give_types
 from .doctor import doctor_command
 from .get import get_command
@@ -61,7 +61,8 @@ class _Group(click.Group):
 
     def _of_plugins(self) -> tuple[dict[str, click.Command], dict[str, str]]:
         if self._added is None:
-            self._added = plugins.commands()
+            with plugins_print_aside():
+                self._added = plugins.commands()
         return self._added
 
     _added: tuple[dict[str, click.Command], dict[str, str]] | None = None

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
@@ -30,6 +30,8 @@ __all__ = [
     "exit_code",
     "get_model",
     "json_option",
+    "new_client",
+    "plugins_print_aside",
     "print_json",
     "print_table",
     "server_options",
@@ -63,17 +65,31 @@ def server_options(command: _F) -> _F:
     return click.option("--host", help="host:port of the server; a local one by default.")(command)
 
 
+def new_client(host: str | None = None, api_token: str | None = None) -> Client:
+    """A client, with which hook plugins are loaded."""
+    from ..client import Client
+
+    with plugins_print_aside():
+        return Client(host, api_token)
+
+
 @contextlib.contextmanager
 def connected(host: str | None, api_token: str | None) -> Generator[Client, None, None]:
     """A client; errors inside end the command with one message."""
-    from ..client import Client
-
     try:
-        with Client(host, api_token) as client:
+        with new_client(host, api_token) as client:
             yield client
     except LMStudioError as error:
         click.echo(f"Error: {error}", err=True)
         raise click.exceptions.Exit(exit_code(error)) from error
+
+
+def plugins_print_aside() -> contextlib.redirect_stdout[TextIO]:
+    """Inside, where plugins are loaded, what they print goes to standard error.
+
+    Standard output is the command's own, and may be JSON.
+    """
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from ..progress import size_text
-from .common import starting_none
+from .common import new_client, starting_none
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -86,11 +86,9 @@ def _asked(
     ctx: click.Context, ask: Callable[[Client], list[tuple[str, Any]]]
 ) -> list[tuple[str, Any]]:
     """What a server that runs says; nothing, whatever goes wrong."""
-    from ..client import Client
-
     host, api_token = ctx.params.get("host"), ctx.params.get("api_token")
     try:
-        with starting_none(), Client(host, api_token) as client:
+        with starting_none(), new_client(host, api_token) as client:
             return ask(client)
     except Exception:  # noqa: BLE001 - a shell that completes is no place for errors
         return []

@@ -10,7 +10,7 @@ import click
 
 from ..plugin_state import PROBLEMS, PluginState
 from ..plugins import plugins
-from .common import json_option, print_json, print_table
+from .common import json_option, plugins_print_aside, print_json, print_table
 
 __all__ = ["plugins_command", "problem_lines"]
 
@@ -21,7 +21,8 @@ _COLOURS: Final = {"ok": "green", "slow": "yellow", "conflict": "red", "failed":
 @json_option
 def plugins_command(as_json: bool) -> None:
     """List the installed plugins and whether they work."""
-    states = plugins.states()
+    with plugins_print_aside():
+        states = plugins.states()
     if as_json:
         print_json([asdict(state) for state in states])
     else:

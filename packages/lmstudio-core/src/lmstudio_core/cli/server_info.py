@@ -10,7 +10,7 @@ import click
 
 from .. import __version__
 from ..errors import LMStudioError
-from .common import connected, print_json, server_options, starting_none
+from .common import connected, new_client, print_json, server_options, starting_none
 
 __all__ = ["completion_command", "log_command", "version_command"]
 
@@ -36,9 +36,7 @@ def version_command(host: str | None, api_token: str | None, as_json: bool) -> N
 
 def _running() -> str | None:
     """Where a server runs: LM Studio, or the bundled one."""
-    from ..client import Client
-
-    with starting_none(), contextlib.suppress(LMStudioError), Client() as client:
+    with starting_none(), contextlib.suppress(LMStudioError), new_client() as client:
         return client.api_host
     return None
 
