@@ -106,8 +106,9 @@ def test_a_guard_that_errs_ends_the_run_and_no_tool_runs(run: Runner, verdict: A
         guard_tool_call=guard,
         on_message=chat.append,
     )
-    with pytest.raises((LMStudioValueError, ArithmeticError)):
+    with pytest.raises((LMStudioValueError, ArithmeticError)) as caught:
         run(made)
+    assert isinstance(verdict, Exception) or "guard_tool_call" in str(caught.value)
     assert ran == []
     assert [message.role for message in chat] == ["user", "assistant", "tool"]
 

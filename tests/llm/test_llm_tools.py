@@ -121,6 +121,18 @@ def test_all_sorts_of_callables() -> None:
     assert (renamed.name, renamed.description) == ("plus", "Plus.")
 
 
+def test_an_object_may_have_its_docstring_at_its_call() -> None:
+    class Adder:
+        __name__ = "add"
+
+        def __call__(self, a: int) -> int:
+            """Add one."""
+            return a + 1
+
+    tool = resolve_tool(Adder())
+    assert (tool.name, tool.description) == ("add", "Add one.")
+
+
 def test_definitions_and_their_dict_form() -> None:
     fields: dict[str, Any] = {
         "name": "add",

@@ -102,7 +102,10 @@ class PendingCall:
             return
         if isinstance(verdict, Mapping):
             self._changed = dict(cast("Mapping[str, Any]", verdict))
-            self.prepare(self._changed)
+            try:
+                self.prepare(self._changed)
+            except LMStudioValueError as error:
+                raise LMStudioValueError(f"What guard_tool_call returned: {error}") from error
         elif verdict is False or isinstance(verdict, str):
             self.refuse("denied", LMStudioCancelledError(verdict or _NO_REASON))
         else:

@@ -102,7 +102,7 @@ class ToolFunctionDef:
             raise LMStudioValueError(
                 f"The tool {f!r} has no name; use ToolFunctionDef.from_callable(f, name=...)."
             )
-        text = description or inspect.getdoc(f) if _has_own_doc(f) else description
+        text = description or _docstring(f)
         if not text:
             raise LMStudioValueError(
                 f"The tool {known!r} has no docstring to tell the model what it does; write one, "
@@ -326,6 +326,14 @@ def _with_default(kind: Any, default: Any) -> Any:
     except (ValueError, TypeError):
         return kind
     return Annotated[kind, Field(json_schema_extra={"default": shown})]
+
+
+def _docstring(f: Callable[..., Any]) -> str | None:
+    """The function's own docstring; an object may have it at its ``__call__``."""
+    if not _has_own_doc(f):
+        return None
+    call: Any = type(f).__call__
+    return inspect.getdoc(f) or (inspect.getdoc(call) if inspect.isfunction(call) else None)
 
 
 def _has_own_doc(f: Callable[..., Any]) -> bool:
