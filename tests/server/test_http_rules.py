@@ -401,6 +401,21 @@ def test_the_http_stack_is_loaded_when_it_is_needed() -> None:
     assert loaded.stdout.strip() == "set()"
 
 
+def test_a_request_writes_no_lines_of_its_own_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            await post(server, "/v1/a%0Aforged", model="pocket")
+            await post(server, "/v1/completions", model="a\nforged\0", prompt="a")
+
+    caplog.set_level("DEBUG", logger="lmstudio_server")
+    run(test)
+    said = [record.getMessage() for record in caplog.records]
+    assert any("forged" in line for line in said)
+    assert not any("\n" in line or "\0" in line for line in said)
+
+
 @pytest.mark.parametrize(
     ("said", "answer"),
     [

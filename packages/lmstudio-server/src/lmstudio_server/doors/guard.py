@@ -65,7 +65,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
             await _fail(error, scope, watched)
         _log.debug(
-            "%s %s: %s in %.3f s",
+            "%s %r: %s in %.3f s",
             scope["method"],
             scope["path"],
             watched.status or "no answer",
@@ -180,9 +180,9 @@ async def _fail(error: Exception, scope: Scope, send: _Watched) -> None:
         error = _no_route(error, scope["method"], path)
     failure = described(error)
     if not failure.is_request and not isinstance(error, DoorError):
-        _log.error("%s %s failed", scope["method"], path, exc_info=error)
+        _log.error("%s %r failed", scope["method"], path, exc_info=error)
     else:
-        _log.info("%s %s: %d %s", scope["method"], path, failure.status, failure.message)
+        _log.info("%s %r: %d %r", scope["method"], path, failure.status, failure.message)
     if send.status is not None:
         return
     answer = rest_error_answer if path.startswith("/api/") else error_answer

@@ -168,7 +168,7 @@ class Socket:
     def _describe(self, endpoint: Endpoint, error: Exception) -> Mapping[str, Any]:
         name = f"{self._namespace.name}.{endpoint.name}"
         if isinstance(error, WireError):
-            _log.info("%s answers with an error: %s", name, error)
+            _log.info("%s answers with an error: %r", name, str(error))
             return error.to_wire()
         _log.error("%s failed", name, exc_info=error)
         return internal(name, error).to_wire()
