@@ -121,7 +121,9 @@ class Authenticator:
             return None
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            return "This server requires an API token: send it as `Authorization: Bearer sk-lm-...`."
+            return (
+                "This server requires an API token: send it as `Authorization: Bearer sk-lm-...`."
+            )
         try:
             given = parse_token(token)
         except ValueError as error:
