@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from websockets.asyncio.server import ServerConnection
 
@@ -23,6 +23,7 @@ _REQUEST_LINE: Final = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.[01]\r?")
 _HTTP_PATH: Final = re.compile(rb"/(?:\?|$|v1(?:/|$)|api/|status\.json(?:\?|$))")
 MAX_LINE_BYTES: Final = 8192
 OPEN_SECONDS: Final = 10.0
+READ_BYTES: Final = 64 * 1024
 
 
 def goes_to_http(received: bytes) -> bool | None:
@@ -81,6 +82,8 @@ class FrontConnection(ServerConnection):
         """Wait for the first line."""
         assert isinstance(transport, asyncio.Transport)
         self._raw = transport
+        # asyncio asks for 256 KiB at each read, which costs more to allocate than frames to read.
+        cast("Any", transport).max_size = READ_BYTES
         self.front.waiting.add(transport)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(OPEN_SECONDS, transport.abort)
