@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from lmstudio_core.errors import (
@@ -244,11 +244,11 @@ class PendingCall:
 
     # --- concluding: by the loop ----------------------------------------------------------------
 
-    def conclude(self, *, with_images: bool = False) -> None:
+    def conclude(self, vision: Callable[[], bool] = lambda: False) -> None:
         """Turn what the tool gave into text; what was never finished is said to be cancelled.
 
         Args:
-            with_images: Whether the model can see images.
+            vision: Whether the model can see images; asked if there are some.
         """
         if self._content is not None:
             return
@@ -258,16 +258,17 @@ class PendingCall:
             message = "Error: the call was cancelled before it finished."
             self.refuse("cancelled", LMStudioCancelledError(message))
         if self.error is None:
-            self._encode(with_images=with_images)
+            self._encode(vision)
         elif self.outcome == "denied":
             self._content = encoded({"error": str(self.error)})
         if self._content is None:
             self._content = encoded(str(self.error))
 
-    def _encode(self, *, with_images: bool) -> None:
+    def _encode(self, vision: Callable[[], bool]) -> None:
         try:
             plain, images = without_images(self._value)
-            if images and not with_images:
+            seen = bool(images) and vision()
+            if images and not seen:
                 plain = {"result": plain, "note": "You cannot see images, so they are left out."}
             self._content = encoded(plain)
         except Exception as error:  # noqa: BLE001 - serializers of the user's
@@ -277,7 +278,7 @@ class PendingCall:
             )
             self.refuse("failed", LMStudioPredictionError(message), error)
         else:
-            self.images = images if with_images else []
+            self.images = images if seen else []
 
     def lose_images(self, error: LMStudioError) -> None:
         """The images could not be sent to the server."""

@@ -134,7 +134,7 @@ def _round(run: Run, predict: Predictor, index: int) -> ActOp[bool]:
         yield from requests.respond(result.content)
         if requests.calls:
             yield Settle()
-        yield from _conclude(run, requests, predict, vision=result.model_info.vision)
+        yield from _conclude(run, requests, predict, lambda: result.model_info.vision)
     except BaseException:
         requests.leave_valid()
         raise
@@ -147,11 +147,13 @@ def _observe(run: Run, channel: object, index: int) -> None:
         cast("PredictionChannel[Any]", channel).observed_in(run.observation, index)
 
 
-def _conclude(run: Run, requests: Requests, predict: Predictor, *, vision: bool) -> ActOp[None]:
+def _conclude(
+    run: Run, requests: Requests, predict: Predictor, vision: Callable[[], bool]
+) -> ActOp[None]:
     """Add the results to the chat, and the images that tools gave in a message of their own."""
     handles: list[FileHandle] = []
     for call in requests.calls:
-        call.conclude(with_images=vision)
+        call.conclude(vision)
         handles += yield from _uploaded(call, predict)
         if call.outcome in ("invalid", "failed"):
             yield from _ask_handler(run.options, call)

@@ -47,7 +47,7 @@ from .fragments import (
 from .messages import AssistantResponse, ToolCallRequest
 from .narrow import is_mapping, mapping, text
 from .reasoning import DEFAULT_TAGS, ReasoningSplitter
-from .results import LlmPredictionStats, PredictionResult
+from .results import LlmPredictionStats, PredictionResult, Unread
 from .schemas import OutputFormat, StructuredOutput
 from .vision import explained
 
@@ -317,10 +317,12 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             reasoning=reasoning,
             raw_content="".join(text(f.content) or "" for f in self._fragments),
             stats=LlmPredictionStats.from_dict(stats),
-            model_info=LlmInstanceInfo.from_dict(mapping(packet.get("modelInfo"))),
-            load_config=LlmLoadModelConfig.from_kv(kv_values(packet.get("loadModelConfig"))),
-            prediction_config=LlmPredictionConfig.from_kv(
-                kv_values(packet.get("predictionConfig"))
+            model_info=Unread(LlmInstanceInfo.from_dict, mapping(packet.get("modelInfo"))),
+            load_config=Unread(
+                LlmLoadModelConfig.from_kv, kv_values(packet.get("loadModelConfig"))
+            ),
+            prediction_config=Unread(
+                LlmPredictionConfig.from_kv, kv_values(packet.get("predictionConfig"))
             ),
             tool_calls=self._tool_calls,
             failed_tool_calls=self._failed_calls,

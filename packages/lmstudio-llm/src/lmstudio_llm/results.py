@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -23,9 +23,11 @@ __all__ = [
     "PredictionResult",
     "PredictionRoundResult",
     "StructuredOutputError",
+    "Unread",
 ]
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 _SAME: Final[Any] = object()
 
@@ -114,6 +116,21 @@ def _advice(stop_reason: str) -> str:
     return ": it was stopped early" if stop_reason == "userStopped" else ""
 
 
+@dataclass(frozen=True)
+class Unread(Generic[S]):
+    """What the server sent, and how to read it: few results are asked for all that they hold."""
+
+    read: Callable[[Any], S]
+    sent: Any
+
+
+def _read(value: S | Unread[S]) -> S:
+    if isinstance(value, Unread):
+        unread = cast("Unread[S]", value)
+        return unread.read(unread.sent)
+    return value
+
+
 class PredictionResult(Generic[T]):
     """What a prediction gave. ``T`` is the type of ``value``.
 
@@ -122,23 +139,20 @@ class PredictionResult(Generic[T]):
         reasoning: The model's thoughts, if it is one that thinks aloud; else empty.
         raw_content: All text as generated, with reasoning and the tags around it.
         stats: Why it stopped, how many tokens, how fast.
-        model_info: The model that answered.
-        load_config: How that model was loaded.
-        prediction_config: The config that the server used, its own settings included.
         structured: Whether ``parsed`` is data.
         tool_calls: The tools that the model asked for.
         failed_tool_calls: What it wrote instead of a tool call, with the server's error.
     """
 
     __slots__ = (
+        "_load_config",
+        "_model_info",
         "_parsed",
+        "_prediction_config",
         "_problems",
         "_value",
         "content",
         "failed_tool_calls",
-        "load_config",
-        "model_info",
-        "prediction_config",
         "raw_content",
         "reasoning",
         "stats",
@@ -152,9 +166,9 @@ class PredictionResult(Generic[T]):
         content: str,
         parsed: Any,
         stats: LlmPredictionStats,
-        model_info: LlmInstanceInfo,
-        load_config: LlmLoadModelConfig,
-        prediction_config: LlmPredictionConfig,
+        model_info: LlmInstanceInfo | Unread[LlmInstanceInfo],
+        load_config: LlmLoadModelConfig | Unread[LlmLoadModelConfig],
+        prediction_config: LlmPredictionConfig | Unread[LlmPredictionConfig],
         structured: bool | None = None,
         value: Any = _SAME,
         problems: Sequence[str] = (),
@@ -168,14 +182,32 @@ class PredictionResult(Generic[T]):
         self._value = parsed if value is _SAME else value
         self._problems = tuple(problems)
         self.stats = stats
-        self.model_info = model_info
-        self.load_config = load_config
-        self.prediction_config = prediction_config
+        self._model_info = model_info
+        self._load_config = load_config
+        self._prediction_config = prediction_config
         self.structured = not isinstance(parsed, str) if structured is None else structured
         self.reasoning = reasoning
         self.raw_content = content if raw_content is None else raw_content
         self.tool_calls = list(tool_calls)
         self.failed_tool_calls = list(failed_tool_calls)
+
+    @property
+    def model_info(self) -> LlmInstanceInfo:
+        """The model that answered."""
+        self._model_info = info = _read(self._model_info)
+        return info
+
+    @property
+    def load_config(self) -> LlmLoadModelConfig:
+        """How that model was loaded."""
+        self._load_config = config = _read(self._load_config)
+        return config
+
+    @property
+    def prediction_config(self) -> LlmPredictionConfig:
+        """The config that the server used, its own settings included."""
+        self._prediction_config = config = _read(self._prediction_config)
+        return config
 
     @property
     def parsed(self) -> Any:
@@ -215,21 +247,30 @@ class PredictionResult(Generic[T]):
             raise StructuredOutputError(self.content, self.stats.stop_reason, self._problems)
 
     def _fields(self) -> dict[str, Any]:
-        """The arguments that make an equal result."""
-        names = ("content", "stats", "model_info", "load_config", "prediction_config")
-        more = ("structured", "reasoning", "raw_content", "tool_calls", "failed_tool_calls")
-        fields = {name: getattr(self, name) for name in (*names, *more)}
+        """The arguments that make an equal result; what is unread stays so."""
+        names = ("content", "stats", "structured", "reasoning", "raw_content")
+        fields = {name: getattr(self, name) for name in names}
         return {
             **fields,
+            "model_info": self._model_info,
+            "load_config": self._load_config,
+            "prediction_config": self._prediction_config,
+            "tool_calls": self.tool_calls,
+            "failed_tool_calls": self.failed_tool_calls,
             "parsed": self._parsed,
             "value": self._value,
             "problems": self._problems,
         }
 
+    def _all_read(self) -> dict[str, Any]:
+        """The same with all of it read, to compare."""
+        read = ("model_info", "load_config", "prediction_config")
+        return {**self._fields(), **{name: getattr(self, name) for name in read}}
+
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self._fields() == cast("PredictionResult[Any]", other)._fields()
+        return self._all_read() == cast("PredictionResult[Any]", other)._all_read()
 
     __hash__ = None  # type: ignore[assignment]  # it holds lists
 
@@ -258,9 +299,9 @@ class PredictionRoundResult(PredictionResult[T]):
         content: str,
         parsed: Any,
         stats: LlmPredictionStats,
-        model_info: LlmInstanceInfo,
-        load_config: LlmLoadModelConfig,
-        prediction_config: LlmPredictionConfig,
+        model_info: LlmInstanceInfo | Unread[LlmInstanceInfo],
+        load_config: LlmLoadModelConfig | Unread[LlmLoadModelConfig],
+        prediction_config: LlmPredictionConfig | Unread[LlmPredictionConfig],
         round_index: int,
         **more: Any,
     ) -> None:
