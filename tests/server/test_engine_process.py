@@ -31,7 +31,7 @@ from lmstudio_server.engines.llamacpp.supervisor import Worker
 from lmstudio_server.engines.llamacpp.transport import Address, StatusError, WorkerClient
 
 WORKER = Path(supervisor.__file__).with_name("worker.py")
-ENDLESS = greedy(grammar='root ::= "word " root')
+ENDLESS = greedy(grammar='root ::= "word " root', overflow="roll")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -43,6 +44,7 @@ from lmstudio_server.engines.base import (
 from lmstudio_server.engines.installed import Engines
 from lmstudio_server.engines.llamacpp.supervisor import Worker
 from lmstudio_server.engines.remote import RemoteEngine, RemoteModel, RemoteServer
+from lmstudio_server.engines.remote.client import RemoteClient
 from lmstudio_server.library import Library
 from lmstudio_server.serving.server import serve
 
@@ -456,5 +458,38 @@ def test_errors_of_a_remote_server_reach_clients_typed() -> None:
                 answer = Answer(events(delta("stop", content="ok")))
                 far.answers["/v1/chat/completions"] = answer
                 assert (await one.collect("predict", **asked))[-1]["type"] == "success"
+
+    run(test)
+
+
+@pytest.mark.parametrize("answers_on", [2, 3])
+def test_a_kept_connection_that_ends_is_replaced_once(answers_on: int) -> None:
+    """The first connection ends instead of answering its second request."""
+    connections = 0
+    body = b'{"data": []}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
+            if connections in (1, answers_on):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(head + body)
+            await reader.readuntil(b"\r\n\r\n")
+
+    async def test() -> None:
+        listener = await asyncio.start_server(handle, "127.0.0.1", 0)
+        async with listener:
+            port = listener.sockets[0].getsockname()[1]
+            http = RemoteClient(RemoteServer("far", f"http://127.0.0.1:{port}/v1"))
+            assert await http.get("models") == {"data": []}
+            if answers_on == 2:
+                assert await http.get("models") == {"data": []}
+            else:
+                with pytest.raises(EngineError, match="broke"):
+                    await http.get("models")
+            assert connections == 2
+            await http.close()
 
     run(test)

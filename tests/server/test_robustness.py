@@ -48,7 +48,11 @@ QUESTIONS = (
     "What is the capital of Italy?",
     "Tell me a story.",
 )
-ENDLESS = {"type": "gbnf", "gbnfGrammar": 'root ::= "word " root'}
+ENDLESS = {
+    "llm__prediction__structured": {"type": "gbnf", "gbnfGrammar": 'root ::= "word " root'},
+    # A pocket model fills its context in a second, which would be an end.
+    "llm__prediction__contextOverflowPolicy": "rollingWindow",
+}
 
 
 @asynccontextmanager
@@ -80,9 +84,7 @@ def pid_of(running: RunningServer, identifier: str) -> int:
 
 async def begun(one: Client, identifier: str) -> Packets:
     """A prediction without an end that has begun to generate."""
-    packets = await one.open(
-        "predict", **asked("Go on.", identifier, llm__prediction__structured=ENDLESS)
-    )
+    packets = await one.open("predict", **asked("Go on.", identifier, **ENDLESS))
     async for packet in packets:
         if packet["type"] == "fragment":
             return packets
@@ -219,7 +221,7 @@ def test_a_killed_client_leaves_nothing_behind(tmp_path: Path) -> None:
         async with server(tmp_path) as running, client(running, "llm") as one:
             config = stack(llm__load__numParallelSessions=1)
             await one.collect("loadModel", modelKey="pocket", loadConfigStack=config)
-            parameter = json.dumps(asked("Go on.", llm__prediction__structured=ENDLESS))
+            parameter = json.dumps(asked("Go on.", **ENDLESS))
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", CLIENT, running.host, parameter, stdout=subprocess.PIPE
             )

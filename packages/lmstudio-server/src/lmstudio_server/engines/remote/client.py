@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -47,11 +48,20 @@ class RemoteClient:
         self, server: RemoteServer, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self.server = server
-        self._http = httpx2.AsyncClient(
-            headers=_headers(server),
-            timeout=httpx2.Timeout(server.timeout, connect=CONNECT_SECONDS, pool=None),
-            limits=httpx2.Limits(max_connections=None, keepalive_expiry=_KEEP_ALIVE_SECONDS),
-            transport=transport,
+        self._transport = transport
+        self._kept = self._client()
+        self._fresh: httpx2.AsyncClient | None = None
+
+    def _client(self, max_keepalive_connections: int | None = None) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            headers=_headers(self.server),
+            timeout=httpx2.Timeout(self.server.timeout, connect=CONNECT_SECONDS, pool=None),
+            limits=httpx2.Limits(
+                max_connections=None,
+                max_keepalive_connections=max_keepalive_connections,
+                keepalive_expiry=_KEEP_ALIVE_SECONDS,
+            ),
+            transport=self._transport,
         )
 
     async def get(self, path: str) -> Any:
@@ -75,8 +85,7 @@ class RemoteClient:
         Raises as ``post`` does, also for an error inside the stream.
         """
         try:
-            async with self._http.stream("POST", self._url(path), json=body) as response:
-                await self._check(response)
+            async with self._answer("POST", path, body) as response:
                 decoder = SseDecoder()
                 async for data in response.aiter_bytes():
                     for event in decoder.feed(data):
@@ -88,17 +97,46 @@ class RemoteClient:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._kept.aclose()
+        if self._fresh is not None:
+            await self._fresh.aclose()
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         try:
-            async with self._http.stream(method, self._url(path), json=body) as response:
-                await self._check(response)
+            async with self._answer(method, path, body) as response:
                 return json.loads(await response.aread())
         except ValueError as error:
             raise not_openai(self.server, str(error)) from error
         except httpx2.HTTPError as error:
             raise connection_problem(self.server, error) from error
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> AsyncGenerator[httpx2.Response, None]:
+        """The answer to a request, once it has begun well; leaving the block ends it."""
+        response = await self._sent(method, path, body)
+        try:
+            await self._check(response)
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _sent(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> httpx2.Response:
+        """Send a request, a second time if the connection ended before anything came back.
+
+        A server may close a kept connection in the moment the next request goes out on it;
+        httpx tells such an end from no other, and has no retry for it.
+        """
+        request = self._kept.build_request(method, self._url(path), json=body)
+        try:
+            return await self._kept.send(request, stream=True)
+        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+            if self._fresh is None:
+                self._fresh = self._client(max_keepalive_connections=0)
+            return await self._fresh.send(request, stream=True)
 
     def _url(self, path: str) -> str:
         """``v1/…`` is below the base URL; what begins with a slash is beside it."""
