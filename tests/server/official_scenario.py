@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmstudio as lms
 
@@ -98,8 +98,10 @@ def predictions(client: lms.Client) -> None:
     assert stopped.stats.stop_reason == "stopStringFound"
     assert "Paris" not in stopped.content
     # The pocket model is quick; only a grammar keeps it busy long enough to be interrupted.
-    long = {"type": "object", "properties": {"a": {"type": "string", "minLength": 1500}}}
-    stream = model.respond_stream("Go on.", response_format={**long, "required": ["a"]})
+    strings = {"type": "array", "items": {"type": "string", "minLength": 1000}, "minItems": 100}
+    long = {"type": "object", "properties": {"a": strings}, "required": ["a"]}
+    rolling: Any = {"contextOverflowPolicy": "rollingWindow"}
+    stream = model.respond_stream("Go on.", response_format=long, config=rolling)
     for number, _fragment in enumerate(stream):
         if number == 1:
             stream.cancel()
