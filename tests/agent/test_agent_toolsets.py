@@ -128,6 +128,24 @@ def test_names_must_be_unique_across_toolsets(scripted: list[Any], run: Any) -> 
         run([double], {}, toolsets=[Toolset("again", [double])])
 
 
+@BOTH
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"max_calls_per_tool": {"doubel": 1}}, r"'doubel'. Did you mean 'double'\?"),
+        ({"tool_timeout": {"multiply": 1.0}}, r"'multiply'. The tools: double"),
+    ],
+)
+@pytest.mark.parametrize("sets", [0, 1])
+def test_a_limit_names_a_tool_there_is(
+    scripted: list[Any], run: Any, limits: Any, says: str, sets: int
+) -> None:
+    single, recorder = [[double], []][sets], Recorder()
+    with pytest.raises(LMStudioValueError, match=says):
+        run(single, limits, toolsets=[recorder] * sets)
+    assert recorder.log == ["open", "close"] * sets
+
+
 def test_async_with_opens_and_closes() -> None:
     async def main() -> list[str]:
         async with Recorder() as toolset:

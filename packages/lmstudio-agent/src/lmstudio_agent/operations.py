@@ -80,6 +80,8 @@ def start(
     single, sets = toolsets_of(tools, toolsets)
     history = Chat.from_history(chat)
     run = Run(history, ready_tools(single), options, structured=response_format is not None)
+    if not sets:
+        options.check_tools(run.tools)
     predict = ModelPredictor(identifier, settings, options)
     plain = history_data(history)  # so that mistakes show here, not when the first round begins
     if response_format is not None:
@@ -109,6 +111,7 @@ def _with_toolsets(
             run.tools = {
                 tool.name: tool for tool in ready_tools([*run.tools.values(), *toolset.tools])
             }
+        run.options.check_tools(run.tools)
         result = yield from act(predict, run)
     except GeneratorExit:  # nothing may be yielded any more
         for toolset in reversed(opened):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
+from lmstudio_core.data import nearest
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
 from lmstudio_core.timeouts import CallLimits
 
@@ -78,6 +79,18 @@ class ActOptions:
             elif not callable(value):
                 raise LMStudioValueError(f"{name} is a function or None, not {value!r}.")
 
+    def check_tools(self, names: Collection[str]) -> None:
+        """Raise ``LMStudioValueError`` for a limit of a tool that the run does not have."""
+        for option in ("max_calls_per_tool", "tool_timeout"):
+            limits = getattr(self, option)
+            for tool in limits if isinstance(limits, Mapping) else ():
+                if tool not in names:
+                    near = nearest(str(tool), names)
+                    hint = f"Did you mean {near!r}?" if near else f"The tools: {_listed(names)}."
+                    raise LMStudioValueError(
+                        f"{option} names a tool that is not there: {tool!r}. {hint}"
+                    )
+
     def is_last_round(self, index: int) -> bool:
         """Whether no round may follow the one of that index."""
         return self.max_prediction_rounds is not None and index + 1 >= self.max_prediction_rounds
@@ -91,6 +104,10 @@ class ActOptions:
         """How long a call of that tool may take; ``None``: as long as it likes."""
         given = self.tool_timeout
         return given.get(tool) if isinstance(given, Mapping) else given
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _check_by_tool(name: str, value: Any) -> None:
