@@ -30,6 +30,13 @@ async def endless(channel: Any) -> None:
     channel.close()
 
 
+async def until_cancelled(channel: Any) -> None:
+    """A model that is told to stop while it reads the prompt."""
+    assert await channel.next_message() == {"type": "cancel"}
+    channel.send(success("userStopped"))
+    channel.close()
+
+
 def texts(fragments: list[Any]) -> list[str]:
     return [piece.content for piece in fragments]
 
@@ -179,11 +186,23 @@ class TestStreams:
         caller.run((stream.aclose if caller.is_async else stream.close)())
         with pytest.raises(LMStudioRuntimeError, match="left before"):
             caller.run(stream.wait_for_result())
-        other = caller.model.respond_stream("hi")
-        caller.run(other.cancel())
-        with pytest.raises(LMStudioRuntimeError, match="left before"):
-            caller.take(other)
         assert server.requests == ()
+
+    def test_cancel_before_the_start_follows_the_request(self, server, caller) -> None:
+        server.on_channel(PREDICT, until_cancelled)
+        stream = caller.model.respond_stream("hi")
+        caller.run(stream.cancel())
+        assert server.requests == ()
+        assert caller.take(stream) == []
+        assert stream.result().stats.stop_reason == "userStopped"
+
+    def test_cancel_before_an_older_server_declines(self, server, caller) -> None:
+        server.on_channel(PREDICT, until_cancelled)  # and RAW is answered with a warning
+        stream = caller.model.complete_stream("Once")
+        caller.run(stream.start())
+        caller.run(stream.cancel())
+        assert caller.take(stream) == []
+        assert stream.result().stats.stop_reason == "userStopped"
 
     def test_a_dropped_stream_tells_the_server(self, server, caller) -> None:
         server.on_channel(PREDICT, endless)
@@ -254,6 +273,25 @@ class TestSync:
         server.wait_for_request(PREDICT).wait_for_message("cancel")
         caller.close()
 
+    @pytest.mark.parametrize("how", ["cancel", "close"])
+    def test_another_thread_stops_it_while_it_connects(self, server, how: str) -> None:
+        server.on_channel(PREDICT, until_cancelled)
+        caller = Caller(server.api_host, is_async=False)
+        stream = caller.model.respond_stream("hi")
+        real = caller.client.open
+
+        def stopped_meanwhile(*args: Any, **limits: Any) -> Any:
+            opened = real(*args, **limits)
+            getattr(stream, how)()  # the stream does not have what was opened yet
+            return opened
+
+        caller.client.open = stopped_meanwhile
+        assert caller.take(stream) == []
+        server.wait_for_request(PREDICT).wait_for_message("cancel")
+        if how == "cancel":
+            assert stream.result().stats.stop_reason == "userStopped"
+        caller.close()
+
     def test_an_exception_in_the_loop(self, server) -> None:
         server.on_channel(PREDICT, endless)
         caller = Caller(server.api_host, is_async=False)
@@ -287,6 +325,19 @@ class TestAsync:
                 return [*got, (await stream.wait_for_result()).content]
 
         assert caller.run(main()) == ["Hel", "lo", "Hel", "lo", "Hel", "lo", "Hello"]
+
+    def test_cancel_while_the_request_is_on_its_way(self, server, caller) -> None:
+        server.on_channel(PREDICT, until_cancelled)
+
+        async def main() -> Any:
+            stream = caller.model.respond_stream("hi")
+            reading = asyncio.create_task(stream.wait_for_result())
+            await asyncio.sleep(0)  # it connects now
+            assert server.requests == ()
+            await stream.cancel()
+            return await reading
+
+        assert caller.run(main()).stats.stop_reason == "userStopped"
 
     def test_cancelling_the_task_tells_the_server(self, server, caller) -> None:
         server.on_channel(PREDICT, endless)

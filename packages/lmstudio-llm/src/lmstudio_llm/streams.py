@@ -34,7 +34,7 @@ class PredictionStreamBase(Generic[T, _S]):
         self._prediction = prediction
         self._checked = prediction.sees is None
         self._source: _S | None = None
-        self._closed = False
+        self._closed = self._cancelled = False
 
     def _finished(self) -> PredictionResult[T] | None:
         channel = self._prediction.channel
@@ -117,7 +117,13 @@ class PredictionStream(
             if not self._checked and self._prediction.sees is not None:
                 self._client.run(check_vision(self._prediction.sees), **self._limits)
                 self._checked = True
-            self._source = self._client.open(self._prediction.channel, **self._limits)
+            source = self._source = self._client.open(self._prediction.channel, **self._limits)
+            if self._closed:  # by another thread, while the connection was made
+                source.close()
+            elif self._cancelled:
+                self._prediction.channel.cancelled()
+                source.cancel()
+            return source
         return self._source
 
     def __iter__(self) -> Iterator[LlmPredictionFragment]:
@@ -144,13 +150,13 @@ class PredictionStream(
     def cancel(self) -> None:
         """Ask the server to stop; iterate to the end to get the result so far.
 
-        No fragments come after this, whatever the server still sends.
+        No fragments come after this, whatever the server still sends. A request that has not been
+        sent yet is cancelled as soon as it is.
         """
+        self._cancelled = True
         self._prediction.channel.cancelled()
-        if self._source is not None:
-            self._source.cancel()
-        else:
-            self._closed = True
+        if (source := self._source) is not None:
+            source.cancel()
 
     def close(self) -> None:
         """Give up the prediction; the server is told if it had not finished."""
@@ -217,7 +223,7 @@ class AsyncPredictionStream(
         """Send the request, if that has not been done."""
         if not self._prediction.channel.done:
             await self._check()
-            await self._opened().start()
+            await (await self._opened()).start()
 
     async def _check(self) -> None:
         if not self._checked and not self._closed and self._prediction.sees is not None:
@@ -231,11 +237,15 @@ class AsyncPredictionStream(
         await self.start()
         return self
 
-    def _opened(self) -> AsyncChannelStream[PredictionEvent, PredictionResult[T]]:
+    async def _opened(self) -> AsyncChannelStream[PredictionEvent, PredictionResult[T]]:
         if self._source is None:
             if self._closed:
                 self._no_result()
-            self._source = self._client.open(self._prediction.channel, **self._limits)
+            source = self._source = self._client.open(self._prediction.channel, **self._limits)
+            if self._cancelled:
+                self._prediction.channel.cancelled()
+                await source.cancel()
+            return source
         return self._source
 
     async def _source_to_read(
@@ -244,7 +254,7 @@ class AsyncPredictionStream(
         if self._prediction.channel.done:
             return None
         await self._check()
-        return self._opened()
+        return await self._opened()
 
     def __aiter__(self) -> AsyncIterator[LlmPredictionFragment]:
         """The fragments of text, in order; ``events()`` gives tool calls and progress as well."""
@@ -258,13 +268,13 @@ class AsyncPredictionStream(
     async def cancel(self) -> None:
         """Ask the server to stop; iterate to the end to get the result so far.
 
-        No fragments come after this, whatever the server still sends.
+        No fragments come after this, whatever the server still sends. A request that has not been
+        sent yet is cancelled as soon as it is.
         """
+        self._cancelled = True
         self._prediction.channel.cancelled()
         if self._source is not None:
             await self._source.cancel()
-        else:
-            self._closed = True
 
     async def aclose(self) -> None:
         """Give up the prediction; the server is told if it had not finished."""

@@ -252,7 +252,7 @@ class AsyncChannelStream(Generic[E, R]):
         self._started = time.perf_counter()
         self._connection: Connection | None = None
         self._reader: ChannelReader[E, R] | None = None
-        self._begun = self._ended = self._waiting = self._keep = False
+        self._begun = self._ended = self._waiting = self._keep = self._cancelled = False
 
     async def start(self) -> None:
         """Send the request; the first step of the iteration does it otherwise."""
@@ -261,7 +261,10 @@ class AsyncChannelStream(Generic[E, R]):
         self._begin()
         try:
             connection = await self._driver.reach(self._channel.endpoint, self._limits)
-            if self._reader is not None or self._ended:  # another task was faster
+            if self._ended:  # closed by another task
+                self._channel.on_end(None, None)
+                return
+            if self._reader is not None:  # another task was faster
                 return
             state = connection.open_channel(self._channel.endpoint, self._channel.parameter)
         except BaseException as error:
@@ -270,6 +273,8 @@ class AsyncChannelStream(Generic[E, R]):
             raise
         self._connection = connection
         self._reader = ChannelReader(self._channel, state)
+        if self._cancelled:
+            self._send_cancel()
         try:
             await connection.drain(self._limits)
         except BaseException as error:
@@ -341,6 +346,10 @@ class AsyncChannelStream(Generic[E, R]):
 
     async def cancel(self) -> None:
         """Ask the server to stop; go on iterating to get what it still sends, and the result."""
+        self._cancelled = True  # a request that is not sent yet is followed by the cancel
+        self._send_cancel()
+
+    def _send_cancel(self) -> None:
         if self._reader is not None and self._connection is not None and not self._ended:
             message = self._reader.cancel_message
             if message is not None:
