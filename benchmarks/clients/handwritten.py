@@ -6,6 +6,7 @@ It knows no multiplexing, so each caller has a connection of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import orjson
@@ -55,9 +56,14 @@ def content(frame: dict[str, Any]) -> str | None:
 
 
 def sync() -> None:
+    with contextlib.ExitStack() as stack:
+        sync_with(stack)
+
+
+def sync_with(stack: contextlib.ExitStack) -> None:
     sockets = []
     for _ in range(ARGS.callers):
-        socket = connect_sync(URL, compression=None, max_size=None)
+        socket = stack.enter_context(connect_sync(URL, compression=None, max_size=None))
         socket.send(AUTH)
         socket.recv()
         sockets.append(socket)
@@ -77,8 +83,6 @@ def sync() -> None:
             assert orjson.loads(socket.recv(decode=False))["result"]["tokenCount"] == 3
 
     run_threads(ARGS.callers, ARGS.items, stream if ARGS.work == "stream" else rpc)
-    for socket in sockets:
-        socket.close()
 
 
 async def asynchronous() -> None:
