@@ -294,13 +294,19 @@ def test_a_tool_may_ask_for_its_context() -> None:
         assert context is not None
         return look(where, context)
 
+    as_dict = {
+        "name": "look_later",
+        "description": "Look somewhere, later.",
+        "parameters": {"where": str, "context": ToolCallContext},
+        "implementation": look_later,
+    }
     script = Scripted(
         prediction(
             "", call("look", {"where": "sky"}, "1"), call("look_later", {"where": "sea"}, "2")
         ),
         prediction("Nothing there."),
     )
-    result = drive(make(script, [look, look_later], run_id="run-7"))
+    result = drive(make(script, [look, as_dict], run_id="run-7"))
     assert [(c.call_id, c.round_index, c.run_id) for c in seen] == [
         ("1", 0, "run-7"),
         ("2", 0, "run-7"),

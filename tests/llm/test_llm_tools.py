@@ -121,6 +121,87 @@ def test_all_sorts_of_callables() -> None:
     assert (renamed.name, renamed.description) == ("plus", "Plus.")
 
 
+def test_what_a_partial_has_filled_in_is_no_business_of_the_models() -> None:
+    def search(query: str, api_key: str) -> str:
+        """Search."""
+        return f"{query} with {api_key}"
+
+    filled = functools.partial(search, api_key="sk-1")
+    tool = resolve_tool(ToolFunctionDef.from_callable(filled, name="search", description="Search."))
+    assert "sk-1" not in str(tool.definition())
+    assert list(tool.parameters["properties"]) == ["query"]
+    assert tool.prepare({"query": "x"})() == "x with sk-1"
+    with pytest.raises(LMStudioValueError, match="api_key"):
+        tool.prepare({"query": "x", "api_key": "sk-2"})
+
+
+def test_starred_parameters_stay_empty_as_officially() -> None:
+    def starred(a: int, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Takes anything."""
+        return a, args, kwargs
+
+    tool = resolve_tool(starred)
+    assert list(tool.parameters["properties"]) == ["a"]
+    assert tool.prepare({"a": 1})() == (1, (), {})
+
+
+def test_a_field_as_the_default_says_what_the_parameter_is() -> None:
+    def fields(
+        a: int = pydantic.Field(description="The a.", ge=3),
+        b: int = pydantic.Field(default=5, description="The b."),
+        c: list[int] = pydantic.Field(default_factory=list),  # noqa: B008 - pydantic's way
+    ) -> tuple[Any, ...]:
+        """Fields."""
+        return a, b, c
+
+    tool = resolve_tool(fields)
+    assert tool.parameters["properties"] == {
+        "a": {"description": "The a.", "minimum": 3, "type": "integer"},
+        "b": {"default": 5, "description": "The b.", "type": "integer"},
+        "c": {"items": {"type": "integer"}, "type": "array"},
+    }
+    assert tool.parameters["required"] == ["a"]
+    assert tool.prepare({"a": 3})() == (3, 5, [])
+    with pytest.raises(LMStudioValueError, match="greater than or equal to 3"):
+        tool.prepare({"a": 2})
+
+
+def test_a_parameter_in_a_dict_may_have_a_description() -> None:
+    tool = resolve_tool(with_parameters({"a": {"type": int, "description": "The a."}}))
+    assert tool.parameters["properties"]["a"] == {"description": "The a.", "type": "integer"}
+
+
+class Place:
+    """A place."""
+
+    def __init__(self, x: int, y: int = 0) -> None:
+        self.at = x, y
+
+
+class Undocumented(pydantic.BaseModel):
+    a: int
+
+
+class Remembering:
+    """A decorator that is an object."""
+
+    def __init__(self, f: Any) -> None:
+        functools.update_wrapper(self, f)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+
+
+def test_classes_and_decorated_functions() -> None:
+    assert resolve_tool(Place).prepare({"x": "1"})().at == (1, 0)
+    assert resolve_tool(Place).parameters["required"] == ["x"]
+    named = ToolFunctionDef.from_callable(Undocumented, description="Makes one.")
+    assert resolve_tool(named).prepare({"a": 1})() == Undocumented(a=1)
+    decorated: Any = Remembering(add)
+    assert resolve_tool(decorated).definition() == resolve_tool(add).definition()
+    assert resolve_tool(decorated).prepare({"a": 1, "b": 2})() == 3
+
+
 def test_an_object_may_have_its_docstring_at_its_call() -> None:
     class Adder:
         __name__ = "add"
@@ -164,12 +245,17 @@ def test_tools_that_run_elsewhere() -> None:
         tool.prepare({})
 
 
+def with_parameters(parameters: Any) -> ToolFunctionDef:
+    def implementation(**arguments: Any) -> Any:
+        return arguments
+
+    return ToolFunctionDef(
+        name="f", description="F.", parameters=parameters, implementation=implementation
+    )
+
+
 def untyped(a):
     """No hint."""
-
-
-def starred(*args: int) -> None:
-    """Takes anything."""
 
 
 def undocumented(a: int) -> None:
@@ -199,7 +285,6 @@ def test_defaults_that_json_cannot_say() -> None:
     ("tool", "says"),
     [
         (untyped, "'a' .* no type hint"),
-        (starred, r"\*args"),
         (undocumented, "docstring"),
         (lambda a: a, "no name"),
         (unknown, "cannot be resolved"),
@@ -207,6 +292,13 @@ def test_defaults_that_json_cannot_say() -> None:
         (3, "not int"),
         ({"name": "f", "what": 1}, "missing: description.*unknown: what"),
         ({"type": "function", "function": {}}, "needs a 'name'"),
+        (with_parameters({"a": {"type": "integer"}}), "'a' .* JSON schema is given whole"),
+        (with_parameters({"a": "integer"}), "'a' .* JSON schema is given whole"),
+        (with_parameters({"a": {"type": int, "defualt": 3}}), "keys type, default and descr"),
+        (with_parameters({"properties": {"a": {"type": "integer"}}}), "given whole"),
+        (with_parameters(None), "not None"),
+        (with_parameters(["a"]), r"not \['a'\]"),
+        (Undocumented, "docstring"),
         (ToolFunctionDef(name="", description="", parameters={}, implementation=add), "string"),
         (ToolFunctionDef(name="f", description="", parameters={}, implementation=3), "callable"),  # type: ignore[arg-type]
     ],

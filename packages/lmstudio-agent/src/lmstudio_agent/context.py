@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, cast, get_args
 
 from lmstudio_core.errors import LMStudioRuntimeError
-from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef
+from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef, defined_tool
 
 __all__ = ["ToolCallContext", "taking_context"]
 
@@ -88,11 +88,12 @@ class ToolCallContext:
         )
 
 
-def taking_context(tool: ToolDefinition | Tool) -> ToolDefinition | Tool:
+def taking_context(tool: ToolDefinition | Tool) -> ToolFunctionDef | Tool:
     """The tool without the parameters that are to get its context; these are filled in here."""
-    if isinstance(tool, (Mapping, Tool)):
-        return cast("ToolDefinition", tool)
-    definition = tool if isinstance(tool, ToolFunctionDef) else ToolFunctionDef.from_callable(tool)
+    definition = defined_tool(tool)
+    given: Any = definition.parameters  # what the caller wrote: it may be anything yet
+    if isinstance(definition, Tool) or not isinstance(given, Mapping):
+        return definition
     names = [name for name, kind in definition.parameters.items() if _is_context(kind)]
     if not names:
         return definition

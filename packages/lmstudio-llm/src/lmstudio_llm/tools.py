@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast, get_type_hints
+from typing import Annotated, Any, cast
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -21,6 +21,7 @@ from typing_extensions import NotRequired, Required, TypedDict
 
 from lmstudio_core.errors import LMStudioValueError
 
+from .callables import docstring_of, parameters_of, positional_only
 from .narrow import mapping
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ToolFunctionDef",
     "ToolFunctionDefDict",
     "ToolParameterDict",
+    "defined_tool",
     "resolve_tool",
     "resolve_tools",
     "tools_setting",
@@ -38,10 +40,11 @@ _NO_DEFAULT: Any = inspect.Parameter.empty
 
 
 class ToolParameterDict(TypedDict):
-    """A parameter that has a default: ``{"type": int, "default": 3}``."""
+    """A parameter with a default or a description: ``{"type": int, "default": 3}``."""
 
     type: Any
     default: NotRequired[Any]
+    description: NotRequired[str]
 
 
 class ToolFunctionDefDict(TypedDict):
@@ -60,8 +63,9 @@ class ToolFunctionDef:
     Attributes:
         name: What the model calls it.
         description: What it does, for the model.
-        parameters: Parameter name → type, or ``{"type": ..., "default": ...}``; or a whole JSON
-            schema of the type ``object``, whose arguments are then passed as they come.
+        parameters: Parameter name → type, or ``{"type": ..., "default": ..., "description": ...}``;
+            or a whole JSON schema of the type ``object``, whose arguments are then passed as they
+            come.
         implementation: The function, which may be ``async``; called with keyword arguments.
 
     Example:
@@ -102,13 +106,15 @@ class ToolFunctionDef:
             raise LMStudioValueError(
                 f"The tool {f!r} has no name; use ToolFunctionDef.from_callable(f, name=...)."
             )
-        text = description or _docstring(f)
+        text = description or docstring_of(f)
         if not text:
             raise LMStudioValueError(
                 f"The tool {known!r} has no docstring to tell the model what it does; write one, "
                 "or use ToolFunctionDef.from_callable(f, description=...)."
             )
-        return cls(name=known, description=text, parameters=_parameters(f, known), implementation=f)
+        return cls(
+            name=known, description=text, parameters=parameters_of(f, known), implementation=f
+        )
 
 
 ToolDefinition = Callable[..., Any] | ToolFunctionDef | ToolFunctionDefDict | Mapping[str, Any]
@@ -216,14 +222,22 @@ def resolve_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:
 
 def resolve_tool(tool: ToolDefinition | Tool) -> Tool:
     """One tool made ready; see ``resolve_tools``."""
-    if isinstance(tool, Tool):
+    defined = defined_tool(tool)
+    return defined if isinstance(defined, Tool) else _from_def(defined)
+
+
+def defined_tool(tool: ToolDefinition | Tool) -> ToolFunctionDef | Tool:
+    """Whatever stands for a tool as a definition; one that runs elsewhere, or is ready, as a tool.
+
+    Raises:
+        LMStudioValueError: It is no tool.
+    """
+    if isinstance(tool, (Tool, ToolFunctionDef)):
         return tool
-    if isinstance(tool, ToolFunctionDef):
-        return _from_def(tool)
     if isinstance(tool, Mapping):
         given = cast("Mapping[str, Any]", tool)
-        return _from_wire(given) if "function" in given else _from_def(_from_dict(given))
-    return _from_def(ToolFunctionDef.from_callable(tool))
+        return _from_wire(given) if "function" in given else _from_dict(given)
+    return ToolFunctionDef.from_callable(tool)
 
 
 def tools_setting(tools: Iterable[Tool]) -> dict[str, Any]:
@@ -261,6 +275,7 @@ def _from_def(definition: ToolFunctionDef) -> Tool:
         raise LMStudioValueError(f"A tool's name is a string, not {name!r}.")
     if not callable(definition.implementation):
         raise LMStudioValueError(f"The implementation of the tool {name!r} is not callable.")
+    _check_parameters(name, parameters)
     if parameters.get("type") == "object":
         return Tool(name, definition.description, parameters, definition.implementation)
     try:
@@ -280,8 +295,35 @@ def _from_def(definition: ToolFunctionDef) -> Tool:
         definition.implementation,
         adapter,
         _defaults(parameters),
-        _positional_only(definition.implementation),
+        positional_only(definition.implementation),
     )
+
+
+_PARAMETER_KEYS = frozenset(("type", "default", "description"))
+
+
+def _check_parameters(name: str, parameters: Any) -> None:
+    """Raise for what is neither types by name nor a whole JSON schema."""
+    if not isinstance(parameters, Mapping):
+        raise LMStudioValueError(
+            f"The parameters of the tool {name!r} are a dict of types by name, or a JSON schema of "
+            f"the type 'object', not {parameters!r}."
+        )
+    given = cast("Mapping[str, Any]", parameters)
+    if given.get("type") == "object":
+        return
+    for parameter, declared in given.items():
+        spec = mapping(declared)
+        kind = spec.get("type") if isinstance(declared, Mapping) else declared
+        if spec.keys() - _PARAMETER_KEYS or (isinstance(kind, str) and kind in _JSON_TYPES):
+            raise LMStudioValueError(
+                f"The parameter {parameter!r} of the tool {name!r} is a type such as int, or a dict "
+                f"with the keys type, default and description, not {declared!r}. A JSON schema is "
+                'given whole: {"type": "object", "properties": {...}}.'
+            )
+
+
+_JSON_TYPES = frozenset(("string", "integer", "number", "boolean", "array", "null"))
 
 
 class _PlainSchema(GenerateJsonSchema):
@@ -300,6 +342,8 @@ def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
         if isinstance(declared, Mapping):
             spec = cast("Mapping[str, Any]", declared)
             kind, default = spec.get("type", Any), spec.get("default", _NO_DEFAULT)
+            if "description" in spec:
+                kind = Annotated[kind, Field(description=spec["description"])]
         if default is _NO_DEFAULT:
             hints[parameter] = Required[kind]
         else:
@@ -326,66 +370,3 @@ def _with_default(kind: Any, default: Any) -> Any:
     except (ValueError, TypeError):
         return kind
     return Annotated[kind, Field(json_schema_extra={"default": shown})]
-
-
-def _docstring(f: Callable[..., Any]) -> str | None:
-    """The function's own docstring; an object may have it at its ``__call__``."""
-    if not _has_own_doc(f):
-        return None
-    call: Any = type(f).__call__
-    return inspect.getdoc(f) or (inspect.getdoc(call) if inspect.isfunction(call) else None)
-
-
-def _has_own_doc(f: Callable[..., Any]) -> bool:
-    """Whether the docstring is the function's own: ``partial`` objects show their class's."""
-    return not isinstance(f, functools.partial) or f.__doc__ != functools.partial.__doc__
-
-
-def _signature(f: Callable[..., Any], name: str) -> inspect.Signature:
-    try:
-        return inspect.signature(f)
-    except (TypeError, ValueError) as error:
-        raise LMStudioValueError(
-            f"The tool {name!r} has no signature that Python can read; wrap it in a function."
-        ) from error
-
-
-def _positional_only(f: Callable[..., Any]) -> tuple[str, ...]:
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):
-        return ()
-    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
-
-
-def _parameters(f: Callable[..., Any], name: str) -> dict[str, Any]:
-    target: Any = f
-    while isinstance(target, functools.partial):
-        target = cast("Any", target).func
-    if not inspect.isroutine(target) and not inspect.isclass(target):
-        target = type(target).__call__
-    try:
-        hints = get_type_hints(target, include_extras=True)
-    except (NameError, TypeError) as error:
-        raise LMStudioValueError(
-            f"The type hints of the tool {name!r} cannot be resolved: {error}. Names in them have "
-            "to be known in the function's module."
-        ) from error
-    found: dict[str, Any] = {}
-    for parameter in _signature(f, name).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise LMStudioValueError(
-                f"The tool {name!r} takes *{parameter.name}; a model needs named parameters."
-            )
-        if parameter.name not in hints:
-            raise LMStudioValueError(
-                f"The parameter {parameter.name!r} of the tool {name!r} has no type hint; the "
-                "model needs one to know what to pass."
-            )
-        kind = hints[parameter.name]
-        found[parameter.name] = (
-            kind
-            if parameter.default is _NO_DEFAULT
-            else {"type": kind, "default": parameter.default}
-        )
-    return found

@@ -112,8 +112,8 @@ class AsyncActingHandle(AsyncDraftingHandle):
             max_calls_per_tool: How many calls of each tool, or a dict with the limits of some.
             tool_timeout: How many seconds a call may take, or a dict with the limits of some
                 tools. ``async`` tools are cancelled then; others are left behind in their thread.
-            timeout: How many seconds the whole run may take. A tool that runs is not interrupted
-                by it; ``tool_timeout`` does that.
+            timeout: How many seconds the whole run may take; a tool that runs then is treated as
+                by ``tool_timeout``.
             idle_timeout: How many seconds the server may be silent in a prediction.
             config: Settings of each prediction.
             preset: The name of one of the server's presets.
