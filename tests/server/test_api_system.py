@@ -19,7 +19,7 @@ from lmstudio_server.api.namespaces import NAMESPACES
 from lmstudio_server.config import ServerConfig, is_loopback
 from lmstudio_server.serving import socket as socket_module
 from lmstudio_server.serving.http import refusal
-from lmstudio_server.serving.server import PortTakenError
+from lmstudio_server.serving.server import ListenError
 from lmstudio_server.wire.auth import CONTROL_IDENTIFIER
 
 TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
@@ -313,7 +313,7 @@ def test_a_port_that_is_taken() -> None:
         async with fake_server() as server:
             from lmstudio_server.serving.server import serve
 
-            with pytest.raises(PortTakenError, match=str(server.port)):
+            with pytest.raises(ListenError, match=str(server.port)):
                 async with serve(
                     ServerConfig(port=server.port),
                     engine=FakeEngine(),

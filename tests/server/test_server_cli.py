@@ -156,11 +156,25 @@ def test_a_port_that_is_taken() -> None:
     assert state.all_running() == []
 
 
-def test_an_address_that_is_not_here() -> None:
-    result = lmstudio("start", "--host", "192.0.2.1", "--port", "0")
+@pytest.mark.parametrize("mode", [[], ["--daemon"]])
+def test_an_address_that_is_not_here(mode: list[str]) -> None:
+    result = lmstudio("start", "--host", "192.0.2.1", "--port", "0", *mode)
     assert result.returncode == 1
     assert "Cannot listen on 192.0.2.1" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_folder_for_the_state_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with monkeypatch.context() as patch:
+        patch.setenv("LMSTUDIO_STATE_DIR", str(tmp_path / "file"))
+        for arguments in (["start", "--port", "0"], ["status"], ["stop"]):
+            result = CliRunner().invoke(group, arguments)
+            assert result.exit_code == 1
+            assert "Set LMSTUDIO_STATE_DIR" in result.output
+            assert str(tmp_path / "file") in result.output
 
 
 def test_tokens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -75,9 +75,13 @@ def status_of(url: str) -> int:
             return error.code
 
 
-def test_predictions_end_after_the_grace_and_say_so(tmp_path: Path) -> None:
+# Literal numbers: Windows has no SIGHUP.
+@pytest.mark.parametrize("number", [15, 1], ids=["SIGTERM", "SIGHUP"])
+def test_predictions_end_after_the_grace_and_say_so(number: int, tmp_path: Path) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("these tests run under nohup, which the server heeds")
     with predicting(0.05, tmp_path) as (process, _, stream):
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         lines = [line for line in stream.read().decode().splitlines() if line]
         assert json.loads(lines[-1].removeprefix("data: "))["error"]["code"] == "model_unloaded"
         assert process.wait(PATIENCE) == 0

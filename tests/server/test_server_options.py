@@ -105,8 +105,15 @@ def test_every_option_has_a_variable_and_a_key(started: list[Settings], tmp_path
         ("daemon = true", "no option"),
         ("port = [1]", "one value"),
         ("[port]\nx = 1", "table"),
-        ('port = "many"', "many"),
+        ('port = "many"', "'port' in "),
         ("port = 70000", "70000"),
+        ("jit-ttl = true", "has to be a number"),
+        ("shutdown-grace = nan", "'shutdown-grace' in "),
+        ("idle-timeout = inf", "not a finite number"),
+        ("host = 5", "has to be a text"),
+        ('host = ""', "0.0.0.0 means all addresses"),
+        ("models = [1]", "has to be a text"),
+        ('models = "/nowhere"', "/nowhere"),
         ("port =", "not valid TOML"),
         ('api-token = "secret"', "does not have the form"),
     ],
@@ -118,8 +125,46 @@ def test_mistakes_in_the_file(
     file.write_text(content)
     result = start("--config", str(file))
     assert result.exit_code != 0
-    assert words in result.output
+    assert isinstance(result.exception, SystemExit)
+    # Long lines are wrapped.
+    assert words in " ".join(result.output.split())
     assert "secret" not in result.output
+    assert "LMSTUDIO_SERVER_" not in result.output
+    assert not started
+
+
+def test_a_mistake_is_said_to_be_where_it_was_made(started: list[Settings]) -> None:
+    assert "'LMSTUDIO_SERVER_PORT'" in start(PORT="many").output
+    assert "'--port'" in start("--port", "many", PORT="1").output
+    assert "'--host'" in start("--host", " ").output
+    assert not started
+
+
+def test_an_address_may_stand_in_brackets(started: list[Settings]) -> None:
+    assert start("--host", "[::1]").exit_code == 0
+    assert started[0].host == "::1"
+
+
+TOKENS = tuple(f"sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRS{i}" for i in range(4))
+
+
+def test_tokens_of_all_places_count_together(started: list[Settings], tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(f"# ours\n\n {TOKENS[0]} \n")
+    file = tmp_path / "server.toml"
+    file.write_text(f'api-token = "{TOKENS[1]}"\napi-token-file = "tokens"\n')
+    given = ("--config", str(file), "--api-token", TOKENS[2])
+    assert start(*given, API_TOKENS=TOKENS[3]).output == ""
+    assert set(started[0].api_tokens) == set(TOKENS)
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"# none\n", "no API token"), (b"\xff", "text")])
+def test_a_file_without_tokens_opens_no_server(
+    started: list[Settings], tmp_path: Path, content: bytes, words: str
+) -> None:
+    (tmp_path / "tokens").write_bytes(content)
+    result = start("--api-token-file", str(tmp_path / "tokens"))
+    assert result.exit_code == 1
+    assert words in result.output
     assert not started
 
 

@@ -13,9 +13,18 @@ import click
 
 from ._version import __version__
 from .daemon import state
+from .daemon.paths import STATE_DIR_VARIABLE, in_words, state_dir
 from .daemon.spawn import Settings, StartError, spawn
 from .daemon.stop import StopError, stop_server
-from .options import CONFIG_VARIABLE, config_option
+from .options import (
+    CONFIG_VARIABLE,
+    Seconds,
+    Setting,
+    address,
+    config_option,
+    read_tokens,
+    tokens_of_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +56,9 @@ def server() -> None:
 )
 @click.option(
     "--host",
+    cls=Setting,
     default="127.0.0.1",
+    callback=address,
     show_default=True,
     envvar="LMSTUDIO_SERVER_HOST",
     show_envvar=True,
@@ -55,6 +66,7 @@ def server() -> None:
 )
 @click.option(
     "--port",
+    cls=Setting,
     type=click.IntRange(0, 65535),
     default=DEFAULT_PORT,
     show_default=True,
@@ -67,11 +79,13 @@ def server() -> None:
 @click.option(
     "--api-token",
     "api_tokens",
+    cls=Setting,
     multiple=True,
     help=f"Accept only clients with this token (repeatable; those of {TOKENS_VARIABLE} count too).",
 )
 @click.option(
     "--api-token-file",
+    cls=Setting,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="LMSTUDIO_SERVER_API_TOKEN_FILE",
     show_envvar=True,
@@ -79,6 +93,7 @@ def server() -> None:
 )
 @click.option(
     "--models",
+    cls=Setting,
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="LMSTUDIO_SERVER_MODELS",
@@ -88,6 +103,7 @@ def server() -> None:
 @click.option(
     "--allow-origin",
     "origins",
+    cls=Setting,
     multiple=True,
     envvar="LMSTUDIO_SERVER_ALLOW_ORIGIN",
     show_envvar=True,
@@ -95,14 +111,16 @@ def server() -> None:
 )
 @click.option(
     "--idle-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    cls=Setting,
+    type=Seconds(min=0, min_open=True),
     envvar="LMSTUDIO_SERVER_IDLE_TIMEOUT",
     show_envvar=True,
     help="End after idle seconds.",
 )
 @click.option(
     "--jit-ttl",
-    type=click.FloatRange(min=0),
+    cls=Setting,
+    type=Seconds(min=0),
     default=3600.0,
     show_default=True,
     envvar="LMSTUDIO_SERVER_JIT_TTL",
@@ -111,7 +129,8 @@ def server() -> None:
 )
 @click.option(
     "--shutdown-grace",
-    type=click.FloatRange(min=0),
+    cls=Setting,
+    type=Seconds(min=0),
     default=10.0,
     show_default=True,
     envvar="LMSTUDIO_SERVER_SHUTDOWN_GRACE",
@@ -120,6 +139,7 @@ def server() -> None:
 )
 @click.option(
     "--log-level",
+    cls=Setting,
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
@@ -141,6 +161,7 @@ def start(
     log_level: str,
 ) -> None:
     """Start a server; Ctrl-C ends it, unless it runs in the background (--daemon)."""
+    _check_state_dir()
     _refuse_second(port)
     settings = Settings(
         kind="standalone",
@@ -168,6 +189,7 @@ def status(host: str | None, as_json: bool) -> None:
     from lmstudio_core.cli.server_status import in_words, no_answer, server_that_answers
     from lmstudio_core.errors import LMStudioValueError
 
+    _check_state_dir()
     own = [] if host else state.all_running()
     try:
         other = server_that_answers(host)
@@ -194,6 +216,7 @@ def status(host: str | None, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="Stop every server of this user.")
 def stop(port: int | None, every: bool) -> None:
     """Stop a running server."""
+    _check_state_dir()
     servers = state.all_running()
     chosen = [s for s in servers if port is None or s.state.port == port]
     if not chosen:
@@ -221,6 +244,16 @@ def _stop(target: state.ServerState) -> None:
     click.echo(f"Stopped lmstudio-server (pid {target.pid}) at {target.address}{how}.")
 
 
+def _check_state_dir() -> None:
+    try:
+        state_dir()
+    except OSError as error:
+        raise click.ClickException(
+            f"The folder for the servers' state cannot be used: {in_words(error)}. Set {STATE_DIR_VARIABLE} "
+            "to a folder that this user may write to."
+        ) from error
+
+
 def _refuse_second(port: int) -> None:
     first = state.running(f"server-{port}") if port else None
     if first is not None:
@@ -233,10 +266,10 @@ def _refuse_second(port: int) -> None:
 def _tokens(given: Sequence[str], file: Path | None) -> tuple[str, ...]:
     from .wire.auth import parse_token
 
-    tokens = [*given, *os.environ.get(TOKENS_VARIABLE, "").replace(",", " ").split()]
+    tokens = [*given, *tokens_of_file(click.get_current_context())]
+    tokens += os.environ.get(TOKENS_VARIABLE, "").replace(",", " ").split()
     if file is not None:
-        lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
-        tokens += [line for line in lines if line and not line.startswith("#")]
+        tokens += read_tokens(file)
     try:
         for token in tokens:
             parse_token(token)
@@ -261,7 +294,7 @@ def _run_in_foreground(settings: Settings, as_json: bool) -> int:
 
     from .daemon.background import LOG_FORMAT
     from .daemon.run import config_of, run
-    from .serving.server import PortTakenError
+    from .serving.server import ListenError
 
     logging.basicConfig(
         level=settings.log_level.upper(), format=LOG_FORMAT, datefmt="%H:%M:%S", stream=sys.stderr
@@ -276,12 +309,8 @@ def _run_in_foreground(settings: Settings, as_json: bool) -> int:
 
     try:
         return run(config, kind="standalone", on_ready=on_ready)
-    except PortTakenError as error:
-        raise click.ClickException(str(error.strerror)) from error
-    except OSError as error:
-        raise click.ClickException(
-            f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}"
-        ) from error
+    except ListenError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _summary(found: state.Running) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lmstudio_core.errors import LMStudioOSError
 from ._version import __version__
 from .daemon import state
 from .daemon.lock import LockTimeoutError, file_lock
-from .daemon.paths import STATE_DIR_VARIABLE, state_dir
+from .daemon.paths import STATE_DIR_VARIABLE, in_words, state_dir
 
 if TYPE_CHECKING:
     from .daemon.spawn import StartError
@@ -68,8 +68,7 @@ def ensure_running() -> str:
         ) from error
     except OSError as error:
         raise EmbeddedServerError(
-            f"The embedded server's folder cannot be used: {error.strerror or error}: "
-            f"{error.filename or state_dir()}\nSet {STATE_DIR_VARIABLE} to a folder that this "
+            f"The embedded server's folder cannot be used: {in_words(error)}.\nSet {STATE_DIR_VARIABLE} to a folder that this "
             "user may write to, or LMSTUDIO_EMBEDDED=0 to never start a server."
         ) from error
 

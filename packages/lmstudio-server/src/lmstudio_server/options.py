@@ -7,22 +7,72 @@ count where neither the command line nor the environment says anything.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from .kv.stack import is_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["CONFIG_VARIABLE", "config_option", "default_config_file", "read_config"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "Seconds",
+    "Setting",
+    "address",
+    "config_option",
+    "default_config_file",
+    "read_config",
+    "read_tokens",
+    "tokens_of_file",
+]
 
 CONFIG_VARIABLE: Final = "LMSTUDIO_SERVER_CONFIG"
 _NAME: Final = "lmstudio-server"
 _NOT_IN_FILE: Final = frozenset({"config", "daemon", "as_json"})
+_FILE_KEY: Final = f"{__name__}.file"
+_TOKENS_KEY: Final = f"{__name__}.api_tokens"
+
+
+class Setting(click.Option):
+    """An option that may come from the environment or the file too; errors name where from."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Where the value that is wrong was given."""
+        source = None if ctx is None else ctx.get_parameter_source(self.name)
+        if ctx is not None and source is ParameterSource.DEFAULT_MAP:
+            return f"'{self.opts[0].removeprefix('--')}' in {ctx.meta.get(_FILE_KEY)}"
+        if source is ParameterSource.ENVIRONMENT:
+            return f"'{self.envvar}'"
+        return f"'{self.opts[0]}'"
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds; not "nan" or "inf", which no clock can wait for."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, if it is one."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return seconds
+
+
+def address(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """An address to listen on (a click callback). An empty one would mean all of them."""
+    host = value.strip().removeprefix("[").removesuffix("]")
+    if not host:
+        raise click.BadParameter("it is empty. 0.0.0.0 means all addresses.", ctx, parameter)
+    return host
 
 
 def default_config_file() -> Path:
@@ -36,7 +86,38 @@ def config_option(ctx: click.Context, _parameter: click.Parameter, value: Path |
     # Unlike Path.is_file, this says no about a home that this user may not look into.
     if value is None and not os.path.isfile(path):  # noqa: PTH113
         return
-    ctx.default_map = {**(ctx.default_map or {}), **read_config(path, ctx.command)}
+    given = read_config(path, ctx.command)
+    ctx.meta[_FILE_KEY] = path
+    # click would forget these where tokens are given on the command line.
+    ctx.meta[_TOKENS_KEY] = given.pop("api_tokens", ())
+    ctx.default_map = {**(ctx.default_map or {}), **given}
+
+
+def tokens_of_file(ctx: click.Context) -> Sequence[str]:
+    """The API tokens that the configuration file holds itself."""
+    tokens: Sequence[str] = ctx.meta.get(_TOKENS_KEY, ())
+    return tokens
+
+
+def read_tokens(path: Path) -> list[str]:
+    """The API tokens in a file of tokens, one a line.
+
+    Raises:
+        click.ClickException: It cannot be read, or holds none: a server that was to ask for tokens
+            would let everyone in.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise click.ClickException(f"Cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{path} is no text file with API tokens.") from error
+    tokens = [line for line in lines if line and not line.startswith("#")]
+    if not tokens:
+        raise click.ClickException(
+            f"{path} holds no API token. Write one into it, or start without --api-token-file."
+        )
+    return tokens
 
 
 def read_config(path: Path, command: click.Command) -> dict[str, Any]:
@@ -90,11 +171,16 @@ def _relative(value: Any, path: Path, name: str) -> Any:
 def _checked(command: click.Command, name: str, value: Any, path: Path) -> Any:
     """A value that click can convert: a list where the option is repeatable, else one value."""
     option = next(option for option in command.params if option.name == name)
-    key = name.replace("_", "-")
+    key = option.opts[0].removeprefix("--")
     if isinstance(value, dict):
         raise click.ClickException(f'{path}: "{key}" has to be a value, not a table.')
-    if option.multiple is isinstance(value, list):
-        return value
-    if option.multiple:
-        return [value]
-    raise click.ClickException(f'{path}: "{key}" has to be one value, not a list.')
+    if is_list(value) and not option.multiple:
+        raise click.ClickException(f'{path}: "{key}" has to be one value, not a list.')
+    values = value if is_list(value) else [value]
+    # click makes a text or a number of nearly everything; 5 is no host, and true is no number.
+    numeric = isinstance(option.type, (click.IntRange, click.FloatRange))
+    for each in values:
+        if isinstance(each, bool) or not isinstance(each, (int, float, str) if numeric else str):
+            wanted = "a number" if numeric else "a text"
+            raise click.ClickException(f'{path}: "{key}" has to be {wanted}.')
+    return values if option.multiple else value

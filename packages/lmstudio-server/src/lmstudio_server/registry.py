@@ -173,7 +173,7 @@ class ModelRegistry:
         if not busy or seconds <= 0:
             return
         count = sum(len(instance.activities) for instance in busy)
-        _log.info("waiting up to %g s for %d requests under way", seconds, count)
+        _log.info("waiting up to %g s for what is under way (%d)", seconds, count)
         ends = {asyncio.get_running_loop().create_task(i.idle.wait()) for i in busy}
         _, late = await asyncio.wait(ends, timeout=seconds)
         for task in late:

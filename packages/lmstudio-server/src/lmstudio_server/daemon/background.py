@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_server.serving.server import PortTakenError, RunningServer
+from lmstudio_server.serving.server import ListenError, RunningServer
 
 from .paths import state_dir
 from .run import config_of, run
@@ -38,8 +38,8 @@ def run_in_background(given: Mapping[str, Any], report: Callable[[dict[str, obje
 
     try:
         return run(config, kind=settings.kind, on_ready=on_ready, log_file=log_file)
-    except PortTakenError as error:
-        sys.stderr.write(f"{error.strerror}\n")
+    except ListenError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     except Exception:
         logging.getLogger(__name__).exception("the server failed")

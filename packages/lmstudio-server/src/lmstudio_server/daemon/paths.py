@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["STATE_DIR_VARIABLE", "state_dir"]
+__all__ = ["STATE_DIR_VARIABLE", "in_words", "state_dir"]
 
 STATE_DIR_VARIABLE = "LMSTUDIO_STATE_DIR"
 _NAME = "lmstudio-server"
 
 
 def state_dir() -> Path:
-    """The state folder of this user. It exists and nobody else can read it."""
+    """The state folder of this user. It exists and nobody else can read it.
+
+    Raises:
+        OSError: It cannot be made or written to.
+    """
     override = os.environ.get(STATE_DIR_VARIABLE)
     if override:
         path = Path(override).absolute()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return path
     for candidate in _candidates():
         try:
@@ -28,10 +35,13 @@ def state_dir() -> Path:
             continue
         if _is_private(candidate):
             return candidate
-    raise OSError(
-        "No folder for the state of lmstudio-server could be created. Set the environment "
-        f"variable {STATE_DIR_VARIABLE} to a folder that only you can write to."
-    )
+    raise OSError("no private folder could be made in the home or in the temporary folder")
+
+
+def in_words(error: OSError) -> str:
+    """What is wrong with the folder, and with which, as far as the system tells."""
+    words = error.strerror or str(error)
+    return f"{error.filename}: {words}" if error.filename else words
 
 
 def _candidates() -> list[Path]:

@@ -119,12 +119,20 @@ def _handle_signals(running: RunningServer) -> list[int]:
     def from_any_thread(number: int, _frame: Any) -> None:
         loop.call_soon_threadsafe(on_signal, number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ending_signals():
         if sys.platform == "win32":
             signal.signal(number, from_any_thread)
         else:
             loop.add_signal_handler(number, on_signal, number)
     return received
+
+
+def _ending_signals() -> list[signal.Signals]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # A terminal that is closed says so, unless the server was started with nohup.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 def _remove(described: state.ServerState) -> None:

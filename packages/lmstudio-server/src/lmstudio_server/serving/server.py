@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 from asyncio.trsock import TransportSocket
 from contextlib import asynccontextmanager, suppress
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from lmstudio_server.engines.base import Engine
     from lmstudio_server.services import ModelLibrary
 
-__all__ = ["PortTakenError", "RunningServer", "default_engine", "default_library", "serve"]
+__all__ = ["ListenError", "RunningServer", "default_engine", "default_library", "serve"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,17 +38,20 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 """An uploaded file is one frame."""
 
 
-class PortTakenError(OSError):
-    """Another program listens on the port."""
+class ListenError(OSError):
+    """The port cannot be opened; the message says why."""
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(
-            errno.EADDRINUSE,
-            f"Port {port} on {host} is taken by another program. Choose another one with --port, "
-            "or end that program.",
-        )
-        self.host = host
-        self.port = port
+    def __init__(self, host: str, port: int, reason: OSError) -> None:
+        if reason.errno in (errno.EADDRINUSE, 10048):
+            words = (
+                f"Port {port} on {host} is taken by another program. Choose another one with "
+                "--port, or end that program."
+            )
+        else:
+            # asyncio puts words of its own around those of the system.
+            why = os.strerror(reason.errno) if reason.errno and reason.errno > 0 else None
+            words = f"Cannot listen on {host}, port {port}: {why or reason.strerror or reason}."
+        super().__init__(words)
 
 
 class RunningServer:
@@ -97,7 +101,7 @@ async def serve(
     """Listen and serve until the block ends; then every model is unloaded.
 
     Raises:
-        PortTakenError: The port is not free.
+        ListenError: The port is not free, or the address is none of this machine.
     """
     engine = engine or default_engine()
     services = Services.create(config, engine, library or default_library(config, engine))
@@ -168,6 +172,4 @@ async def _listen(config: ServerConfig, services: Services, front: Front) -> Ser
     try:
         return await cast("Awaitable[Server]", listening)
     except OSError as error:
-        if error.errno in (errno.EADDRINUSE, 10048):
-            raise PortTakenError(config.host, config.port) from error
-        raise
+        raise ListenError(config.host, config.port, error) from error
