@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
 import pytest
 from fake_engine import FakeEngine
 from pydantic import ValidationError
@@ -97,6 +101,39 @@ def test_two_who_want_the_same_model_share_one_load() -> None:
             assert [p["type"] async for p in first][-1] == "loadSuccess"
             assert len(engine.loads) == 1
             assert engine.cancelled_loads == 0
+
+    run(test)
+
+
+def test_a_load_that_ended_while_another_client_prepared_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        preparing, loaded = threading.Event(), threading.Event()
+
+        def estimate(*_: Any) -> Any:
+            if not preparing.is_set():  # the first to come waits
+                preparing.set()
+                assert loaded.wait(10)
+            return {"memory": {"totalBytes": 1}}
+
+        monkeypatch.setattr("lmstudio_server.api.models.estimate_usage", estimate)
+        # What is loaded meanwhile is no model to make room.
+        async with (
+            fake_server(engine, jit_models=1) as server,
+            client(server, "llm") as one,
+            client(server, "llm") as two,
+        ):
+            ask = {"identifier": "pocket", "loadConfigStack": stack()}
+            late = await one.open("getOrLoad", **ask)
+            await asyncio.to_thread(preparing.wait, 10)
+            first = (await two.collect("getOrLoad", **ask))[-1]
+            loaded.set()
+            second = [packet async for packet in late][-1]
+            assert [first["type"], second["type"]] == ["loadSuccess", "loadSuccess"]
+            assert first["info"]["instanceReference"] == second["info"]["instanceReference"]
+            assert len(engine.loads) == 1
 
     run(test)
 

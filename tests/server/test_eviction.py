@@ -63,6 +63,57 @@ def test_a_model_in_use_stays() -> None:
     run(test)
 
 
+def test_a_model_that_is_used_before_its_turn_comes_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        library = FakeLibrary(ONE, TWO, fake_file("three", size_bytes=600))
+        async with (
+            fake_server(engine, library) as server,
+            client(server, "llm") as one,
+            client(server, "llm") as other,
+        ):
+            await ask_for(one, "one")
+            await ask_for(one, "two")
+            monkeypatch.setattr("lmstudio_server.api.models.available_memory", lambda: 0)
+            going, gone = asyncio.Event(), asyncio.Event()
+
+            async def unload() -> None:
+                going.set()
+                await gone.wait()
+
+            monkeypatch.setattr(engine.models[0], "unload", unload)
+            packets = asyncio.create_task(ask_for(other, "three"))
+            await asyncio.wait_for(going.wait(), 10)
+            stream = await one.open(
+                "predict", **{**prediction("wait"), "modelSpecifier": query("two")}
+            )
+            await asyncio.wait_for(engine.waiting.wait(), 10)
+            gone.set()
+            evicted = [p["info"]["identifier"] for p in await packets if "OtherJIT" in p["type"]]
+            assert evicted == ["one"]
+            assert await loaded(other) == ["two", "three"]
+            await stream.cancel()
+            assert [p async for p in stream][-1]["stats"]["stopReason"] == "userStopped"
+
+    run(test)
+
+
+def test_a_model_that_was_just_loaded_is_not_the_one_unused_for_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        library = FakeLibrary(ONE, TWO, fake_file("three", size_bytes=1000))
+        async with fake_server(library=library) as server, client(server, "llm") as one:
+            await ask_for(one, "one")
+            await one.call("tokenize", specifier=query("one"), inputString="x")
+            await ask_for(one, "two")
+            monkeypatch.setattr("lmstudio_server.api.models.available_memory", lambda: 1000)
+            await ask_for(one, "three")
+            assert await loaded(one) == ["two", "three"]
+
+    run(test)
+
+
 def test_short_memory_evicts_what_was_unused_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         library = FakeLibrary(ONE, TWO, fake_file("three", size_bytes=1000))

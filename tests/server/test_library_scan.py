@@ -141,6 +141,24 @@ def test_broken_file_is_listed_with_its_problem(data: bytes, tmp_path: Path) -> 
     assert (broken.kind, broken.quantization_bits, broken.size_bytes) == ("llm", 4, len(data))
 
 
+def test_the_log_tells_of_a_broken_file_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "a/B-GGUF/b.gguf", b"junk")
+    put(tmp_path, "a/V/model.yaml", b"{")
+    library = Library([tmp_path], bundled=False)
+    for _ in range(2):
+        library.scan()
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert all("left out" in words for words in told)
+    put(tmp_path, "a/B-GGUF/b.gguf", model())
+    library.scan()
+    put(tmp_path, "a/B-GGUF/b.gguf", b"junk")
+    library.scan()
+    assert len(caplog.records) == 3
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
 def test_unreadable_file_is_listed(tmp_path: Path) -> None:
     put(tmp_path, "a/M/m.gguf", model()).chmod(0)

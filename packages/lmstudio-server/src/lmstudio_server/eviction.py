@@ -32,7 +32,7 @@ def to_evict(
     """
     on_demand = [instance for instance in instances if instance.on_demand]
     idle = [instance for instance in on_demand if not instance.activities]
-    idle.sort(key=lambda instance: instance.last_used_ms or 0)
+    idle.sort(key=lambda instance: instance.used_at)
     too_many = 0 if limit is None else len(on_demand) + 1 - limit
     missing = 0 if available is None else needed - available
     chosen: list[Instance] = []

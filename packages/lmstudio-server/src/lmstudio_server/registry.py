@@ -43,6 +43,8 @@ class Instance:
     ttl_ms: int | None = None
     reference: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     last_used_ms: int | None = None
+    used_at: float = field(default_factory=time.monotonic)
+    """On the clock of this process; the load counts as a use."""
     activities: dict[object, Activity] = field(default_factory=dict[object, Activity])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the instance is going away; its users stop then."""
@@ -60,6 +62,11 @@ class Instance:
     @property
     def key(self) -> str:
         return self.file.key
+
+    def mark_used(self) -> None:
+        """Note a use at this moment."""
+        self.last_used_ms = int(time.time() * 1000)
+        self.used_at = time.monotonic()
 
     def processing_state(self) -> dict[str, Any]:
         """What it does at this moment (``modelProcessingState``)."""
@@ -166,6 +173,11 @@ class ModelRegistry:
         await instance.model.unload()
         _log.info("unloaded %r", instance.identifier)
 
+    async def unload_idle(self, instance: Instance) -> None:
+        """Let an instance go, unless a request has begun to use it meanwhile."""
+        if not instance.activities:
+            await self.unload(instance)
+
     async def drain(self, seconds: float) -> None:
         """Take no new work, and let what is under way end by itself for some time."""
         self._closing = True
@@ -189,7 +201,7 @@ class ModelRegistry:
 
     def touch(self, instance: Instance) -> None:
         """A short use: the time to live begins again."""
-        instance.last_used_ms = int(time.time() * 1000)
+        instance.mark_used()
         if not instance.activities:
             self._arm(instance)
 
@@ -201,12 +213,12 @@ class ModelRegistry:
         use = Use(instance)
         instance.activities[use] = activity
         instance.idle.clear()
-        instance.last_used_ms = int(time.time() * 1000)
+        instance.mark_used()
         try:
             yield use
         finally:
             del instance.activities[use]
-            instance.last_used_ms = int(time.time() * 1000)
+            instance.mark_used()
             if not instance.activities:
                 instance.idle.set()
                 self._arm(instance)
@@ -253,6 +265,6 @@ class ModelRegistry:
 
     def _expire(self, instance: Instance) -> None:
         _log.info("%r was idle for %s ms", instance.identifier, instance.ttl_ms)
-        task = asyncio.get_running_loop().create_task(self.unload(instance))
+        task = asyncio.get_running_loop().create_task(self.unload_idle(instance))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -154,6 +154,10 @@ async def _load(
     request = load_request(channel.kind, config, file.file, file.mmproj, draft=draft)
     if shared:
         await _make_room(channel, file, config, evicting)
+        loaded = services.registry.find(channel.kind, file.key)
+        if loaded is not None:
+            # Another client's load has ended while there was something to wait for.
+            return loaded
     try:
         return await services.loads.run(
             (channel.kind, file.key) if shared else None,
@@ -186,6 +190,8 @@ async def _make_room(
     if file.engine is None:
         usage = await asyncio.to_thread(estimate_usage, file, config)
         needed = usage["memory"]["totalBytes"]
+    if services.registry.find(channel.kind, file.key) is not None:
+        return
     chosen = to_evict(
         services.registry.instances(),
         limit=services.config.jit_models,
@@ -193,10 +199,13 @@ async def _make_room(
         available=available_memory(),
     )
     for instance in chosen:
+        if instance.activities or instance.ended.is_set():
+            # While the one before it was unloaded, somebody began to use it, or unloaded it.
+            continue
         _log.info("unloading %r to make room for %s", instance.identifier, file.key)
         if evicting is not None:
             await evicting(instance)
-        await services.registry.unload(instance)
+        await services.registry.unload_idle(instance)
 
 
 def _local_only(device: str | None) -> None:

@@ -25,11 +25,8 @@ namespace = Namespace("system")
 
 @namespace.rpc("listDownloadedModels")
 async def list_downloaded_models(call: Call, _parameter: Any) -> Any:
-    """Every model that can be loaded. Broken files are left out and logged."""
+    """Every model that can be loaded. Broken files are left out; the library logs them."""
     files = await asyncio.to_thread(call.services.library.scan)
-    for file in files:
-        if file.problem is not None:
-            _log.warning("left out of the list: %s: %s", file.file, file.problem)
     return [model_info(file) for file in files if file.problem is None]
 
 

@@ -96,6 +96,7 @@ class Library:
         self._elsewhere = elsewhere
         # By path: the time and size it was read at, and what was read.
         self._headers: dict[Path, tuple[tuple[int, int], GgufHeader | str]] = {}
+        self._problems: set[Path] = set()
 
     def scan(self) -> list[ModelFile]:
         """Return all models, those in the folders by key, then the bundled ones.
@@ -121,6 +122,8 @@ class Library:
             for item in self._search(folder):
                 found.setdefault(str(item.path), item)
         models = sorted(_with_keys(found.values()), key=lambda model: model.key)
+        for model in models:
+            self._tell(model.file, model.problem)
         models, hidden = with_virtual_models(models, self._virtual_models())
         models += _beside({model.key for model in models}, self._elsewhere())
         if self._bundled:
@@ -177,9 +180,18 @@ class Library:
                 document: object = yaml.safe_load(file.read_text("utf-8"))
                 self._virtual[file] = (stamp, read_virtual_model(document))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-            _log.warning("left out: %s: %s", file, error)
+            self._tell(file, str(error))
             return None
+        self._tell(file, None)
         return self._virtual[file][1]
+
+    def _tell(self, file: Path, problem: str | None) -> None:
+        """Log that a file is left out, once until it is in order again: scans are frequent."""
+        if problem is None:
+            self._problems.discard(file)
+        elif file not in self._problems:
+            self._problems.add(file)
+            _log.warning("left out of the list: %s: %s", file, problem)
 
     def _search(self, folder: Path) -> Iterator[_Found]:
         """Yield the models below ``folder``."""
