@@ -249,6 +249,7 @@ class Point:
         (Report(title="T", when=date(2026, 1, 2)), {"title": "T", "when": "2026-01-02"}),
         (Point(1, {"a"}), {"x": 1, "tags": ["a"]}),
         (Decimal("1.50"), "1.50"),
+        ("caf\udce9", "caf\udce9"),
     ],
 )
 def test_results_reach_the_model_as_json(value: Any, seen: Any) -> None:
@@ -259,6 +260,7 @@ def test_results_reach_the_model_as_json(value: Any, seen: Any) -> None:
     script = Scripted(prediction("", call("give")), prediction("Thanks."))
     result = drive(make(script, [give]))
     assert tool_contents(script.chats[1]) == [seen]
+    assert result.tool_calls[0].content.encode()  # it can be sent
     assert result.tool_calls[0].result is value
 
 
@@ -269,7 +271,8 @@ def test_a_result_that_json_cannot_hold_is_told_to_the_model() -> None:
 
     script = Scripted(prediction("", call("strange")), prediction("Hm."))
     drive(make(script, [strange]))
-    assert "JSON cannot hold" in tool_contents(script.chats[1])[0]
+    (said,) = tool_contents(script.chats[1])
+    assert "JSON cannot hold" in said and "'object'" in said
 
 
 def test_one_bad_request_does_not_keep_the_others_from_running() -> None:

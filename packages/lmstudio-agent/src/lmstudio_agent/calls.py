@@ -274,7 +274,8 @@ class PendingCall:
         except Exception as error:  # noqa: BLE001 - serializers of the user's
             kind = type(self._value).__name__
             message = (
-                f"Error: the tool {self.request.name!r} returned a {kind}, which JSON cannot hold."
+                f"Error: JSON cannot hold what the tool {self.request.name!r} returned, which is of "
+                f"the type {kind!r}."
             )
             self.refuse("failed", LMStudioPredictionError(message), error)
         else:

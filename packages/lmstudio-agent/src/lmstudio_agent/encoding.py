@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -36,9 +37,16 @@ ImageInput = ToolImage | FileHandle
 """What a tool may return for an image: one still to be sent, or the handle of one that was."""
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
 def encoded(value: Any) -> str:
-    """The JSON text in which the model gets ``value``; pydantic models, dates and the like too."""
-    return json.dumps(to_jsonable_python(value), ensure_ascii=False)
+    """The JSON text in which the model gets ``value``; pydantic models, dates and the like too.
+
+    Halves of surrogate pairs, which names of files may hold, stay escaped: UTF-8 has none.
+    """
+    text = json.dumps(to_jsonable_python(value), ensure_ascii=False)
+    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def without_images(value: Any) -> tuple[Any, list[ImageInput]]:
