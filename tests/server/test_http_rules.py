@@ -39,6 +39,10 @@ BEARER = {"authorization": f"Bearer {TOKEN}"}
         (b"GET /?x HTTP/1.1\r\n", True),
         (b"POST /llm HTTP/1.1\r\n", True),
         (b"OPTIONS * HTTP/1.1\r\n", True),
+        (b"GET http://localhost:1234/v1/models HTTP/1.1\r\n", True),
+        (b"GET http://localhost:1234 HTTP/1.1\r\n", True),
+        (b"GET http://localhost:1234/llm HTTP/1.1\r\n", False),
+        (b"GET /v1?x HTTP/1.1\r\n", True),
         (b"\x16\x03\x01\x02\x00\n", False),
         (b"x" * 8192, False),
     ],
@@ -122,6 +126,25 @@ def test_hosts_and_origins() -> None:
     run(test)
 
 
+def test_the_path_may_be_a_whole_url_or_end_with_a_slash() -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            listed = (await get(server, "/v1/models")).json
+            whole = f"http://127.0.0.1:{server.port}"
+            assert (await get(server, f"{whole}/v1/models")).json == listed
+            assert (await get(server, f"{whole}/v1/models/pocket")).json["id"] == "pocket"
+            assert (await get(server, "/v1/models/")).json == listed
+            assert (await get(server, whole)).headers["content-type"].startswith("text/html")
+            assert (await get(server, f"{whole}/lms-status")).json["package"] == "lmstudio-server"
+            answer = await ask(
+                server, "POST", f"{whole}/v1/completions/", {"model": "pocket", "prompt": "say: a"}
+            )
+            assert answer.json["choices"][0]["text"] == "a "
+            assert (await get(server, "http://evil.example/v1/models")).status == 403
+
+    run(test)
+
+
 def test_preflight() -> None:
     async def test() -> None:
         wanted = {
@@ -138,6 +161,10 @@ def test_preflight() -> None:
             evil = {**wanted, "origin": "https://evil.example"}
             answer = await ask(s, "OPTIONS", path, headers=evil)
             assert answer.status == 400
+            assert "access-control-allow-origin" not in answer.headers
+            rebound = {**ours, "host": "evil.example"}
+            answer = await ask(s, "OPTIONS", path, headers=rebound)
+            assert answer.status == 403
             assert "access-control-allow-origin" not in answer.headers
             # The refusal of a token is an answer that the page may read.
             unknown = await ask(s, "POST", path, {}, {"origin": "https://ours.example"})

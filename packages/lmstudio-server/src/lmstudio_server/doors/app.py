@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
@@ -34,11 +36,29 @@ __all__ = ["HttpDoor", "application"]
 KEEP_ALIVE_SECONDS = 75
 HEAD_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
+_WHOLE_URL: Final = re.compile(rb"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def application(services: Services) -> ASGIApp:
     """The whole of it, as ASGI servers take it."""
-    return Cors(Guard(_Routed(services), services), services)
+    return _OnePath(Cors(Guard(_Routed(services), services), services))
+
+
+class _OnePath:
+    """Gives everything one path, however it was asked for: with the whole URL (then the host in it
+    has to be right, too), or with a slash at the end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, headers = scope["path"], scope["headers"]
+        whole = _WHOLE_URL.fullmatch(scope["raw_path"])
+        if whole is not None:
+            path = unquote(whole[2].decode("ascii", "replace"))
+            headers = [*headers, (b"host", whole[1])]
+        given = {**scope, "path": path.rstrip("/") or "/", "headers": headers}
+        await self._app(given, receive, send)
 
 
 class _Routed:

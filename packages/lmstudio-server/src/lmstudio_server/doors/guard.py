@@ -43,6 +43,14 @@ class Cors(CORSMiddleware):
         super().__init__(app, allow_methods=["GET", "POST"], allow_headers=["*"])
         self._services = services
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight, unless what it asks for would be refused: then it is, too."""
+        hosts = Headers(scope=scope).getlist("host")
+        if refusal(self._services.config, hosts, ()) is not None:
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
     def is_allowed_origin(self, origin: str) -> bool:
         """Whether pages of this origin may ask."""
         return refusal(self._services.config, (), (origin,)) is None

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["Front", "FrontConnection", "goes_to_http"]
 
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.[01]\r?")
-_HTTP_PATH: Final = re.compile(rb"/(?:\?|$|v1(?:/|$)|api/|status\.json(?:\?|$))")
+_HTTP_PATH: Final = re.compile(
+    # Some clients send the whole URL, as they would to a proxy.
+    rb"(?:https?://[^/?]*)?(?:/?(?:\?|$)|/v1(?:[/?]|$)|/api(?:[/?]|$)|/status\.json(?:[/?]|$))",
+    re.IGNORECASE,
+)
 MAX_LINE_BYTES: Final = 8192
 OPEN_SECONDS: Final = 10.0
 READ_BYTES: Final = 64 * 1024
