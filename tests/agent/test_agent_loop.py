@@ -272,7 +272,8 @@ def test_a_result_that_json_cannot_hold_is_told_to_the_model() -> None:
     script = Scripted(prediction("", call("strange")), prediction("Hm."))
     drive(make(script, [strange]))
     (said,) = tool_contents(script.chats[1])
-    assert "JSON cannot hold" in said and "'object'" in said
+    assert "JSON cannot hold" in said
+    assert "'object'" in said
 
 
 def test_one_bad_request_does_not_keep_the_others_from_running() -> None:
