@@ -188,6 +188,11 @@ def test_embeddings(client: Any) -> None:
         client.embeddings.create(model="pocket-embedding", input=[1, 2])
     with pytest.raises(openai.BadRequestError, match="dimensions"):
         client.embeddings.create(model="pocket-embedding", input="a", dimensions=3)
+    with pytest.raises(openai.BadRequestError, match="no embedding") as caught:
+        client.embeddings.create(model="pocket-embedding", input=["a", ""])
+    assert caught.value.param == "input[1]"
+    with pytest.raises(openai.BadRequestError, match="/v1/chat/completions"):
+        client.embeddings.create(model="pocket", input="a")
 
 
 def test_errors(client: Any) -> None:

@@ -171,6 +171,11 @@ class TestSettings:
     def test_nothing_asked_for(self) -> None:
         assert chat() == {}
         assert chat(temperature=None, stop=None, tools=None, seed=-1) == {}
+        assert (
+            chat(top_k=None, top_p=None, min_p=None, repeat_penalty=None, top_logprobs=None) == {}
+        )
+        # As in LM Studio's own examples.
+        assert chat(max_tokens=-1, max_completion_tokens=-1, tool_choice="auto") == {}
 
     def test_sampling(self) -> None:
         assert chat(
@@ -231,6 +236,17 @@ class TestSettings:
             ({"temperature": "hot"}, "temperature"),
             ({"temperature": -1}, "temperature"),
             ({"max_tokens": 0}, "max_tokens"),
+            ({"max_tokens": -2}, "max_tokens"),
+            ({"max_tokens": True}, "max_tokens"),
+            ({"top_p": 1.5}, "top_p"),
+            ({"min_p": -0.1}, "min_p"),
+            ({"top_k": 501}, "top_k"),
+            ({"top_k": 2.5}, "top_k"),
+            ({"repeat_penalty": 0}, "repeat_penalty"),
+            ({"seed": "x"}, "seed"),
+            ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+            ({"tool_choice": "required"}, "tool_choice"),
+            ({"tools": [], "tool_choice": {"function": {"name": "x"}}}, "tool_choice"),
             ({"stop": [1]}, "stop"),
             ({"n": 2}, "n"),
             ({"tools": [{}]}, "tools[0].function.name"),

@@ -9,7 +9,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from .errors import invalid, invalid_body
 
-__all__ = ["Body", "Bool", "Count", "Number", "Object", "Positive", "Seconds", "Text", "read"]
+__all__ = [
+    "Body",
+    "Bool",
+    "Count",
+    "Limit",
+    "Number",
+    "Object",
+    "Positive",
+    "Seconds",
+    "Share",
+    "Text",
+    "Whole",
+    "read",
+]
 
 
 class Body(BaseModel):
@@ -22,11 +35,21 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _no_limit(value: Any) -> Any:
+    # LM Studio's own examples ask for "max_tokens": -1, which is to say for no limit.
+    return None if value == -1 else _whole(value)
+
+
 Text: TypeAlias = str | None
 Bool: TypeAlias = bool | None
 Number: TypeAlias = Annotated[float | None, Field(allow_inf_nan=False)]
+Whole: TypeAlias = Annotated[int | None, BeforeValidator(_whole)]
 Count: TypeAlias = Annotated[int | None, Field(ge=0), BeforeValidator(_whole)]
 Positive: TypeAlias = Annotated[int | None, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
+Limit: TypeAlias = Annotated[
+    Annotated[int, Field(ge=1, le=2**31 - 1)] | None, BeforeValidator(_no_limit)
+]
+Share: TypeAlias = Annotated[float | None, Field(ge=0, le=1)]
 Seconds: TypeAlias = Annotated[float | None, Field(gt=0, le=10**9)]
 Object: TypeAlias = dict[str, Any] | None
 

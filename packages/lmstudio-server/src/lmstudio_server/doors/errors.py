@@ -18,9 +18,10 @@ _STATUS: Final = {
     "generic.pathNotFound": (404, "model_not_found"),
     "generic.noModelMatchingQuery": (404, "model_not_found"),
     "generic.specificModelUnloaded": (404, "model_not_found"),
-    "generic.domainMismatch": (400, "wrong_kind_of_model"),
     "generic.engineDoesNotSupportFeature": (400, "not_supported"),
 }
+
+_PLACES: Final = {"llm": "/v1/chat/completions", "embedding": "/v1/embeddings"}
 
 
 @dataclass(eq=False)
@@ -88,7 +89,13 @@ def described(error: Exception) -> DoorError:
         return DoorError(400, _text(error), "context_length_exceeded")
     if isinstance(reason, EngineCrashedError):
         return DoorError(500, _text(error), "engine_crashed", retry=True)
-    code: Any = (error.display or {}).get("code")
+    display = error.display or {}
+    code: Any = display.get("code")
+    if code == "generic.domainMismatch":
+        # The error's own suggestion is for programs with the SDK.
+        where = _PLACES[display["actualDomain"]]
+        message = f"{error.title} Use it with {where}, or choose another model."
+        return DoorError(400, message, "wrong_kind_of_model", "model")
     status, name = _STATUS.get(code, (400, None))
     return DoorError(status, _text(error), name)
 

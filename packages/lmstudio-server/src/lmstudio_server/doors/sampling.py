@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from .bodies import Body, Number
+from pydantic import Field
+
+from .bodies import Body, Number, Share
 from .errors import invalid
 
 __all__ = ["PREDICTION", "SamplingBody", "checked", "sampling_fields"]
@@ -17,10 +19,10 @@ class SamplingBody(Body):
     """Base of the bodies that ask for a prediction."""
 
     temperature: Number = None
-    top_p: Number = None
-    top_k: Number = None
-    min_p: Number = None
-    repeat_penalty: Number = None
+    top_p: Share = None
+    top_k: Annotated[int, Field(ge=-1, le=500)] | None = None
+    min_p: Share = None
+    repeat_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 def checked(value: Any) -> dict[str, Any]:

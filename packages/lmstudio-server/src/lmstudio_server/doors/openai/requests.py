@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import Field
 
 from lmstudio_server.doors.bodies import (
     Body,
     Bool,
     Count,
+    Limit,
     Number,
     Object,
     Positive,
     Seconds,
     Text,
+    Whole,
     is_object,
 )
 from lmstudio_server.doors.errors import invalid, not_implemented
@@ -23,6 +27,7 @@ from lmstudio_server.kv.stack import is_list
 __all__ = ["ChatBody", "CompletionBody", "EmbeddingBody", "prediction_fields", "prompts", "texts"]
 
 MAX_TOP_LOGPROBS: Final = 20
+MAX_LOGPROBS: Final = 100
 
 
 class StreamOptions(Body):
@@ -38,9 +43,9 @@ class _Generation(SamplingBody):
     presence_penalty: Number = None
     frequency_penalty: Number = None
     logit_bias: Object = None
-    seed: Any = None
+    seed: Whole = None
     stop: Any = None
-    max_tokens: Positive = None
+    max_tokens: Limit = None
     n: Count = None
     ttl: Seconds = None
     """LM Studio's own: seconds without use after which a model loaded for this is unloaded."""
@@ -58,9 +63,9 @@ class ChatBody(_Generation):
     tools: Any = None
     tool_choice: Any = None
     response_format: Object = None
-    max_completion_tokens: Positive = None
+    max_completion_tokens: Limit = None
     logprobs: Bool = None
-    top_logprobs: Count = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     reasoning_effort: Text = None
     chat_template_kwargs: Object = None
 
@@ -72,7 +77,7 @@ class CompletionBody(_Generation):
     echo: Bool = None
     suffix: Text = None
     best_of: Count = None
-    logprobs: Count = None
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
 
 
 class EmbeddingBody(Body):
@@ -136,10 +141,9 @@ def _sampling(body: _Generation) -> dict[str, Any]:
         fields["stopStrings"] = _stops(body.stop)
     if body.logit_bias:
         fields["llama.logitBias"] = _logit_bias(body.logit_bias)
-    seed = body.seed
     # Some clients send -1 for "any".
-    if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0:
-        fields["seed"] = checked(seed)
+    if body.seed is not None and body.seed >= 0:
+        fields["seed"] = checked(body.seed)
     return fields
 
 
@@ -167,12 +171,14 @@ def _chat_fields(body: ChatBody) -> dict[str, Any]:
     if body.max_completion_tokens is not None:
         fields["maxPredictedTokens"] = checked(body.max_completion_tokens)
     if body.logprobs:
-        fields["logProbs"] = checked(min(body.top_logprobs or 0, MAX_TOP_LOGPROBS))
+        fields["logProbs"] = checked(body.top_logprobs or 0)
     if body.response_format is not None:
         fields |= _structure(body.response_format)
     tools = _tools(body.tools)
     if tools:
         fields |= _tool_fields(tools, body.tool_choice)
+    elif body.tool_choice not in (None, "none", "auto"):
+        raise invalid('"tool_choice" asks for a call, and there are no "tools".', "tool_choice")
     thinking = _thinking(body)
     if thinking is not None:
         fields["reasoning.enableThinking"] = thinking
@@ -221,7 +227,11 @@ def _tool(tool: object, where: str) -> dict[str, Any]:
     if given.get("type", "function") != "function":
         raise not_implemented(f'"{where}.type": only functions are supported.', f"{where}.type")
     if function is None or not isinstance(function.get("name"), str) or not function["name"]:
-        raise invalid(f'"{where}.function.name" is required.', f"{where}.function.name")
+        raise invalid(
+            f'"{where}.function.name" is required.',
+            f"{where}.function.name",
+            "missing_required_parameter",
+        )
     parameters = function.get("parameters")
     if parameters is not None and is_object(parameters) is None:
         raise invalid(

@@ -120,6 +120,9 @@ class _Api:
     async def embeddings(self, request: Request) -> Response:
         body = read(EmbeddingBody, await json_body(request))
         given = texts(body.input, "input")
+        if "" in given:
+            where = "input" if body.input == "" else f"input[{given.index('')}]"
+            raise invalid(f'"{where}": an empty text has no embedding.', where, "invalid_value")
         if body.encoding_format not in (None, "float", "base64"):
             raise invalid(
                 '"encoding_format" has to be "float" or "base64".',
