@@ -12,7 +12,9 @@ from lmstudio_server.api.usage import cache_bytes_per_token, estimate_usage
 from lmstudio_server.kv import stack
 from lmstudio_server.kv.load import effective_load_config, load_request
 from lmstudio_server.kv.prediction import effective_prediction_config, prediction_settings
+from lmstudio_server.kv.support import SUPPORT
 from lmstudio_server.kv.templates import is_plain_concatenation, manual_to_jinja, read_template
+from lmstudio_server.kv.values import structure_problem, usable
 from lmstudio_server.library import GgufHeader, Library
 
 
@@ -105,6 +107,11 @@ class TestPrediction:
         assert sampling.seed is None
         assert sampling.stop == ()
 
+    def test_no_limit_is_larger_than_engines_can_count(self) -> None:
+        huge = {"checked": True, "value": 2**40}
+        assert settings(maxPredictedTokens=huge).sampling.max_tokens == 2**31 - 1
+        assert settings(reasoning__budgetTokens=huge).reasoning_budget == 2**30
+
     def test_structure(self) -> None:
         schema = {"type": "object"}
         assert settings(structured={"type": "json", "jsonSchema": schema}).sampling.json_schema == (
@@ -146,6 +153,64 @@ class TestPrediction:
     def test_what_has_no_effect_is_known(self) -> None:
         ignored = settings(llama__cpuThreads=4, unheardOf=1, temperature=1).ignored
         assert ignored == ("llm.prediction.llama.cpuThreads", "llm.prediction.unheardOf")
+
+
+class TestValues:
+    def test_what_cannot_be_used_is_left_out_and_named(self) -> None:
+        on = {"checked": True}
+        good: dict[str, Any] = {
+            "temperature": 0,
+            "topPSampling": {**on, "value": 1},
+            "minPSampling": False,
+            "seed": {**on, "value": -1},
+            "repeatPenalty": {"checked": False},
+            "maxPredictedTokens": {**on, "value": False},  # as some clients say "off"
+            "llama.cpuThreads": "no matter",
+            "unheardOf": None,
+        }
+        bad: dict[str, Any] = {
+            "temperature": "hot",
+            "topPSampling": {**on, "value": 5},
+            "topKSampling": 40.5,
+            "maxPredictedTokens": {**on, "value": 1.5},
+            "seed": "x",
+            "contextOverflowPolicy": "?",
+            "promptTemplate": {"type": "jinja"},
+            "stopStrings": "abc",
+        }
+        for given, dropped in ((good, []), (bad, list(bad))):
+            client = {f"llm.prediction.{key}": value for key, value in given.items()}
+            kept, left_out = usable(client)
+            assert [key.removeprefix("llm.prediction.") for key in left_out] == dropped
+            assert set(kept) | set(left_out) == set(client)
+
+    def test_every_mapped_setting_of_a_prediction_is_checked(self) -> None:
+        prefix = "llm.prediction."
+        for key, support in SUPPORT.items():
+            if key.startswith(prefix) and support.effect == "mapped":
+                # Nothing takes a number like this one for itself, but what is refused in words.
+                dropped = usable({key: -(2.0**40)})[1]
+                assert dropped or key == prefix + "structured", key
+
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            ({"type": "json"}, None),
+            ({"type": "json", "jsonSchema": {}}, None),
+            ({"type": "json", "jsonSchema": True}, None),
+            ({"type": "gbnf", "gbnfGrammar": 'root ::= "a"'}, None),
+            ({"type": "none", "jsonSchema": 3}, None),
+            ({"type": "json", "jsonSchema": False}, "jsonSchema"),
+            ({"type": "json", "jsonSchema": "{}"}, "jsonSchema"),
+            ({"type": "gbnf"}, "gbnfGrammar"),
+            ({"type": "gbnf", "gbnfGrammar": " "}, "gbnfGrammar"),
+            ({"type": "xml"}, "type"),
+            ("json", "type"),
+        ],
+    )
+    def test_a_structure_that_is_none(self, value: Any, words: str | None) -> None:
+        problem = structure_problem({"llm.prediction.structured": value})
+        assert problem is None if words is None else words in str(problem)
 
 
 class TestTemplates:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from fake_engine import FakeEngine
-from wire_client import SCHEMAS, Refused, client, fake_server, load, prediction, run, stack
+from wire_client import Refused, client, fake_server, load, prediction, run, stack
+from wire_schema import SCHEMAS
 
 from lmstudio_server.convert.packets import PredictionFold
 from lmstudio_server.engines.base import DraftUse, Finished, Sampling, Text
@@ -204,6 +205,15 @@ def test_what_is_refused_and_what_reaches_the_engine() -> None:
                 )
             code = caught.value.error["displayData"]["code"]
             assert code == "generic.engineDoesNotSupportFeature"
+            for nonsense in ({"type": "gbnf"}, {"type": "json", "jsonSchema": "{}"}, "json"):
+                given = {"llm__prediction__structured": nonsense}
+                with pytest.raises(Refused, match="structured cannot be used"):
+                    await llm.collect("predict", **prediction("hi", **given))
+            hot = {"llm__prediction__topPSampling": {**ON, "value": 5}}
+            answered = await llm.collect("predict", **prediction("hi", **hot))
+            assert engine.requests[-1].sampling.top_p == 0.95
+            used = {f["key"]: f["value"] for f in answered[-1]["predictionConfig"]["fields"]}
+            assert used["llm.prediction.topPSampling"]["value"] == 0.95
             budget = {"llm__prediction__reasoning__budgetTokens": {**ON, "value": 7}}
             await llm.collect("predict", **prediction("hi", **budget))
             assert engine.requests[-1].reasoning_budget == 7

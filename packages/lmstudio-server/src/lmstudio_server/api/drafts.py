@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lmstudio_server.errors import WireError, unsupported_feature
 from lmstudio_server.kv.support import refusals
+from lmstudio_server.kv.values import structure_problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,13 +22,19 @@ __all__ = ["check_settings", "find_draft"]
 
 
 def check_settings(client: Config) -> None:
-    """Refuse a configuration that asks for what this server does not do.
+    """Refuse a configuration that asks for what this server does not do, or does not understand.
 
     Raises:
         WireError: it names the setting and the reason.
     """
     for key, why in refusals(client):
         raise unsupported_feature(f"The setting {key} ({why})", "Leave the setting out.")
+    problem = structure_problem(client)
+    if problem is not None:
+        raise WireError(
+            f"The setting llm.prediction.structured cannot be used: {problem}.",
+            suggestion="Give a JSON schema as an object, or a GBNF grammar as text.",
+        )
 
 
 async def find_draft(

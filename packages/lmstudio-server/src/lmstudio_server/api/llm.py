@@ -20,6 +20,7 @@ from lmstudio_server.kv.prediction import (
 )
 from lmstudio_server.kv.stack import fields
 from lmstudio_server.kv.templates import is_plain_concatenation
+from lmstudio_server.kv.values import usable
 
 from . import parameters as p
 from .drafts import check_settings, find_draft
@@ -44,7 +45,7 @@ class _Plan:
     """A prediction's configuration, read once."""
 
     def __init__(self, call: Call, instance: Instance, stack: p.KVStack) -> None:
-        client = client_config(stack)
+        client, unusable = usable(client_config(stack))
         check_settings(client)
         self.call = call
         self.instance = instance
@@ -58,6 +59,8 @@ class _Plan:
         self.names = ToolNames(names, self.settings.tool_naming)
         if self.settings.ignored:
             _log.debug("no effect here: %s", ", ".join(self.settings.ignored))
+        if unusable:
+            _log.debug("not a value for its key, and left out: %s", ", ".join(unusable))
 
     def chat(self, history: p.History) -> ChatRequest:
         settings = self.settings

@@ -54,9 +54,16 @@ def to_messages(
     """
     converter = _Converter(names, find_file, vision, model)
     messages = [out for message in history.messages for out in converter.convert(message)]
+    if messages and _says_nothing(messages[-1]):
+        # An answer of which nothing is there yet is one to begin, not one to continue.
+        messages.pop()
     if system_prompt and not any(message["role"] == "system" for message in messages):
         messages.insert(0, {"role": "system", "content": system_prompt})
     return messages
+
+
+def _says_nothing(message: Mapping[str, Any]) -> bool:
+    return message["role"] == "assistant" and not message["content"] and "tool_calls" not in message
 
 
 def joined_text(history: p.History) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,15 @@ class ToolNames:
     def __init__(self, names: Sequence[str], style: str) -> None:
         self._to_model: dict[str, str] = {}
         self._to_client: dict[str, str] = {}
-        for name in names:
+        for name in dict.fromkeys(names):
             wanted = rename(name, style)
-            # Two names may become one; then the later keeps its own.
-            shown = name if wanted in self._to_client else wanted
+            # Two names may become one; then the later keeps its own, or gets a number.
+            free = (f"{wanted}_{number}" for number in itertools.count(2))
+            shown = next(
+                candidate
+                for candidate in (wanted, name, *itertools.islice(free, len(names)))
+                if candidate not in self._to_client
+            )
             self._to_model[name] = shown
             self._to_client[shown] = name
 

@@ -32,6 +32,10 @@ ToolChoice = Literal["none", "auto", "required"]
 
 _PREFIX = "llm.prediction."
 _OWN_TAGS = ("<think>", "</think>")
+_MOST_TOKENS = 2**31 - 1
+"""Engines count in 32 bits."""
+_MOST_THINKING = 2**30
+"""Room is left for what a prompt has thought already, which counts too."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def _sampling(config: Config, stops: Sequence[str]) -> Sampling:
         presence_penalty=checked("llama.presencePenalty", 0.0, -(2**31)),
         frequency_penalty=checked("llama.frequencyPenalty", 0.0, -(2**31)),
         seed=None if seed is None else int(seed),
-        max_tokens=None if max_tokens is None else int(max_tokens),
+        max_tokens=None if max_tokens is None else min(int(max_tokens), _MOST_TOKENS),
         stop=tuple(dict.fromkeys(stops)),
         log_probs=None if log_probs is None else int(log_probs),
         json_schema=schema,
@@ -232,7 +236,8 @@ def _thinking(client: Config) -> bool | None:
 
 def _budget(client: Config) -> int | None:
     checked, budget = stack.checkbox(client.get(_PREFIX + "reasoning.budgetTokens"))
-    return stack.integer(budget, 0) if checked else None
+    tokens = stack.integer(budget, 0) if checked else None
+    return None if tokens is None else min(tokens, _MOST_THINKING)
 
 
 def _parse_reasoning(value: Any) -> bool:
