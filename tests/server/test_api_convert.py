@@ -89,6 +89,13 @@ class TestHistory:
             {"role": "tool", "content": "2", "tool_call_id": "call_2", "name": "g"},
         ]
 
+    def test_an_empty_last_answer_is_one_to_begin(self) -> None:
+        question = ("user", [text("?")])
+        assert convert(question, ("assistant", [text("")])) == convert(question)
+        assert len(convert(question, ("assistant", [text("Yes")]))) == 2
+        assert len(convert(question, ("assistant", [call("f")]))) == 2
+        assert len(convert(("assistant", []), question)) == 2
+
     def test_results_without_ids_answer_in_order(self) -> None:
         converted = convert(
             ("assistant", [call("f"), call("g")]),
@@ -149,11 +156,12 @@ class TestToolNames:
         assert rename(name, style) == expected
 
     def test_the_way_back(self) -> None:
-        names = ToolNames(["a b", "ab"], "removeSpecial")
-        assert names.for_model("a b") == "ab"
-        assert names.for_client("ab") in {"a b", "ab"}
-        shown = {names.for_model(name) for name in ("a b", "ab")}
-        assert len(shown) == 2 or "ab" in shown
+        given = ["a b", "ab", "a!b", "ab_2", "ab"]
+        names = ToolNames(given, "removeSpecial")
+        shown = [names.for_model(name) for name in dict.fromkeys(given)]
+        assert shown[0] == "ab"
+        assert len(set(shown)) == 4
+        assert [names.for_client(name) for name in shown] == given[:4]
         assert names.for_client("unknown") == "unknown"
 
     def test_definitions(self) -> None:
@@ -164,6 +172,14 @@ class TestToolNames:
 
 
 class TestFold:
+    def test_tokens_of_a_call_that_was_cancelled(self) -> None:
+        fold = PredictionFold(0.0)
+        fold.feed(e.Text("Now", tokens_count=1), 1.0)
+        fold.feed(e.ToolCallStart("A"), 1.0)
+        fold.feed(e.ToolCallArguments('{"a"', 5), 1.0)
+        fold.feed(e.ToolCallArguments(": 1", 7), 1.0)
+        assert fold.stats(2.0, "userStopped")["predictedTokensCount"] == 7
+
     def test_a_cancelled_generation_keeps_what_is_known(self) -> None:
         fold = PredictionFold(10.0)
         fold.feed(e.PromptProgress(total=10, processed=4, cached=2), 10.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from pocket_models import (
@@ -126,6 +127,25 @@ def test_the_answer_after_a_tool_result() -> None:
     run(test)
 
 
+def test_a_call_s_pieces_tell_the_tokens_so_far() -> None:
+    async def test() -> None:
+        async with loaded(POCKET_THINK) as model:
+            for fields in (
+                {},
+                {"tool_choice": "required", "enable_thinking": True},
+                {"sampling": greedy(log_probs=1)},
+            ):
+                request = replace(ask(PRODUCT, tools=[MULTIPLY]), **fields)
+                events = await collect(model.chat(request))
+                told = [e.predicted_tokens for e in events if isinstance(e, ToolCallArguments)]
+                thought = sum(e.tokens_count for e in events if isinstance(e, Text))
+                assert told == sorted(set(told))
+                assert thought < told[0]
+                assert told[-1] <= finish_of(events).predicted_tokens < told[-1] + 8
+
+    run(test)
+
+
 def test_tool_choice_none_calls_nothing_and_required_always_calls() -> None:
     async def test() -> None:
         async with loaded() as model:
@@ -205,8 +225,16 @@ def test_grammar_holds_and_a_wrong_one_is_an_error() -> None:
             wrong = ask(MEANING, greedy(grammar="root ::= nowhere"))
             with pytest.raises(EngineError, match="grammar cannot be used") as caught:
                 await collect(model.chat(wrong))
-        assert caught.value.cause is not None
-        assert "nowhere" in caught.value.cause
+            assert "nowhere" in str(caught.value.cause)
+            # What was wrong with the one before is not what is wrong with these.
+            for grammar, words in (
+                ('answer ::= "a"', "'root'"),
+                ('root ::= root "a"', "recursion"),
+            ):
+                with pytest.raises(EngineError, match="grammar cannot be used") as caught:
+                    await collect(model.chat(ask(MEANING, greedy(grammar=grammar))))
+                assert words in str(caught.value.cause)
+            assert text_of(await collect(model.chat(request))) in ("yes", "no")
 
     run(test)
 
@@ -322,6 +350,25 @@ def test_template_of_the_caller() -> None:
             wrong = ask("?", chat_template="{% for message in messages %}")
             with pytest.raises(EngineError, match="template cannot be used"):
                 await collect(model.chat(wrong))
+
+    run(test)
+
+
+def test_a_begun_answer_is_continued_with_a_template_of_the_caller() -> None:
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    )
+
+    async def test() -> None:
+        async with loaded() as model:
+            messages = [
+                {"role": "user", "content": MEANING},
+                {"role": "assistant", "content": "The meaning"},
+            ]
+            for chat_template in (None, template):
+                request = ChatRequest(messages, greedy(), chat_template=chat_template)
+                answer = text_of(await collect(model.chat(request)))
+                assert "The meaning" + answer == MEANING_ANSWER
 
     run(test)
 

@@ -36,6 +36,8 @@ def test_text_up_to_the_context_and_beyond() -> None:
             with pytest.raises(ContextOverflowError) as caught:
                 await model.embed("apple " * 400)
         assert caught.value.context_length == 256
+        assert caught.value.title.startswith("The text has 8")
+        assert "Embed it in parts" in str(caught.value.suggestion)
 
     run(test)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from lmstudio_server.engines.base import ChatRequest, ContextOverflowError, EngineError, LoadRequest
+from lmstudio_server.engines.llamacpp import templates
 from lmstudio_server.engines.llamacpp.diagnosis import (
     crash_reason,
     exit_words,
@@ -216,3 +218,39 @@ def test_template_that_fails(template: str, words: str) -> None:
         rendered(template, ChatRequest([{"role": "user", "content": "U"}]))
     assert caught.value.cause is not None
     assert words in caught.value.cause
+
+
+@pytest.mark.parametrize("trim", ["", " | trim"])
+def test_template_leaves_a_begun_answer_open(trim: str) -> None:
+    template = (
+        "{% for m in messages %}[{{ m.role }}]{{ m.content" + trim + " }}[end]{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    begun = [{"role": "user", "content": "U"}, {"role": "assistant", "content": " The "}]
+    expected = "[user]U[end][assistant]" + ("The" if trim else " The ")
+    assert rendered(template, ChatRequest(begun)) == expected
+    assert rendered(template, ChatRequest(begun[:1])) == "[user]U[end][assistant]"
+    # A template may change the text: then nothing is known of where it ends.
+    assert rendered("{{ messages[-1].content | upper }}.", ChatRequest(begun)) == " THE ."
+
+
+def test_template_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "RENDERING_SECONDS", 0.05)
+    before = sys.gettrace()
+    loops = "{% for i in range(99999) %}" * 3 + "{% set x = i %}" + "{% endfor %}" * 3
+    with pytest.raises(EngineError, match="template cannot be used") as caught:
+        rendered(loops, ChatRequest([{"role": "user", "content": "U"}]))
+    assert "longer than 0.05 s" in str(caught.value.cause)
+    assert sys.gettrace() is before
+
+
+def test_grammars_that_are_refused() -> None:
+    refused = {"error": {"message": "Failed to initialize samplers: failed to parse grammar"}}
+    sent = "0.03.012.543 E srv    send_error: task id = 10, error: failed to parse grammar"
+    lost = "0.03.012.543 E grammar does not contain a 'root' symbol"
+    assert response_error(400, refused, [lost, sent]).cause == (
+        "grammar does not contain a 'root' symbol"
+    )
+    parser = "parse: error parsing grammar: expecting ::= at "
+    assert response_error(400, refused, [parser, "", "x", sent]).cause == parser[7:].strip()
+    assert response_error(400, refused, [sent]).cause is None

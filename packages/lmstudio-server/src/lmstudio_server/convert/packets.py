@@ -45,7 +45,6 @@ class PredictionFold:
         self._tool_stop_strings = tool_stop_strings
         self._parse_reasoning = parse_reasoning
         self._first_token: float | None = None
-        self._last_token: float | None = None
         self._prompt_tokens: int | None = None
         self._predicted = 0
         self._finished: e.Finished | None = None
@@ -71,6 +70,7 @@ class PredictionFold:
                 return {"type": "toolCallGenerationNameReceived", "name": name}
             case e.ToolCallArguments():
                 self._touch(now)
+                self._predicted = max(self._predicted, event.predicted_tokens)
                 return {
                     "type": "toolCallGenerationArgumentFragmentGenerated",
                     "content": event.content,

@@ -229,6 +229,8 @@ class ToolCallName:
 @dataclass(frozen=True)
 class ToolCallArguments:
     content: str
+    predicted_tokens: int = 0
+    """How many tokens the answer has so far, all in all; 0: not known."""
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ class ChatFold:
         arguments = function.get("arguments")
         if arguments:
             self._call.arguments += arguments
-            events.append(ToolCallArguments(arguments))
+            events.append(ToolCallArguments(arguments, self.predicted_tokens))
         self._counted = self.predicted_tokens
         return events
 

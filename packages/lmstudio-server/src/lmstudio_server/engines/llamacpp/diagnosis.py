@@ -17,6 +17,10 @@ _LOG_PREFIX = re.compile(r"^\d+\.\d\d\.\d{3}\.\d{3} (?P<level>[A-Z]) (?P<message
 _FUNCTION_PREFIX = re.compile(r"^\s*(?:(?:srv|cmn|slot|llg|que|res)\s+)?[A-Za-z_]\w*\(?\)?:\s+")
 # What llama.cpp repeats on its way out of a failed load; the lines before say why.
 _REPETITIONS = ("failed to load model", "exiting due to model loading error", "failed to read")
+LOG_SECONDS = 2.0
+"""How long the log is given to say why a schema or a grammar was refused."""
+GRAMMAR_REFUSED = "failed to launch slot"
+"""The last that llama.cpp's log says about a request that it refused."""
 _DAMAGED = (
     "not within the file bounds",
     "corrupted",
@@ -130,7 +134,7 @@ def response_error(
         )
     if "Input content cannot be empty" in message:
         return empty_text_error()
-    if "failed to parse grammar" in message:
+    if names_grammar(payload):
         return grammar_error(lines)
     if "image input is not supported" in message:
         return EngineError(
@@ -145,9 +149,35 @@ def response_error(
     )
 
 
+def too_long_text_error(error: ContextOverflowError) -> ContextOverflowError:
+    """Return ``error`` in the words for a text to embed."""
+    told = ContextOverflowError(error.prompt_tokens, error.context_length)
+    told.title = f"The text has {error.prompt_tokens} tokens and the model takes {error.context_length} at once."
+    told.suggestion = (
+        "Embed it in parts, or load the model with a larger contextLength if it was made for more."
+    )
+    return told
+
+
+def names_grammar(payload: Mapping[str, Any]) -> bool:
+    """Whether a refused request was refused for its GBNF grammar."""
+    error: Mapping[str, Any] = payload.get("error") or {}
+    return "failed to parse grammar" in str(error.get("message"))
+
+
 def grammar_error(lines: Iterable[str]) -> EngineError:
-    """Return the error for a GBNF grammar that llama.cpp cannot parse."""
-    said = [line.partition("parse: ")[2] for line in lines if line.startswith("parse: ")]
+    """Return the error for a GBNF grammar that llama.cpp cannot use.
+
+    ``lines`` are those of its log since the request. What the parser says has a line of its own; what
+    is wrong with a grammar as a whole (no root, a rule that begins with itself) is an error like others.
+    """
+    said: list[str] = []
+    for line in lines:
+        match = _LOG_PREFIX.match(line)
+        if line.startswith("parse: "):
+            said.append(line.partition("parse: ")[2].strip())
+        elif match and "grammar" in line and "failed to parse grammar" not in line:
+            said.append(message_of(line))
     return EngineError(
         "The grammar cannot be used",
         cause=said[-1] if said else None,

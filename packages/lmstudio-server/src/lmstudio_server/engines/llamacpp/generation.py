@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import aclosing
 from dataclasses import replace
@@ -30,7 +31,7 @@ from .bodies import (
 from .calls import CallParser
 from .chat_fold import ChatFold
 from .completion_fold import CompletionFold
-from .diagnosis import ignored_schema_error, ignores_schema, schema_error
+from .diagnosis import LOG_SECONDS, ignored_schema_error, ignores_schema, schema_error
 from .markup import (
     CALL_PROBE,
     CALL_START,
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from .supervisor import Worker
-
-_LOG_SECONDS = 2.0
-"""How long the log is given to say why a schema was not applied."""
 
 
 def _new_call_id() -> str:
@@ -162,9 +160,9 @@ class Generator:
                 if isinstance(event, PromptProgress) and thinking.fold is not None:
                     continue
                 for part in splitter.feed(event) if isinstance(event, Text) else (event,):
-                    yield part
+                    yield thinking.counted(part, fold)
         for event in splitter.finish(cut_off=fold.cut_off):
-            yield event
+            yield thinking.counted(event, fold)
         yield thinking.together(fold.finished(called_tools=splitter.calls > 0))
 
     async def _constrained(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
@@ -205,11 +203,11 @@ class Generator:
             async for event in events:
                 if isinstance(event, Text):
                     for part in call.feed(event.content):
-                        yield part
+                        yield thinking.counted(part, fold)
                 elif thinking.fold is None:
                     yield event
         for event in call.finish(cut_off=fold.cut_off):
-            yield event
+            yield thinking.counted(event, fold)
         yield thinking.together(fold.finished(called_tools=True))
 
     async def _think(
@@ -286,7 +284,7 @@ class Generator:
         if error is not None:
             raise error
         if ignores_schema(fold.text, ended=fold.ended):
-            await self.worker.wait_stderr(tag, _LOG_SECONDS)
+            await self.worker.wait_stderr(tag, LOG_SECONDS)
             raise ignored_schema_error(self.worker.stderr_lines, tag)
 
     def _fold(self, sampling: Sampling) -> CompletionFold:
@@ -321,7 +319,8 @@ class Generator:
     async def prompt(self, request: ChatRequest, *, constrained: bool) -> str:
         """Return the prompt by the request's template, or else the model's."""
         if request.chat_template is not None:
-            return render(
+            return await asyncio.to_thread(
+                render,
                 request,
                 request.chat_template,
                 constrained=constrained,

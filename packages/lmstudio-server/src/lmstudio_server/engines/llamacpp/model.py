@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lmstudio_server.engines.base import (
     ChatRequest,
     CompletionRequest,
+    ContextOverflowError,
     ContextSharedError,
     Draft,
     EngineCrashedError,
@@ -21,7 +22,14 @@ from lmstudio_server.engines.base import (
     Text,
 )
 
-from .diagnosis import empty_text_error, response_error
+from .diagnosis import (
+    GRAMMAR_REFUSED,
+    LOG_SECONDS,
+    empty_text_error,
+    names_grammar,
+    response_error,
+    too_long_text_error,
+)
 from .drafting import DraftWorkers
 from .transport import ConnectionLostError, StatusError
 from .turns import Turns
@@ -123,8 +131,11 @@ class LlamaCppModel:
         """
         if not text:
             raise empty_text_error()
-        async with self._explained(self._generator.worker):
-            answer = await self._generator.client.post("/v1/embeddings", {"input": text})
+        try:
+            async with self._explained(self._generator.worker):
+                answer = await self._generator.client.post("/v1/embeddings", {"input": text})
+        except ContextOverflowError as error:
+            raise too_long_text_error(error) from error
         return [float(value) for value in answer["data"][0]["embedding"]]
 
     async def _timed(
@@ -204,11 +215,14 @@ class LlamaCppModel:
     @asynccontextmanager
     async def _explained(self, worker: Worker) -> AsyncGenerator[None, None]:
         """Turn the transport's errors into the contract's."""
+        start = worker.stderr_count
         try:
             yield
         except StatusError as error:
+            if names_grammar(error.payload):
+                await worker.wait_stderr(GRAMMAR_REFUSED, LOG_SECONDS, start)
             raise response_error(
-                error.status, error.payload, worker.stderr_lines, self.context_length
+                error.status, error.payload, worker.stderr_since(start), self.context_length
             ) from error
         except ConnectionLostError as error:
             raise await self._lost(worker, error) from error

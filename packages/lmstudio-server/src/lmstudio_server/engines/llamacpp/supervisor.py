@@ -42,6 +42,7 @@ class _WorkerProtocol(asyncio.SubprocessProtocol):
         self.ready: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self.gone = asyncio.Event()
         self.stderr_lines: deque[str] = deque(maxlen=200)
+        self.stderr_count = 0
         self.stderr_grew = asyncio.Event()
         self.failure: Mapping[str, Any] | None = None
         self.on_gone: Callable[[], None] = lambda: None
@@ -56,6 +57,7 @@ class _WorkerProtocol(asyncio.SubprocessProtocol):
             text = line.decode("utf-8", "replace").rstrip("\r")
             if fd == 2:
                 self.stderr_lines.append(text)
+                self.stderr_count += 1
                 self.stderr_grew.set()
             else:
                 self._take_stdout(text)
@@ -179,10 +181,23 @@ class Worker:
     @property
     def stderr_lines(self) -> list[str]:
         """The last lines of llama.cpp's own log."""
-        return list(self._protocol.stderr_lines)
+        return self.stderr_since(0)
 
-    async def wait_stderr(self, text: str, seconds: float) -> bool:
+    @property
+    def stderr_count(self) -> int:
+        """How many lines the log has so far: where those of a request begin."""
+        return self._protocol.stderr_count
+
+    def stderr_since(self, start: int) -> list[str]:
+        """The lines of the log after the first ``start``, as far as they are kept."""
+        lines = list(self._protocol.stderr_lines)
+        new = self._protocol.stderr_count - start
+        return lines[-new:] if new > 0 else []
+
+    async def wait_stderr(self, text: str, seconds: float, start: int = 0) -> bool:
         """Wait until ``text`` is in the log, at most ``seconds``; return whether it is.
+
+        ``start``: the lines before that one do not count.
 
         llama.cpp writes its log in a thread of its own, so a message may come after the answer that
         it is about.
@@ -190,7 +205,7 @@ class Worker:
         protocol = self._protocol
 
         async def said() -> bool:
-            while not any(text in line for line in protocol.stderr_lines):
+            while not any(text in line for line in self.stderr_since(start)):
                 protocol.stderr_grew.clear()
                 await protocol.stderr_grew.wait()
             return True

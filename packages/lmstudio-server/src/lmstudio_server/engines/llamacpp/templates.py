@@ -6,6 +6,8 @@ llama.cpp renders a model's own template; it takes no other with a request.
 from __future__ import annotations
 
 import json
+import sys
+import time
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,9 +17,13 @@ from lmstudio_server.engines.base import ChatRequest, EngineError
 from .bodies import arguments_as_objects, flattened, offered_tools, thinking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType
 
     from jinja2 import Template
+
+RENDERING_SECONDS = 5.0
+"""How long a template may take: loops in loops have no other end."""
 
 
 def render(
@@ -29,6 +35,9 @@ def render(
     media_marker: str,
 ) -> str:
     """Return the prompt ``template`` makes of ``request``.
+
+    An answer already begun (a last message of the assistant's) is at the prompt's end, to be continued.
+    It may take ``RENDERING_SECONDS``: call it in a thread.
 
     Args:
         request: The conversation.
@@ -53,13 +62,51 @@ def render(
     if enable_thinking is not None:
         variables["enable_thinking"] = enable_thinking
     try:
-        return _compiled(template).render(**variables)
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        prompt = _in_time(lambda: _compiled(template).render(**variables))
+    except (
+        TemplateError,
+        TimeoutError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+    ) as error:
         raise EngineError(
             "The prompt template cannot be used",
             cause=f"{type(error).__name__}: {error}",
             suggestion="Correct the Jinja template, or leave it out to use the model's own.",
         ) from error
+    return _left_open(prompt, variables["messages"])
+
+
+def _left_open(prompt: str, messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return ``prompt`` without the markup that closes an answer yet to be continued."""
+    if _wants_answer(messages) or messages[-1].get("tool_calls"):
+        return prompt
+    begun = str(messages[-1].get("content") or "")
+    for text in (begun, begun.strip()):
+        before, found, _ = prompt.rpartition(text) if text else ("", "", "")
+        if found:
+            return before + found
+    return prompt
+
+
+def _in_time(work: Callable[[], str]) -> str:
+    """Return what ``work`` returns; raise ``TimeoutError`` from inside of it when that takes too long."""
+    deadline = time.monotonic() + RENDERING_SECONDS
+
+    def watch(frame: FrameType, _event: str, _argument: object) -> Any:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it took longer than {RENDERING_SECONDS:g} s")
+        # Only a template's own lines are watched one by one: it is there that the loops are.
+        return watch if frame.f_code.co_filename == "<template>" else None
+
+    previous = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        return work()
+    finally:
+        sys.settrace(previous)
 
 
 def _wants_answer(messages: Sequence[Mapping[str, Any]]) -> bool:

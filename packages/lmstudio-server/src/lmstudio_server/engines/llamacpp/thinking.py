@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lmstudio_server.engines.base import ToolCallArguments
+
 from .markup import open_thinking
 from .timings import together
 
 if TYPE_CHECKING:
-    from lmstudio_server.engines.base import Finished, Sampling
+    from lmstudio_server.engines.base import EngineEvent, Finished, Sampling
 
     from .completion_fold import CompletionFold
 
@@ -86,6 +88,13 @@ class Thinking:
         return replace(
             sampling, max_tokens=max(1, sampling.max_tokens - self.fold.predicted_tokens)
         )
+
+    def counted(self, event: EngineEvent, answer: CompletionFold) -> EngineEvent:
+        """Return ``event``, with all tokens so far if it is of a call, whose pieces count none."""
+        if not isinstance(event, ToolCallArguments):
+            return event
+        thought = 0 if self.fold is None else self.fold.predicted_tokens
+        return replace(event, predicted_tokens=thought + answer.predicted_tokens)
 
     def together(self, finished: Finished) -> Finished:
         """Return the answer's ``finished`` with the tokens of the thinking counted as predicted."""
