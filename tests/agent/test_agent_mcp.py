@@ -24,6 +24,7 @@ from lmstudio_core.errors import (
 pytest.importorskip("mcp")
 
 SERVER = str(Path(__file__).parent / "mcp_server.py")
+PAGING = str(Path(__file__).parent / "mcp_paging_server.py")
 COMMAND = [sys.executable, SERVER]
 
 
@@ -79,6 +80,19 @@ def test_some_tools_with_a_prefix() -> None:
         assert results(run_sync, tools, call("math_multiply", {"a": 2, "b": 2})) == [4]
 
 
+def test_a_server_may_tell_its_tools_in_pages() -> None:
+    with mcp_tools([sys.executable, PAGING]) as tools:
+        assert [tool.name for tool in ready_tools(tools)] == ["first", "second", "third"]
+        assert results(run_sync, tools, call("third", {})) == ["this is third"]
+
+
+def test_only_names_tools_that_there_are() -> None:
+    with pytest.raises(LMStudioValueError, match=r"no tool 'multply'. Did you mean 'multiply'"):
+        mcp_tools(COMMAND, only=["multply"]).open()
+    with pytest.raises(LMStudioValueError, match="Its tools: 'first', 'second', 'third'"):
+        mcp_tools([sys.executable, PAGING], only=["zebra"]).open()
+
+
 def test_it_lives_as_long_as_the_block() -> None:
     tools = mcp_tools(COMMAND, only=["multiply"])
     assert not tools.is_open
@@ -115,7 +129,11 @@ def test_a_server_that_dies_is_an_error_of_the_tool(run: Any) -> None:
 
         result = run(make_run(script, list(tools), tool_timeout=20))
         assert result.tool_calls[0].outcome == "failed"
+        assert "mcp_server.py' is not connected" in result.tool_calls[0].content
         assert result.final == "Oh."
+        assert not tools.is_open  # so that the next run has a server again
+        tools.open()
+        assert results(run, tools, call("multiply", {"a": 2, "b": 3})) == [6]
 
 
 def test_a_command_that_is_no_server_is_explained() -> None:

@@ -14,12 +14,13 @@ import os
 import shlex
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from importlib.metadata import version
 from typing import Any, TextIO, cast
 
+from lmstudio_core.data import nearest
 from lmstudio_core.errors import (
     CapabilityNotInstalledError,
     LMStudioConnectionError,
@@ -135,11 +136,13 @@ class McpToolset(Toolset):
             CapabilityNotInstalledError: The ``mcp`` package is not installed.
             LMStudioConnectionError: The server cannot be reached, or is none.
             LMStudioTimeoutError: It took too long.
+            LMStudioValueError: It has not all the tools of ``only``.
         """
         with self._lock:
             if self.is_open:
                 return
             _require_mcp()
+            self.close()  # what is left of a server that ended by itself
             ready: Future[list[ToolDefinition]] = Future()
             self._thread = threading.Thread(
                 target=lambda: asyncio.run(self._live(ready)), name="lmstudio-mcp", daemon=True
@@ -194,17 +197,30 @@ class McpToolset(Toolset):
                 self._session = None
 
     async def _learn(self, session: Any) -> list[ToolDefinition]:
+        from mcp.types import PaginatedRequestParams
+
         await session.initialize()
-        found: list[ToolDefinition] = []
+        listed: list[Mapping[str, Any]] = []
         cursor: str | None = None
         while True:
-            page = _plain(
-                await session.list_tools(cursor) if cursor else await session.list_tools()
-            )
-            found += [self._tool(raw) for raw in page["tools"] if self._takes(raw["name"])]
+            params = None if cursor is None else PaginatedRequestParams(cursor=cursor)
+            page = _plain(await session.list_tools(params=params))
+            listed += page["tools"]
             cursor = page.get("nextCursor")
             if not cursor:
-                return found
+                break
+        self._check_wanted([raw["name"] for raw in listed])
+        return [self._tool(raw) for raw in listed if self._takes(raw["name"])]
+
+    def _check_wanted(self, names: Collection[str]) -> None:
+        for wanted in sorted(self._only or ()):
+            if wanted not in names:
+                near = nearest(wanted, names)
+                known = ", ".join(map(repr, names)) or "none"
+                hint = f"Did you mean {near!r}?" if near else f"Its tools: {known}."
+                raise LMStudioValueError(
+                    f"The MCP server {self.name!r} has no tool {wanted!r}. {hint}"
+                )
 
     def _takes(self, name: str) -> bool:
         return self._only is None or name in self._only
@@ -233,6 +249,11 @@ class McpToolset(Toolset):
             if sent.cancelled() and not self.is_open:  # the session ended, not the caller
                 raise self._gone() from None
             raise
+        except Exception as error:
+            if not _is_closed(error):
+                raise
+            self._session = None  # the next run starts the server anew
+            raise self._gone() from error
         return _value(_plain(answer))
 
     def _gone(self) -> LMStudioConnectionError:
@@ -240,12 +261,21 @@ class McpToolset(Toolset):
 
     def _could_not_start(self, error: BaseException, log: TextIO) -> LMStudioError:
         inner = _innermost(error)
+        if isinstance(inner, LMStudioValueError):  # of what the caller asked for
+            return inner
         log.seek(0)
         said = log.read()[-2000:].strip()
         return LMStudioConnectionError(
             f"The MCP server {self.name!r} could not be used: {type(inner).__name__}: {inner}"
             + (f"\nIt said:\n{said}" if said else "")
         )
+
+
+def _is_closed(error: Exception) -> bool:
+    """Whether a request failed since the server is gone."""
+    from mcp.types import CONNECTION_CLOSED
+
+    return getattr(getattr(error, "error", None), "code", None) == CONNECTION_CLOSED
 
 
 def _require_mcp() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -108,9 +108,7 @@ def _with_toolsets(
                 toolset = given.for_run(client)
                 opened.append(toolset)
                 yield toolset.opening()
-            run.tools = {
-                tool.name: tool for tool in ready_tools([*run.tools.values(), *toolset.tools])
-            }
+            run.tools |= _added(run.tools, toolset)
         run.options.check_tools(run.tools)
         result = yield from act(predict, run)
     except GeneratorExit:  # nothing may be yielded any more
@@ -122,6 +120,18 @@ def _with_toolsets(
         raise
     yield from _closed(opened)
     return result
+
+
+def _added(there: Mapping[str, Tool], toolset: Toolset) -> dict[str, Tool]:
+    """The tools of a toolset, none of which is there already."""
+    added = {tool.name: tool for tool in ready_tools(toolset.tools)}
+    for name in added:
+        if name in there:
+            raise LMStudioValueError(
+                f"Two tools have the name {name!r}, one of them in the toolset {toolset.name!r}; "
+                "rename one of them, or give mcp_tools() a prefix=."
+            )
+    return added
 
 
 def _closed(toolsets: Sequence[Toolset]) -> ActOp[None]:
