@@ -264,17 +264,22 @@ def test_a_timeout_in_a_tool_ends_the_act_and_leaves_a_valid_chat(host: str) -> 
     async def multiply(a: int, b: int, context: ToolCallContext) -> int:
         """Multiply two numbers."""
         contexts.append(context)
+        begun.set()
         await asyncio.sleep(60)
         return a * b
 
+    begun = asyncio.Event()
     chat = Chat.from_history(PRODUCT)
 
     async def main() -> str:
         async with AsyncClient(host) as client:
             model = await client.llm.model("pocket")
-            running = model.act(chat, [multiply], on_message=chat.append, config=EXACT)
+            running = asyncio.ensure_future(
+                model.act(chat, [multiply], on_message=chat.append, config=EXACT)
+            )
+            await begun.wait()
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(running, 3)
+                await asyncio.wait_for(running, 0.01)
             return (await model.act(chat, [], config=EXACT)).final  # client and chat still serve
 
     assert asyncio.run(main())
