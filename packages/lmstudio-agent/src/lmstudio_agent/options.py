@@ -83,8 +83,9 @@ class ActOptions:
         """Raise ``LMStudioValueError`` for a limit of a tool that the run does not have."""
         for option in ("max_calls_per_tool", "tool_timeout"):
             limits: Any = getattr(self, option)
-            by_tool = cast("Mapping[str, Any]", limits) if isinstance(limits, Mapping) else {}
-            for tool in by_tool:
+            if not isinstance(limits, Mapping):
+                continue
+            for tool in cast("Mapping[str, Any]", limits):
                 if tool not in names:
                     near = nearest(str(tool), names)
                     hint = f"Did you mean {near!r}?" if near else f"The tools: {_listed(names)}."
