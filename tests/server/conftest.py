@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from fake_hub import FakeHub
+    from wire_schema import Audit
+
+
+@pytest.fixture(autouse=True)
+def audit(monkeypatch: pytest.MonkeyPatch) -> Generator[Audit, None, None]:
+    """Every packet of every server in this process is compared with the protocol's schemas."""
+    from wire_schema import Audit, AuditedSession
+
+    audit = Audit()
+    monkeypatch.setattr(AuditedSession, "audit", audit, raising=False)
+    monkeypatch.setattr("lmstudio_server.serving.socket.Session", AuditedSession)
+    yield audit
+    assert not audit.mistakes
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fake_engine import FakeEngine, FakeLibrary
-from wire_client import PATIENCE, Client, Refused, client, fake_server, run, validator
+from wire_client import PATIENCE, Client, Refused, client, fake_server, run
 
 import lmstudio as lms
 from lmstudio_server.config import ServerConfig
@@ -42,9 +42,6 @@ async def selections(one: Client) -> Any:
     await one.send(type="rpcCall", endpoint="getEngineSelections", callId=900, parameter=VOID)
     frame = await one.receive()
     assert frame["result"]["meta"] == {"values": ["map"]}
-    found = validator("runtime", "getEngineSelections", "returns")
-    if found is not None:
-        found.validate(frame["result"]["json"])
     return frame["result"]["json"]
 
 

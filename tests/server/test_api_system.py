@@ -13,7 +13,8 @@ import pytest
 from fake_engine import FakeEngine
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from wire_client import SCHEMAS, Refused, client, fake_server, load, prediction, run
+from wire_client import Refused, client, fake_server, load, prediction, run
+from wire_schema import SCHEMAS
 
 from lmstudio_server.api.namespaces import NAMESPACES
 from lmstudio_server.config import ServerConfig, is_loopback

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from contextlib import asynccontextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fake_engine import FakeEngine, FakeLibrary
 from websockets.asyncio.client import ClientConnection, connect
+from wire_schema import check_parameter
 
 from lmstudio_server.config import ServerConfig
 from lmstudio_server.serving.server import RunningServer, serve
@@ -20,11 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
 PATIENCE = 30.0
-SCHEMAS = Path(
-    os.environ.get(
-        "LMSTUDIO_PROTOCOL_SCHEMAS", str(Path(__file__).parents[3] / "shared/protocol/schema")
-    )
-)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -59,21 +52,19 @@ class Client:
         """An rpc; its result, or ``None`` when it was void."""
         call_id = next(self._ids)
         extra = {"parameter": parameter} if parameter else {}
-        check(self.namespace, endpoint, "parameter", parameter or None)
+        check_parameter(self.namespace, endpoint, parameter or None)
         await self.send(type="rpcCall", endpoint=endpoint, callId=call_id, **extra)
         while (frame := await self.receive()).get("callId") != call_id:
             assert frame["type"] != "communicationWarning", frame
         if frame["type"] == "rpcError":
-            check_error(frame["error"])
             raise Refused(frame["error"])
-        check(self.namespace, endpoint, "returns", frame.get("result"))
         return frame.get("result")
 
     async def open(self, endpoint: str, **parameter: Any) -> Packets:
         channel_id = next(self._ids)
         extra = {"creationParameter": parameter} if parameter else {}
         await self.send(type="channelCreate", endpoint=endpoint, channelId=channel_id, **extra)
-        return Packets(self, endpoint, channel_id)
+        return Packets(self, channel_id)
 
     async def collect(self, endpoint: str, **parameter: Any) -> list[dict[str, Any]]:
         """All packets of a channel, to its good end."""
@@ -83,9 +74,8 @@ class Client:
 class Packets:
     """The packets of one channel; nothing else may be going on on its socket."""
 
-    def __init__(self, client: Client, endpoint: str, channel_id: int) -> None:
+    def __init__(self, client: Client, channel_id: int) -> None:
         self._client = client
-        self._endpoint = endpoint
         self.channel_id = channel_id
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
@@ -97,9 +87,7 @@ class Packets:
         if frame["type"] == "channelClose":
             raise StopAsyncIteration
         if frame["type"] == "channelError":
-            check_error(frame["error"])
             raise Refused(frame["error"])
-        check(self._client.namespace, self._endpoint, "toClientPacket", frame["message"])
         return frame["message"]
 
     async def cancel(self) -> None:
@@ -155,44 +143,3 @@ def prediction(text: str, **fields: Any) -> dict[str, Any]:
 async def load(one: Client, key: str = "pocket", **more: Any) -> dict[str, Any]:
     packets = await one.collect("loadModel", modelKey=key, loadConfigStack=stack(), **more)
     return packets[-1]["info"]
-
-
-@lru_cache
-def validator(namespace: str, endpoint: str, part: str) -> Any:
-    """A JSON schema validator for a part of an endpoint; ``None`` without the schemas."""
-    try:
-        import jsonschema
-    except ImportError:
-        return None
-    path = SCHEMAS / f"{namespace}.json"
-    if not path.exists():
-        return None
-    document = json.loads(path.read_text())
-    schema = document["endpoints"][endpoint].get(part)
-    if schema is None:
-        return None
-    return jsonschema.Draft7Validator({**schema, "definitions": document["definitions"]})
-
-
-def check(namespace: str, endpoint: str, part: str, value: Any) -> None:
-    found = validator(namespace, endpoint, part)
-    if found is not None and value is not None:
-        found.validate(value)
-
-
-def check_error(error: dict[str, Any]) -> None:
-    assert error["title"]
-    path = SCHEMAS / "_shared-types.json"
-    if not path.exists():
-        return
-    try:
-        import jsonschema
-    except ImportError:
-        return
-    document = json.loads(path.read_text())
-    if "displayData" in error:
-        schema = {
-            **document["definitions"]["errorDisplayData"],
-            "definitions": document["definitions"],
-        }
-        jsonschema.Draft7Validator(schema).validate(error["displayData"])
