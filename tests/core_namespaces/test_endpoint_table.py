@@ -18,20 +18,25 @@ from lmstudio_core.protocol.endpoints import ENDPOINTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "endpoints.md"
-ROW = re.compile(r"\| `(\w+\.\w+)` \| (call|channel) \| (.+) \| `(.+)::(\w+)` \|")
+ROW = re.compile(
+    r"\| `(\w+\.\w+)` \| (call|channel) \| (.+) \| (yes|nothing|error) \| `(.+)::(\w+)` \|"
+)
 
 
 class Row(NamedTuple):
     endpoint: str
     kind: str
     calls: list[str]
+    server: str
     file: str
     test: str
 
 
 def rows() -> list[Row]:
     found = map(ROW.fullmatch, PAGE.read_text(encoding="utf-8").splitlines())
-    return [Row(m[1], m[2], re.findall(r"`([\w.]+)\(\)`", m[3]), m[4], m[5]) for m in found if m]
+    return [
+        Row(m[1], m[2], re.findall(r"`([\w.]+)\(\)`", m[3]), m[4], m[5], m[6]) for m in found if m
+    ]
 
 
 ROWS = rows()
@@ -58,6 +63,18 @@ def test_the_protocol_has_no_others() -> None:
     for endpoint in ENDPOINTS:
         schema = json.loads((SCHEMAS / f"{endpoint.namespace}.json").read_text(encoding="utf-8"))
         assert schema["endpoints"][endpoint.name]["serialization"] == endpoint.serialization
+
+
+def test_what_the_bundled_server_offers_of_them() -> None:
+    pytest.importorskip("lmstudio_server")
+    from lmstudio_server.api.namespaces import NAMESPACES
+
+    there = {
+        f"{namespace}.{name}": endpoint.offer
+        for namespace, table in NAMESPACES.items()
+        for name, endpoint in table.endpoints.items()
+    }
+    assert {row.endpoint: row.server for row in ROWS} == there
 
 
 def owner(path: str, endpoint: str) -> Any:

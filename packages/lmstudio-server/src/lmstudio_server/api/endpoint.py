@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +19,7 @@ from lmstudio_server.wire.session import InvalidParameterError
 if TYPE_CHECKING:
     from lmstudio_server.services import Services
 
-__all__ = ["ABSENT", "Call", "Channel", "Endpoint", "Namespace", "PacketSink"]
+__all__ = ["ABSENT", "Call", "Channel", "Endpoint", "Namespace", "Offer", "PacketSink"]
 
 
 class PacketSink(Protocol):
@@ -66,6 +66,10 @@ class Channel(Call):
         self.inbox.put_nowait(message)
 
 
+Offer: TypeAlias = Literal["yes", "nothing", "error"]
+"""What an endpoint is good for here: it does what it is for; there is never anything of that kind here,
+and it says so; or its answer is an error that says that it is not offered. ``docs/endpoints.md`` has it for
+every endpoint."""
 RpcHandler: TypeAlias = Callable[[Call, Any], Awaitable[Any]]
 ChannelHandler: TypeAlias = Callable[[Channel, Any], Awaitable[None]]
 
@@ -86,6 +90,7 @@ class Endpoint:
     """The parameter may be left out."""
     lenient: bool = False
     """Any parameter and message is let through (endpoints that only answer with an error)."""
+    offer: Offer = "yes"
 
     def read_parameter(self, parameter: Any) -> Any:
         """Check a parameter; void endpoints take none at all, not even null."""
@@ -161,7 +166,12 @@ class Namespace:
             async def handler(_call: Call, _parameter: Any, name: str = name) -> None:
                 raise not_offered(self.name, name)
 
-            self.endpoints[name] = Endpoint(name, kind, handler, lenient=True)
+            self.endpoints[name] = Endpoint(name, kind, handler, lenient=True, offer="error")
+
+    def mark(self, offer: Offer, *names: str) -> None:
+        """Say of endpoints with handlers of their own that they are of no use here."""
+        for name in names:
+            self.endpoints[name] = replace(self.endpoints[name], offer=offer)
 
 
 def _check(model: type[BaseModel] | None, value: Any) -> Any:

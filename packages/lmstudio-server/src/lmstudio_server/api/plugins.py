@@ -176,3 +176,6 @@ for _name in (
     "processingSetSenderName",
 ):
     namespace.rpc(_name, pp.Processing)(_no_prediction)
+    namespace.mark("error", _name)
+
+namespace.mark("nothing", "reindexPlugins", "setPromptPreprocessor", "setPredictionLoopHandler")

@@ -203,3 +203,11 @@ namespace.decline(
     "lmLinkSetPreferredDevice",
 )
 namespace.decline("channel", "downloadArtifact", "pushArtifact", "ensureAuthenticated")
+namespace.mark(
+    "nothing",
+    "getWritableArtifactOwners",
+    "isAuthenticated",
+    "getAuthenticationStatus",
+    "deauthenticate",
+    "lmLinkStatus",
+)

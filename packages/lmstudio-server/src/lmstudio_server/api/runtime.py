@@ -284,3 +284,7 @@ def _backend(device: Device) -> str:
     return next(
         (word for begin, word in _BACKENDS.items() if device.name.startswith(begin)), "unknown"
     )
+
+
+namespace.mark("nothing", "searchRuntimeExtensions")
+namespace.mark("error", "removeEngine", "downloadRuntimeExtension")
