@@ -37,6 +37,7 @@ def host() -> Iterator[str]:
 def run(host: str, tmp_path: Path) -> Run:
     (tmp_path / "my_tools.py").write_text(TOOLS)
     (tmp_path / "this_is_empty.py").touch()
+    (tmp_path / "this_is_broken.py").write_text("1 / 0")
 
     def start(*args: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         code = "from lmstudio_core.cli import main; main()"
@@ -86,6 +87,10 @@ def test_a_piped_task_and_an_mcp_server(run: Run) -> None:
         (["--tools", "my_tools:divide"], "no function 'divide'"),
         (["--tools", "my_tools:number"], "no function 'number'"),
         (["--tools", "this_is_empty"], "no __all__"),
+        (["--tools", "this_is_broken"], "cannot be imported: ZeroDivisionError"),
+        (["--tools", "my_tools.py:multiply"], "without .py"),
+        (["--mcp", "it's"], "as a shell would"),
+        (["--html", "no-such-folder/run.html"], "There is no folder"),
         (["--toolset", "no-such-toolset"], "no-such-toolset"),
         (["--max-rounds", "0"], "max-rounds"),
     ],

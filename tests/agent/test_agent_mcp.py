@@ -167,6 +167,7 @@ def test_by_http() -> None:
     ("server", "options"),
     [
         ("", {}),
+        ("it's", {}),
         ("http://127.0.0.1:1/mcp", {"env": {}}),
         ("python x.py", {"headers": {"A": "b"}}),
     ],

@@ -73,6 +73,8 @@ def agent(
 
     from .mcp_toolset import mcp_tools
 
+    if html is not None and not Path(html).absolute().parent.is_dir():
+        raise click.BadParameter(f"There is no folder for the HTML file {html!r}.")
     tools: list[ToolInput] = [tool for name in functions for tool in _imported(name)]
     tools += [mcp_tools(server) for server in servers]
     chat = Chat(system)
@@ -108,8 +110,10 @@ def _imported(path: str) -> list[Callable[..., Any]]:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise click.BadParameter(f"{module_name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        hint = ". Name the module, without .py" if module_name.endswith(".py") else ""
+        raise click.BadParameter(f"{module_name!r} cannot be imported: {said}{hint}") from error
     names = [name] if name else list(getattr(module, "__all__", ()))
     if not names:
         raise click.BadParameter(

@@ -78,7 +78,12 @@ def mcp_tools(
         raise LMStudioValueError("env and cwd are for servers that are started by a command.")
     if headers is not None and not by_http:
         raise LMStudioValueError("headers are for servers with an address, not for commands.")
-    command = shlex.split(server) if isinstance(server, str) else list(server)
+    try:
+        command = shlex.split(server) if isinstance(server, str) else list(server)
+    except ValueError as error:
+        raise LMStudioValueError(
+            f"The command {server!r} cannot be read as a shell would: {error}."
+        ) from error
     if not command:
         raise LMStudioValueError("The command that starts the MCP server is empty.")
 
