@@ -72,6 +72,11 @@ class TestAdding:
         with pytest.raises(LMStudioValueError, match="prepare_image"):
             Chat().add_user_message("x", images=[image])
 
+    @pytest.mark.parametrize("images", [IMAGE, dict(IMAGE_DICT), None])
+    def test_images_are_a_list(self, images) -> None:
+        with pytest.raises(LMStudioValueError, match=r"images=\[handle\]"):
+            Chat().add_user_message("x", images=images)
+
     @pytest.mark.parametrize("content", [3, None, b"x", [3], [{"type": "nonsense"}]])
     def test_what_is_no_content_is_refused(self, content) -> None:
         with pytest.raises(LMStudioValueError):
@@ -108,6 +113,14 @@ class TestAdding:
         assert chat.append({"role": "assistant", "content": "x"}) == AssistantResponse(
             content=[TextData(text="x")]
         )
+
+    def test_a_result_is_no_message_but_a_response(self) -> None:
+        class Result:
+            content = "x"
+
+        with pytest.raises(LMStudioValueError, match="add_assistant_response"):
+            Chat().append(Result())
+        assert len(Chat().add_assistant_response(Result()).content) == 1
 
     def test_a_response_may_be_a_whole_message(self) -> None:
         chat = full_chat()
@@ -189,7 +202,7 @@ class TestHistory:
         ("history", "says"),
         [
             (3, "not int"),
-            (["x"], "not list"),
+            (["x"], r'not list; wrap the messages: \{"messages": \['),
             ({}, "'messages'"),
             ({"messages": "x"}, "'messages'"),
             ({"messages": [{"content": "x"}]}, "role"),

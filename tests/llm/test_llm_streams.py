@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from llm_scripts import HELLO, Caller, fragment, success, tool_call
 
+from lmstudio_core.drivers import aio_connection, sync_connection
 from lmstudio_core.errors import (
+    LMStudioCancelledError,
     LMStudioChannelClosedError,
     LMStudioModelNotFoundError,
     LMStudioPredictionError,
@@ -35,6 +39,21 @@ async def until_cancelled(channel: Any) -> None:
     assert await channel.next_message() == {"type": "cancel"}
     channel.send(success("userStopped"))
     channel.close()
+
+
+def hello_after(event: threading.Event) -> Any:
+    """A model that says hello when it may."""
+
+    async def answer(channel: Any) -> None:
+        await asyncio.to_thread(event.wait, 30)
+        channel.send(*HELLO)
+        channel.close()
+
+    return answer
+
+
+async def _texts(stream: Any) -> list[str]:
+    return [piece.content async for piece in stream]
 
 
 def texts(fragments: list[Any]) -> list[str]:
@@ -164,7 +183,7 @@ class TestStreams:
         assert texts(caller.take(stream, 2)) == ["a", "b"]
         gc.collect()
         server.wait_for_request(PREDICT).wait_for_message("cancel")
-        with pytest.raises(LMStudioRuntimeError):
+        with pytest.raises(LMStudioCancelledError):
             caller.run(stream.wait_for_result())
         server.on_channel(PREDICT, HELLO)
         assert caller.run(caller.model.respond("hi")).content == "Hello"
@@ -176,15 +195,15 @@ class TestStreams:
         caller.run((stream.aclose if caller.is_async else stream.close)())
         server.wait_for_request(PREDICT).wait_for_message("cancel")
         assert caller.take(stream) in ([], ["a"])  # nothing more is waited for
-        with pytest.raises(LMStudioRuntimeError, match="left before"):
+        with pytest.raises(LMStudioCancelledError, match="left before"):
             caller.run(stream.wait_for_result())
-        with pytest.raises(LMStudioRuntimeError, match="left before"):
+        with pytest.raises(LMStudioCancelledError, match="left before"):
             stream.result()
 
     def test_close_before_the_start_sends_nothing(self, server, caller) -> None:
         stream = caller.model.respond_stream("hi")
         caller.run((stream.aclose if caller.is_async else stream.close)())
-        with pytest.raises(LMStudioRuntimeError, match="left before"):
+        with pytest.raises(LMStudioCancelledError, match="left before"):
             caller.run(stream.wait_for_result())
         assert server.requests == ()
 
@@ -245,6 +264,9 @@ class TestErrors:
         stream = caller.model.respond_stream("hi")
         with pytest.raises(LMStudioChannelClosedError):
             caller.take(stream)
+        for attempt in (stream.result, lambda: caller.run(stream.wait_for_result())):
+            with pytest.raises(LMStudioChannelClosedError):
+                attempt()
 
     def test_nothing_is_sent_when_an_argument_is_wrong(self, server, caller) -> None:
         model = caller.model
@@ -252,6 +274,10 @@ class TestErrors:
             lambda: model.respond("hi", config={"maxTokenz": 1}),
             lambda: model.respond({"messages": []}),
             lambda: model.respond("hi", response_format={"a": 1}),
+            lambda: model.respond("hi", preset=3),
+            lambda: model.complete("hi", preset=""),
+            lambda: model.respond("hi", on_message=3),
+            lambda: model.complete("hi", on_prediction_fragment=asyncio.sleep),
             lambda: model.respond("hi", tools=[3]),
             lambda: model.complete(3),
             lambda: model.apply_prompt_template("hi", {"x": 1}),
@@ -271,6 +297,30 @@ class TestSync:
         with caller.model.respond_stream("hi") as stream:
             assert next(iter(stream)).content == "a"
         server.wait_for_request(PREDICT).wait_for_message("cancel")
+        caller.close()
+
+    def test_a_second_reader_is_turned_away_and_the_first_goes_on(
+        self, server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits, goes_on = threading.Event(), threading.Event()
+        real = sync_connection.Connection.wait
+
+        def wait(connection: Any, state: Any) -> None:
+            waits.set()
+            real(connection, state)
+
+        monkeypatch.setattr(sync_connection.Connection, "wait", wait)
+        server.on_channel(PREDICT, hello_after(goes_on))
+        caller = Caller(server.api_host, is_async=False)
+        stream = caller.model.respond_stream("hi")
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(lambda: texts(list(stream)))
+            assert waits.wait(30)
+            with pytest.raises(LMStudioRuntimeError, match="Another thread"):
+                list(stream)
+            gc.collect()
+            goes_on.set()
+            assert first.result() == ["Hel", "lo"]
         caller.close()
 
     @pytest.mark.parametrize("how", ["cancel", "close"])
@@ -338,6 +388,30 @@ class TestAsync:
             return await reading
 
         assert caller.run(main()).stats.stop_reason == "userStopped"
+
+    def test_a_second_reader_is_turned_away_and_the_first_goes_on(
+        self, server, caller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def main() -> list[str]:
+            waits, goes_on = asyncio.Event(), threading.Event()
+            real = aio_connection.Connection.wait
+
+            async def wait(connection: Any, state: Any, limits: Any) -> None:
+                waits.set()
+                await real(connection, state, limits)
+
+            monkeypatch.setattr(aio_connection.Connection, "wait", wait)
+            server.on_channel(PREDICT, hello_after(goes_on))
+            stream = caller.model.respond_stream("hi")
+            first = asyncio.create_task(_texts(stream))
+            await waits.wait()
+            with pytest.raises(LMStudioRuntimeError, match="Another task"):
+                await _texts(stream)
+            gc.collect()
+            goes_on.set()
+            return await first
+
+        assert caller.run(main()) == ["Hel", "lo"]
 
     def test_cancelling_the_task_tells_the_server(self, server, caller) -> None:
         server.on_channel(PREDICT, endless)

@@ -167,7 +167,7 @@ def limits_of(
     for name in limits:
         if name not in CallLimits.__annotations__:
             like = difflib.get_close_matches(name, CallLimits.__annotations__, n=1)
-            hint = f"; did you mean {like[0]!r}?" if like else ""
+            hint = f"; did you mean {like[0]!r}?" if like else "; settings go into config={...}"
             raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
     if all(value is None for value in limits.values()):
         return None

@@ -12,7 +12,7 @@ from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 
 from .chat_parts import (
     MessageType,
-    image_handle,
+    image_handles,
     lines,
     listed_parts,
     make_message,
@@ -224,7 +224,7 @@ class Chat:
         Raises:
             LMStudioValueError: There is nothing in it, or something that is neither text nor file.
         """
-        parts = [*listed_parts(content), *(image_handle(image) for image in images)]
+        parts = [*listed_parts(content), *image_handles(images)]
         message = make_message(UserMessage, parts)
         if all(isinstance(part, TextData) and not part.text for part in message.content):
             raise LMStudioValueError("A user message must not be empty: give text or a file.")

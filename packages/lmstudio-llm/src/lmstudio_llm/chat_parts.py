@@ -26,7 +26,7 @@ from .narrow import is_list, is_mapping
 
 __all__ = [
     "MessageType",
-    "image_handle",
+    "image_handles",
     "lines",
     "listed_parts",
     "make_message",
@@ -47,8 +47,10 @@ def message_list(history: Any) -> Sequence[Any]:
         if is_list(messages):
             return messages
         raise LMStudioValueError("A chat as a dict needs 'messages', a list of messages.")
+    kind = type(history).__name__
+    hint = '; wrap the messages: {"messages": [...]}' if is_list(history) else ""
     raise LMStudioValueError(
-        "A chat is a Chat, a string or a dict with 'messages', not " + type(history).__name__ + "."
+        f"A chat is a Chat, a string or a dict with 'messages', not {kind}{hint}."
     )
 
 
@@ -58,7 +60,10 @@ def message_of(message: Any) -> AnyChatMessage:
         return message.model_copy(deep=True)
     if is_mapping(message):
         return parse_message(message)
-    raise LMStudioValueError(f"A message is a message object or a dict, not {message!r}.")
+    hint = ""
+    if isinstance(getattr(message, "content", None), str):  # a result
+        hint = "; chat.add_assistant_response(result) adds the answer of a prediction"
+    raise LMStudioValueError(f"A message is a message object or a dict, not {message!r}{hint}.")
 
 
 def make_message(cls: type[MessageType], parts: Sequence[Any]) -> MessageType:
@@ -81,8 +86,15 @@ def listed_parts(content: Any) -> list[Any]:
     return content_parts(content)
 
 
-def image_handle(image: Any) -> FileHandle:
-    """The handle of an image; what is no handle yet is refused with advice."""
+def image_handles(images: Any) -> list[FileHandle]:
+    """The handles of a message's images; a single one is refused, as in a list of texts."""
+    if isinstance(images, FileHandle) or is_mapping(images) or not isinstance(images, Iterable):
+        kind = type(cast("object", images)).__name__
+        raise LMStudioValueError(f"images is a list of handles, not {kind}; write images=[handle].")
+    return [_image_handle(image) for image in cast("Iterable[Any]", images)]
+
+
+def _image_handle(image: Any) -> FileHandle:
     if isinstance(image, FileHandle):
         return image
     if is_mapping(image):

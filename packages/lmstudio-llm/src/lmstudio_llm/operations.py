@@ -273,6 +273,8 @@ def _check_completion(settings: LlmPredictionConfig) -> None:
 
 
 def _preset(preset: str | None) -> dict[str, Any]:
+    if preset is not None and not text(preset):
+        raise LMStudioValueError(f"preset is the name of a preset of the server's, not {preset!r}.")
     return {} if preset is None else {"fuzzyPresetIdentifier": preset}
 
 

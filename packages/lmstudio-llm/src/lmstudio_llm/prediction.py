@@ -7,6 +7,7 @@ ignores everything after ``success``.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,18 @@ class PredictionCallbacks:
     on_first_token: PredictionFirstTokenCallback | None = None
     on_prediction_fragment: PredictionFragmentCallback | None = None
     on_prompt_processing_progress: PromptProcessingCallback | None = None
+
+    def __post_init__(self) -> None:
+        for name, callback in vars(self).items():
+            if callback is None:
+                continue
+            if not callable(callback):
+                raise LMStudioValueError(f"{name} is a function or None, not {callback!r}.")
+            if inspect.iscoroutinefunction(callback):
+                raise LMStudioValueError(
+                    f"{name} is called in the middle of reading, where nothing can be awaited: "
+                    "give a plain function, which may start a task."
+                )
 
 
 class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):

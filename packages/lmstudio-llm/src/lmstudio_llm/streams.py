@@ -8,7 +8,12 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from typing_extensions import Self
 
-from lmstudio_core.errors import LMStudioRequestRejectedError, LMStudioRuntimeError
+from lmstudio_core.errors import (
+    LMStudioCancelledError,
+    LMStudioError,
+    LMStudioRequestRejectedError,
+    LMStudioRuntimeError,
+)
 from lmstudio_core.models.infos import LlmInstanceInfo
 from lmstudio_core.runner import AsyncChannelStream, AsyncRunner, ChannelStream, SyncRunner
 from lmstudio_core.timeouts import CallLimits, limits_of
@@ -35,18 +40,25 @@ class PredictionStreamBase(Generic[T, _S]):
         self._checked = prediction.sees is None
         self._source: _S | None = None
         self._closed = self._cancelled = False
+        self._failure: LMStudioError | None = None
 
     def _finished(self) -> PredictionResult[T] | None:
         channel = self._prediction.channel
         return channel.result() if channel.done else None
 
-    def _fall_back(self, error: LMStudioRequestRejectedError) -> None:
-        """Continue with the other way of asking; raises ``error`` if there is none."""
-        self._prediction.fall_back(error)
-        self._source = None
+    def _recover(self, error: LMStudioError) -> None:
+        """Continue with the other way of asking after a rejection; raises any other ``error``."""
+        if isinstance(error, LMStudioRequestRejectedError) and self._prediction.fallback:
+            self._prediction.fall_back(error)
+            self._source = None
+        else:
+            self._failure = error
+            raise error
 
     def _no_result(self) -> NoReturn:
-        raise LMStudioRuntimeError(
+        if self._failure is not None:
+            raise self._failure
+        raise LMStudioCancelledError(
             "The stream was left before the prediction ended, so there is no result. To stop early "
             "and keep what there is, call cancel() and iterate to the end."
         )
@@ -142,8 +154,8 @@ class PredictionStream(
                 for event in self._opened():
                     if every or event.__class__ is LlmPredictionFragment:
                         yield event
-            except LMStudioRequestRejectedError as error:
-                self._fall_back(error)
+            except LMStudioError as error:
+                self._recover(error)
             else:
                 return
 
@@ -169,7 +181,7 @@ class PredictionStream(
 
         Raises:
             LMStudioPredictionError: The server could not finish it.
-            LMStudioRuntimeError: The stream was left or closed before the end.
+            LMStudioCancelledError: The stream was left or closed before the end.
         """
         for _ in self.events():
             pass
@@ -258,12 +270,12 @@ class AsyncPredictionStream(
 
     def __aiter__(self) -> AsyncIterator[LlmPredictionFragment]:
         """The fragments of text, in order; ``events()`` gives tool calls and progress as well."""
-        fragments = _AsyncIteration(self._source_to_read, self._fall_back, every=False)
+        fragments = _AsyncIteration(self._source_to_read, self._recover, every=False)
         return cast("AsyncIterator[LlmPredictionFragment]", fragments)
 
     def events(self) -> AsyncIterator[PredictionEvent]:
         """Everything that happens: fragments, tool calls in the making, progress of the prompt."""
-        return _AsyncIteration(self._source_to_read, self._fall_back, every=True)
+        return _AsyncIteration(self._source_to_read, self._recover, every=True)
 
     async def cancel(self) -> None:
         """Ask the server to stop; iterate to the end to get the result so far.
@@ -287,7 +299,7 @@ class AsyncPredictionStream(
 
         Raises:
             LMStudioPredictionError: The server could not finish it.
-            LMStudioRuntimeError: The stream was left or closed before the end.
+            LMStudioCancelledError: The stream was left or closed before the end.
         """
         async for _ in self.events():
             pass
@@ -297,10 +309,11 @@ class AsyncPredictionStream(
         """The result, after the end of the iteration; ``await wait_for_result()`` gets there.
 
         Raises:
-            LMStudioRuntimeError: The prediction has not ended, or was closed before its end.
+            LMStudioRuntimeError: The prediction has not ended.
+            LMStudioCancelledError: The stream was closed before its end.
         """
         result = self._finished()
-        if result is None and self._closed:
+        if result is None and (self._closed or self._failure):
             self._no_result()
         if result is None:
             raise LMStudioRuntimeError(
@@ -331,12 +344,12 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
     def __init__(
         self,
         source: Callable[[], Awaitable[AsyncChannelStream[PredictionEvent, Any] | None]],
-        fall_back: Callable[[LMStudioRequestRejectedError], None],
+        recover: Callable[[LMStudioError], None],
         *,
         every: bool,
     ) -> None:
         self._source = source
-        self._fall_back = fall_back
+        self._recover = recover
         self._every = every
         self._held: object = None
         self._advance: Callable[[], Awaitable[PredictionEvent]] | None = None
@@ -350,8 +363,8 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
                 self._held, self._advance = source.__aiter__(), source.__anext__
             try:
                 event = await self._advance()
-            except LMStudioRequestRejectedError as error:
-                self._fall_back(error)
+            except LMStudioError as error:
+                self._recover(error)
                 self._held = self._advance = None
                 continue
             if self._every or event.__class__ is LlmPredictionFragment:

@@ -332,6 +332,11 @@ class AsyncChannelStream(Generic[E, R]):
         finally:
             self._waiting = False
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a task waits for the next event."""
+        return self._waiting
+
     def _end(self, error: BaseException | None) -> None:
         if self._ended:
             return
@@ -424,4 +429,5 @@ class _Iteration(Generic[E]):
         return await self._stream.__anext__()
 
     def __del__(self) -> None:
-        self._stream.abandon()
+        if not self._stream.awaited:  # by another task, which came first
+            self._stream.abandon()

@@ -281,8 +281,10 @@ class SyncChannelStream(Generic[E, R]):
             while (event := self._step()) is not None:
                 yield event[0]
         finally:
-            # This generator goes away with the loop that was left early, and so does the stream.
-            self.abandon()
+            # This generator goes away with the loop that was left early, and so does the stream,
+            # unless the loop was turned away since another thread reads.
+            if not self._waiting:
+                self.abandon()
 
     def __next__(self) -> E:
         event = self._step()
