@@ -14,6 +14,7 @@ from cli_scripts import downloaded, lines, loaded, run, run_json
 from click.testing import CliRunner
 
 from lmstudio_core.cli.command import build
+from lmstudio_core.cli.command import run as command_line
 from lmstudio_core.cli.common import print_table
 from lmstudio_core.testing import ServerFailure
 
@@ -72,6 +73,22 @@ def test_ls_of_a_model_that_is_not_there(server: Any) -> None:
     assert "Did you mean qwen/qwen3-4b?" in refused.stderr
     assert refused.stdout == ""
     assert run(server, "ls", "zzz", "--json", code=4).stdout == ""
+
+
+def test_ls_of_a_model_without_variants_is_the_model(server: Any) -> None:
+    server.on("system.listDownloadedModelVariants", [])
+    assert "1 in all" in run(server, "ls", "qwen3-4b").stdout
+
+
+def test_ls_of_a_name_that_two_models_have(server: Any) -> None:
+    """The server takes one of them; whoever asks has to know that there are more."""
+    server.on("system.listDownloadedModels", [downloaded("a/m"), downloaded("b/m")])
+    server.on("system.listDownloadedModelVariants", [downloaded("a/m")])
+    assert "a/m, b/m. Use one of these keys." in run(server, "ls", "m", code=4).stderr
+    both = [downloaded("m@q4"), downloaded("m@q8")]
+    server.on("system.listDownloadedModels", both)
+    server.on("system.listDownloadedModelVariants", both)
+    assert "2 in all" in run(server, "ls", "m").stdout
 
 
 def test_ls_as_json_is_what_the_server_said(server: Any) -> None:
@@ -222,6 +239,23 @@ def test_no_server_has_an_exit_code_of_its_own(command: list[str]) -> None:
     assert failed.exit_code == 3
     assert failed.stderr.startswith("Error: ")
     assert failed.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ls", "--host", "nowhere"], "A server's address is 'host:port'"),
+        (["ls", "--host", "127.0.0.1:1", "--api-token", "no"], "The API token does not look like"),
+        (["server", "status", "--host", "a:b:c"], "A server's address is 'host:port'"),
+    ],
+)
+def test_a_wrong_option_is_an_error_of_the_command_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line(arguments)
+    assert ended.value.code == 2
+    assert f"Error: {said}" in capsys.readouterr().err
 
 
 def test_an_interrupt_stops_the_load(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,7 +174,7 @@ def with_command(install, monkeypatch, function):
         (lambda: None, 0, ""),
         (lambda: 3, 3, ""),
         (errors.LMStudioConnectionError("no server"), 3, "Error: no server\n"),
-        (errors.LMStudioValueError("bad"), 1, "Error: bad\n"),
+        (errors.LMStudioValueError("bad"), 2, "Error: bad\n"),
         (OSError(28, "No space left on device"), 1, "Error: [Errno 28] No space left on device"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
         (click.UsageError("wrong"), 2, "wrong"),

@@ -157,7 +157,9 @@ def test_parse():
     assert Config.parse(config) is config
     assert Config.parse(None) == Config()
     assert Config.parse({"maxTokens": 2}) == Config(max_tokens=2)
-    with pytest.raises(errors.LMStudioValueError, match="must be a Config or a dict, not int"):
+    with pytest.raises(
+        errors.LMStudioValueError, match="must be a dict or of the class Config, not int"
+    ):
         Config.parse(5)
 
 

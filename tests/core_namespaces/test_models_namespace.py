@@ -15,6 +15,7 @@ from lmstudio_core.errors import (
 )
 from lmstudio_core.models.infos import parse_model_info
 from lmstudio_core.models.matching import close_matches, find_model
+from lmstudio_core.testing import ServerFailure
 
 KINDS = pytest.mark.parametrize("kind", ["llm", "embedding"])
 MEMORY = {
@@ -165,7 +166,9 @@ def test_unload_finds_the_kind(api: Any, server: Any) -> None:
     assert server.parameters[-1] == {"identifier": "a", "deviceIdentifier": "d"}
     api(api.client.models.unload("a", device="local"))
     assert server.parameters[-1] == {"identifier": "a", "deviceIdentifier": None}
-    with pytest.raises(LMStudioModelNotFoundError, match="Loaded are: a, a, b"):
+    with pytest.raises(
+        LMStudioModelNotFoundError, match=r"on the device 'd' has .* 'b'. Loaded are: a\."
+    ):
         api(api.client.models.unload("b", device="d"))
 
 
@@ -174,6 +177,15 @@ def test_unload_where_nothing_is_loaded(api: Any, server: Any) -> None:
     server.on("embedding.listLoaded", [])
     with pytest.raises(LMStudioModelNotFoundError, match="None is loaded"):
         api(api.client.models.unload("b"))
+
+
+def test_unloading_from_a_device_where_the_model_is_not(api: Any, server: Any) -> None:
+    server.on("llm.listLoaded", [loaded("a")])
+    server.on("embedding.listLoaded", [])
+    with pytest.raises(
+        LMStudioModelNotFoundError, match=r"on the device 'laptop' has .* 'a'. None"
+    ):
+        api(api.client.models.unload("a", device="laptop"))
 
 
 def test_a_downloaded_model_is_found_by_its_name(api: Any, server: Any) -> None:
@@ -186,6 +198,49 @@ def test_a_downloaded_model_is_found_by_its_name(api: Any, server: Any) -> None:
     assert [v.model_key for v in variants] == ["someone/a", "b"]
     with pytest.raises(LMStudioModelNotFoundError, match="Did you mean someone/a"):
         api(api.client.models.find_downloaded("omeone"))
+
+
+def test_a_variant_that_lists_leave_out_is_found(api: Any, server: Any) -> None:
+    server.on("system.listDownloadedModels", [downloaded("acme/m")])
+    server.on(
+        "system.listDownloadedModelVariants", [downloaded("acme/m@q4"), downloaded("acme/m@q8")]
+    )
+    assert api(api.client.models.find_downloaded("acme/m@Q8")).model_key == "acme/m@q8"
+    with pytest.raises(LMStudioModelNotFoundError, match="Did you mean acme/m"):
+        api(api.client.models.find_downloaded("acme/m@q5"))
+
+
+def test_a_name_that_only_the_server_knows_is_found(api: Any, server: Any) -> None:
+    minilm = downloaded("text-embedding-all-minilm", "embedding")
+    server.on("system.listDownloadedModels", [minilm])
+    server.on("system.listDownloadedModelVariants", [minilm])
+    found = api(api.client.models.find_downloaded("all-minilm"))
+    assert found.model_key == "text-embedding-all-minilm"
+    server.on("system.listDownloadedModelVariants", ServerFailure("no such model"))
+    with pytest.raises(LMStudioModelNotFoundError, match="Did you mean text-embedding"):
+        api(api.client.models.find_downloaded("all-minilm"))
+
+
+def test_variants_of_an_unknown_model_are_an_error(api: Any, server: Any) -> None:
+    server.on("system.listDownloadedModels", [downloaded("acme/qwen")])
+    server.on("system.listDownloadedModelVariants", [])
+    client = api.client
+    for variants in (
+        client.models.list_downloaded_variants,
+        client.llm.list_downloaded_variants,
+        client.system.list_downloaded_model_variants,
+    ):
+        with pytest.raises(LMStudioModelNotFoundError, match=r"Did you mean acme/qwen\?"):
+            api(variants("quen"))
+    server.on("system.listDownloadedModels", [downloaded("acme/m"), downloaded("beta/m")])
+    assert api(api.client.models.list_downloaded_variants("m")) == []
+
+
+def test_numbers_stay_what_the_server_sent(api: Any, server: Any) -> None:
+    memory = {**MEMORY, "totalBytes": 5275200, "contextBytes": 0.5}
+    server.on("llm.estimateModelUsage", {"memory": memory, "passesGuardrails": True})
+    estimate = api(api.client.llm.estimate_resources("m"))
+    assert f"{estimate.memory.total_bytes} {estimate.memory.context_bytes}" == "5275200 0.5"
 
 
 # -- matching, without a server ------------------------------------------------------------------
@@ -208,6 +263,17 @@ INFOS = [
 )
 def test_what_a_key_means(key: str, found: str) -> None:
     assert find_model(key, INFOS).model_key == found
+
+
+@pytest.mark.parametrize("key", ["zero", "ACME/zero"])
+def test_a_name_without_its_quantization_or_file(key: str) -> None:
+    infos = [
+        parse_model_info(downloaded(f"zero@{q}", path=f"acme/zero/zero-{q}.gguf"))
+        for q in ("q4_0", "q8_0")
+    ]
+    with pytest.raises(LMStudioAmbiguousModelError, match="zero@q4_0, zero@q8_0"):
+        find_model(key, infos)
+    assert find_model(key, infos[:1]).model_key == "zero@q4_0"
 
 
 def test_a_name_that_two_models_have_is_ambiguous() -> None:

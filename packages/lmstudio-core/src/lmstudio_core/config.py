@@ -131,7 +131,7 @@ class ConfigModel(InputStruct):
         if isinstance(config, Mapping):
             return cls.from_dict(config)
         raise LMStudioValueError(
-            f"config must be a {cls.__name__} or a dict, not {type(config).__name__}."
+            f"config must be a dict or of the class {cls.__name__}, not {type(config).__name__}."
         )
 
     def to_kv(self) -> dict[str, Any]:

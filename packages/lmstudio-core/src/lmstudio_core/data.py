@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
@@ -18,11 +18,16 @@ __all__ = [
     "AnyLMStudioStruct",
     "BaseModel",
     "InputStruct",
+    "Number",
     "ServerStruct",
     "Struct",
     "nearest",
     "validation_message",
 ]
+
+
+Number: TypeAlias = int | float
+"""A number of the protocol, which knows one kind of them: a whole one stays an ``int``."""
 
 
 class BaseModel(pydantic.BaseModel):

@@ -151,8 +151,8 @@ def _not_found(tried: list[str]) -> LMStudioConnectionError:
     return LMStudioConnectionError(
         "No LM Studio server was found. Tried: " + ", ".join(tried) + ".\nThree ways out:\n"
         "  1. Start LM Studio (and its local server, on the Developer page).\n"
-        "  2. Say where one is: Client('host:port'), configure_default_client('host:port'), or "
-        f"the environment variable {API_HOST_VARIABLE}.\n"
+        f"  2. Say where one is: the environment variable {API_HOST_VARIABLE}, --host of a command, "
+        "Client('host:port') or configure_default_client('host:port') in Python.\n"
         f"  3. {own}",
         tried=tried,
     )

@@ -194,7 +194,7 @@ def status(host: str | None, as_json: bool) -> None:
     try:
         other = server_that_answers(host)
     except LMStudioValueError as error:  # the host is none
-        raise click.ClickException(str(error)) from error
+        raise click.UsageError(str(error)) from error
     known = {found.state.instance_id for found in own}
     others = [other] if other and other.get("instanceId") not in known else []
     if as_json:

@@ -16,6 +16,8 @@ from ..errors import (
     LMStudioConnectionError,
     LMStudioError,
     LMStudioModelNotFoundError,
+    LMStudioServerError,
+    LMStudioValueError,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ __all__ = [
     "EXIT_INTERRUPTED",
     "EXIT_NO_MODEL",
     "EXIT_NO_SERVER",
+    "EXIT_USAGE",
     "connected",
     "exit_code",
     "get_model",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_NO_SERVER: Final = 3
 EXIT_NO_MODEL: Final = 4
 EXIT_INTERRUPTED: Final = 130
@@ -52,6 +56,8 @@ def exit_code(error: BaseException) -> int:
         return EXIT_NO_SERVER
     if isinstance(error, LMStudioModelNotFoundError):
         return EXIT_NO_MODEL
+    if isinstance(error, LMStudioValueError) and not isinstance(error, LMStudioServerError):
+        return EXIT_USAGE
     return EXIT_ERROR
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import LMStudioServerError
+from ..errors import LMStudioAmbiguousModelError, LMStudioModelNotFoundError, LMStudioServerError
 from ..progress import ProgressBar, size_text
 from .common import connected, print_json, print_table, server_options
 from .completion import LoadedModel, ModelKey
@@ -29,12 +29,7 @@ def list_command(
 ) -> None:
     """List the downloaded models, or the variants of MODEL."""
     with connected(host, api_token) as client:
-        if model is None:
-            found = client.models.list_downloaded(kind)
-        else:
-            found = client.models.list_downloaded_variants(model)
-            if not found:
-                client.models.find_downloaded(model)  # says what is much like it
+        found = client.models.list_downloaded(kind) if model is None else _variants(client, model)
         loaded = {info.model_key for info in _loaded(client, kind)}
     infos = [entry.info for entry in found if kind in (None, entry.type)]
     if as_json:
@@ -45,6 +40,21 @@ def list_command(
         header = ("MODEL", "KIND", "PARAMS", "ARCHITECTURE", "QUANT", "SIZE", "DEVICE", "")
         print_table(header, [_downloaded_row(info, loaded) for info in infos])
         click.echo(f"{len(infos)} in all, {size_text(sum(info.size_bytes for info in infos))}")
+
+
+def _variants(client: Client, model: str) -> list[Any]:
+    """The variants of a model, which a server may have none of; then the model alone."""
+    variants = client.models.list_downloaded_variants(model)
+    if not variants:
+        return [client.models.find_downloaded(model)]
+    try:
+        client.models.find_downloaded(model)
+    except LMStudioAmbiguousModelError as error:  # the server took one: of several models?
+        if not {variant.model_key for variant in variants}.issuperset(error.close_matches):
+            raise
+    except LMStudioModelNotFoundError:  # the server's names for it are its own
+        pass
+    return variants
 
 
 def _downloaded_row(info: Any, loaded: set[str]) -> tuple[str, ...]:

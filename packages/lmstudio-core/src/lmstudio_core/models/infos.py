@@ -5,7 +5,7 @@ Older servers leave out some of these fields; they have defaults, so that parsin
 
 from __future__ import annotations
 
-from ..data import InputStruct, ServerStruct
+from ..data import InputStruct, Number, ServerStruct
 from ..namespaces.packets import mapping
 
 __all__ = [
@@ -75,7 +75,7 @@ class _InstanceFields(ServerStruct):
     identifier: str = ""
     instance_reference: str = ""
     ttl_ms: int | None = None
-    last_used_time: float | None = None
+    last_used_time: Number | None = None
     context_length: int = 0
 
 
@@ -135,12 +135,12 @@ class EstimatedMemory(ServerStruct):
     """
 
     confidence: str = "low"
-    model_bytes: float = 0
-    context_bytes: float = 0
-    total_bytes: float = 0
-    model_vram_bytes: float = 0
-    context_vram_bytes: float = 0
-    total_vram_bytes: float = 0
+    model_bytes: Number = 0
+    context_bytes: Number = 0
+    total_bytes: Number = 0
+    model_vram_bytes: Number = 0
+    context_vram_bytes: Number = 0
+    total_vram_bytes: Number = 0
 
 
 class EstimatedResources(ServerStruct):

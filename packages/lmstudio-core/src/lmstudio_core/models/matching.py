@@ -29,8 +29,8 @@ def close_matches(key: str, known: Iterable[str], most: int = 3) -> list[str]:
 def find_model(key: str, infos: Sequence[ModelInfoBase]) -> ModelInfoBase:
     """The downloaded model that ``key`` means.
 
-    That is the one with this key or path, else the only one with this name, whoever published it,
-    in upper or lower case.
+    That is the one with this key or path, else the only one with this name, whoever published it
+    and however it is quantized, or in this folder of a publisher; in upper or lower case.
 
     Raises:
         LMStudioAmbiguousModelError: Several models are meant; the message lists their keys.
@@ -42,6 +42,8 @@ def find_model(key: str, infos: Sequence[ModelInfoBase]) -> ModelInfoBase:
         lambda info: key in (info.path, info.indexed_model_identifier),
         lambda info: info.model_key.lower() == wanted,
         lambda info: _name(info.model_key.lower()) == wanted,
+        lambda info: _name(info.model_key.lower()).partition("@")[0] == wanted,
+        lambda info: "/" in wanted and info.path.lower().startswith(f"{wanted}/"),
     )
     for fits in ways:
         found = {info.model_key: info for info in infos if fits(info)}

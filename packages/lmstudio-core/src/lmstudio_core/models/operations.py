@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ..config import ConfigModel, config_stack, kv_values
 from ..data import ServerStruct
-from ..errors import LMStudioValueError
+from ..errors import (
+    LMStudioAmbiguousModelError,
+    LMStudioModelNotFoundError,
+    LMStudioServerError,
+    LMStudioValueError,
+)
 from ..namespaces.packets import items, mapping
 from ..protocol.operations import VOID, Call, Endpoint, Op
 from .infos import (
@@ -137,14 +143,22 @@ def list_loaded(kind: ModelKind) -> Call[list[ServerStruct]]:
     return Call(Endpoint(kind.namespace, "listLoaded"), VOID, decode)
 
 
-def list_downloaded_variants(
-    model_key: str, domain: str | None = None
-) -> Call[list[ModelInfoBase]]:
-    """The infos of the downloaded variants (quantizations, formats) of a model."""
+def list_downloaded_variants(model_key: str, domain: str | None = None) -> Op[list[ModelInfoBase]]:
+    """The infos of the downloaded variants (quantizations, formats) of a model.
 
+    Some servers answer with none to a key that they do not know; that is an error here.
+    """
+    infos: list[ModelInfoBase] = yield _variants(model_key)
+    if not infos:
+        downloaded: list[ModelInfoBase] = yield list_downloaded()
+        with contextlib.suppress(LMStudioAmbiguousModelError):
+            find_model(model_key, downloaded)
+    return [info for info in infos if domain is None or info.type == domain]
+
+
+def _variants(model_key: str) -> Call[list[ModelInfoBase]]:
     def decode(raw: Any) -> list[ModelInfoBase]:
-        infos = [parse_model_info(item) for item in items(raw)]
-        return [info for info in infos if domain is None or info.type == domain]
+        return [parse_model_info(item) for item in items(raw)]
 
     parameter = {"modelKey": model_key_text(model_key)}
     return Call(Endpoint("system", "listDownloadedModelVariants"), parameter, decode)
@@ -154,7 +168,18 @@ def find_downloaded(model_key: str) -> Op[ModelInfoBase]:
     """The info of the downloaded model, of whatever kind, that a key means."""
     key = model_key_text(model_key)
     infos: list[ModelInfoBase] = yield list_downloaded()
-    return find_model(key, infos)
+    try:
+        return find_model(key, infos)
+    except LMStudioAmbiguousModelError:
+        raise
+    except LMStudioModelNotFoundError as error:
+        try:  # lists lack some variants, and servers know more names of a model than its key
+            variants: list[ModelInfoBase] = yield _variants(key)
+        except LMStudioServerError:
+            raise error from None
+        if not variants:
+            raise
+        return variants[0] if len(variants) == 1 else find_model(key, variants)
 
 
 # -- one loaded model ----------------------------------------------------------------------------

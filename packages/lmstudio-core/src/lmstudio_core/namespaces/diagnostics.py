@@ -10,7 +10,7 @@ from typing import Any, Final
 from typing_extensions import Self, Unpack
 
 from ..capability import Capability
-from ..data import ServerStruct
+from ..data import Number, ServerStruct
 from ..protocol.operations import Channel, Endpoint
 from ..runner import AsyncChannelStream, ChannelStream
 from ..timeouts import CallLimits
@@ -41,7 +41,7 @@ class LogEvent(ServerStruct):
     milliseconds; ``data`` is all that the server sent.
     """
 
-    timestamp: float = 0
+    timestamp: Number = 0
     data: Mapping[str, Any] = {}
 
     @property

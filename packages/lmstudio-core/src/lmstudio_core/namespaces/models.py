@@ -77,10 +77,11 @@ def _unload(identifier: str, device: str | None) -> Op[None]:
             where = device if device is not None else info.device_identifier
             yield ops.unload(GENERIC_KINDS[domain], identifier, where)
             return
-    names = [info.identifier for _, info in loaded]
+    names = [info.identifier for _, info in loaded if _on_device(info, device)]
+    where = "" if device is None else f" on the device {device!r}"
     error = LMStudioModelNotFoundError(
-        f"No loaded model has the identifier {identifier!r}. "
-        + (f"Loaded are: {', '.join(names)}." if names else "None is loaded.")
+        f"No loaded model{where} has the identifier {identifier!r}. "
+        + (f"Loaded are: {', '.join(names)}." if names else f"None is loaded{where}.")
     )
     error.close_matches = tuple(close_matches(identifier, names))
     raise error

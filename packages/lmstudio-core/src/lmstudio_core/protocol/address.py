@@ -67,5 +67,5 @@ def _not_an_address(api_host: object) -> LMStudioValueError:
     if isinstance(api_host, str) and "@" in api_host:
         shown = "what was given (it holds a user name or password)"
     return LMStudioValueError(
-        f"api_host must be 'host:port', such as '127.0.0.1:1234', not {shown}."
+        f"A server's address is 'host:port', such as '127.0.0.1:1234', not {shown}."
     )

@@ -32,6 +32,9 @@ PLUGIN_VARIABLES: Final = ("LMS_PLUGIN_CLIENT_IDENTIFIER", "LMS_PLUGIN_CLIENT_PA
 PLUGIN_URL_VARIABLE: Final = "LMS_PLUGIN_BASE_URL"
 """How LM Studio tells a plugin's process where the server is."""
 
+_WAYS: Final = "LM_API_TOKEN in the environment, api_token= in Python, --api-token of a command"
+"""Where people give the token."""
+
 _MAX_LENGTH: Final = 256
 _TOKEN = re.compile(r"sk-lm-([A-Za-z0-9]{8}):([A-Za-z0-9]{20})")
 
@@ -64,7 +67,7 @@ def credentials(
     plugin = [environment.get(name, "") for name in PLUGIN_VARIABLES]
     if all(plugin) and not api_token:
         return Credentials(plugin[0], plugin[1], from_plugin=True)
-    source = "api_token"
+    source = ""
     token = cast("object", api_token)  # not everybody checks types
     if not token:
         for source in TOKEN_VARIABLES:
@@ -73,8 +76,9 @@ def credentials(
         else:
             return Credentials(f"guest:{secrets.token_urlsafe(18)}", secrets.token_urlsafe(18))
     if not isinstance(token, str) or (match := _TOKEN.fullmatch(token.strip())) is None:
+        where = f" in {source}" if source else ""
         raise LMStudioValueError(
-            f"The API token in {source} does not look like one: LM Studio's tokens are "
+            f"The API token{where} does not look like one: LM Studio's tokens are "
             "'sk-lm-', 8 letters or digits, a colon, and 20 letters or digits. "
             "Copy it again from LM Studio's developer settings."
         )
@@ -123,9 +127,9 @@ def check_auth_reply(data: bytes | str, creds: Credentials, server: str) -> None
         return
     reason = str(reply.get("error") or "no reason given").replace(creds.passkey, "…")
     if creds.from_token:
-        hint = "\nCheck the API token (api_token=, LM_API_TOKEN)."
+        hint = f"\nCheck the API token ({_WAYS})."
     elif TOKEN_VARIABLES[0] in reason:  # the server says itself what to do
         hint = ""
     else:
-        hint = "\nThe server may require an API token: pass api_token= or set LM_API_TOKEN."
+        hint = f"\nThe server may require an API token: {_WAYS}."
     raise LMStudioAuthenticationError(f"{server} refused this client: {reason}{hint}")

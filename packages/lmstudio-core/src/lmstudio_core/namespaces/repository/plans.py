@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ...data import ServerStruct
+from ...data import Number, ServerStruct
 from ...errors import LMStudioValueError
 from ...protocol.operations import Channel, Endpoint
 from ..packets import mapping, report
@@ -28,7 +28,7 @@ class DownloadPlanModel(ServerStruct):
     """A model that a plan uses: one that is there already, or the one chosen."""
 
     display_name: str = ""
-    size_bytes: float = 0
+    size_bytes: Number = 0
     quant_name: str | None = None
     compatibility_type: str = ""
     model_key: str | None = None
@@ -42,7 +42,7 @@ class DownloadPlanOption(ServerStruct):
     """
 
     display_name: str = ""
-    size_bytes: float = 0
+    size_bytes: Number = 0
     quant_name: str | None = None
     compatibility_type: str = ""
     fit_estimation: str = ""

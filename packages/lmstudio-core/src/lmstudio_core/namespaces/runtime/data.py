@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ...data import ServerStruct
+from ...data import Number, ServerStruct
 
 __all__ = [
     "CpuInfo",
@@ -98,8 +98,8 @@ class SurveyedGpu(ServerStruct):
 
     name: str = ""
     device_id: int = 0
-    total_memory_capacity_bytes: float = 0
-    dedicated_memory_capacity_bytes: float = 0
+    total_memory_capacity_bytes: Number = 0
+    dedicated_memory_capacity_bytes: Number = 0
     integration_type: str = "unknown"
     detection_platform: str = "unknown"
     detection_platform_version: str = ""
@@ -130,9 +130,9 @@ class SurveyedHardware(ServerStruct):
 class SurveyedMemory(ServerStruct):
     """The machine's memory as an engine sees it, in bytes."""
 
-    ram_capacity: float = 0
-    vram_capacity: float = 0
-    total_memory: float = 0
+    ram_capacity: Number = 0
+    vram_capacity: Number = 0
+    total_memory: Number = 0
 
 
 class EngineCompatibility(ServerStruct):
