@@ -194,7 +194,7 @@ def test_errors_by_status() -> None:
             assert (method.status, method.error["code"]) == (405, "wrong_method")
             rest = await post(server, "/api/v1/chat", model="nope", input="a")
             assert (rest.status, rest.error["type"]) == (404, "model_not_found")
-            for path in ("/v1/responses", "/v1/messages", "/api/v1/models/download"):
+            for path in ("/v1/responses", "/v1/messages"):
                 answer = await post(server, path)
                 assert answer.status == 501
                 assert answer.headers["x-should-retry"] == "false"

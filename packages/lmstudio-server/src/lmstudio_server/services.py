@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .config import ServerConfig
     from .engines.base import Engine
+    from .hub.jobs import DownloadJobs
     from .hub.service import HubService
     from .library import ModelFile
     from .serving.second import SecondPort
@@ -117,6 +118,19 @@ class Services:
 
         folder = download_folder(self.config.model_folders)
         return HubService(folder, self.library, self.surveys)
+
+    @cached_property
+    def download_jobs(self) -> DownloadJobs:
+        """The same, for downloads that HTTP requests have started."""
+        from .hub.jobs import DownloadJobs
+
+        return DownloadJobs(self.hub, self.presence)
+
+    async def close(self) -> None:
+        """End what runs by itself, and delete what was kept for clients."""
+        if "download_jobs" in vars(self):
+            await self.download_jobs.close()
+        self.files.close()
 
     def status(self, pid: int) -> dict[str, Any]:
         """What ``/lms-status`` tells. It names no model where clients need a token to ask."""

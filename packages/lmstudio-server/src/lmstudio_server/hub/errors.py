@@ -6,6 +6,7 @@ from lmstudio_server.errors import WireError
 
 __all__ = [
     "HubError",
+    "NotOnHubError",
     "cannot_write",
     "damaged",
     "disk_full",
@@ -19,6 +20,10 @@ __all__ = [
 
 class HubError(WireError):
     """The hub did not give what was asked for, or it could not be kept."""
+
+
+class NotOnHubError(HubError):
+    """There is no repository of that name, as far as this server may see."""
 
 
 def size_text(size: float) -> str:

@@ -34,7 +34,7 @@ from huggingface_hub.errors import (
 
 from lmstudio_server._version import __version__
 
-from .errors import HubError, unreachable
+from .errors import HubError, NotOnHubError, unreachable
 from .offers import RemoteFile, Repository
 
 __all__ = ["Hub", "InterruptedTransferError"]
@@ -159,7 +159,7 @@ class Hub:
                 "HF_TOKEN of that account.",
             )
         if isinstance(error, RepositoryNotFoundError):
-            return HubError(
+            return NotOnHubError(
                 f'{self.endpoint} has no repository "{what}".',
                 cause="There is none of that name, or it is private.",
                 suggestion="Search for its name; for a private one, start the server with an "
@@ -207,7 +207,7 @@ def _digest(value: object, digits: int) -> str | None:
 
 def _check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None:
-        raise HubError(
+        raise NotOnHubError(
             f'"{name}" is no repository of the hub.',
             cause="A repository is named owner/name.",
             suggestion="Use an identifier that a search has found.",

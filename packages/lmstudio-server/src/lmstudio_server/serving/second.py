@@ -60,7 +60,9 @@ class SecondPort:
             port=port,
             allowed_origins=("*",) if cors else self._services.config.allowed_origins,
         )
-        # The same state, under other rules for who may connect.
+        # The same state, under other rules for who may connect; what is made when it is first used is
+        # made now, for both.
+        _ = self._services.download_jobs
         services = copy.copy(self._services)
         services.config = config
         front = Front(services)

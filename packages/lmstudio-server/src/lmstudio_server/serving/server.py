@@ -127,7 +127,7 @@ async def serve(
             services.presence.stop()
     finally:
         await services.registry.close()
-        services.files.close()
+        await services.close()
 
 
 def _keep_alive(connection: ServerConnection) -> None:

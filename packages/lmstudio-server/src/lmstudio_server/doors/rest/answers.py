@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from lmstudio_server.doors.errors import DoorError, model_unloaded
+from lmstudio_server.doors.errors import DoorError, described, model_unloaded
 
 if TYPE_CHECKING:
+    from lmstudio_server.hub.jobs import DownloadJob
     from lmstudio_server.library import ModelFile
     from lmstudio_server.registry import Instance
 
-__all__ = ["ChatEvents", "error_answer", "load_answer", "model_answer"]
+__all__ = ["ChatEvents", "error_answer", "job_answer", "load_answer", "model_answer"]
 
 Json = dict[str, Any]
 
+_FOREVER_SECONDS: Final = 10**9
 _KINDS: Final = {404: "model_not_found", 501: "not_implemented"}
 
 
@@ -80,6 +83,32 @@ def load_answer(instance: Instance) -> Json:
         answer["flash_attention"] = config.get("llm.load.llama.flashAttention") is True
         answer["offload_kv_cache_to_gpu"] = config.get("llm.load.offloadKVCacheToGpu") is not False
     return answer
+
+
+def job_answer(job: DownloadJob) -> Json:
+    """The state of a download."""
+    answer: Json = {
+        "job_id": job.job_id,
+        "status": job.status,
+        "total_size_bytes": job.offer.size_bytes,
+        "downloaded_bytes": job.downloaded_bytes,
+        "started_at": _moment(job.started),
+    }
+    if job.status == "downloading":
+        answer["bytes_per_second"] = speed = job.bytes_per_second
+        missing = job.offer.size_bytes - job.downloaded_bytes
+        if missing < speed * _FOREVER_SECONDS:
+            end = datetime.now(timezone.utc) + timedelta(seconds=missing / speed)
+            answer["estimated_completion"] = _moment(end)
+    elif job.ended is not None:
+        answer["completed_at" if job.error is None else "failed_at"] = _moment(job.ended)
+    if job.error is not None:
+        answer |= error_answer(described(job.error))
+    return answer
+
+
+def _moment(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass

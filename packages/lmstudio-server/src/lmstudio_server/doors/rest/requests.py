@@ -17,7 +17,15 @@ from lmstudio_server.doors.errors import invalid, not_implemented
 from lmstudio_server.doors.sampling import PREDICTION, SamplingBody, checked, sampling_fields
 from lmstudio_server.kv.stack import is_list
 
-__all__ = ["ChatBody", "LoadBody", "UnloadBody", "load_fields", "message_of", "prediction_fields"]
+__all__ = [
+    "ChatBody",
+    "DownloadBody",
+    "LoadBody",
+    "UnloadBody",
+    "load_fields",
+    "message_of",
+    "prediction_fields",
+]
 
 _LEVELS: Final = ("off", "low", "medium", "high", "on")
 
@@ -55,6 +63,13 @@ class LoadBody(LoadConfig):
     echo_load_config: Bool = None
     identifier: Text = None
     ttl: Seconds = None
+
+
+class DownloadBody(Body):
+    """``POST /api/v1/models/download``."""
+
+    model: str
+    quantization: Text = None
 
 
 class UnloadBody(Body):

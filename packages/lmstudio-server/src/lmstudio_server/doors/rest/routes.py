@@ -12,13 +12,14 @@ from starlette.routing import BaseRoute, Route
 
 from lmstudio_server.doors.bodies import read
 from lmstudio_server.doors.calls import Caller, last, stack
-from lmstudio_server.doors.errors import DoorError, described, not_implemented
+from lmstudio_server.doors.errors import DoorError, described
 from lmstudio_server.doors.messages import history_of
 from lmstudio_server.doors.openai.routes import json_body
 from lmstudio_server.doors.sse import EventStream, event
 
 from .answers import ChatEvents, error_answer, load_answer, model_answer
 from .chats import Chats
+from .downloads import download_routes
 from .requests import (
     ChatBody,
     LoadBody,
@@ -47,14 +48,9 @@ def routes(services: Services) -> list[BaseRoute]:
         Route("/api/v1/models", api.models),
         Route("/api/v1/models/load", api.load, methods=["POST"]),
         Route("/api/v1/models/unload", api.unload, methods=["POST"]),
-        Route("/api/v1/models/download", _no_downloads, methods=["POST"]),
-        Route("/api/v1/models/download/status/{job:path}", _no_downloads),
+        *download_routes(services),
         Route("/api/v1/chat", api.chat, methods=["POST"]),
     ]
-
-
-async def _no_downloads(_request: Request) -> Response:
-    raise not_implemented("Downloads by HTTP are not offered here; `lmstudio get` downloads.")
 
 
 class _Api:
