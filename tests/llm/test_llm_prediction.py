@@ -373,3 +373,15 @@ class TestFragments:
             "reasoning_type='none')"
         )
         assert repr(LlmPredictionFragment(content="x")) == expected
+
+
+def test_a_class_that_cannot_hold_the_data_leaves_it_in_parsed() -> None:
+    class Described:
+        @classmethod
+        def model_json_schema(cls) -> dict[str, Any]:
+            return {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+    result = result_of(fragment('{"a": 1}'), success(), response_format=Described)
+    assert (result.parsed, result.problems) == ({"a": 1}, ())
+    with pytest.raises(StructuredOutputError, match="'parsed' has the data"):
+        assert result.value

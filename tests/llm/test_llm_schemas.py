@@ -101,6 +101,21 @@ def test_a_class_that_cannot_be_made_says_why() -> None:
     assert resolve_format(Picky).read(TEXT).problems == ("RuntimeError: not today",)
 
 
+def test_a_class_may_tell_a_schema_and_be_no_place_for_the_data() -> None:
+    class Described:
+        @classmethod
+        def model_json_schema(cls) -> dict[str, Any]:
+            return Book.model_json_schema()
+
+    read = resolve_format(Described).read(TEXT)
+    assert (read.parsed, read.problems) == (DATA, ())
+    assert "Described() does not take" in read.value.reason
+
+
+def test_the_constructor_gets_what_the_schema_names() -> None:
+    assert resolve_format(Foreign).read(TEXT[:-1] + ', "more": 1}').value == Foreign(**DATA)
+
+
 def test_grammars() -> None:
     made = resolve_format(GbnfGrammar('root ::= "yes"'))
     assert made.setting == {"type": "gbnf", "gbnfGrammar": 'root ::= "yes"'}
@@ -127,6 +142,10 @@ def test_settings_of_the_server_are_taken() -> None:
         ({"type": "object", "properties": []}, "'properties'"),
         ({"type": "string", "enum": [object()]}, "plain JSON data"),
         (GbnfGrammar(" "), "empty"),
+        (DataBook("Dune", 1965), "no JSON schema"),
+        (pydantic.BaseModel, "no JSON schema"),
+        (test_other_types, "a function"),
+        (type("Odd", (), {"model_json_schema": lambda: "x"}), "not 'x'"),
     ],
 )
 def test_what_is_no_format_is_refused(given, says) -> None:

@@ -16,6 +16,7 @@ from lmstudio_core.models.infos import LlmInstanceInfo
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .fragments import ToolCallGenerationFailed
 from .messages import ToolCallRequest
+from .schemas import NoValue
 
 __all__ = [
     "ContextUsage",
@@ -226,9 +227,14 @@ class PredictionResult(Generic[T]):
         Without a class it is the same as ``parsed``.
 
         Raises:
-            StructuredOutputError: The output does not satisfy the format that was asked for.
+            StructuredOutputError: The output does not satisfy the format that was asked for, or
+                the class tells a schema and cannot be made of such data; ``parsed`` has it then.
         """
         self._check()
+        if isinstance(self._value, NoValue):
+            raise StructuredOutputError(
+                self.content, self.stats.stop_reason, [self._value.reason, "'parsed' has the data"]
+            )
         return cast("T", self._value)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "DictSchema",
     "GbnfGrammar",
     "ModelSchema",
+    "NoValue",
     "OutputFormat",
     "ResponseSchema",
     "StructuredOutput",
@@ -55,6 +57,13 @@ class GbnfGrammar:
 
 ResponseSchema = type[ModelSchema] | type[Any] | Mapping[str, Any] | GbnfGrammar
 """Whatever ``response_format=`` takes."""
+
+
+@dataclass(frozen=True)
+class NoValue:
+    """In place of an instance: why a class that tells its schema cannot be made of the data."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -146,9 +155,16 @@ def _of_schema(schema: Mapping[str, Any], setting: dict[str, Any]) -> OutputForm
 
 
 def _of_class(cls: Any) -> OutputFormat[Any]:
-    schema = cls.model_json_schema()
+    try:
+        schema = cls.model_json_schema()
+    except Exception as error:
+        raise _no_schema(cls, error) from error
+    if not is_mapping(schema):
+        raise LMStudioValueError(
+            f"model_json_schema() of {cls!r} gives a JSON schema as a dict, not {schema!r}."
+        )
     plain = _of_schema(schema, {"type": "json", "jsonSchema": schema})
-    make = _maker(cls)
+    make = _maker(cls, mapping(schema.get("properties")))
     if isinstance(cls, type) and issubclass(cls, pydantic.BaseModel):
         return OutputFormat(plain.setting, lambda text: _validated(text, make))
 
@@ -159,8 +175,11 @@ def _of_class(cls: Any) -> OutputFormat[Any]:
     return OutputFormat(plain.setting, read)
 
 
-def _maker(cls: Any) -> Callable[[str], Any]:
-    """What makes an instance of JSON text: the class's own way, else its constructor."""
+def _maker(cls: Any, named: Mapping[str, Any]) -> Callable[[str], Any]:
+    """What makes an instance of JSON text: the class's own way, else its constructor.
+
+    The constructor gets what the schema names; other kinds of classes ignore the rest, too.
+    """
     if callable(by_text := getattr(cls, "model_validate_json", None)):
         return cast("Callable[[str], Any]", by_text)
     by_data: Callable[..., Any] | None = getattr(cls, "model_validate", None)
@@ -169,22 +188,40 @@ def _maker(cls: Any) -> Callable[[str], Any]:
         data = json.loads(text)
         if by_data is not None:
             return by_data(data)
-        return cls(**data) if isinstance(data, dict) else cls(data)
+        if not is_mapping(data):
+            return _constructed(cls, data)
+        return _constructed(cls, **{name: data[name] for name in data if name in (named or data)})
 
     return make
 
 
+def _constructed(cls: Any, *args: Any, **fields: Any) -> Any:
+    """An instance, or ``NoValue``: a class may describe data and not be made for holding it."""
+    try:
+        inspect.signature(cls).bind(*args, **fields)
+    except TypeError as error:
+        return NoValue(f"{cls.__name__}() does not take what the schema describes ({error})")
+    return cls(*args, **fields)
+
+
 def _of_type(kind: Any) -> OutputFormat[Any]:
+    if inspect.isroutine(kind):
+        raise _no_schema(kind, "it is a function.")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         schema = adapter.json_schema()
-    except (pydantic.errors.PydanticUserError, TypeError, NameError) as error:
-        raise LMStudioValueError(
-            f"response_format={kind!r} has no JSON schema: {str(error).splitlines()[0]} Give a pydantic model, a "
-            "dataclass, a TypedDict, a JSON schema as a dict, or a GbnfGrammar."
-        ) from error
+    except (pydantic.errors.PydanticUserError, AttributeError, TypeError, NameError) as error:
+        raise _no_schema(kind, error) from error
     return OutputFormat(
         {"type": "json", "jsonSchema": schema}, lambda text: _validated(text, adapter.validate_json)
+    )
+
+
+def _no_schema(given: Any, why: object) -> LMStudioValueError:
+    reason = (str(why).splitlines() or [""])[0]
+    return LMStudioValueError(
+        f"response_format={given!r} has no JSON schema: {reason} Give a pydantic model, a "
+        "dataclass, a TypedDict, a JSON schema as a dict, or a GbnfGrammar."
     )
 
 
