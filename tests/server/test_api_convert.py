@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lmstudio_server.api.parameters import History
 from lmstudio_server.convert.history import joined_text, to_messages
-from lmstudio_server.convert.overflow import shorten_messages, shorten_text
+from lmstudio_server.convert.overflow import pictures, shorten_messages, shorten_text
 from lmstudio_server.convert.packets import PredictionFold
 from lmstudio_server.convert.reasoning import ReasoningSplitter
 from lmstudio_server.convert.tools import ToolNames, rename
@@ -309,6 +309,19 @@ class TestOverflow:
         assert "[…]" in cut
         assert len(cut) < 300
         assert shorten_messages([{"role": "user", "content": ""}], "truncateMiddle", 0.5) is None
+
+    def test_the_text_beside_a_picture_is_cut(self) -> None:
+        picture = {"type": "image_url", "image_url": {"url": "data:,"}}
+        parts = [text("look"), picture, text("begin " + "x" * 500 + " end")]
+        found = shorten_messages([{"role": "user", "content": parts}], "truncateMiddle", 0.5)
+        assert found is not None
+        [message] = found
+        assert message["content"][:2] == parts[:2]
+        assert message["content"][2]["text"].startswith("begin")
+        assert len(message["content"][2]["text"]) < 300
+        assert pictures(found) == 1
+        lone = [{"role": "user", "content": [picture]}]
+        assert shorten_messages(lone, "truncateMiddle", 0.5) is None
 
     def test_tool_results_go_with_their_turn(self) -> None:
         messages = [

@@ -343,6 +343,35 @@ def test_images_go_to_models_that_see() -> None:
     run(test)
 
 
+def test_a_prompt_with_a_picture_that_is_too_long() -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        async with (
+            fake_server(engine) as server,
+            client(server, "files") as files,
+            client(server, "llm") as llm,
+        ):
+            content = base64.b64encode(b"\x89PNG\r\n\x1a\nrest").decode()
+            upload = await files.call("uploadFileBase64", name="a.png", contentBase64=content)
+            part = {"type": "file", "name": "a.png", **upload}
+            words = {"type": "text", "text": "word " * 100 + "end"}
+            config = stack(llm__load__contextLength=40)
+            await llm.collect("loadModel", modelKey="seeing", loadConfigStack=config)
+            asked = {
+                **prediction(""),
+                "modelSpecifier": query("seeing"),
+                "history": {"messages": [{"role": "user", "content": [part, words]}]},
+            }
+            packets = await llm.collect("predict", **asked)
+            assert packets[-1]["stats"]["promptTokensCount"] < 40
+            shown, said = engine.requests[-1].messages[0]["content"]
+            assert shown["type"] == "image_url"
+            assert said["text"].startswith("word")
+            assert said["text"].endswith("end")
+
+    run(test)
+
+
 def test_many_at_once_on_one_socket() -> None:
     async def test() -> None:
         async with fake_server() as server, client(server, "llm") as llm:

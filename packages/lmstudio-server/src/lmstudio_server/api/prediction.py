@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.convert.info import instance_info
-from lmstudio_server.convert.overflow import shorten_messages, shorten_text
+from lmstudio_server.convert.overflow import pictures, shorten_messages, shorten_text
 from lmstudio_server.convert.reasoning import ReasoningSplitter
 from lmstudio_server.engines.base import (
     ChatRequest,
@@ -126,11 +126,13 @@ class Prediction:
         """The request cut so that it fits and leaves room for an answer; ``None``: cannot be."""
         request, tokens, context = self._request, error.prompt_tokens, error.context_length
         limit = context - answer_room(request.sampling, context)
+        a_picture = await self._picture_tokens(error)
         for _ in range(SHORTENING_ATTEMPTS):
             shorter = shorten(request, self._overflow, limit / tokens) if tokens > 0 else None
             if shorter is None:
                 return None
-            request, tokens = shorter, await self._measure(shorter)
+            request = shorter
+            tokens = await self._measure(shorter) + int(a_picture * _pictures(shorter))
             if tokens <= limit:
                 _log.info(
                     "%r: prompt of %d tokens shortened to %d for a context of %d (%s)",
@@ -142,6 +144,13 @@ class Prediction:
                 )
                 return request
         return None
+
+    async def _picture_tokens(self, error: ContextOverflowError) -> float:
+        """How many tokens a picture has, on average: what the prompt has beside its text."""
+        count = _pictures(self._request)
+        if count == 0:
+            return 0.0
+        return max(0, error.prompt_tokens - await self._measure(self._request)) / count
 
     async def _measure(self, request: Request) -> int:
         model = self._instance.model
@@ -196,6 +205,10 @@ class Prediction:
                 "predictionConfig": fields(self._config),
             }
         )
+
+
+def _pictures(request: Request) -> int:
+    return pictures(request.messages) if isinstance(request, ChatRequest) else 0
 
 
 def answer_room(sampling: Sampling, context: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-__all__ = ["shorten_messages", "shorten_text"]
+__all__ = ["pictures", "shorten_messages", "shorten_text"]
 
 Policy = Literal["truncateMiddle", "rollingWindow"]
 Message = Mapping[str, Any]
@@ -66,24 +66,45 @@ def _turns(messages: Sequence[Message]) -> list[list[Message]]:
 def _cut_longest(
     messages: Sequence[Message], policy: Policy, budget: float
 ) -> list[Message] | None:
-    texts = [
-        (len(message["content"]), index)
-        for index, message in enumerate(messages)
-        if isinstance(message["content"], str)
-    ]
+    texts = [place for index, message in enumerate(messages) for place in _texts(message, index)]
     if not texts:
         return None
-    length, index = max(texts)
+    length, index, part = max(texts)
     surplus = _total(messages) - budget
     if surplus <= 0 or length < 2:
         return None
     keep = max((length - surplus) / length, 0.02)
-    shorter = shorten_text(messages[index]["content"], policy, keep)
+    content = messages[index]["content"]
+    shorter = shorten_text(content if part < 0 else content[part]["text"], policy, keep)
     if shorter is None:
         return None
+    if part >= 0:
+        content = [*content[:part], {**content[part], "text": shorter}, *content[part + 1 :]]
     cut = list(messages)
-    cut[index] = {**messages[index], "content": shorter}
+    cut[index] = {**messages[index], "content": shorter if part < 0 else content}
     return cut
+
+
+def _texts(message: Message, index: int) -> list[tuple[int, int, int]]:
+    """The lengths of a message's texts and where they are: the message and its part (-1: all of it)."""
+    content = message["content"]
+    if isinstance(content, str):
+        return [(len(content), index, -1)]
+    return [
+        (len(piece["text"]), index, part)
+        for part, piece in enumerate(content)
+        if piece["type"] == "text"
+    ]
+
+
+def pictures(messages: Sequence[Message]) -> int:
+    """How many pictures there are, which have tokens and no text."""
+    return sum(
+        piece["type"] == "image_url"
+        for message in messages
+        if not isinstance(message["content"], str)
+        for piece in message["content"]
+    )
 
 
 def _total(*groups: Sequence[Message]) -> int:
