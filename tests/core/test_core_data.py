@@ -108,6 +108,9 @@ def test_what_is_wrong_is_said(data, message):
 def test_nearest():
     assert nearest("Temprature", ["temperature", "topK"]) == "temperature"
     assert nearest("zzz", ["temperature"]) is None
+    assert nearest("temp", ["max_temperature", "temperature"]) == "temperature"
+    assert nearest("topK", ["topPSampling", "topKSampling"]) == "topKSampling"
+    assert nearest("p", ["temperature"]) is None
 
 
 def test_a_base_for_structured_output():

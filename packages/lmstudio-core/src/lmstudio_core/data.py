@@ -131,9 +131,16 @@ class InputStruct(Struct):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like ``name``, if any is like it at all; case does not count."""
-    by_lower = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    """The known name most like ``name``, or the shortest that it is a part of; case does not count.
+
+    >>> nearest("top_k", ["top_p_sampling", "top_k_sampling"])
+    'top_k_sampling'
+    """
+    by_lower, wanted = {k.lower(): k for k in known}, name.lower()
+    found = difflib.get_close_matches(wanted, by_lower, n=1, cutoff=0.6)
+    if not found and len(wanted) > 2:
+        longer = [k for k in by_lower if wanted in k]
+        found = sorted(longer, key=lambda k: (not k.startswith(wanted), len(k)))
     return by_lower[found[0]] if found else None
 
 
