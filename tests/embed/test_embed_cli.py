@@ -342,6 +342,48 @@ def test_similar_finds_the_nearest(server: FakeServer, tmp_path: Path, suffix: s
     assert json.loads(done.stdout) == {"row": 1, "score": pytest.approx(1), "text": "banana"}
 
 
+@pytest.mark.parametrize("failing", ["apple", "banana"])
+@pytest.mark.parametrize("suffix", [".npy", ".jsonl", ".parquet"])
+def test_rows_are_those_of_the_texts_whichever_failed(
+    server: FakeServer, tmp_path: Path, vectors: Vectors, suffix: str, failing: str
+) -> None:
+    pytest.importorskip("numpy")
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    vectors.failing = failing
+    source, out = text_file(tmp_path), tmp_path / f"v{suffix}"
+    lmstudio(server, "embed", source, "--out", out, "--on-error", "skip")
+    done = lmstudio(server, "similar", "car", "--index", out, "--json", "--texts", source)
+    assert done.exit_code == 0, done.output
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["row"], first["text"]) == (2, "car")
+    assert second["text"] != failing
+
+
+def test_a_model_that_is_gone_skips_no_text(
+    server: FakeServer, tmp_path: Path, vectors: Vectors
+) -> None:
+    gone = {
+        "code": "generic.noModelMatchingQuery",
+        "loadedModelsSample": [],
+        "totalLoadedModels": 0,
+    }
+
+    def unloaded(parameter: dict[str, Any]) -> Any:
+        if parameter["inputString"] == "car":
+            raise ServerFailure("It was unloaded", displayData=gone)
+        return vectors(parameter)
+
+    server.on("embedding.embedString", unloaded)
+    out = tmp_path / "v.npy"
+    done = lmstudio(server, "embed", text_file(tmp_path), "--out", out, "--on-error", "skip")
+    assert "It was unloaded" in str(done.exception)
+    assert "2 texts are done and kept" in done.stderr
+    server.on("embedding.embedString", vectors)
+    done = lmstudio(server, "embed", text_file(tmp_path), "--out", out, "--on-error", "skip")
+    assert "Embedded 3 texts into" in done.stderr
+
+
 def test_similar_without_texts_gives_rows(server: FakeServer, tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     lmstudio(server, "embed", text_file(tmp_path), "--out", tmp_path / "v.npy")

@@ -10,6 +10,7 @@ import pytest
 
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import (
+    LMStudioModelNotFoundError,
     LMStudioServerError,
     LMStudioTimeoutError,
     LMStudioValueError,
@@ -106,6 +107,27 @@ def test_what_was_done_before_an_error_is_kept(
 @ALL
 def test_a_failing_text_can_be_skipped(server: FakeServer, embed: Embed) -> None:
     assert embed(server, ["1", "bad", "3"], on_error="skip") == [[1.0, 0.5], [3.0, 0.5]]
+
+
+@ALL
+@pytest.mark.parametrize("on_error", ["skip", "return"])
+def test_a_model_that_is_gone_is_the_failure_of_no_text(
+    server: FakeServer, embed: Embed, on_error: str
+) -> None:
+    gone = {
+        "code": "generic.noModelMatchingQuery",
+        "loadedModelsSample": [],
+        "totalLoadedModels": 0,
+    }
+
+    def unloaded(parameter: dict[str, Any]) -> Any:
+        if parameter["inputString"] == "3":
+            raise ServerFailure("It was unloaded", displayData=gone)
+        return reply(parameter)
+
+    server.on("embedding.embedString", unloaded)
+    with pytest.raises(LMStudioModelNotFoundError, match="It was unloaded"):
+        embed(server, ["1", "bad", "3", "4"], on_error=on_error)
 
 
 @ALL

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Self, Unpack
 
-from lmstudio_core.errors import LMStudioError, LMStudioServerError
+from lmstudio_core.errors import LMStudioError, LMStudioModelNotFoundError, LMStudioServerError
 from lmstudio_core.observing import EmbeddingObservation, begin_observation, is_observed
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.runner import AsyncRunner, SyncRunner
@@ -62,8 +62,8 @@ class _EmbeddingStream:
                 self._note(self._observation, result)
             if not isinstance(result, LMStudioServerError):
                 return result
-            if self._on_error == "raise":
-                raise result
+            if self._on_error == "raise" or isinstance(result, LMStudioModelNotFoundError):
+                raise result  # a model that is gone is the failure of no text
             self.failed.append((self._position, result))
             if self._on_error == "return":
                 return result

@@ -161,7 +161,8 @@ def _bar(source: str, done: int) -> Generator[Callable[[], None]]:
 def _finish(out: Path, journal: Journal, source: str) -> None:
     if not journal.count:
         journal.path.unlink(missing_ok=True)
-        raise click.ClickException(f"There is no text in {source}: every line is blank.")
+        where = "standard input" if source == STDIN else source
+        raise click.ClickException(f"There is no text in {where}: every line is blank.")
     if journal.width is None:
         first = next(journal.entries())
         raise click.ClickException(

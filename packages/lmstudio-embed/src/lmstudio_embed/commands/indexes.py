@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,18 @@ def _read_npy(path: Path) -> Index:
 def _read_jsonl(path: Path) -> Index:
     rows: Any = Rows(None)
     texts: list[str] = []
+    nothing: list[float] | None = None
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             fields = json.loads(line)
-            if "embedding" in fields:  # a text without one cannot be found
-                texts.append(str(fields.get("text", "")))
-                rows.add(fields["embedding"])
+            texts.append(str(fields.get("text", "")))
+            vector = fields.get("embedding")
+            if nothing is None and vector is not None:
+                nothing = [math.nan] * len(vector)
+                for _ in texts[:-1]:
+                    rows.add(nothing)
+            if nothing is not None:  # a text without a vector keeps its row, and is never found
+                rows.add(nothing if vector is None else vector)
     return Index(rows.finish(), texts, None)
 
 
