@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -66,7 +67,11 @@ def test_without_a_server() -> None:
         assert result.exit_code == 3
         assert "No lmstudio-server is running" in result.output
     result = CliRunner().invoke(group, ["status", "--json"])
-    assert json.loads(result.output) == {"running": False, "servers": []}
+    assert json.loads(result.output) == {
+        "running": False,
+        "servers": [],
+        "notAnswering": [],
+    }
 
 
 def test_the_status_of_servers_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +223,31 @@ def test_a_server_that_does_not_listen_any_more_is_stopped_by_force() -> None:
     odd = state.ServerState(**{**vars(found.state), "control_key": "wrong"})
     assert stop_server(odd) == " with SIGTERM"
     assert state.all_running() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_server_that_is_stuck_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    assert lmstudio("start", "--daemon", "--port", str(port)).returncode == 0
+    [found] = state.all_running()
+    pid = found.state.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patch:
+            impatient = functools.partial(state.fetch_status, timeout=0.2)
+            patch.setattr(state, "fetch_status", impatient)
+            shown = CliRunner().invoke(group, ["status"])
+            told = CliRunner().invoke(group, ["status", "--json"])
+            stopped = CliRunner().invoke(group, ["stop", "--port", str(port)])
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert shown.exit_code == 3
+    assert f"(pid {pid}) at 127.0.0.1:{port} does not answer" in shown.output
+    assert "No lmstudio-server" not in shown.output
+    stuck = {"pid": pid, "address": f"127.0.0.1:{port}"}
+    assert json.loads(told.output)["notAnswering"] == [stuck]
+    assert stopped.exit_code == 1
+    assert f"end process {pid}" in stopped.output
 
 
 def test_a_killed_server_is_not_in_the_way() -> None:

@@ -195,18 +195,23 @@ def status(host: str | None, as_json: bool) -> None:
         other = server_that_answers(host)
     except LMStudioValueError as error:  # the host is none
         raise click.UsageError(str(error)) from error
+    silent = [] if host else state.silent(own)
     known = {found.state.instance_id for found in own}
     others = [other] if other and other.get("instanceId") not in known else []
     if as_json:
         servers = [*map(_summary, own), *others]
-        click.echo(json.dumps({"running": bool(servers), "servers": servers}))
+        stuck = [{"pid": found.pid, "address": found.address} for found in silent]
+        answer = {"running": bool(servers), "servers": servers, "notAnswering": stuck}
+        click.echo(json.dumps(answer))
     elif missing := None if other else no_answer(host):
         click.echo(missing)
-    elif not own and not others:
+    elif not own and not others and not silent:
         click.echo("No lmstudio-server is running. `lmstudio server start` starts one.")
     if not as_json:
         for words in (*(_in_words(_summary(found)) for found in own), *map(in_words, others)):
             click.echo(words)
+        for found in silent:
+            click.echo(_no_answer(found))
     if not own and not others:
         sys.exit(NOT_RUNNING_CODE)
 
@@ -219,6 +224,11 @@ def stop(port: int | None, every: bool) -> None:
     _check_state_dir()
     servers = state.all_running()
     chosen = [s for s in servers if port is None or s.state.port == port]
+    silent = [s for s in state.silent(servers) if port is None or s.port == port]
+    if not chosen and silent:
+        raise click.ClickException(
+            f"{_no_answer(silent[0])} If it stays so, end process {silent[0].pid}."
+        )
     if not chosen:
         click.echo("No lmstudio-server is running" + (f" on port {port}." if port else "."))
         sys.exit(NOT_RUNNING_CODE)
@@ -342,6 +352,13 @@ def _in_words(summary: dict[str, Any]) -> str:
     if summary["log"]:
         lines.append(f"  log: {summary['log']}")
     return "\n".join(lines)
+
+
+def _no_answer(found: state.ServerState) -> str:
+    return (
+        f"lmstudio-server (pid {found.pid}) at {found.address} does not answer: it is very busy, or "
+        "stuck."
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -6,9 +6,18 @@ import json
 import socket
 from typing import Any, cast
 
-__all__ = ["fetch_status"]
+__all__ = ["fetch_status", "is_listening"]
 
 _LIMIT = 256 * 1024
+
+
+def is_listening(host: str, port: int, *, timeout: float = 1.0) -> bool:
+    """Whether anything takes connections there, whatever it does with them."""
+    try:
+        socket.create_connection((host, port), timeout).close()
+    except OSError:
+        return False
+    return True
 
 
 def fetch_status(

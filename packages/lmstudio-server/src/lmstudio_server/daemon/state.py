@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .paths import state_dir
-from .probe import fetch_status
+from .probe import fetch_status, is_listening
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "read",
     "remove",
     "running",
+    "silent",
     "write",
 ]
 
@@ -128,9 +130,36 @@ def running(name: str, *, claim: bool = False) -> Running | None:
 
 def all_running() -> list[Running]:
     """Every server of this user that answers: those started by hand first, by port."""
-    names = sorted(
-        (path.stem for path in state_dir().glob("server-*.json")),
-        key=lambda name: (len(name), name),
-    )
-    found = (running(name) for name in (*names, EMBEDDED))
+    found = (running(name) for name in _names())
     return [server for server in found if server is not None]
+
+
+def silent(answering: Iterable[Running]) -> list[ServerState]:
+    """The servers of this user that are there and do not answer: they are stuck, or very busy."""
+    known = {server.state.instance_id for server in answering}
+    found = (read(name) for name in _names())
+    return [
+        state
+        for state in found
+        if state is not None
+        and state.instance_id not in known
+        and _is_alive(state.pid)
+        and is_listening(state.host, state.port)
+    ]
+
+
+def _names() -> list[str]:
+    names = (path.stem for path in state_dir().glob("server-*.json"))
+    return [*sorted(names, key=lambda name: (len(name), name)), EMBEDDED]
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # there is no asking without ending it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return False  # somebody else's by now
+    return True
