@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,26 @@ def test_names_that_can_be(name, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", ["str", "test", "json"])
+def test_a_name_that_python_or_a_tool_knows_does_no_harm(name, tmp_path):
+    """Its tests pass, but for the one that needs it installed."""
+    assert new(name, "--directory", str(tmp_path)).exit_code == 0
+    folder = tmp_path / f"lmstudio-{name}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "not installed"],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(folder / "src"),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_hyphen_becomes_what_python_can_say():
     made = {path.as_posix(): text for path, text in files_of("my-tool").items()}
     assert 'name = "lmstudio-my-tool"' in made["pyproject.toml"]
@@ -75,6 +96,7 @@ def test_a_hyphen_becomes_what_python_can_say():
     [
         *("", "Weather", "1a", "a_b", "-a", "a-", "a--b", "../a", "a/b", "a b", "käse", "a" * 21),
         *("class", "run", "llm", "core", "server", "plugins", "ls", "lmstudio-embed", "chat"),
+        *("sync", "kinds", "type-checking"),
     ],
 )
 def test_names_that_cannot_be(name, tmp_path):

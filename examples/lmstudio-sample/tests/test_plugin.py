@@ -15,7 +15,7 @@ from lmstudio_core.testing import FakeServer, ServerFailure
 
 from lmstudio_sample import plugin
 from lmstudio_sample.capability import SAMPLE
-from lmstudio_sample.commands import sample
+from lmstudio_sample.commands import command
 
 MODELS = [
     {"type": "llm", "modelKey": "large", "sizeBytes": 4_200_000_000},
@@ -60,9 +60,9 @@ def test_errors(server: FakeServer) -> None:
 
 
 def test_the_command(server: FakeServer) -> None:
-    done = CliRunner().invoke(sample, ["--host", server.api_host])
+    done = CliRunner().invoke(command, ["--host", server.api_host])
     assert done.output == "2 models, 4.2 GB, on a server 0.4.0\n"
-    done = CliRunner().invoke(sample, ["--host", server.api_host, "--kind", "llm", "--json"])
+    done = CliRunner().invoke(command, ["--host", server.api_host, "--kind", "llm", "--json"])
     assert json.loads(done.output)["models"] == 1
 
 

@@ -13,7 +13,7 @@ from .tools import readable_size
 @click.command("sample")
 @click.option("--kind", type=click.Choice(KINDS), help="Count models of this kind alone.")
 @server_options
-def sample(kind: str | None, host: str | None, api_token: str | None, as_json: bool) -> None:
+def command(kind: str | None, host: str | None, api_token: str | None, as_json: bool) -> None:
     """Sum up what is on the server's disk."""
     with connected(host, api_token) as client:
         found = client.capability(SAMPLE).overview(kind)

@@ -18,9 +18,9 @@ lmstudio_api_version = 1
 @hookimpl
 def lmstudio_register_commands(cli: click.Group) -> None:
     """Add ``lmstudio sample``."""
-    from .commands import sample
+    from .commands import command
 
-    cli.add_command(sample)
+    cli.add_command(command)
 
 
 @hookimpl

@@ -28,9 +28,10 @@ _LONGEST: Final = 20
 _TAKEN: Final = frozenset(
     {name.removeprefix(_PREFIX) for name in FAMILY}
     | {"embedding", "models", "system", "files", "repository", "runtime", "diagnostics", "plugins"}
-    | {"chat", "complete", "similar", "core", "async"}
+    | {"chat", "complete", "similar", "core"}
+    | {"async", "sync", "kinds", "type-checking"}
 )
-"""What the family has of its own: packages, namespaces, commands."""
+"""What the family has of its own: packages, namespaces, commands; and what the templates name so."""
 
 
 @click.group("plugin")
