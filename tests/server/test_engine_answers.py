@@ -6,12 +6,15 @@ import asyncio
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pocket_models import (
+    GREEDY,
     MEANING,
     MEANING_ANSWER,
     MULTIPLY,
+    POCKET,
     POCKET_THINK,
     PRODUCT,
     STORY,
@@ -369,6 +372,48 @@ def test_a_begun_answer_is_continued_with_a_template_of_the_caller() -> None:
                 request = ChatRequest(messages, greedy(), chat_template=chat_template)
                 answer = text_of(await collect(model.chat(request)))
                 assert "The meaning" + answer == MEANING_ANSWER
+
+    run(test)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pocket model, told that its texts begin with a token for that."""
+    content = bytearray(POCKET.read_bytes())
+    flag = content.index(b"add_bos_token") + len(b"add_bos_token") + 4
+    assert content[flag] == 0
+    content[flag] = 1
+    path = tmp_path_factory.mktemp("models") / "started.gguf"
+    path.write_bytes(content)
+    return path
+
+
+def test_a_prompt_starts_once(started: Path) -> None:
+    turns = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "<|im_start|>assistant\n\n"
+    )
+
+    async def test() -> None:
+        async with loaded(started) as model:
+            counts: set[int] = set()
+            for template in (None, turns, "{{ bos_token }}" + turns):
+                request = ask(MEANING, chat_template=template)
+                events = await collect(model.chat(request))
+                assert text_of(events) == MEANING_ANSWER
+                counts.add(finish_of(events).prompt_tokens)
+                formatted = await model.apply_template(request)
+                whole = await model.framed(formatted, start=True, end=True)
+                counts.add(len(await model.tokenize(whole)))
+                bare = await model.framed(formatted, start=False, end=True)
+                assert whole == "<|endoftext|>" + bare
+                raw = CompletionRequest(whole, GREEDY)
+                counts.add(finish_of(await collect(model.complete(raw))).prompt_tokens)
+            assert len(counts) == 1
+        async with loaded() as model:  # a model whose texts begin without
+            assert await model.framed("a<|im_end|>\n", start=True, end=True) == "a<|im_end|>\n"
+            assert await model.framed("a<|im_end|>\n", start=True, end=False) == "a"
+            assert await model.framed("<|endoftext|>a", start=False, end=False) == "a"
 
     run(test)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lmstudio_server.convert.history import joined_text, to_messages
 from lmstudio_server.convert.packets import PredictionFold
 from lmstudio_server.convert.tools import ToolNames
-from lmstudio_server.engines.base import ChatRequest, CompletionRequest, DraftingModel
+from lmstudio_server.engines.base import ChatRequest, CompletionRequest, DraftingModel, FramingModel
 from lmstudio_server.errors import preset_not_found, unsupported_feature
 from lmstudio_server.kv.drafts import prediction_draft
 from lmstudio_server.kv.prediction import (
@@ -154,7 +154,11 @@ async def apply_prompt_template(call: Call, parameter: p.ApplyTemplate) -> Any:
             enable_thinking=request.enable_thinking,
             chat_template=request.chat_template,
         )
-    formatted = await run_engine(call, instance, instance.model.apply_template(request))
+    model = instance.model
+    formatted = await run_engine(call, instance, model.apply_template(request))
+    if isinstance(model, FramingModel):
+        start, end = not parameter.opts.omit_bos_token, not parameter.opts.omit_eos_token
+        formatted = await run_engine(call, instance, model.framed(formatted, start=start, end=end))
     return {"formatted": formatted}
 
 

@@ -322,6 +322,15 @@ class DraftingModel(Protocol):
         ...
 
 
+@runtime_checkable
+class FramingModel(Protocol):
+    """A loaded model that knows its tokens for the start and the end of a text."""
+
+    async def framed(self, prompt: str, *, start: bool, end: bool) -> str:
+        """Return ``prompt`` as the model is given it; without such tokens where ``start`` or ``end`` is not."""
+        ...
+
+
 class Engine(Protocol):
     """Loads models: files of some formats, or models it knows by names of its own.
 

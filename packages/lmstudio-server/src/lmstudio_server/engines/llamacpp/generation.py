@@ -83,6 +83,7 @@ class Generator:
         }
         self._media_marker = str(properties.get("media_marker") or "")
         self._tagged_calls: bool | None = None
+        self._adds_start: bool | None = None
 
     async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the ids of the tokens of ``text``, with its start and end tokens if ``special``."""
@@ -90,6 +91,27 @@ class Generator:
             "/tokenize", {"content": text, "add_special": special, "parse_special": True}
         )
         return [int(token) for token in answer["tokens"]]
+
+    async def framed(self, prompt: str, *, start: bool, end: bool) -> str:
+        """Return ``prompt`` with or without the model's tokens for the start and the end of a text.
+
+        None is added but a start token that llama.cpp adds itself.
+        """
+        bos, eos = self._special_tokens["bos_token"], self._special_tokens["eos_token"]
+        if eos and not end:
+            prompt = prompt.rstrip().removesuffix(eos) if prompt.rstrip().endswith(eos) else prompt
+        if not start:
+            return prompt.removeprefix(bos)
+        if bos and not prompt.startswith(bos) and await self._starts_prompts(bos):
+            return bos + prompt
+        return prompt
+
+    async def _starts_prompts(self, bos: str) -> bool:
+        """Whether llama.cpp puts ``bos`` before every prompt."""
+        if self._adds_start is None:
+            added = (await self.tokenize("", special=True))[:1]
+            self._adds_start = bool(added) and added == await self.tokenize(bos)
+        return self._adds_start
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
         """Yield the events of the answer to a conversation; the last one is ``Finished``."""
@@ -255,6 +277,10 @@ class Generator:
     ) -> AsyncGenerator[EngineEvent, None]:
         """Continue ``prompt``; ``fold`` knows afterwards how it ended."""
         tag = None if sampling.json_schema is None else f"lmstudio-{uuid.uuid4().hex}"
+        bos = self._special_tokens["bos_token"]
+        if bos and prompt.startswith(bos) and await self._starts_prompts(bos):
+            # Templates written for other programs have it, too; a model has never seen it twice.
+            prompt = prompt.removeprefix(bos)
         whole = prompt_with_images(prompt, images, self._media_marker)
         body = completion_body(
             whole, sampling, self._request.seed, self.context_length, schema_tag=tag

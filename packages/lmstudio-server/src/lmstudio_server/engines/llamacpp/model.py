@@ -114,6 +114,11 @@ class LlamaCppModel:
         async with self._explained(self._generator.worker):
             return await self._generator.prompt(request, constrained=False)
 
+    async def framed(self, prompt: str, *, start: bool, end: bool) -> str:
+        """Return ``prompt`` with or without the tokens for the start and the end of a text."""
+        async with self._explained(self._generator.worker):
+            return await self._generator.framed(prompt, start=start, end=end)
+
     async def tokenize(self, text: str) -> list[int]:
         """Return the ids of the tokens of ``text``.
 
