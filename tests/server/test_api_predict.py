@@ -182,7 +182,11 @@ def test_cancel_is_a_normal_end() -> None:
     run(test)
 
 
-def test_a_client_that_goes_away_ends_its_generations() -> None:
+def test_a_client_that_goes_away_ends_its_generations(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "lmstudio_server")
+
     async def test() -> None:
         engine = FakeEngine()
         async with fake_server(engine) as server, client(server, "llm", "guest:other") as other:
@@ -199,6 +203,7 @@ def test_a_client_that_goes_away_ends_its_generations() -> None:
             assert state == {"status": "idle", "queued": 0}
 
     run(test)
+    assert "given up after 1 predicted tokens: the client went away" in caplog.text
 
 
 def test_an_engine_that_crashes() -> None:

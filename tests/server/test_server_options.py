@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lmstudio_server import cli, options
+from lmstudio_server.daemon.run import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,7 @@ def test_every_option_has_a_variable_and_a_key(started: list[Settings], tmp_path
         "allow-origin": ["http://a", "http://b"],
         "idle-timeout": 60,
         "jit-ttl": 0,
+        "jit-models": 2,
         "shutdown-grace": 3,
         "log-level": "error",
     }
@@ -93,6 +95,8 @@ def test_every_option_has_a_variable_and_a_key(started: list[Settings], tmp_path
     assert started[0].models == (str(tmp_path / "models"),)
     assert started[0].allowed_origins == ("http://a", "http://b")
     assert started[0].jit_ttl is None
+    assert started[0].jit_models == 2
+    assert config_of(started[0], is_daemon=False).jit_models == 2
     assert len(started[0].api_tokens) == 1
 
 

@@ -128,6 +128,15 @@ def server() -> None:
     help="Unload a model that an HTTP request loaded after idle seconds; 0: never.",
 )
 @click.option(
+    "--jit-models",
+    cls=Setting,
+    type=click.IntRange(min=0),
+    default=0,
+    envvar="LMSTUDIO_SERVER_JIT_MODELS",
+    show_envvar=True,
+    help="Keep at most so many models that were loaded on demand; 0: as many as fit in memory.",
+)
+@click.option(
     "--shutdown-grace",
     cls=Setting,
     type=Seconds(min=0),
@@ -157,6 +166,7 @@ def start(
     origins: tuple[str, ...],
     idle_timeout: float | None,
     jit_ttl: float,
+    jit_models: int,
     shutdown_grace: float,
     log_level: str,
 ) -> None:
@@ -171,6 +181,7 @@ def start(
         models=tuple(str(folder.absolute()) for folder in models) or None,
         allowed_origins=origins,
         jit_ttl=jit_ttl or None,
+        jit_models=jit_models or None,
         shutdown_grace=shutdown_grace,
         log_level=log_level,
         api_tokens=_tokens(api_tokens, api_token_file),

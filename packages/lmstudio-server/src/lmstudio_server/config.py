@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEFAULT_PORT", "ServerConfig", "is_loopback", "new_secret"]
+__all__ = ["DEFAULT_PORT", "ServerConfig", "is_loopback", "jit_models", "new_secret"]
 
 DEFAULT_PORT = 1234
 JIT_MODELS_VARIABLE = "LMSTUDIO_SERVER_JIT_MODELS"
@@ -33,7 +33,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _jit_models() -> int | None:
+def jit_models() -> int | None:
     """The number in ``LMSTUDIO_SERVER_JIT_MODELS``, if it is one."""
     text = os.environ.get(JIT_MODELS_VARIABLE, "").strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
@@ -55,7 +55,7 @@ class ServerConfig:
     """Seconds without a client after which the server ends; ``None``: never."""
     jit_ttl: float | None = 3600.0
     """Seconds without use after which a model that an HTTP request loaded is unloaded."""
-    jit_models: int | None = field(default_factory=_jit_models)
+    jit_models: int | None = field(default_factory=jit_models)
     """How many models may be loaded on demand at a time; ``None``: as many as fit in memory."""
     shutdown_grace: float = 10.0
     """Seconds that predictions may go on when the server ends."""

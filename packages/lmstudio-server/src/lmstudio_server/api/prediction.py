@@ -80,6 +80,14 @@ class Prediction:
                 ending = await self._generate(use)
                 # Told inside: an unload waits until its predictions have said good-bye.
                 await self._succeed(ending)
+        except asyncio.CancelledError:
+            # Its connection is gone, and nobody is left to tell.
+            _log.info(
+                "%r: given up after %d predicted tokens: the client went away",
+                self._instance.identifier,
+                self._counted,
+            )
+            raise
         except EngineError as error:
             raise from_engine(error, self._instance.identifier) from error
 

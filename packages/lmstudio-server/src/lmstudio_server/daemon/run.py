@@ -78,6 +78,7 @@ def config_of(settings: Settings, *, is_daemon: bool) -> ServerConfig:
         allowed_origins=tuple(settings.allowed_origins),
         idle_timeout=settings.idle_timeout,
         jit_ttl=settings.jit_ttl,
+        jit_models=settings.jit_models,
         shutdown_grace=settings.shutdown_grace,
         is_daemon=is_daemon,
     )

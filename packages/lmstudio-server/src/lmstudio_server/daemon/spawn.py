@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from lmstudio_server.config import jit_models
+
 from .paths import STATE_DIR_VARIABLE, state_dir
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
     log_level: str = "info"
     jit_ttl: float | None = 3600.0
+    jit_models: int | None = field(default_factory=jit_models)
     shutdown_grace: float = 10.0
     api_tokens: tuple[str, ...] = field(default=(), repr=False)
 
