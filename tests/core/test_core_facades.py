@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+import lmstudio
+import lmstudio_core
 from lmstudio_core import client, runner
 from lmstudio_core.drivers import aio, batches, sync
 from lmstudio_core.models import downloaded, generic, handles, namespaces
@@ -85,3 +89,20 @@ def test_what_counts_as_the_same_type():
     assert plainly("AsyncIterator[AsyncLLM]") == plainly("Iterator[LLM]")
     assert plainly("AsyncClient") == plainly("Client")
     assert plainly("SyncRunner") == plainly("AsyncRunner")
+
+
+@pytest.mark.parametrize("kind", [client.Client, client.AsyncClient])
+def test_a_namespace_shows_its_client(kind: Any) -> None:
+    made = kind("127.0.0.1:9")
+    name = type(made.system).__name__
+    assert repr(made.system) == f"<{name} of {kind.__name__}('127.0.0.1:9')>"
+
+
+@pytest.mark.parametrize("facade", [lmstudio, lmstudio_core])
+def test_a_prompt_completes_public_names_alone(facade: Any) -> None:
+    shown = {name for name in dir(facade) if not name.startswith("_")}
+    assert {"Client", "Chat", "llm", "ActResult"} <= shown
+    assert not shown & {"Any", "Final", "TYPE_CHECKING", "annotations", "importlib", "sys"}
+    with pytest.raises(AttributeError) as caught:
+        _ = facade.chat
+    assert (caught.value.name, caught.value.obj) == ("chat", facade)  # for "Did you mean: 'Chat'?"

@@ -166,6 +166,7 @@ def test_exports_of_the_facade(module):
     plugins = Plugins([entry("broken", "nowhere:CAP"), entry("toys", "acme_toys:CAP")], {})
     assert plugins.find_export("Toy") == "acme_toys:Toy"
     assert plugins.find_export("Nothing") is None
+    assert plugins.export_names() == ["Toy"]
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

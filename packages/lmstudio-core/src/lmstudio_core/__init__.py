@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -201,8 +202,12 @@ def _of_capability(name: str) -> Any:
                 f"{name!r} is in the package {package}, which is not installed. "
                 f"Install it with: pip install {package}"
             )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    problem = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(problem, name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    from .plugins import plugins
+
+    special = (name for name in globals() if name.startswith("__"))
+    return sorted({*special, *_HOME_OF, *plugins.export_names()})

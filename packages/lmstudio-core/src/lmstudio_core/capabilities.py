@@ -112,6 +112,11 @@ class Capabilities(PluginLoader):
                 return owned[name]
         return None
 
+    def export_names(self) -> list[str]:
+        """The facade names of the installed capabilities; those that are broken have none."""
+        known = (*self._exports(True), *self._exports(False))
+        return sorted({name for _, exports in known for name in exports})
+
     def _exports(self, of_family: bool) -> Iterator[tuple[Record, Mapping[str, str]]]:
         for capability in self.capability_names():
             claims = self._claimants(capability)

@@ -28,12 +28,15 @@ def lazy_names(
 
     def get(name: str) -> Any:
         if name not in homes:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+            problem = f"module {module!r} has no attribute {name!r}"
+            raise AttributeError(problem, name=name, obj=sys.modules[module])
         value = load_object(homes[name])
         setattr(sys.modules[module], name, value)
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[module]), *homes})
+        there = vars(sys.modules[module])
+        special = (name for name in there if name.startswith("__"))
+        return sorted({*special, *there.get("__all__", there), *homes})
 
     return get, names

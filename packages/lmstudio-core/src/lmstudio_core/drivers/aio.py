@@ -332,11 +332,6 @@ class AsyncChannelStream(Generic[E, R]):
         finally:
             self._waiting = False
 
-    @property
-    def awaited(self) -> bool:
-        """Whether a task waits for the next event."""
-        return self._waiting
-
     def _end(self, error: BaseException | None) -> None:
         if self._ended:
             return
@@ -372,9 +367,13 @@ class AsyncChannelStream(Generic[E, R]):
         self._end(None)
 
     def abandon(self) -> None:
-        """``aclose`` for finalizers; a loop that is gone has nothing left to tell."""
+        """``aclose`` for finalizers; a loop that is gone has nothing left to tell.
+
+        Nothing happens while a task waits for an event: then what went away is an iteration that
+        was turned away because of that task.
+        """
         connection = self._connection
-        if self._ended or connection is None or connection.loop.is_closed():
+        if self._ended or self._waiting or connection is None or connection.loop.is_closed():
             return
         try:
             running = asyncio.get_running_loop()
@@ -429,5 +428,4 @@ class _Iteration(Generic[E]):
         return await self._stream.__anext__()
 
     def __del__(self) -> None:
-        if not self._stream.awaited:  # by another task, which came first
-            self._stream.abandon()
+        self._stream.abandon()

@@ -281,10 +281,8 @@ class SyncChannelStream(Generic[E, R]):
             while (event := self._step()) is not None:
                 yield event[0]
         finally:
-            # This generator goes away with the loop that was left early, and so does the stream,
-            # unless the loop was turned away since another thread reads.
-            if not self._waiting:
-                self.abandon()
+            # This generator goes away with the loop that was left early, and so does the stream.
+            self.abandon()
 
     def __next__(self) -> E:
         event = self._step()
@@ -356,8 +354,12 @@ class SyncChannelStream(Generic[E, R]):
         self._end(None)
 
     def abandon(self) -> None:
-        """``close`` for finalizers, which run anywhere, even inside the connection's locks."""
-        if self._open:
+        """``close`` for finalizers, which run anywhere, even inside the connection's locks.
+
+        Nothing happens while a thread waits for an event: then what went away is an iteration
+        that was turned away because of that thread.
+        """
+        if self._open and not self._waiting:
             self._open = False
             self._connection.abandon_later(self._reader.state, self._reader.cancel_message)
             self._reader.channel.on_end(None, self._connection.address)

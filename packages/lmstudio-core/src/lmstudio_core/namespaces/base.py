@@ -32,6 +32,9 @@ class SyncNamespace:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
     @property
     def client(self) -> Client:
         """The client that this namespace belongs to."""
@@ -79,6 +82,9 @@ class AsyncNamespace:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
 
     @property
     def client(self) -> AsyncClient:
