@@ -408,4 +408,9 @@ def test_similar_says_what_does_not_fit(server: FakeServer, tmp_path: Path) -> N
     broken.write_text("not vectors")
     done = lmstudio(server, "similar", "x", "--index", broken)
     assert done.exit_code == 1
-    assert "is not a file of vectors" in done.stderr
+    assert "is not a file of vectors: numpy finds no array" in done.stderr
+    without = tmp_path / "without.jsonl"
+    without.write_text('{"text": "a"}\n')
+    done = lmstudio(server, "similar", "x", "--index", without)
+    assert done.exit_code == 1
+    assert "no line of it has an embedding" in done.stderr

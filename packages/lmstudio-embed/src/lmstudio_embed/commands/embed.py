@@ -171,7 +171,7 @@ def _finish(out: Path, journal: Journal, source: str) -> None:
     write_output(out, journal)
     left_out = f", {journal.failed:,} of them without a vector" if journal.failed else ""
     click.echo(
-        f"Embedded {journal.count:,} texts{left_out} into {out} ({journal.width // 4} dimensions).",
+        f"Embedded {journal.count:,} text{'s'[: journal.count != 1]}{left_out} into {out} ({journal.width // 4} dimensions).",
         err=True,
     )
 

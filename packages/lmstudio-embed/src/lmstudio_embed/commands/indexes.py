@@ -60,7 +60,10 @@ def read_index(path: Path, texts: Path | None) -> Index:
 
 def _read_npy(path: Path) -> Index:
     numpy = load_numpy()
-    vectors = numpy.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        vectors = numpy.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:  # whose words are about pickles
+        raise ValueError("numpy finds no array of numbers in it") from error
     if vectors.ndim != 2:
         raise ValueError(f"it holds an array of {vectors.ndim} dimensions, not a matrix")
     return Index(vectors, None, None)
@@ -81,6 +84,8 @@ def _read_jsonl(path: Path) -> Index:
                     rows.add(nothing)
             if nothing is not None:  # a text without a vector keeps its row, and is never found
                 rows.add(nothing if vector is None else vector)
+    if nothing is None:
+        raise ValueError("no line of it has an embedding")
     return Index(rows.finish(), texts, None)
 
 
