@@ -88,19 +88,23 @@ class Soak:
             if any(word in str(error) for word in ("SIGKILL", "No loaded model", "not loaded any")):
                 self.expected["its engine had been killed"] += 1
             else:
-                self.failures.append(f"{job.__name__}: {error!r}")
+                self.fail(f"{job.__name__}: {error!r}")
         except Exception as error:
-            self.failures.append(f"{job.__name__}: {error!r}")
+            self.fail(f"{job.__name__}: {error!r}")
         else:
             if job not in (self.killed_engine, self.killed_client):  # which count what they did
                 self.done[job.__name__] += 1
+
+    def fail(self, what: str) -> None:
+        self.failures.append(what)
+        print(f"{time.monotonic() - self.start:6.0f} s  {what}", file=sys.stderr)
 
     async def chat(self, client: lms.AsyncClient) -> None:
         model = await client.llm.model("pocket")
         stream = await model.respond_stream(MEANING)
         text = "".join([fragment.content async for fragment in stream])
         if not text == stream.result().content == ANSWER:
-            self.failures.append(f"wrong answer: {text!r}")
+            self.fail(f"wrong answer: {text!r}")
 
     async def broken_off(self, client: lms.AsyncClient) -> None:
         model = await client.llm.model("pocket")
