@@ -14,7 +14,7 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["MAX_EVENTS", "MAX_TEXT", "Listener", "Logs"]
+__all__ = ["MAX_EVENTS", "MAX_TEXT", "Listener", "Logs", "hush_http_client"]
 
 MAX_EVENTS: Final = 1000
 """How many events wait for a client that reads slowly; older ones make room."""
@@ -26,6 +26,13 @@ _SHORTEST_SECRET: Final = 6
 _LOGGER: Final = "lmstudio_server"
 _UNWATCHED: Final = "lmstudio_server.websockets"
 """What the WebSocket library says of connections: it may hold what clients send, passkeys too."""
+
+
+def hush_http_client() -> None:
+    """Keep the requests to other servers out of the log, whatever its level: their addresses and the
+    headers of their answers may be signed, and each request would be many lines."""
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class Listener:

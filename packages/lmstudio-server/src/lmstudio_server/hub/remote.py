@@ -8,7 +8,6 @@ was interrupted.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import AsyncGenerator, Generator
@@ -33,14 +32,14 @@ from huggingface_hub.errors import (
 )
 
 from lmstudio_server._version import __version__
+from lmstudio_server.logs import hush_http_client
 
 from .errors import HubError, NotOnHubError, unreachable
 from .offers import RemoteFile, Repository
 
 __all__ = ["Hub", "InterruptedTransferError"]
 
-# Its lines hold signed addresses, and each request would be one.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
+hush_http_client()
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 _NAME = re.compile(r"\w(?!.*\.\.)[\w.-]*/\w[\w.-]*", re.ASCII)

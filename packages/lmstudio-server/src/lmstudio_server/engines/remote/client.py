@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from lmstudio_core.shapes import as_mapping, is_list, is_mapping
 from lmstudio_server._version import __version__
 from lmstudio_server.engines.llamacpp.sse import SseDecoder
 from lmstudio_server.engines.llamacpp.transport import StatusError
+from lmstudio_server.logs import hush_http_client
 
 from .problems import connection_problem, not_openai, status_problem
 
@@ -32,8 +32,7 @@ _KEEP_ALIVE_SECONDS = 2.0
 """Less than servers keep an idle connection, so that none is used that they are about to close."""
 _MAX_ERROR_BYTES = 65536
 
-# At its own level "info" the library logs every request.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
+hush_http_client()
 
 
 class RemoteClient:
