@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import codeop
 import os
 import re
 import subprocess
@@ -56,6 +58,28 @@ def test_its_code_runs(page: Path, host: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def prompted(code: str) -> str | None:
+    """The line at which a prompt that is given the code line by line complains."""
+    compiled = codeop.CommandCompiler()
+    compiled.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    entered: list[str] = []
+    for line in (*code.splitlines(), ""):
+        entered.append(line)
+        try:
+            done = compiled("\n".join(entered), "<prompt>", "single")
+        except SyntaxError:
+            return line
+        if done is not None:
+            entered = []
+    return None
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/llm.md", "packages/lmstudio-llm/README.md"])
+def test_its_code_can_be_pasted_into_a_prompt(page: str) -> None:
+    for block in blocks(ROOT / page):
+        assert prompted(block.code) is None, f"{page}:{block.line}"
 
 
 def test_files_that_pages_show_are_those_of_the_example() -> None:
