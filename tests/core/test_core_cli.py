@@ -80,6 +80,9 @@ def noisy(tmp_path, monkeypatch):
         "def lmstudio_check_health():\n"
         "    print('noise')\n"
         "    return []\n"
+        "@hookimpl\n"
+        "def lmstudio_request_finished():\n"
+        "    print('noise')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "acme_noisy", raising=False)

@@ -122,7 +122,9 @@ def test_something_that_is_no_capability(module):
 def test_a_newer_plugin_api(module):
     module("acme_toys", CAP=capability(api_version=99))
     with pytest.raises(errors.PluginLoadError, match=r"needs plugin API 99.*Upgrade lmstudio-core"):
-        Plugins([entry("toys", "acme_toys:CAP")], {}).capability("toys")
+        (plugins := Plugins([entry("toys", "acme_toys:CAP")], {})).capability("toys")
+    (state,) = plugins.states()
+    assert state.detail.startswith("acme 1.2 needs plugin API 99")  # not "Acme": it is a name
 
 
 def test_two_packages_that_claim_one_name(module):
@@ -347,6 +349,24 @@ def test_observers_see_requests_and_cannot_break_them(module, monkeypatch, serve
             ("test.nonsense", errors.LMStudioRequestRejectedError),
         ]
     assert "acme" in caplog.text
+
+
+def test_an_observer_that_always_fails_is_told_of_once(module, caplog):
+    caplog.set_level(logging.INFO)
+
+    @hookimpl
+    def fail():
+        raise ZeroDivisionError
+
+    module("acme_fail", lmstudio_request_finished=fail)
+    tell = Plugins([hooks("fail", "acme_fail")], {}).observer_hook()
+    for _ in range(3):
+        tell(endpoint="test.echo", seconds=0.0, error=None)
+    (record,) = caplog.records
+    assert record.exc_info[0] is ZeroDivisionError
+    strict = Plugins([hooks("fail", "acme_fail")], {"LMSTUDIO_STRICT_PLUGINS": "1"})
+    with pytest.raises(errors.PluginLoadError, match="failed in lmstudio_request_finished: Zero"):
+        strict.observer_hook()(endpoint="test.echo", seconds=0.0, error=None)
 
 
 def test_no_observer_costs_nothing():

@@ -109,8 +109,9 @@ class PluginLoader:
 
     def _detail(self, record: Record, error: BaseException) -> str:
         """What is wrong, for where the plugin is named already."""
-        said = str(error).removeprefix(str(self._error(record, "")))
-        return said[:1].upper() + said[1:]
+        whole, name = str(error), str(self._error(record, ""))
+        said = whole.removeprefix(name)
+        return whole if said == whole else said[:1].upper() + said[1:]  # names stay as they are
 
     def _log(self, message: str, *arguments: Any, exc_info: bool = False) -> None:
         """What is examined is reported by whoever examines it."""

@@ -10,8 +10,10 @@ turns plugins off, by their name or their distribution's, before they are import
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 import pluggy
@@ -68,6 +70,8 @@ class Plugins(Capabilities):
     ) -> None:
         super().__init__(entry_points, environment)
         self._manager: pluggy.PluginManager | None = None
+        self.aside: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Entered around each hook: the command has what plugins print go to standard error."""
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -139,7 +143,8 @@ class Plugins(Capabilities):
             started = time.perf_counter()
             self.busy = f"{hook} of {record.label}"
             try:
-                value = ask(caller)
+                with self.aside():
+                    value = ask(caller)
             except RAISED as error:
                 if passing is not None and isinstance(error, passing):
                     raise
@@ -210,14 +215,22 @@ class Plugins(Capabilities):
     def observer_hook(self, hook: str = "lmstudio_request_finished") -> Callable[..., None] | None:
         """What tells plugins that something happened, if any of them listens; else ``None``."""
         callers = self._callers(hook)
+        told: set[str] = set()
 
         def observe(**arguments: Any) -> None:
             for record, caller in callers:
                 started = time.perf_counter()
                 try:
-                    caller(**arguments)
-                except RAISED:
-                    logger.exception("the plugin %s failed in %s", record.label, hook)
+                    with self.aside():
+                        caller(**arguments)
+                except RAISED as error:
+                    if self._strict:
+                        what = f"failed in {hook}: {type(error).__name__}: {error}"
+                        raise self._error(record, what) from error
+                    level = logging.DEBUG if record.label in told else logging.ERROR
+                    told.add(record.label)
+                    text = "the plugin %s failed in %s; if it does again, the level is DEBUG"
+                    logger.log(level, text, record.label, hook, exc_info=True)
                 else:
                     self._time(record, hook, started)
 

@@ -111,6 +111,7 @@ def run(args: list[str] | None = None) -> Any:
     """Run the command and exit as scripts expect; ``docs/command-line.md`` lists the codes."""
     if completing():
         logging.disable()  # the shell is in the middle of a line
+    plugins.aside = plugins_print_aside
     try:
         code = build().main(args=args, prog_name="lmstudio", standalone_mode=False)
     except click.ClickException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,6 @@ from ..protocol.operations import Invoke, Op
 from ..runner import Observer
 
 __all__ = ["ClientBase", "find_local_host", "find_server", "is_valid", "no_address"]
-
-logger = logging.getLogger("lmstudio")
 
 
 def ask_plugins(tried: tuple[str, ...]) -> str | None:
@@ -77,10 +74,7 @@ class ClientBase:
             return None
 
         def observe(endpoint: str, seconds: float, error: BaseException | None) -> None:
-            try:
-                hook(endpoint=endpoint, seconds=seconds, error=error)
-            except Exception:
-                logger.exception("an observer plugin raised")
+            hook(endpoint=endpoint, seconds=seconds, error=error)
 
         return observe
 
