@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -157,6 +158,26 @@ def test_the_log_tells_of_a_broken_file_once(
     put(tmp_path, "a/B-GGUF/b.gguf", b"junk")
     library.scan()
     assert len(caplog.records) == 3
+
+
+def test_the_log_tells_of_a_folder_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "a/Shut-GGUF/x.gguf", model())
+    put(tmp_path, "a/Open-GGUF/y.gguf", model())
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if "Shut" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    library = Library([tmp_path, tmp_path / "nowhere"], bundled=False)
+    for _ in range(2):
+        assert [found.key for found in library.scan()] == ["open"]
+    [record] = caplog.records
+    assert "Shut-GGUF: it cannot be read: Permission denied" in record.getMessage()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")

@@ -166,7 +166,7 @@ class Library:
         """The virtual models in the folders; each file is read when it is new or has changed."""
         found: list[VirtualModel | None] = []
         for folder in self._virtual_folders:
-            for directory, names in _walk(folder, _VIRTUAL_NAMES):
+            for directory, names in _walk(folder, _VIRTUAL_NAMES, self._unreadable):
                 found += [self._virtual_model(directory / name) for name in names]
         return [model for model in found if model is not None]
 
@@ -185,6 +185,11 @@ class Library:
         self._tell(file, None)
         return self._virtual[file][1]
 
+    def _unreadable(self, error: OSError) -> None:
+        # A folder that is not there may come to be; one that may not be read is somebody's mistake.
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)) and error.filename:
+            self._tell(Path(error.filename), f"it cannot be read: {error.strerror}")
+
     def _tell(self, file: Path, problem: str | None) -> None:
         """Log that a file is left out, once until it is in order again: scans are frequent."""
         if problem is None:
@@ -195,7 +200,7 @@ class Library:
 
     def _search(self, folder: Path) -> Iterator[_Found]:
         """Yield the models below ``folder``."""
-        for directory, names in _walk(folder, _GGUF_NAMES):
+        for directory, names in _walk(folder, _GGUF_NAMES, self._unreadable):
             projectors = [name for name in names if "mmproj" in name.lower()]
             mmproj = directory / projectors[0] if projectors else None
             for name in names:
@@ -242,13 +247,15 @@ class Library:
         return header
 
 
-def _walk(folder: Path, wanted: re.Pattern[str]) -> Iterator[tuple[Path, list[str]]]:
+def _walk(
+    folder: Path, wanted: re.Pattern[str], on_error: Callable[[OSError], None]
+) -> Iterator[tuple[Path, list[str]]]:
     """Yield each directory below ``folder`` with its files of ``wanted`` names, in alphabetical order.
 
     Links are followed, as people keep models on other disks; a directory reached twice counts once.
     """
     seen: set[str] = set()
-    for current, directories, names in os.walk(folder, followlinks=True):
+    for current, directories, names in os.walk(folder, onerror=on_error, followlinks=True):
         real = os.path.realpath(current)
         depth = len(Path(current).relative_to(folder).parts)
         if real in seen or depth >= _MAX_DEPTH:
