@@ -12,7 +12,7 @@ from lmstudio_server.api.usage import cache_bytes_per_token, estimate_usage
 from lmstudio_server.kv import stack
 from lmstudio_server.kv.load import effective_load_config, load_request
 from lmstudio_server.kv.prediction import effective_prediction_config, prediction_settings
-from lmstudio_server.kv.support import SUPPORT
+from lmstudio_server.kv.support import SUPPORT, ineffective
 from lmstudio_server.kv.templates import is_plain_concatenation, manual_to_jinja, read_template
 from lmstudio_server.kv.values import structure_problem, usable
 from lmstudio_server.library import GgufHeader, Library
@@ -151,8 +151,8 @@ class TestPrediction:
         assert settings(contextOverflowPolicy="?").overflow == "truncateMiddle"
 
     def test_what_has_no_effect_is_known(self) -> None:
-        ignored = settings(llama__cpuThreads=4, unheardOf=1, temperature=1).ignored
-        assert ignored == ("llm.prediction.llama.cpuThreads", "llm.prediction.unheardOf")
+        given = ("llm.prediction.llama.cpuThreads", "unheardOf", "llm.prediction.temperature")
+        assert ineffective(dict.fromkeys(given, 1)) == given[:2]
 
 
 class TestValues:
@@ -184,13 +184,26 @@ class TestValues:
             assert [key.removeprefix("llm.prediction.") for key in left_out] == dropped
             assert set(kept) | set(left_out) == set(client)
 
-    def test_every_mapped_setting_of_a_prediction_is_checked(self) -> None:
-        prefix = "llm.prediction."
+    def test_every_mapped_setting_is_checked(self) -> None:
         for key, support in SUPPORT.items():
-            if key.startswith(prefix) and support.effect == "mapped":
+            if support.effect == "mapped":
                 # Nothing takes a number like this one for itself, but what is refused in words.
                 dropped = usable({key: -(2.0**40)})[1]
-                assert dropped or key == prefix + "structured", key
+                assert dropped or key == "llm.prediction.structured", key
+
+    def test_loads(self) -> None:
+        off = {"checked": False, "value": "f16"}
+        good: dict[str, Any] = {"llama.kCacheQuantizationType": off, "contextLength": 1}
+        bad: dict[str, Any] = {
+            "llama.kCacheQuantizationType": {"checked": True, "value": "q99"},
+            "contextLength": 0,
+            "llama.acceleration.offloadRatio": 7,
+            "llama.flashAttention": "yes",
+        }
+        for prefix in ("llm.load.", "embedding.load."):
+            assert usable({prefix + key: value for key, value in good.items()})[1] == ()
+            given = {prefix + key: value for key, value in bad.items()}
+            assert usable(given) == ({}, tuple(given))
 
     @pytest.mark.parametrize(
         ("value", "words"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,24 @@ def test_what_is_refused_and_what_reaches_the_engine() -> None:
                     await llm.collect("predict", **prediction("hi", **draft))
 
     run(test)
+
+
+def test_what_changes_nothing_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with fake_server() as server, client(server, "llm") as llm:
+            given = stack(llm__load__llama__autoFit=True, llm__load__contextLength="large")
+            await llm.collect("loadModel", modelKey="pocket", loadConfigStack=given)
+            odd = {"llm__prediction__temperature": "hot", "llm__prediction__unheardOf": 1}
+            await llm.collect("predict", **prediction("hi", **odd))
+
+    with caplog.at_level(logging.DEBUG, "lmstudio_server"):
+        run(test)
+    assert [line for line in caplog.messages if "no effect" in line or "left out" in line] == [
+        "no effect here: llm.load.llama.autoFit",
+        "not a value for its key, and left out: llm.load.contextLength",
+        "no effect here: llm.prediction.unheardOf",
+        "not a value for its key, and left out: llm.prediction.temperature",
+    ]
 
 
 def test_statistics_are_the_engine_s() -> None:

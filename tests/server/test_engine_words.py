@@ -23,6 +23,7 @@ from lmstudio_server.engines.llamacpp.options import (
     choose_threads,
     parse_address,
     physical_cores,
+    usable_processors,
     worker_options,
 )
 from lmstudio_server.engines.llamacpp.templates import render
@@ -153,7 +154,8 @@ def test_threads() -> None:
     request = LoadRequest(Path("m.gguf"))
     assert choose_threads(request, 1_000_000, 8) == 1
     assert choose_threads(request, 5_000_000_000, 8) == 8
-    assert choose_threads(LoadRequest(Path("m.gguf"), threads=3), 1, 8) == 3
+    asked = [choose_threads(LoadRequest(Path("m.gguf"), threads=n), 1, 8) for n in (1, 10**6)]
+    assert asked == [1, len(usable_processors())]
 
 
 def test_physical_cores(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""Draft models: from the key in a configuration to the file, and refusing what cannot be had."""
+"""A client's settings: what holds of them, and which file the draft model is that they name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.errors import WireError, unsupported_feature
-from lmstudio_server.kv.support import refusals
-from lmstudio_server.kv.values import structure_problem
+from lmstudio_server.kv.support import ineffective, refusals
+from lmstudio_server.kv.values import structure_problem, usable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
 
     from .endpoint import Call
 
-__all__ = ["check_settings", "find_draft"]
+__all__ = ["find_draft", "take_settings"]
+
+_log = logging.getLogger(__name__)
 
 
-def check_settings(client: Config) -> None:
-    """Refuse a configuration that asks for what this server does not do, or does not understand.
+def take_settings(client: Config) -> dict[str, Any]:
+    """What holds of a client's configuration. What of it has no effect is named in the log.
 
     Raises:
-        WireError: it names the setting and the reason.
+        WireError: it asks for what this server does not do, or in a way that makes no sense.
     """
+    kept, unusable = usable(client)
     for key, why in refusals(client):
         raise unsupported_feature(f"The setting {key} ({why})", "Leave the setting out.")
     problem = structure_problem(client)
@@ -35,6 +39,13 @@ def check_settings(client: Config) -> None:
             f"The setting llm.prediction.structured cannot be used: {problem}.",
             suggestion="Give a JSON schema as an object, or a GBNF grammar as text.",
         )
+    for words, keys in (
+        ("no effect here", ineffective(kept)),
+        ("not a value for its key, and left out", unusable),
+    ):
+        if keys:
+            _log.debug("%s: %s", words, ", ".join(keys))
+    return kept
 
 
 async def find_draft(

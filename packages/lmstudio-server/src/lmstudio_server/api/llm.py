@@ -20,10 +20,9 @@ from lmstudio_server.kv.prediction import (
 )
 from lmstudio_server.kv.stack import fields
 from lmstudio_server.kv.templates import is_plain_concatenation
-from lmstudio_server.kv.values import usable
 
 from . import parameters as p
-from .drafts import check_settings, find_draft
+from .drafts import find_draft, take_settings
 from .endpoint import ABSENT
 from .files import read_documents
 from .models import client_config, model_endpoints, require_model, resolve, run_engine
@@ -45,8 +44,7 @@ class _Plan:
     """A prediction's configuration, read once."""
 
     def __init__(self, call: Call, instance: Instance, stack: p.KVStack) -> None:
-        client, unusable = usable(client_config(stack))
-        check_settings(client)
+        client = take_settings(client_config(stack))
         self.call = call
         self.instance = instance
         self.config = effective_prediction_config(
@@ -57,10 +55,6 @@ class _Plan:
         )
         names = [tool["function"]["name"] for tool in self.settings.tools]
         self.names = ToolNames(names, self.settings.tool_naming)
-        if self.settings.ignored:
-            _log.debug("no effect here: %s", ", ".join(self.settings.ignored))
-        if unusable:
-            _log.debug("not a value for its key, and left out: %s", ", ".join(unusable))
 
     def chat(self, history: p.History) -> ChatRequest:
         settings = self.settings

@@ -23,7 +23,7 @@ from lmstudio_server.kv.load import effective_load_config, load_request
 from lmstudio_server.kv.stack import collapse, fields
 
 from . import parameters as p
-from .drafts import check_settings, find_draft
+from .drafts import find_draft, take_settings
 from .endpoint import ABSENT, Call, Channel, Namespace
 from .usage import estimate_usage
 
@@ -147,8 +147,7 @@ async def _load(
     evicting: Evicting | None = None,
 ) -> Instance | None:
     services = channel.services
-    client = {**file.load_defaults, **client_config(stack)}
-    check_settings(client)
+    client = take_settings({**file.load_defaults, **client_config(stack)})
     config = effective_load_config(channel.kind, client, file.max_context_length)
     draft = await find_draft(channel, load_draft(config), require_model)
     request = load_request(channel.kind, config, file.file, file.mmproj, draft=draft)

@@ -8,6 +8,7 @@ from lmstudio_server.engines.base import LoadRequest
 
 from . import stack
 from .defaults import EMBEDDING_LOAD_DEFAULTS, LLM_LOAD_DEFAULTS
+from .values import CACHE_TYPES, WHOLE_CACHE_TYPES, usable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,14 +22,6 @@ __all__ = ["effective_load_config", "load_request"]
 
 Kind = Literal["llm", "embedding"]
 
-_NUMERIC: dict[str, tuple[float, float]] = {
-    "contextLength": (1, 2**31 - 1),
-    "numParallelSessions": (1, 1023),
-    "llama.evalBatchSize": (1, 2**31 - 1),
-    "llama.physicalBatchSize": (1, 2**31 - 1),
-    "llama.contextCheckpoints": (0, 2**31 - 1),
-}
-
 
 def effective_load_config(kind: Kind, client: Config, max_context: int) -> dict[str, Any]:
     """The defaults with the client's wishes over them, as ``getLoadConfig`` reports it.
@@ -37,12 +30,8 @@ def effective_load_config(kind: Kind, client: Config, max_context: int) -> dict[
     """
     prefix = f"{kind}.load."
     merged = dict(LLM_LOAD_DEFAULTS if kind == "llm" else EMBEDDING_LOAD_DEFAULTS)
-    for key, value in client.items():
-        bounds = _NUMERIC.get(key.removeprefix(prefix)) if key.startswith(prefix) else None
-        if bounds is not None and stack.integer(value, *bounds) is None:
-            continue
-        if key.startswith((prefix, "load.")):
-            merged[key] = value
+    given = usable(client)[0].items()
+    merged |= {key: value for key, value in given if key.startswith((prefix, "load."))}
     context = prefix + "contextLength"
     if max_context > 0:
         merged[context] = min(int(merged[context]), max_context)
@@ -79,7 +68,8 @@ def load_request(
         threads=stack.integer(value("llama.cpuThreadPoolSize"), 1, 4096),
         use_mmap=not off("llama.tryMmap"),
         # Without it, llama.cpp cannot keep the cache's values in fewer bits.
-        flash_attention=on("llama.flashAttention") or _cache_type(value, "v", "f16") not in _WHOLE,
+        flash_attention=on("llama.flashAttention")
+        or _cache_type(value, "v", "f16") not in WHOLE_CACHE_TYPES,
         gpu_ratio=_ratio(value("llama.acceleration.offloadRatio"), most=None),
         seed=_checked(value("seed"), 0),
         rope_frequency_base=_checked_number(value("llama.ropeFrequencyBase")),
@@ -99,13 +89,9 @@ def load_request(
     )
 
 
-_WHOLE = ("f32", "f16")
-_CACHE_TYPES = (*_WHOLE, "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
-
-
 def _cache_type(value: Callable[[str], Any], half: str, default: str) -> str:
     checked, name = stack.checkbox(value(f"llama.{half}CacheQuantizationType"))
-    return name if checked and name in _CACHE_TYPES else default
+    return name if checked and name in CACHE_TYPES else default
 
 
 def _ratio(value: Any, *, most: float | None) -> float | None:

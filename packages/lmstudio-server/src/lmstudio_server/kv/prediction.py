@@ -12,7 +12,6 @@ from lmstudio_server.engines.base import ContextOverflow, Sampling
 from . import stack
 from .defaults import PREDICTION_DEFAULTS, model_defaults
 from .drafts import DraftWish, prediction_draft
-from .support import ineffective
 from .templates import Template, read_template
 
 if TYPE_CHECKING:
@@ -57,8 +56,6 @@ class PredictionSettings:
     reasoning_budget: int | None
     """How many tokens the model may think; ``None``: as many as it likes."""
     draft: DraftWish | None
-    ignored: tuple[str, ...]
-    """Keys that were given and that change nothing here."""
 
 
 def effective_prediction_config(client: Config, model_key: str) -> dict[str, Any]:
@@ -95,7 +92,6 @@ def prediction_settings(
         reasoning_tags=_reasoning_tags(config.get(_PREFIX + "reasoning.parsing")),
         reasoning_budget=_budget(client),
         draft=prediction_draft(client),
-        ignored=ineffective(client),
     )
 
 

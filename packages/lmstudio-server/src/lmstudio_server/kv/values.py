@@ -1,4 +1,4 @@
-"""Which values of prediction settings can be used. Pure functions.
+"""Which values of settings can be used. Pure functions.
 
 Values are anything on the wire. One of the wrong type or out of range counts as not given, and is
 named in the log; a structure that cannot be understood is refused, since an answer without the
@@ -16,10 +16,15 @@ from .templates import read_template
 if TYPE_CHECKING:
     from .stack import Config
 
-__all__ = ["structure_problem", "usable"]
+__all__ = ["CACHE_TYPES", "WHOLE_CACHE_TYPES", "structure_problem", "usable"]
 
 _Check = Callable[[Any], bool]
 _PREFIX: Final = "llm.prediction."
+_MOST: Final = 2**31 - 1
+
+WHOLE_CACHE_TYPES: Final = ("f32", "f16")
+CACHE_TYPES: Final = (*WHOLE_CACHE_TYPES, "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+"""How the cache may keep its values: whole, or in fewer bits."""
 
 
 def _number(low: float, high: float = float("inf")) -> _Check:
@@ -48,8 +53,12 @@ def _is(kind: type) -> _Check:
     return lambda value: isinstance(value, kind)
 
 
+def _is_ratio(value: Any) -> bool:
+    return value in ("max", "off") or stack.number(value, 0, 1) is not None
+
+
 _DRAFT: Final = "speculativeDecoding."
-_CHECKS: Final[Mapping[str, _Check]] = {
+_PREDICTION: Final[Mapping[str, _Check]] = {
     "temperature": _number(0),
     "contextOverflowPolicy": _one_of("stopAtLimit", "truncateMiddle", "rollingWindow"),
     "maxPredictedTokens": _if_on(_whole(1)),
@@ -83,13 +92,52 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     _DRAFT + "numDraftTokensExact": _whole(1),
 }
 
+_LOAD: Final[Mapping[str, _Check]] = {
+    "contextLength": _whole(1, _MOST),
+    "seed": _if_on(_whole(-1)),
+    "promptTemplate": lambda value: read_template(value) is not None,
+    "offloadKVCacheToGpu": _is(bool),
+    "numCpuExpertLayersRatio": _is_ratio,
+    "numParallelSessions": _whole(1, 1023),
+    "useUnifiedKvCache": _is(bool),
+    "llama.acceleration.offloadRatio": _is_ratio,
+    "llama.cpuThreadPoolSize": _whole(1),
+    "llama.evalBatchSize": _whole(1, _MOST),
+    "llama.physicalBatchSize": _whole(1, _MOST),
+    "llama.flashAttention": _is(bool),
+    "llama.contextCheckpoints": _whole(0, _MOST),
+    "llama.reasoningBudgetMessage": _is(str),
+    "llama.ropeFrequencyBase": _if_on(_number(0)),
+    "llama.ropeFrequencyScale": _if_on(_number(0)),
+    "llama.keepModelInMemory": _is(bool),
+    "llama.useFp16ForKVCache": _is(bool),
+    "llama.tryMmap": _is(bool),
+    "llama.tryDirectIO": _is(bool),
+    "llama.kCacheQuantizationType": _if_on(_one_of(*CACHE_TYPES)),
+    "llama.vCacheQuantizationType": _if_on(_one_of(*CACHE_TYPES)),
+    "llama." + _DRAFT + "draftSimple": _is(bool),
+    "llama." + _DRAFT + "draftModel": _is(str),
+    "llama." + _DRAFT + "draftMaxTokens": _whole(0),
+    "llama." + _DRAFT + "draftMinTokens": _whole(0),
+    "llama." + _DRAFT + "draftMinContinueProbability": _number(0, 1),
+}
+_CHECKS: Final[Mapping[str, _Check]] = {
+    prefix + name: check
+    for prefix, checks in (
+        (_PREFIX, _PREDICTION),
+        ("llm.load.", _LOAD),
+        ("embedding.load.", _LOAD),
+    )
+    for name, check in checks.items()
+}
+
 
 def usable(client: Config) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What of a client's configuration can be used, and the keys of what cannot."""
     kept: dict[str, Any] = {}
     dropped: list[str] = []
     for key, value in client.items():
-        check = _CHECKS.get(key.removeprefix(_PREFIX)) if key.startswith(_PREFIX) else None
+        check = _CHECKS.get(key)
         if check is None or check(value):
             kept[key] = value
         else:

@@ -27,13 +27,18 @@ ALL_LAYERS = 999
 CORE_FOLDERS = Path("/sys/devices/system/cpu")
 
 
+def usable_processors() -> set[int]:
+    """The numbers of the logical processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return affinity(0) if affinity is not None else set(range(os.cpu_count() or 1))
+
+
 def physical_cores(folder: Path = CORE_FOLDERS) -> int:
     """Count the physical cores this process may use; where unknown, the logical ones.
 
     Two threads on one core's hyper-threads slow llama.cpp down.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    usable: set[int] = affinity(0) if affinity is not None else set(range(os.cpu_count() or 1))
+    usable = usable_processors()
     siblings: set[str] = set()
     for number in usable:
         try:
@@ -45,9 +50,12 @@ def physical_cores(folder: Path = CORE_FOLDERS) -> int:
 
 
 def choose_threads(request: LoadRequest, model_bytes: int, cores: int) -> int:
-    """Return how many threads compute: what was asked for, one for a tiny model, else all cores."""
+    """Return how many threads compute: what was asked for, one for a tiny model, else all cores.
+
+    More than there are processors would wait for each other nearly all of the time.
+    """
     if request.threads is not None:
-        return max(1, request.threads)
+        return max(1, min(request.threads, len(usable_processors())))
     return 1 if model_bytes < SMALL_MODEL_BYTES else cores
 
 
