@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -312,29 +313,46 @@ def test_without_a_server_nothing_is_completed_and_none_is_started(tmp_path: Pat
     assert completed("lmstudio load ", LMSTUDIO_API_HOST="127.0.0.1:1") == []
 
 
-def test_a_narrow_terminal_gets_a_table_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[str] = []
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setattr("click.echo", written.append)
-    print_table(("NAME", "SIZE"), [("a" * 60, "1 kB"), ("short", "2 kB")])
-    assert [len(click.unstyle(line)) <= 40 for line in written] == [True] * 3
-    assert written[1] == "a" * 33 + "…  1 kB"
+Table = Callable[..., list[str]]
 
 
-def test_a_narrow_terminal_keeps_what_people_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[str] = []
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "39")
-    monkeypatch.setattr("click.echo", written.append)
-    print_table(
-        ("MODEL", "KIND", "ARCHITECTURE"), [("pocket-embedding", "embedding", "gemma3 tiny")]
+@pytest.fixture
+def table_on_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Table:
+    """The lines of a table on a terminal of so many columns, without colours."""
+
+    def shown(columns: int, *table: Any) -> list[str]:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        print_table(*table)
+        return [line.rstrip() for line in click.unstyle(capsys.readouterr().out).splitlines()]
+
+    return shown
+
+
+def test_a_narrow_terminal_gets_a_table_that_fits(table_on_terminal: Table) -> None:
+    lines = table_on_terminal(40, ("NAME", "SIZE"), [("a" * 60, "1 kB"), ("short", "2 kB")])
+    assert [len(line) <= 40 for line in lines] == [True] * 3
+    assert lines[1] == "a" * 33 + "…  1 kB"
+
+
+def test_a_narrow_terminal_keeps_what_people_copy(table_on_terminal: Table) -> None:
+    lines = table_on_terminal(
+        39, ("MODEL", "KIND", "ARCHITECTURE"), [("pocket-embedding", "embedding", "gemma3 tiny")]
     )
-    assert written[1] == "pocket-embedding  embedding  gemma3 ti…"
-    written.clear()
-    print_table(("MODEL", "KIND"), [("a" * 50, "embedding-" * 4)])
-    assert written[1] == "a" * 28 + "…  embeddi…"
-    written.clear()
+    assert lines[1] == "pocket-embedding  embedding  gemma3 ti…"
+    lines = table_on_terminal(39, ("MODEL", "KIND"), [("a" * 50, "embedding-" * 4)])
+    assert lines[1] == "a" * 28 + "…  embeddi…"
     header = ("MODEL", "KIND", "ARCHITECTURE", "SIZE")
-    print_table(header, [("acme/pocket-embedd", "embedding", "gemma3 tiny", "1.08 MB")])
-    assert written[1] == "acme/pocket-embedd  embedding  1.08 MB"
+    rows = [("acme/pocket-embedd", "embedding", "gemma3 tiny", "1.08 MB")]
+    assert table_on_terminal(39, header, rows)[1] == "acme/pocket-embedd  embedding  1.08 MB"
+
+
+def test_names_in_wide_characters_or_with_brackets_are_shown_as_they_are(
+    table_on_terminal: Table,
+) -> None:
+    rows = [("千问", "1 kB"), ("[red]x[/red]", "2 kB"), ("a:smile:", "3 kB")]
+    assert table_on_terminal(80, ("MODEL", "SIZE"), rows)[1:] == [
+        "千问          1 kB",
+        "[red]x[/red]  2 kB",
+        "a:smile:      3 kB",
+    ]

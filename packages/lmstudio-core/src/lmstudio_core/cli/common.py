@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
@@ -19,6 +18,7 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -122,52 +122,3 @@ def get_model(namespace: Any, key: str) -> Any:
 def print_json(value: Any) -> None:
     """Plain data on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns; columns in which nothing stands are left out.
-
-    On a terminal that is too narrow so are the widest ones, and cells are cut; in a pipe nothing is.
-    """
-    lines = [header, *rows]
-    used = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    widths = {i: max(len(line[i]) for line in lines) for i in used}
-    if widths and sys.stdout.isatty():
-        _fit(widths, shutil.get_terminal_size().columns)
-    for number, line in enumerate(lines):
-        cells = [_cut(line[i], width).ljust(width) for i, width in widths.items()]
-        text = "  ".join(cells).rstrip()
-        click.echo(click.style(text, bold=True) if number == 0 else text)
-
-
-_NARROWEST: Final = 8
-"""Narrower, sizes and states could not be read."""
-
-
-def _fit(widths: dict[int, int], columns: int) -> None:
-    """Make columns narrower, and leave some out, until the line fits.
-
-    The first one last, since people copy names from it.
-    """
-
-    def too_much(at_most: int) -> int:
-        rest = sum(min(widths[i], at_most) for i in others)
-        return min(widths[first], columns // 2) + rest + 2 * len(others) - columns
-
-    first, *others = widths
-    while len(others) > 1 and too_much(_NARROWEST) > 0:
-        widest = max(others, key=widths.__getitem__)
-        others.remove(widest)
-        del widths[widest]
-    excess = sum(widths.values()) + 2 * len(others) - columns
-    for group in (others, [first]):
-        while excess > 0 and group:
-            widest = max(group, key=widths.__getitem__)
-            if widths[widest] <= _NARROWEST:
-                break
-            widths[widest] -= 1
-            excess -= 1
-
-
-def _cut(cell: str, width: int) -> str:
-    return cell if len(cell) <= width else f"{cell[: width - 1]}…"
