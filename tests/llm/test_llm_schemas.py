@@ -101,8 +101,9 @@ def test_a_class_that_cannot_be_made_says_why() -> None:
     assert resolve_format(Picky).read(TEXT).problems == ("RuntimeError: not today",)
 
 
-def test_a_class_may_tell_a_schema_and_be_no_place_for_the_data() -> None:
-    class Described:
+@pytest.mark.parametrize("base", [object, ModelSchema])
+def test_a_class_may_tell_a_schema_and_be_no_place_for_the_data(base: Any) -> None:
+    class Described(base):
         @classmethod
         def model_json_schema(cls) -> dict[str, Any]:
             return Book.model_json_schema()

@@ -198,10 +198,9 @@ def _maker(cls: Any, named: Mapping[str, Any]) -> Callable[[str], Any]:
 def _constructed(cls: Any, *args: Any, **fields: Any) -> Any:
     """An instance, or ``NoValue``: a class may describe data and not be made for holding it."""
     try:
-        inspect.signature(cls).bind(*args, **fields)
+        return cls(*args, **fields)
     except TypeError as error:
         return NoValue(f"{cls.__name__}() does not take what the schema describes ({error})")
-    return cls(*args, **fields)
 
 
 def _of_type(kind: Any) -> OutputFormat[Any]:
