@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 import pytest
-from llm_scripts import INFO, Caller, fragment, success
+from llm_scripts import INFO, Caller, fragment, success, tool_call
 
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
 from lmstudio_core.files import FileHandle
@@ -87,6 +87,20 @@ class TestRetries:
         )
         assert len(server.requests_to(PREDICT)) == 1
         assert len(heard) == 1
+
+    def test_a_call_of_tools_is_no_failed_answer(self, server: FakeServer, caller: Caller) -> None:
+        server.on_channel(PREDICT, [tool_call(a=1), success("toolCalls")])
+        tools = [{"type": "function", "function": {"name": "add"}}]
+        heard: list[Any] = []
+        result = caller.run(
+            caller.model.respond(
+                "hi", response_format=Even, tools=tools, retries=3, on_message=heard.append
+            )
+        )
+        assert len(server.requests_to(PREDICT)) == len(heard) == 1
+        assert result.tool_calls[0].name == "add"
+        with pytest.raises(StructuredOutputError, match="asks for tools"):
+            result.value  # noqa: B018
 
     def test_completions(self, server: FakeServer, caller: Caller) -> None:
         answers(server, RAW, "no", '{"n": 2}')

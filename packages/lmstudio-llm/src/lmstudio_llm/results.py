@@ -114,6 +114,8 @@ class StructuredOutputError(LMStudioPredictionError):
 def _advice(stop_reason: str) -> str:
     if stop_reason in ("maxPredictedTokensReached", "contextLengthReached"):
         return ": it was cut off, so raise max_tokens or the context length"
+    if stop_reason == "toolCalls":
+        return ": it asks for tools first, see tool_calls"
     return ": it was stopped early" if stop_reason == "userStopped" else ""
 
 
@@ -244,9 +246,10 @@ class PredictionResult(Generic[T]):
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether the output is not in its format, and nobody stopped the prediction."""
+        """Whether the output is not in its format, and neither stopped nor a call of tools."""
         stopped = ("userStopped", "modelUnloaded", "failed")
-        return bool(self._problems) and self.stats.stop_reason not in stopped
+        answered = not self.tool_calls and self.stats.stop_reason not in stopped
+        return bool(self._problems) and answered
 
     def _check(self) -> None:
         if self._problems:
