@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fake_engine import FakeEngine
 from http_client import ask, connected, get, post, user
-from wire_client import Refused, client, fake_server, load, prediction, run
+from wire_client import Refused, client, fake_server, load, prediction, run, stack
 
 from lmstudio_server.doors import app, guard
 from lmstudio_server.doors.guard import MAX_BODY_BYTES
@@ -376,6 +376,52 @@ def test_no_new_work_while_shutting_down() -> None:
             assert (await get(server, "/lms-status")).status == 200
             with pytest.raises(Refused, match="shutting down"):
                 await llm.collect("predict", **prediction("say: a"))
+
+    run(test)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_end_of_the_server_ends_loads(stream: bool) -> None:
+    async def test() -> None:
+        engine = FakeEngine()
+        body = {"model": "slow", "messages": user("say: a"), "stream": stream}
+        async with fake_server(engine, shutdown_grace=1000) as server:
+            asking = asyncio.create_task(ask(server, "POST", "/v1/chat/completions", body))
+            async with client(server, "llm") as llm:
+                packets = await llm.open("loadModel", modelKey="slow", loadConfigStack=stack())
+                assert (await packets.__anext__())["type"] == "resolved"
+                while len(engine.loads) < 2:
+                    await llm.call("listLoaded")
+                await server.services.loads.close()
+                with pytest.raises(Refused, match="shutting down"):
+                    _ = [packet async for packet in packets]
+                with pytest.raises(Refused, match="shutting down"):
+                    await llm.collect("loadModel", modelKey="slow", loadConfigStack=stack())
+        answer = await asking
+        assert (answer.status, answer.error["code"]) == (503, "shutting_down")
+        assert engine.cancelled_loads == 2
+
+    run(test)
+
+
+def test_the_end_of_the_server_cuts_a_request_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        asked = asyncio.Event()
+
+        async def offers(_self: Any, _repository: str) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr("lmstudio_server.hub.service.HubService.offers", offers)
+        monkeypatch.setattr(app, "CLOSE_SECONDS", 0.0)
+        async with fake_server() as server:
+            path = "/api/v1/models/download"
+            asking = asyncio.create_task(ask(server, "POST", path, {"model": "a/b"}))
+            await asked.wait()
+        answer = await asking
+        assert (answer.status, answer.error["code"]) == (503, "shutting_down")
 
     run(test)
 

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from .errors import ShuttingDownError
 from .registry import Instance, ModelRegistry
 
 __all__ = ["Loads"]
 
 Progress = Callable[[float], Awaitable[None]]
 Start = Callable[[Callable[[float], None]], Coroutine[Any, Any, Instance]]
+
+PATIENCE_SECONDS = 1.0
 
 
 class _Job:
@@ -43,6 +46,9 @@ class Loads:
     def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
         self._jobs: dict[object, _Job] = {}
+        self._under_way: set[_Job] = set()
+        self._callers: set[asyncio.Future[None]] = set()
+        self._closed = False
 
     async def run(
         self,
@@ -56,21 +62,42 @@ class Loads:
 
         ``progress`` is told rising values from 0.0 to 1.0. When the last caller gives up, the
         load itself is cancelled.
+
+        Raises:
+            ShuttingDownError: The server ends.
         """
+        if self._closed:
+            raise ShuttingDownError
         job = self._jobs.get(key) if key is not None else None
         if job is None:
             job = _Job(start)
+            self._under_way.add(job)
             if key is not None:
                 self._jobs[key] = job
                 job.task.add_done_callback(lambda _task: self._jobs.pop(key, None))
         job.followers += 1
-        waiter = asyncio.get_running_loop().create_task(cancelled.wait())
+        loop = asyncio.get_running_loop()
+        waiter, caller = loop.create_task(cancelled.wait()), loop.create_future()
+        self._callers.add(caller)
         try:
             return await self._follow(job, progress, cancelled, waiter)
         finally:
             waiter.cancel()
             job.followers -= 1
-            await self._leave(job)
+            try:
+                await self._leave(job)
+            finally:
+                self._callers.discard(caller)
+                caller.set_result(None)
+
+    async def close(self) -> None:
+        """End the loads under way: what they are for would be refused. Their callers are told."""
+        self._closed = True
+        for job in self._under_way:
+            job.task.cancel()
+        if self._callers:
+            # A client that does not read cannot be told.
+            await asyncio.wait(self._callers, timeout=PATIENCE_SECONDS)
 
     async def _follow(
         self, job: _Job, progress: Progress, cancelled: asyncio.Event, waiter: asyncio.Task[Any]
@@ -85,6 +112,8 @@ class Loads:
                 await progress(shown)
         if cancelled.is_set():
             return None
+        if job.task.cancelled():
+            raise ShuttingDownError
         instance = job.task.result()
         if shown < 1.0:
             await progress(1.0)
@@ -92,7 +121,10 @@ class Loads:
         return instance
 
     async def _leave(self, job: _Job) -> None:
-        if job.followers > 0 or job.delivered:
+        if job.followers > 0:
+            return
+        self._under_way.discard(job)
+        if job.delivered:
             return
         if not job.task.done():
             job.task.cancel()

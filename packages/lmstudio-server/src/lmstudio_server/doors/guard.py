@@ -72,6 +72,10 @@ class Guard:
             await self._run(scope, body, receive, watched)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
             await _fail(error, scope, watched)
+        except asyncio.CancelledError:
+            if not self._services.shutdown.is_set():
+                raise
+            await _fail(_shutting_down(), scope, watched)
         _log.debug(
             "%s %r: %s in %.3f s",
             scope["method"],
@@ -88,7 +92,7 @@ class Guard:
             raise DoorError(403, reason, "forbidden")
         if scope["path"] not in OPEN_PATHS:
             if self._services.shutdown.is_set():
-                raise DoorError(503, "This server is shutting down.", "shutting_down")
+                raise _shutting_down()
             problem = self._services.authenticator.refuse_bearer(headers.get("authorization"))
             if problem is not None:
                 raise DoorError(401, problem, "invalid_api_key")
@@ -174,6 +178,10 @@ async def _read(headers: Headers, receive: Receive) -> bytes:
             raise _too_large()
         more = message.get("more_body", False)
     return b"".join(parts)
+
+
+def _shutting_down() -> DoorError:
+    return DoorError(503, "This server is shutting down.", "shutting_down")
 
 
 def _too_large() -> DoorError:

@@ -116,6 +116,7 @@ async def serve(
         finally:
             services.shutdown.set()
             services.presence.stop()
+            await services.loads.close()
             await services.registry.drain(config.shutdown_grace)
             # Predictions that are still under way are told that their model goes.
             await services.registry.close()
