@@ -522,3 +522,12 @@ def test_limits_are_whole_numbers_from_one(name: str, wrong: Any) -> None:
 def test_callbacks_have_to_be_callable() -> None:
     with pytest.raises(LMStudioValueError, match="on_message"):
         ActOptions(on_message="print")  # type: ignore[arg-type]
+
+
+def test_callbacks_for_what_is_being_read_cannot_be_awaited() -> None:
+    async def later(*_: Any) -> None: ...
+
+    for name in ("on_first_token", "on_prediction_fragment", "on_prompt_processing_progress"):
+        with pytest.raises(LMStudioValueError, match=f"{name} is called in the middle"):
+            ActOptions(**{name: later})
+    ActOptions(on_message=later, on_round_start=later, guard_tool_call=later)

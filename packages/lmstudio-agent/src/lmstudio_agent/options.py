@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from lmstudio_core.data import nearest
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
 from lmstudio_core.timeouts import CallLimits
+from lmstudio_llm.prediction import check_callback
 
 if TYPE_CHECKING:
     from lmstudio_llm.fragments import LlmPredictionFragment
@@ -76,8 +77,8 @@ class ActOptions:
                 _check_seconds(name, value)
             elif name.startswith("max_"):
                 _check_count(name, value)
-            elif not callable(value):
-                raise LMStudioValueError(f"{name} is a function or None, not {value!r}.")
+            else:
+                check_callback(name, value, awaited=name not in _WHILE_READING)
 
     def check_tools(self, names: Collection[str]) -> None:
         """Raise ``LMStudioValueError`` for a limit of a tool that the run does not have."""
@@ -106,6 +107,14 @@ class ActOptions:
         """How long a call of that tool may take; ``None``: as long as it likes."""
         given = self.tool_timeout
         return given.get(tool) if isinstance(given, Mapping) else given
+
+
+_WHILE_READING: Final = (
+    "on_first_token",
+    "on_prediction_fragment",
+    "on_prompt_processing_progress",
+)
+"""The callbacks that are called for packets as they come; all others are awaited if need be."""
 
 
 def _listed(names: Collection[str]) -> str:

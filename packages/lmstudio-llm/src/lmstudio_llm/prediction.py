@@ -59,6 +59,7 @@ __all__ = [
     "PredictionFragmentCallback",
     "PredictionMessageCallback",
     "PromptProcessingCallback",
+    "check_callback",
 ]
 
 logger = logging.getLogger("lmstudio")
@@ -83,15 +84,19 @@ class PredictionCallbacks:
 
     def __post_init__(self) -> None:
         for name, callback in vars(self).items():
-            if callback is None:
-                continue
-            if not callable(callback):
-                raise LMStudioValueError(f"{name} is a function or None, not {callback!r}.")
-            if inspect.iscoroutinefunction(callback):
-                raise LMStudioValueError(
-                    f"{name} is called in the middle of reading, where nothing can be awaited: "
-                    "give a plain function, which may start a task."
-                )
+            if callback is not None:
+                check_callback(name, callback)
+
+
+def check_callback(name: str, callback: object, *, awaited: bool = False) -> None:
+    """Raise ``LMStudioValueError`` for what cannot be called, or is async and not ``awaited``."""
+    if not callable(callback):
+        raise LMStudioValueError(f"{name} is a function or None, not {callback!r}.")
+    if not awaited and inspect.iscoroutinefunction(callback):
+        raise LMStudioValueError(
+            f"{name} is called in the middle of reading, where nothing can be awaited: give a "
+            "plain function, which may start a task."
+        )
 
 
 class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
