@@ -79,6 +79,7 @@ def test_a_prediction(server: FakeServer, client: lms.Client, telemetry: Telemet
     telemetry.instrument()
     server.llm().respond(Reasoning("Hm."), "Hello there!", stop_reason="maxPredictedTokensReached")
     config = {"temperature": 0.5, "maxTokens": 7, "topPSampling": 0.9, "stopStrings": ["x"]}
+    config["seed"] = 3
     with telemetry.tracer.start_as_current_span("caller") as caller:
         client.llm.model("qwen").respond("A secret", config=config)
     span = telemetry.spans["chat qwen"]
@@ -94,6 +95,7 @@ def test_a_prediction(server: FakeServer, client: lms.Client, telemetry: Telemet
         "gen_ai.request.temperature": 0.5,
         "gen_ai.request.max_tokens": 7,
         "gen_ai.request.top_p": 0.9,
+        "gen_ai.request.seed": 3,
         "gen_ai.request.stop_sequences": ("x",),
         "gen_ai.output.type": "text",
         "gen_ai.response.finish_reasons": ("length",),
@@ -205,6 +207,9 @@ def test_an_agent(server: FakeServer, client: lms.Client, telemetry: Telemetry, 
     }
     run = dict(telemetry.spans["invoke_agent"].attributes or {})
     assert run["lmstudio.act.rounds"] == 2
+    assert run["gen_ai.response.model"] == "qwen"
+    assert run["gen_ai.response.finish_reasons"] == ("stop",)
+    assert "gen_ai.output.messages" not in run
     used = [
         dict(s.attributes or {})["gen_ai.usage.output_tokens"] for s in spans if "chat" in s.name
     ]
@@ -294,6 +299,8 @@ def test_content_is_recorded_when_asked_for(
             "finish_reason": "stop",
         }
     ]
+    run = telemetry.spans["invoke_agent"].attributes or {}
+    assert run["gen_ai.output.messages"] == last["gen_ai.output.messages"]
 
 
 def test_once_and_no_more(server: FakeServer, client: lms.Client, telemetry: Telemetry) -> None:

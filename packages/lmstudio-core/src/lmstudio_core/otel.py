@@ -47,6 +47,7 @@ _SETTINGS: Final = {
     "llm.prediction.temperature": "gen_ai.request.temperature",
     "llm.prediction.topPSampling": "gen_ai.request.top_p",
     "llm.prediction.topKSampling": "gen_ai.request.top_k",
+    "llm.prediction.seed": "gen_ai.request.seed",
     "llm.prediction.maxPredictedTokens": "gen_ai.request.max_tokens",
     "llm.prediction.stopStrings": "gen_ai.request.stop_sequences",
     "llm.prediction.llama.presencePenalty": "gen_ai.request.presence_penalty",
@@ -165,11 +166,8 @@ class OpenTelemetryObserver:
             found["gen_ai.response.time_to_first_chunk"] = prediction.first_token_seconds
         result = prediction.result
         if result is not None:
-            known["gen_ai.response.model"] = (
-                result.model_info.model_key or result.model_info.identifier
-            )
-            reason = result.stats.stop_reason
-            found["gen_ai.response.finish_reasons"] = [_FINISH.get(reason, reason)]
+            found |= _answer(result)
+            known["gen_ai.response.model"] = found["gen_ai.response.model"]
             found |= _usage(result.stats.prompt_tokens_count, result.stats.predicted_tokens_count)
             if self._content and span.is_recording():
                 found["gen_ai.output.messages"] = _json([_output(result)])
@@ -214,15 +212,19 @@ class OpenTelemetryObserver:
     def lmstudio_act_finished(self, act: ActObservation) -> None:
         """Close the span."""
         span, known = _taken(self, act)
-        if act.result is not None:
-            stats = [prediction.stats for prediction in act.result.predictions]
-            span.set_attribute("lmstudio.act.rounds", act.result.rounds)
+        predictions: Sequence[Any] = getattr(act.result, "predictions", ())
+        if predictions:
+            stats = [prediction.stats for prediction in predictions]
+            span.set_attribute("lmstudio.act.rounds", len(predictions))
+            span.set_attributes(_answer(predictions[-1]))
             span.set_attributes(
                 _usage(
                     _total(each.prompt_tokens_count for each in stats),
                     _total(each.predicted_tokens_count for each in stats),
                 )
             )
+            if self._content and span.is_recording():
+                span.set_attribute("gen_ai.output.messages", _json([_output(predictions[-1])]))
         _end(span, act, known, describe=self._content)
 
     @hookimpl
@@ -302,6 +304,15 @@ def _where(server: str | None) -> dict[str, Any]:
         return {}
     address = parse_api_host(server)
     return {"server.address": address.host, "server.port": address.port}
+
+
+def _answer(result: Any) -> dict[str, Any]:
+    """Which model answered, and why it ended."""
+    info, reason = result.model_info, result.stats.stop_reason
+    return {
+        "gen_ai.response.model": info.model_key or info.identifier,
+        "gen_ai.response.finish_reasons": [_FINISH.get(reason, reason)],
+    }
 
 
 def _usage(given: int | None, made: int | None) -> dict[str, Any]:
