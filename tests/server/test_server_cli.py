@@ -210,8 +210,14 @@ def test_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unclear.returncode == 1
     assert "Several servers" in unclear.stderr
     assert all(str(port) in unclear.stderr for port in ports)
+    one = json.loads(lmstudio("stop", "--port", str(ports[0]), "--json").stdout)
+    [stopped] = one["stopped"]
+    assert (stopped["address"], stopped["forced"]) == (f"127.0.0.1:{ports[0]}", False)
+    assert lmstudio("start", "--daemon", "--port", str(ports[0])).returncode == 0
     everything = lmstudio("stop", "--all")
     assert everything.stdout.count("Stopped") == 2
+    nothing = lmstudio("stop", "--json")
+    assert (nothing.returncode, json.loads(nothing.stdout)) == (3, {"stopped": []})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

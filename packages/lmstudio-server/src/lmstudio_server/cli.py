@@ -230,7 +230,8 @@ def status(host: str | None, as_json: bool) -> None:
 @server.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Stop the server on this port.")
 @click.option("--all", "every", is_flag=True, help="Stop every server of this user.")
-def stop(port: int | None, every: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stop(port: int | None, every: bool, as_json: bool) -> None:
     """Stop a running server."""
     _check_state_dir()
     servers = state.all_running()
@@ -241,15 +242,17 @@ def stop(port: int | None, every: bool) -> None:
             f"{_no_answer(silent[0])} If it stays so, end process {silent[0].pid}."
         )
     if not chosen:
-        click.echo("No lmstudio-server is running" + (f" on port {port}." if port else "."))
+        nothing = "No lmstudio-server is running" + (f" on port {port}." if port else ".")
+        click.echo(json.dumps({"stopped": []}) if as_json else nothing)
         sys.exit(NOT_RUNNING_CODE)
     if len(chosen) > 1 and not every:
         ports = ", ".join(str(found.state.port) for found in chosen)
         raise click.ClickException(
             f"Several servers are running (ports {ports}). Choose one with --port, or use --all."
         )
-    for found in chosen:
-        _stop(found.state)
+    stopped = [_stop(found.state, quiet=as_json) for found in chosen]
+    if as_json:
+        click.echo(json.dumps({"stopped": stopped}))
 
 
 def main() -> None:
@@ -257,12 +260,14 @@ def main() -> None:
     server(prog_name="lmstudio-server")
 
 
-def _stop(target: state.ServerState) -> None:
+def _stop(target: state.ServerState, *, quiet: bool) -> dict[str, Any]:
     try:
         how = stop_server(target)
     except StopError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"Stopped lmstudio-server (pid {target.pid}) at {target.address}{how}.")
+    if not quiet:
+        click.echo(f"Stopped lmstudio-server (pid {target.pid}) at {target.address}{how}.")
+    return {"pid": target.pid, "address": target.address, "forced": bool(how)}
 
 
 def _check_state_dir() -> None:
