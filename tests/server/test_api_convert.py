@@ -140,6 +140,11 @@ class TestHistory:
             History.model_validate({"messages": [message]})
 
 
+def test_errors_read_as_sentences() -> None:
+    assert str(WireError("It failed.", cause="Why.")) == "It failed. Why."
+    assert str(WireError("m: it failed", cause="why")) == "m: it failed: why"
+
+
 class TestToolNames:
     @pytest.mark.parametrize(
         ("name", "style", "expected"),

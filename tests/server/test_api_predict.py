@@ -226,6 +226,12 @@ def test_errors_of_a_prediction() -> None:
         async with fake_server() as server, client(server, "llm") as llm:
             with pytest.raises(Refused, match="No loaded model has the identifier"):
                 await llm.collect("predict", **prediction("hi"))
+            asked = {
+                **prediction("hi"),
+                "modelSpecifier": {"type": "query", "query": {"vision": True}},
+            }
+            with pytest.raises(Refused, match="No loaded model sees pictures"):
+                await llm.collect("predict", **asked)
             await load(llm)
             with pytest.raises(Refused, match="It did not work"):
                 await llm.collect("predict", **prediction("raise"))

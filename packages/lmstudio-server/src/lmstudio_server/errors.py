@@ -45,7 +45,8 @@ class WireError(Exception):
         suggestion: str | None = None,
         display: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(title if cause is None else f"{title} {cause}")
+        between = " " if title.endswith((".", "!", "?", ":")) else ": "
+        super().__init__(title if cause is None else f"{title}{between}{cause}")
         self.title = title
         self.cause = cause
         self.suggestion = suggestion
@@ -102,10 +103,12 @@ def no_loaded_model(
     query: Mapping[str, Any], loaded: Sequence[str], matches: Sequence[str] = ()
 ) -> WireError:
     """No loaded model answers the query."""
-    wanted = ", ".join(f'{key} "{value}"' for key, value in query.items() if value is not None)
+    wanted = " and ".join(
+        _asked_for(key, value) for key, value in query.items() if value is not None
+    )
     listed = ", ".join(loaded[:SAMPLE_SIZE]) or "none"
     return WireError(
-        f"No loaded model has the {wanted}." if wanted else "No model is loaded.",
+        f"No loaded model {wanted}." if wanted else "No model is loaded.",
         cause=f"Loaded models ({len(loaded)}): {listed}.",
         suggestion=close_matches_text(
             matches, "Load a model first, for example with `client.llm.model(key)`."
@@ -117,6 +120,12 @@ def no_loaded_model(
             "totalLoadedModels": len(loaded),
         },
     )
+
+
+def _asked_for(key: str, value: object) -> str:
+    if key == "vision":
+        return "sees pictures" if value else "is blind to pictures"
+    return f'has the {key} "{value}"'
 
 
 def specific_model_unloaded(reference: str) -> WireError:
