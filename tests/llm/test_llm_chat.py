@@ -250,11 +250,13 @@ class TestHistory:
             "system: Be brief.",
             "user: Look:",
             "user: [image: cat.png]",
-            "assistant: ",
             'assistant: [calls add({"a": 1, "b": null})]',
             "tool: 1",
             "assistant: One.",
         ]
+        asked = Chat()
+        asked.add_assistant_response("", [ToolCallRequest(name="say", arguments={"to": "Käthe"})])
+        assert str(asked) == 'assistant: [calls say({"to": "Käthe"})]'
 
 
 class TestEditing:

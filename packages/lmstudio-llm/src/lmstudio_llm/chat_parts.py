@@ -123,11 +123,13 @@ def lines(messages: Iterable[AnyChatMessage]) -> Iterator[str]:
     for message in messages:
         for part in message.content:
             if isinstance(part, TextData):
-                yield f"{message.role}: {part.text}"
+                if part.text or len(message.content) == 1:  # an empty one may stand before calls
+                    yield f"{message.role}: {part.text}"
             elif isinstance(part, FileHandle):
                 yield f"{message.role}: [{part.file_type}: {part.name}]"
             elif isinstance(part, ToolCallRequestData):
                 call = part.tool_call_request
-                yield f"{message.role}: [calls {call.name}({json.dumps(call.arguments or {})})]"
+                arguments = json.dumps(call.arguments or {}, ensure_ascii=False)
+                yield f"{message.role}: [calls {call.name}({arguments})]"
             else:
                 yield f"{message.role}: {part.content}"
