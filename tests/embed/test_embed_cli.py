@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from lmstudio_core.cli.command import build
 from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_embed.commands.journal import Journal
 
 INFO = {
     "type": "embedding",
@@ -181,6 +182,33 @@ def test_a_stopped_run_goes_on_where_it_was(
     lmstudio(server, "embed", source, "--out", tmp_path / f"whole{suffix}")
     assert (tmp_path / f"v{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
     assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("options", [(), ("--restart",)])
+def test_two_runs_do_not_write_the_same_file(
+    server: FakeServer, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    source, out = text_file(tmp_path), tmp_path / "v.npy"
+    with Journal(tmp_path / "v.npy.partial", {}) as other:
+        other.resume(iter(()))
+        done = lmstudio(server, "embed", source, "--out", out, *options)
+        assert done.exit_code == 1
+        assert "Another run writes" in done.stderr
+    assert (tmp_path / "v.npy.partial").stat().st_size > 0
+    done = lmstudio(server, "embed", source, "--out", out, "--restart")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_file_that_is_no_journal_is_left_alone(server: FakeServer, tmp_path: Path) -> None:
+    precious = tmp_path / "v.npy.partial"
+    for content in ("precious", "precious\n"):
+        precious.write_text(content)
+        done = lmstudio(server, "embed", text_file(tmp_path), "--out", tmp_path / "v.npy")
+        assert "is in the way" in done.stderr
+        assert precious.read_text() == content
+    precious.write_text('{"lmstudio-')  # killed while it was begun
+    done = lmstudio(server, "embed", text_file(tmp_path), "--out", tmp_path / "v.npy")
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

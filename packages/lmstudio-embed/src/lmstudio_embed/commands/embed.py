@@ -86,10 +86,8 @@ def embed(
             "normalize": normalize,
         }
         journal = Journal(out.with_name(out.name + ".partial"), how)
-        if restart:
-            journal.path.unlink(missing_ok=True)
         options = EmbedOptions(max_in_flight, chunking=chunking, normalize=normalize)
-        _Run(journal, model, options).embed(file, skip=on_error == "skip")
+        _Run(journal, model, options).embed(file, skip=on_error == "skip", restart=restart)
     _finish(out, journal, file)
 
 
@@ -102,14 +100,18 @@ class _Run:
         self._options = options
         self._waiting: deque[str] = deque()
 
-    def embed(self, source: str, *, skip: bool) -> None:
+    def embed(self, source: str, *, skip: bool, restart: bool) -> None:
+        with self._journal as journal:
+            texts = texts_in(source)
+            journal.resume(texts, restart=restart)
+            if journal.count:
+                click.echo(f"Going on after {journal.count:,} texts done before.", err=True)
+            self._go_on(source, texts, skip)
+
+    def _go_on(self, source: str, texts: Iterator[str], skip: bool) -> None:
         journal = self._journal
-        texts = texts_in(source)
-        journal.resume(texts)
-        if journal.count:
-            click.echo(f"Going on after {journal.count:,} texts done before.", err=True)
         try:
-            with journal, _bar(source, journal.count) as advance:
+            with _bar(source, journal.count) as advance:
                 self._embed_rest(texts, skip, advance)
         except BaseException:
             if journal.count:

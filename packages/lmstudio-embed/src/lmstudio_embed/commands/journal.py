@@ -9,6 +9,7 @@ no second reading.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from array import array
 from base64 import b64decode, b64encode
@@ -25,6 +26,8 @@ __all__ = ["Entry", "Journal"]
 
 _FLUSH_SECONDS = 1.0
 _FORMAT = 1
+_BEYOND = 2**31 - 2
+"""A byte of the file that is locked where a lock is one of bytes."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Entry:
 
 
 class Journal:
-    """The journal of one output file.
+    """The journal of one output file. As a context manager it is open, and no other run's.
 
     Args:
         path: Where it lies.
@@ -54,14 +57,27 @@ class Journal:
         self._stream: BinaryIO | None = None
         self._flushed = 0.0
 
-    def resume(self, texts: Iterator[str]) -> None:
+    def resume(self, texts: Iterator[str], *, restart: bool = False) -> None:
         """Take the texts that are done from ``texts``, after making sure that they are the same.
+
+        Args:
+            texts: The input.
+            restart: Forget what is done.
 
         Raises:
             click.ClickException: The journal belongs to something else.
         """
-        if not self.path.exists():
-            return
+        assert self._stream is not None
+        if restart:
+            self._stream.truncate(0)
+        if self._is_begun():
+            self._take(texts)
+        else:
+            self._stream.truncate(0)
+            self._stream.write(self._head())
+            self._stream.flush()
+
+    def _take(self, texts: Iterator[str]) -> None:
         self._check_head()
         self._cut_half_line()
         for entry in self.entries():
@@ -72,12 +88,18 @@ class Journal:
                 )
             self._note(entry)
 
+    def _is_begun(self) -> bool:
+        """Whether it has its first line, and was not killed while that was written."""
+        with self.path.open("rb") as stream:
+            line = stream.readline()
+        return line.endswith(b"\n") or not self._head().startswith(line)
+
+    def _head(self) -> bytes:
+        return json.dumps({"lmstudio-embed": _FORMAT, "how": self.how}).encode() + b"\n"
+
     def _check_head(self) -> None:
         with self.path.open("rb") as stream:
             line = stream.readline()
-        if not line.endswith(b"\n"):
-            self.path.write_bytes(b"")  # killed while it wrote its first line
-            return
         try:
             head = json.loads(line)
             version, how = head["lmstudio-embed"], head["how"]
@@ -122,9 +144,14 @@ class Journal:
                 )
 
     def __enter__(self) -> Self:
-        self._stream = self.path.open("ab")
-        if not self._stream.tell():
-            self._write({"lmstudio-embed": _FORMAT, "how": self.how})
+        stream = self.path.open("ab")
+        if not _lock(stream):
+            stream.close()
+            raise click.ClickException(
+                f"Another run writes {self.path}. Wait for it, or end it; then the same command goes "
+                "on from there."
+            )
+        self._stream = stream
         return self
 
     def add(self, text: str, result: Sequence[float] | Exception) -> None:
@@ -171,10 +198,33 @@ class Journal:
             self._stream = None
 
 
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(stream: BinaryIO) -> bool:
+        stream.seek(_BEYOND)  # what is locked there cannot be read by others
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(stream: BinaryIO) -> bool:
+        """Lock the file until it is closed, however the process ends; whether that was possible."""
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # some network file systems have no locks
+            return True
+        return True
+
+
 def as_float32(vector: Sequence[float]) -> bytes:
     """The numbers as little-endian float32."""
-    import sys
-
     numbers = array("f", vector)
     if sys.byteorder == "big":
         numbers.byteswap()
