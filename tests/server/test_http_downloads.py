@@ -62,6 +62,7 @@ def test_what_a_request_names(model: str, expected: tuple[str, str | None]) -> N
         ("", 400),
         ("big", 400),
         ("a/b/c", 400),
+        (f"a/{'b' * 129}", 400),
         ("https://evil.example/acme/Big-GGUF", 400),
         ("https://huggingface.co@evil.example/acme/Big", 400),
         ("https://huggingface.co/acme", 400),

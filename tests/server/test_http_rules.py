@@ -213,6 +213,27 @@ def test_bodies_that_are_none(body: bytes) -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/chat/completions", "model"),
+        ("/v1/embeddings", "model"),
+        ("/api/v1/models/load", "model"),
+        ("/api/v1/models/unload", "instance_id"),
+        ("/api/v1/models/download", "model"),
+    ],
+)
+def test_a_name_of_any_length_has_a_short_answer(path: str, field: str) -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            body = {"messages": user("a"), "input": "a", field: "pocket/" + "x" * 100_000}
+            answer = await ask(server, "POST", path, body)
+            assert answer.status in (400, 404)
+            assert len(answer.body) < 1000
+
+    run(test)
+
+
 def test_bodies_that_are_too_large() -> None:
     async def test() -> None:
         async with fake_server() as server:

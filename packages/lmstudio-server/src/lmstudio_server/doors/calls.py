@@ -26,6 +26,8 @@ __all__ = ["Caller", "last", "model_not_found", "specifier", "stack"]
 Kind = Literal["llm", "embedding"]
 Packet = dict[str, Any]
 
+_SHOWN = 200
+"""Characters of a name that a request may be answered with: any text may be given as one."""
 _AHEAD = 64
 """Packets that may wait for a slow client before the generation waits too."""
 
@@ -111,7 +113,7 @@ class Caller:
         except WireError as error:
             if (error.display or {}).get("code") != "generic.pathNotFound":
                 raise
-            raise model_not_found(self.services, name) from error
+            raise await model_not_found(self.services, name) from error
 
     async def ready(
         self,
@@ -131,7 +133,7 @@ class Caller:
             return instance.file
         file = await asyncio.to_thread(self.services.library.find, name)
         if file is None:
-            raise model_not_found(self.services, name)
+            raise await model_not_found(self.services, name)
         return file
 
     def instance(self, loaded: Packet) -> Instance:
@@ -177,9 +179,11 @@ class Caller:
         return max(loaded, key=lambda i: i.last_used_ms or 0).identifier
 
 
-def model_not_found(services: Services, name: str) -> DoorError:
+async def model_not_found(services: Services, name: str) -> DoorError:
     """No model has this name; tells those that come close."""
-    hint = " or ".join(f'"{match}"' for match in services.library.close_matches(name, 3))
+    name = name[:_SHOWN]
+    matches = await asyncio.to_thread(services.library.close_matches, name, 3)
+    hint = " or ".join(f'"{match}"' for match in matches)
     return DoorError(
         404,
         f'There is no model "{name}" on this server.'

@@ -86,7 +86,7 @@ class _Api:
         for known, made in await self._listed():
             if known == name:
                 return JSONResponse(model_object(known, made))
-        raise model_not_found(self._services, name)
+        raise await model_not_found(self._services, name)
 
     async def chat(self, request: Request) -> Response:
         body = read(ChatBody, await json_body(request))

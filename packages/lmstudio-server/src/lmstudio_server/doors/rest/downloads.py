@@ -30,7 +30,9 @@ __all__ = ["download_routes", "repository_and_file"]
 
 _PATH: Final = "/api/v1/models/download"
 _HUB_HOSTS: Final = ("huggingface.co", "www.huggingface.co", "hf.co")
-_NAME: Final = re.compile(r"([^/\s]+/[^/\s]+)(?:/(?:blob|resolve|tree)/[^/]+(?:/(.+))?)?")
+_NAME: Final = re.compile(
+    r"([^/\s]{1,128}/[^/\s]{1,128})(?:/(?:blob|resolve|tree)/[^/]+(?:/(.+))?)?"
+)
 
 
 def download_routes(services: Services) -> list[BaseRoute]:
@@ -118,7 +120,9 @@ class _Downloads:
         if file is not None:
             offers = tuple(o for o in offers if file in {part.path for part in o.files})
             if not offers:
-                raise DoorError(404, f'"{name}" has no model {file}.', "model_not_found", "model")
+                raise DoorError(
+                    404, f'"{name}" has no model {file[:200]}.', "model_not_found", "model"
+                )
         if quantization is not None:
             wanted = quantization.strip().lower()
             offers = tuple(o for o in offers if (o.quantization or "").lower() == wanted)

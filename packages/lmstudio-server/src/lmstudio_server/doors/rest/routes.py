@@ -99,7 +99,7 @@ class _Api:
             loaded = ", ".join(i.identifier for i in self._services.registry.instances())
             raise DoorError(
                 404,
-                f'No loaded instance is called "{body.instance_id}". Loaded: {loaded or "none"}.',
+                f'No loaded instance is called "{body.instance_id[:200]}". Loaded: {loaded or "none"}.',
                 "model_not_found",
                 "instance_id",
             )
