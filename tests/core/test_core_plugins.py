@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
@@ -349,6 +350,35 @@ def test_observers_see_requests_and_cannot_break_them(module, monkeypatch, serve
             ("test.nonsense", errors.LMStudioRequestRejectedError),
         ]
     assert "acme" in caplog.text
+
+
+def test_observers_see_streams_that_were_left(module, monkeypatch, server):
+    seen = []
+
+    @hookimpl
+    def note(endpoint, error):
+        seen.append((endpoint, error))
+
+    module("acme_note", lmstudio_request_finished=note)
+    monkeypatch.setattr(client_base, "plugins", Plugins([hooks("note", "acme_note")], {}))
+    from core_clients import Count, numbers
+
+    server.on_channel("test.count", numbers(1, 2))
+    with Client(server.api_host) as client:
+        for _ in client.open(Count()):
+            break
+        with client.open(Count()) as stream:
+            next(stream)
+
+    async def main():
+        async with AsyncClient(server.api_host) as client:
+            async for _ in client.open(Count()):
+                break
+            async with client.open(Count()) as stream:
+                await anext(aiter(stream))
+
+    asyncio.run(main())
+    assert seen == [("test.count", None)] * 4
 
 
 def test_an_observer_that_always_fails_is_told_of_once(module, caplog):

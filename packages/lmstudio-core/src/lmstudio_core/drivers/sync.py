@@ -363,6 +363,7 @@ class SyncChannelStream(Generic[E, R]):
             self._open = False
             self._connection.abandon_later(self._reader.state, self._reader.cancel_message)
             self._reader.channel.on_end(None, self._connection.address)
+            self._driver.observe(self._reader.channel.endpoint, self._started, None)
 
     def result(self) -> R:
         """The result, once the iteration has ended.
