@@ -34,6 +34,7 @@ _PART = re.compile(r"-(\d{5})-of-(\d{5})$")
 _REPOSITORY_SUFFIX = re.compile(r"-gguf$", re.IGNORECASE)
 _GGUF_NAMES = re.compile(r"(?!\.).+\.gguf", re.IGNORECASE)
 _VIRTUAL_NAMES = re.compile(r"model\.ya?ml", re.IGNORECASE)
+_LONGEST_KEY = 256
 _MAX_DEPTH = 5
 """How deep folders are searched: LM Studio's layout needs two below the models folder."""
 
@@ -160,7 +161,9 @@ class Library:
         """Return up to ``n`` keys that look like ``key``, the likeliest first."""
         from lmstudio_core.models.matching import close_matches
 
-        return close_matches(key.strip(), [model.key for model in self.scan()], n)
+        # Comparing takes longer, the longer the text, and no key is like a very long one.
+        wanted = key.strip()[:_LONGEST_KEY]
+        return close_matches(wanted, [model.key for model in self.scan()], n)
 
     def _virtual_models(self) -> list[VirtualModel]:
         """The virtual models in the folders; each file is read when it is new or has changed."""
