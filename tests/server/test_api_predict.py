@@ -221,6 +221,23 @@ def test_an_engine_that_crashes() -> None:
     run(test)
 
 
+def test_what_is_missing_is_a_model_of_the_kind_asked_for() -> None:
+    async def test() -> None:
+        async with (
+            fake_server() as server,
+            client(server, "llm") as llm,
+            client(server, "embedding") as embedding,
+        ):
+            await load(llm)
+            query = {"specifier": {"type": "query", "query": {}}, "throwIfNotFound": True}
+            with pytest.raises(Refused, match="No embedding model is loaded") as caught:
+                await embedding.call("getModelInfo", **query)
+            assert caught.value.error["cause"] == "Loaded embedding models (0): none."
+            assert "client.embedding.model(key)" in caught.value.error["suggestion"]
+
+    run(test)
+
+
 def test_errors_of_a_prediction() -> None:
     async def test() -> None:
         async with fake_server() as server, client(server, "llm") as llm:

@@ -100,18 +100,19 @@ def model_not_found(key: str, keys: Sequence[str], matches: Sequence[str]) -> Wi
 
 
 def no_loaded_model(
-    query: Mapping[str, Any], loaded: Sequence[str], matches: Sequence[str] = ()
+    kind: str, query: Mapping[str, Any], loaded: Sequence[str], matches: Sequence[str] = ()
 ) -> WireError:
-    """No loaded model answers the query."""
+    """No loaded model of that kind (``"llm"`` or ``"embedding"``) answers the query."""
+    model = "model" if kind == "llm" else f"{kind} model"
     wanted = " and ".join(
         _asked_for(key, value) for key, value in query.items() if value is not None
     )
     listed = ", ".join(loaded[:SAMPLE_SIZE]) or "none"
     return WireError(
-        f"No loaded model {wanted}." if wanted else "No model is loaded.",
-        cause=f"Loaded models ({len(loaded)}): {listed}.",
+        f"No loaded {model} {wanted}." if wanted else f"No {model} is loaded.",
+        cause=f"Loaded {model}s ({len(loaded)}): {listed}.",
         suggestion=close_matches_text(
-            matches, "Load a model first, for example with `client.llm.model(key)`."
+            matches, f"Load one first, for example with `client.{kind}.model(key)`."
         ),
         display={
             "code": "generic.noModelMatchingQuery",

@@ -92,7 +92,7 @@ def _nothing_loaded(call: Call, query: Mapping[str, Any]) -> WireError:
     loaded = [instance.identifier for instance in call.services.registry.instances(call.kind)]
     name = query.get("identifier")
     matches = [key for key in loaded if isinstance(name, str) and name.lower() in key.lower()]
-    return no_loaded_model(query, loaded, matches)
+    return no_loaded_model(call.kind, query, loaded, matches)
 
 
 async def require_model(call: Call, key: str) -> ModelFile:
