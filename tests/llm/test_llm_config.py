@@ -118,6 +118,11 @@ class TestPrediction:
             ({"maxTokens": 0}, "maxTokens = 0"),
             ({"maxTokens": "many"}, "'many'"),
             ({"temperature": -1}, "greater than or equal to 0"),
+            ({"temperature": False}, "no switch to turn it off"),
+            ({"temperature": float("inf")}, "finite"),
+            ({"presencePenalty": float("nan")}, "finite"),
+            ({"cpuThreads": True}, "give a number"),
+            ({"maxTokens": 5, "max_tokens": 5}, "'max_tokens' twice"),
             ({"topPSampling": 1.5}, "less than or equal to 1"),
             ({"stopStrings": [""]}, "at least 1 character"),
             ({"toolChoice": "maybe"}, "toolChoice"),
@@ -135,8 +140,10 @@ class TestPrediction:
         with pytest.raises(LMStudioValueError, match="did you mean 'max_tokens'"):
             LlmPredictionConfig(max_tokenz=5)
         config = LlmPredictionConfig()
-        with pytest.raises(ValueError, match="max_tokens"):
+        with pytest.raises(LMStudioValueError, match="max_tokens = 0"):
             config.max_tokens = 0
+        with pytest.raises(LMStudioValueError, match="did you mean 'max_tokens'"):
+            config.max_tokenz = 5
 
     def test_raw_is_under_the_explicit_fields(self) -> None:
         raw = {"llm.prediction.temperature": 1, "llm.prediction.systemPrompt": "x"}

@@ -103,7 +103,7 @@ class ServerStruct(Struct):
 class InputStruct(Struct):
     """Data that people write: unknown keys and wrong values are errors that say what to do."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
     if not TYPE_CHECKING:  # checkers know the fields as keyword arguments
 
@@ -115,6 +115,12 @@ class InputStruct(Struct):
 
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                super().__setattr__(name, value)
+            except pydantic.ValidationError as error:
+                raise ValidationError(validation_message(type(self), error)) from error
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -158,8 +164,12 @@ def validation_message(cls: type[pydantic.BaseModel], error: pydantic.Validation
     lines: list[str] = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            like = nearest(where, _known_names(cls))
+        if problem["type"] in ("extra_forbidden", "no_such_attribute"):
+            known = _known_names(cls)
+            if where in known:
+                lines.append(f"{cls.__name__} is given {where!r} twice, in two spellings")
+                continue
+            like = nearest(where, known)
             hint = (
                 f"; did you mean {like!r}?" if like else f"; known: {', '.join(cls.model_fields)}"
             )

@@ -27,6 +27,8 @@ from .config_types import (
     LlmToolChoice,
     LlmToolNaming,
     LlmToolUseSetting,
+    NoSwitch,
+    NumberFromZero,
     OrOff,
     Share,
     Text,
@@ -78,7 +80,7 @@ class LlmPredictionConfig(ConfigModel):
     max_tokens: Annotated[
         OrOff[Annotated[int, Field(ge=1)]] | None, KV(_P + "maxPredictedTokens", checkbox=1)
     ] = None
-    temperature: Annotated[Annotated[float, Field(ge=0)] | None, KV(_P + "temperature")] = None
+    temperature: Annotated[NumberFromZero | None, KV(_P + "temperature")] = None
     stop_strings: Annotated[Sequence[Text] | None, KV(_P + "stopStrings")] = None
     tool_call_stop_strings: Annotated[Sequence[Text] | None, KV(_P + "toolCallStopStrings")] = None
     context_overflow_policy: Annotated[
@@ -88,7 +90,9 @@ class LlmPredictionConfig(ConfigModel):
     raw_tools: Annotated[LlmToolUseSetting | None, KV(_P + "tools")] = None
     tool_choice: Annotated[LlmToolChoice | None, KV(_P + "toolChoice")] = None
     tool_naming: Annotated[LlmToolNaming | None, KV(_P + "toolNaming")] = None
-    top_k_sampling: Annotated[Annotated[int, Field(ge=-1)] | None, KV(_P + "topKSampling")] = None
+    top_k_sampling: Annotated[
+        Annotated[int, NoSwitch, Field(ge=-1)] | None, KV(_P + "topKSampling")
+    ] = None
     repeat_penalty: Annotated[OrOff[float] | None, KV(_P + "repeatPenalty", checkbox=1.1)] = None
     presence_penalty: Annotated[
         OrOff[float] | None, KV(_P + "llama.presencePenalty", checkbox=0)

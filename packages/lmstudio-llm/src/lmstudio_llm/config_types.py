@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
@@ -57,9 +57,21 @@ def _or_off(value: Any, validate: Callable[[Any], Any]) -> Any:
 OrOff = Annotated[_T | Literal[False], _OffSwitch()]
 """A value, or ``False`` to turn the setting off."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-CountFromZero = Annotated[int, Field(ge=0)]
+
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        problem = "give a number; this has no switch to turn it off, so leave it out"
+        raise ValueError(problem)  # noqa: TRY004 - what pydantic takes for a wrong value
+    return value
+
+
+NoSwitch = BeforeValidator(_no_switch)
+"""``True`` and ``False`` are no numbers; without this they would count as 1 and 0."""
+
+NumberFromZero = Annotated[float, NoSwitch, Field(ge=0)]
+Share = Annotated[float, NoSwitch, Field(ge=0, le=1)]
+Count = Annotated[int, NoSwitch, Field(ge=1)]
+CountFromZero = Annotated[int, NoSwitch, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 
 LlmContextOverflowPolicy = Literal["stopAtLimit", "truncateMiddle", "rollingWindow"]
