@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pocket_models import (
@@ -42,7 +43,7 @@ from lmstudio_server.engines.base import (
     ToolCallStart,
 )
 
-PERSON = {
+PERSON: dict[str, Any] = {
     "type": "object",
     "properties": {"title": {"type": "string"}, "year": {"type": "integer"}},
     "required": ["title", "year"],
@@ -183,7 +184,13 @@ def test_tool_call_with_probabilities() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("schema", [PERSON, {"anyOf": [PERSON, {"type": "boolean"}]}])
+LINKED = {
+    **PERSON,
+    "properties": {**PERSON["properties"], "title": {"type": "string", "format": "uri"}},
+}
+
+
+@pytest.mark.parametrize("schema", [PERSON, {"anyOf": [PERSON, {"type": "boolean"}]}, LINKED])
 def test_json_schema_holds_from_the_first_token(schema: dict[str, object]) -> None:
     async def test() -> None:
         async with loaded() as model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from lmstudio_server.engines.llamacpp.options import (
     usable_processors,
     worker_options,
 )
+from lmstudio_server.engines.llamacpp.schemas import without_foreign_formats
 from lmstudio_server.engines.llamacpp.templates import render
 
 UNKNOWN_ARCHITECTURE = [
@@ -256,3 +258,27 @@ def test_grammars_that_are_refused() -> None:
     parser = "parse: error parsing grammar: expecting ::= at "
     assert response_error(400, refused, [parser, "", "x", sent]).cause == parser[7:].strip()
     assert response_error(400, refused, [sent]).cause is None
+
+
+def test_formats_that_nobody_checks_are_no_reason_to_refuse() -> None:
+    uri = {"type": "string", "format": "uri"}
+    date = {"type": "string", "format": "date"}
+    schema = {
+        "type": "object",
+        "properties": {"format": uri, "when": date, "fixed": {"const": {"format": "uri"}}},
+        "additionalProperties": {"anyOf": [uri, date, True]},
+        "$defs": {"list": {"items": uri, "enum": [{"format": "uri"}]}},
+        "default": {"format": "uri"},
+    }
+    text = {"type": "string"}
+    assert without_foreign_formats(schema) == {
+        **schema,
+        "properties": {"format": text, "when": date, "fixed": {"const": {"format": "uri"}}},
+        "additionalProperties": {"anyOf": [text, date, True]},
+        "$defs": {"list": {"items": text, "enum": [{"format": "uri"}]}},
+    }
+    assert schema["$defs"] == {"list": {"items": uri, "enum": [{"format": "uri"}]}}
+    deep: dict[str, Any] = uri
+    for _ in range(400):
+        deep = {"items": deep}
+    assert "format" not in str(without_foreign_formats(deep))

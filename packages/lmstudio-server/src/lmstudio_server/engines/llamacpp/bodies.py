@@ -6,6 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from .schemas import without_foreign_formats
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -146,7 +148,8 @@ def completion_body(
 
 
 def tagged_schema(schema: Mapping[str, Any], tag: str | None) -> dict[str, Any]:
-    """Return ``schema`` for llama.cpp: plain separators, and ``tag`` as its comment."""
+    """Return ``schema`` for llama.cpp: plain separators, known formats, ``tag`` as its comment."""
+    schema = without_foreign_formats(schema)
     comment = {} if tag is None else {"$comment": tag}
     # The tag comes first, so that a long schema's error shows it too.
     return comment | _NATURAL_JSON | {k: v for k, v in schema.items() if k != "$comment"}
