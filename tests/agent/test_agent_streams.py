@@ -29,7 +29,7 @@ from lmstudio_agent import (
     AsyncActStream,
 )
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.errors import LMStudioCancelledError, LMStudioRuntimeError
 from lmstudio_llm.fragments import LlmPredictionFragment, ToolCallGenerationEnd
 
 BOTH = pytest.mark.parametrize("events", [events_sync, events_async])
@@ -132,6 +132,29 @@ def test_the_result_is_there_after_the_stream_and_without_iterating() -> None:
         assert "finished" in repr(stream)
 
 
+def test_a_run_that_failed_says_so_again() -> None:
+    def refuse(_: Any) -> None:
+        raise KeyError("not this one")
+
+    def made() -> Any:
+        return make_run(script(), [double], guard_tool_call=refuse)
+
+    async def main() -> None:
+        async with AsyncClient(NOWHERE) as client:
+            stream = AsyncActStream(ScriptedClient(client), *made())
+            with pytest.raises(KeyError, match="not this one"):
+                await stream.wait_for_result()
+            with pytest.raises(KeyError, match="not this one"):
+                stream.result()
+
+    with Client(NOWHERE) as client:
+        stream = ActStream(ScriptedClient(client), *made())
+        for _ in range(2):
+            with pytest.raises(KeyError, match="not this one"):
+                stream.result()
+    asyncio.run(main())
+
+
 def test_part_of_a_stream_and_then_the_result() -> None:
     with Client(NOWHERE) as client:
         stream = ActStream(ScriptedClient(client), *make_run(script(), [double]))
@@ -148,7 +171,7 @@ def test_leaving_a_stream_early_ends_the_run_with_a_valid_chat(after: int) -> No
             if number == after:
                 break
         gc.collect()
-        with pytest.raises(LMStudioRuntimeError, match="left before"):
+        with pytest.raises(LMStudioCancelledError, match="left before"):
             stream.result()
         roles = [message.role for message in stream.transcript]
         assert roles in (["user"], ["user", "assistant", "tool"])
@@ -166,7 +189,7 @@ def test_leaving_an_async_stream_early_does_the_same(after: int) -> None:
             async with AsyncActStream(scripted, *made) as stream:
                 for _ in range(after):
                     await anext(stream)
-            with pytest.raises(LMStudioRuntimeError, match="left before"):
+            with pytest.raises(LMStudioCancelledError, match="left before"):
                 stream.result()
             roles = [message.role for message in stream.transcript]
             assert roles in (["user"], ["user", "assistant", "tool"])

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, NoReturn
 
 from typing_extensions import TypeVar
 
-from lmstudio_core.errors import LMStudioRuntimeError, LMStudioTimeoutError
+from lmstudio_core.errors import LMStudioCancelledError, LMStudioTimeoutError
 from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.timeouts import CallLimits, Limits
 from lmstudio_llm.chat import Chat
@@ -43,6 +43,7 @@ class ActStreamBase(Generic[T]):
         self._reading: Any = None
         self._result: ActResult[T] | None = None
         self._limits: Limits | None = None
+        self._failure: Exception | None = None
         self.over = False
         run.events = self._events
 
@@ -57,8 +58,10 @@ class ActStreamBase(Generic[T]):
             self._step = onward(value)
         except StopIteration as stop:
             self._result, self.over = stop.value, True
-        except BaseException:
+        except BaseException as error:
             self.over = True
+            if isinstance(error, Exception):
+                self._failure = error
             raise
 
     def _check_time(self) -> None:
@@ -98,7 +101,9 @@ class ActStreamBase(Generic[T]):
         self._events.clear()
 
     def _no_result(self) -> NoReturn:
-        raise LMStudioRuntimeError(
+        if self._failure is not None:
+            raise self._failure
+        raise LMStudioCancelledError(
             "The stream was left before the run ended, so there is no result. 'transcript' holds "
             "the chat up to there; another act() can go on from it."
         )

@@ -61,7 +61,7 @@ class ActStream(ActStreamBase[T]):
         """Run to the end, whatever was iterated over so far.
 
         Raises:
-            LMStudioRuntimeError: The stream was left or closed before the end.
+            LMStudioCancelledError: The stream was left or closed before the end.
             Exception: What ended the run; see ``act``.
         """
         self._silence()

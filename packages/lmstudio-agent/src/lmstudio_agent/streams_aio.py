@@ -62,7 +62,7 @@ class AsyncActStream(ActStreamBase[T]):
         """Run to the end, whatever was iterated over so far.
 
         Raises:
-            LMStudioRuntimeError: The stream was left or closed before the end.
+            LMStudioCancelledError: The stream was left or closed before the end.
             Exception: What ended the run; see ``act``.
         """
         self._silence()
@@ -74,7 +74,8 @@ class AsyncActStream(ActStreamBase[T]):
         """The result, after the end of the iteration; ``await wait_for_result()`` gets there.
 
         Raises:
-            LMStudioRuntimeError: The run has not ended, or it was left before its end.
+            LMStudioRuntimeError: The run has not ended.
+            LMStudioCancelledError: It was left before its end.
         """
         if self._result is None and not self.over:
             raise LMStudioRuntimeError(
