@@ -205,6 +205,11 @@ def test_an_identifier_of_the_other_kind_is_said_to_be_one() -> None:
                 embedding.collect("getOrLoad", identifier="yours", loadConfigStack=stack())
             )
             assert code(error) == "generic.pathNotFound"
+            # What is much like it is of the kind asked for.
+            error = await refused(
+                embedding.collect("getOrLoad", identifier="pocketed", loadConfigStack=stack())
+            )
+            assert str(error["suggestion"]).startswith('Did you mean "pocket-embedding"?')
 
     run(test)
 

@@ -88,7 +88,7 @@ def model_not_found(key: str, keys: Sequence[str], matches: Sequence[str]) -> Wi
         f'No model with the key "{key}" is downloaded.',
         cause=f"Models on this machine ({len(keys)}): {listed}.",
         suggestion=close_matches_text(
-            matches, "`list_downloaded_models()` lists every model with its key."
+            matches, "`lmstudio ls` and `list_downloaded_models()` list all models."
         ),
         display={
             "code": "generic.pathNotFound",

@@ -102,8 +102,9 @@ async def require_model(call: Call, key: str) -> ModelFile:
     if file is None:
         files = await asyncio.to_thread(library.scan)
         keys = [file.key for file in files if file.problem is None]
-        matches = await asyncio.to_thread(library.close_matches, key, 3)
-        raise model_not_found(key, keys, matches)
+        right = {file.key for file in files if file.kind == call.kind}
+        matches = await asyncio.to_thread(library.close_matches, key)
+        raise model_not_found(key, keys, [match for match in matches if match in right][:3])
     if file.problem is not None:
         raise WireError(
             f'The file of the model "{file.key}" cannot be used.',
