@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from importlib_metadata import EntryPoint
 
+import lmstudio_core
 from lmstudio_core import errors, plugin_checks
 from lmstudio_core.capability import CAPABILITY_GROUP, Capability
 from lmstudio_core.cli import command
@@ -170,6 +171,17 @@ def test_exports_of_the_facade(module):
     assert plugins.find_export("Toy") == "acme_toys:Toy"
     assert plugins.find_export("Nothing") is None
     assert plugins.export_names() == ["Toy"]
+
+
+@pytest.mark.parametrize("package", sorted(lmstudio_core._ELSEWHERE))
+def test_a_name_of_a_package_that_is_missing_says_what_to_install(package, monkeypatch):
+    names = lmstudio_core._ELSEWHERE[package]
+    installed = pytest.importorskip(f"{package.replace('-', '_')}.capability").CAPABILITY
+    assert set(names) <= set(installed.exports)
+    monkeypatch.setattr("lmstudio_core.plugins.plugins", Plugins([], {}))
+    for name in names:
+        with pytest.raises(AttributeError, match=f"pip install {package}"):
+            lmstudio_core._of_capability(name)
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

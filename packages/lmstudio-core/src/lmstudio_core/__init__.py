@@ -170,9 +170,18 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 _ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
-    "lmstudio-llm": ("llm", "LLM", "AsyncLLM", "Chat", "LlmPredictionConfig", "ToolFunctionDef"),
-    "lmstudio-embed": ("embedding_model", "EmbeddingModel", "AsyncEmbeddingModel"),
-    "lmstudio-agent": ("ActResult",),
+    "lmstudio-llm": (
+        *("llm", "LLM", "AsyncLLM", "Chat", "LlmLoadModelConfig", "LlmPredictionConfig"),
+        *("GbnfGrammar", "PredictionResult", "ToolCallRequest", "ToolFunctionDef"),
+    ),
+    "lmstudio-embed": (
+        *("embedding_model", "EmbeddingModel", "AsyncEmbeddingModel", "EmbeddingLoadModelConfig"),
+        *("search", "similarity"),
+    ),
+    "lmstudio-agent": (
+        *("ActResult", "mcp_tools", "plugin_tools"),
+        *("ToolCallContext", "ToolImage", "Toolset", "toolset_names"),
+    ),
 }
 """The names people look for first, for the message when their package is missing."""
 
