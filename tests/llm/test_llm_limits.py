@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from llm_scripts import HELLO, INFO, Caller, fragment, success
 
+from lmstudio_core.drivers import sync_connection
 from lmstudio_core.errors import LMStudioTimeoutError, LMStudioValueError
 from lmstudio_core.testing import NO_ANSWER, FakeServer, silent
 from lmstudio_core.timeouts import Limits, set_sync_api_timeout
@@ -152,6 +153,26 @@ def test_a_server_that_never_lets_anybody_in(server: FakeServer, caller: Caller)
     server.auth = silent
     with pytest.raises(LMStudioTimeoutError):
         caller.run(caller.model.count_tokens("x", timeout=SHORT))
+
+
+def test_a_limit_that_is_set_during_a_wait_is_for_the_next_one(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sync_connection.Connection._lead
+
+    def set_anew(*args: Any) -> None:
+        set_sync_api_timeout(None)
+        real(*args)
+
+    caller = Caller(server.api_host, is_async=False)
+    caller.client.connect("llm")
+    server.on("llm.countTokens", NO_ANSWER)
+    monkeypatch.setattr(sync_connection.Connection, "_lead", set_anew)
+    set_sync_api_timeout(SHORT)
+    with pytest.raises(LMStudioTimeoutError, match=f"in {SHORT} seconds") as caught:
+        caller.model.count_tokens("x")
+    assert caught.value.seconds == SHORT
+    caller.close()
 
 
 def test_a_timeout_alone_is_the_only_limit(server: FakeServer) -> None:

@@ -132,8 +132,14 @@ class Limits:
         if self.left == 0:
             raise self.error(endpoint)
 
-    def error(self, endpoint: object = None) -> LMStudioTimeoutError:
-        """The error for a wait that took too long."""
+    def error(self, endpoint: object = None, waited: float | None = None) -> LMStudioTimeoutError:
+        """The error for a wait that took too long.
+
+        Args:
+            endpoint: What was waited for.
+            waited: How long, if the limit may have been set anew since the wait began.
+        """
+        idle = self.idle if waited is None else waited
         what = "the call" if endpoint is None else str(endpoint)
         name = None if endpoint is None else str(endpoint)
         if self.left == 0:
@@ -147,8 +153,8 @@ class Limits:
         if self._idle is None:
             advice = "lmstudio.set_sync_api_timeout() sets the limit (None: no limit)"
         return LMStudioTimeoutError(
-            f"Nothing came from the server for {what} in {self.idle or 0:g} seconds. {advice}.",
-            seconds=self.idle,
+            f"Nothing came from the server for {what} in {idle or 0:g} seconds. {advice}.",
+            seconds=idle,
             endpoint=name,
         )
 

@@ -178,7 +178,7 @@ class Connection:
                 else:
                     sleep_until_released(parking, deadline)
                 if not state.ready and deadline is not None and time.monotonic() >= deadline:
-                    raise limits.error(state.endpoint)
+                    raise limits.error(state.endpoint, limit)
         finally:
             try:
                 self._leave(state, me)
