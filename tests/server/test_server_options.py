@@ -149,6 +149,18 @@ def test_an_address_may_stand_in_brackets(started: list[Settings]) -> None:
     assert started[0].host == "::1"
 
 
+def test_origins_are_taken_as_browsers_tell_them(started: list[Settings]) -> None:
+    given = ("https://App.example/", "http://localhost:3000", "*", "null")
+    assert start(*(f"--allow-origin={origin}" for origin in given)).exit_code == 0
+    known = ("https://app.example", "http://localhost:3000", "*", "null")
+    assert started[0].allowed_origins == known
+    for wrong in ("app.example", "https://app.example/page", "https://", "localhost:3000"):
+        result = start("--allow-origin", wrong)
+        assert result.exit_code == 2
+        assert "is no origin" in " ".join(result.output.split())
+    assert len(started) == 1
+
+
 TOKENS = tuple(f"sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRS{i}" for i in range(4))
 
 

@@ -22,6 +22,7 @@ from .options import (
     Setting,
     address,
     config_option,
+    origins,
     read_tokens,
     tokens_of_file,
 )
@@ -102,9 +103,10 @@ def server() -> None:
 )
 @click.option(
     "--allow-origin",
-    "origins",
+    "allowed_origins",
     cls=Setting,
     multiple=True,
+    callback=origins,
     envvar="LMSTUDIO_SERVER_ALLOW_ORIGIN",
     show_envvar=True,
     help="Origin of web pages let in (repeatable).",
@@ -163,7 +165,7 @@ def start(
     api_tokens: tuple[str, ...],
     api_token_file: Path | None,
     models: tuple[Path, ...],
-    origins: tuple[str, ...],
+    allowed_origins: tuple[str, ...],
     idle_timeout: float | None,
     jit_ttl: float,
     jit_models: int,
@@ -179,7 +181,7 @@ def start(
         port=port,
         idle_timeout=idle_timeout,
         models=tuple(str(folder.absolute()) for folder in models) or None,
-        allowed_origins=origins,
+        allowed_origins=allowed_origins,
         jit_ttl=jit_ttl or None,
         jit_models=jit_models or None,
         shutdown_grace=shutdown_grace,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ __all__ = [
     "address",
     "config_option",
     "default_config_file",
+    "origins",
     "read_config",
     "read_tokens",
     "tokens_of_file",
@@ -36,6 +38,7 @@ CONFIG_VARIABLE: Final = "LMSTUDIO_SERVER_CONFIG"
 _NAME: Final = "lmstudio-server"
 _NOT_IN_FILE: Final = frozenset({"config", "daemon", "as_json"})
 _FILE_KEY: Final = f"{__name__}.file"
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _TOKENS_KEY: Final = f"{__name__}.api_tokens"
 
 
@@ -78,6 +81,25 @@ def address(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
 def default_config_file() -> Path:
     """The file that is read where no other is named; it need not exist."""
     return Path(click.get_app_dir(_NAME)) / "config.toml"
+
+
+def origins(
+    ctx: click.Context, parameter: click.Parameter, value: Sequence[str]
+) -> tuple[str, ...]:
+    """Origins in the form in which browsers tell them (a click callback)."""
+    return tuple(_origin(ctx, parameter, text) for text in value)
+
+
+def _origin(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
+    origin = text.strip().rstrip("/").lower()
+    if origin not in ("*", "null") and _ORIGIN.fullmatch(origin) is None:
+        raise click.BadParameter(
+            f"{text!r} is no origin: give the scheme, the host and, if it has one, the port, such as "
+            "https://app.example or http://localhost:3000; * means all.",
+            ctx,
+            parameter,
+        )
+    return origin
 
 
 def config_option(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
