@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -154,6 +155,22 @@ def test_failures(big: FakeHub, tmp_path: Path) -> None:
             big.status = 503
             down = await download(server, model=REPOSITORY)
             assert (down.status, down.headers["x-should-retry"]) == (502, "true")
+
+    run(test)
+
+
+def test_the_extra_is_not_installed(
+    big: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "lmstudio_server.hub.remote", raising=False)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+
+    async def test() -> None:
+        async with serving(tmp_path) as server:
+            answer = await download(server, model=REPOSITORY)
+            assert (answer.status, answer.error["type"]) == (501, "not_implemented")
+            assert "pip install 'lmstudio-server[hub]'" in answer.error["message"]
+            assert big.requests == []
 
     run(test)
 
