@@ -315,6 +315,32 @@ class TestOverflow:
         assert len(cut) < 300
         assert shorten_messages([{"role": "user", "content": ""}], "truncateMiddle", 0.5) is None
 
+    @pytest.mark.parametrize("policy", ["truncateMiddle", "rollingWindow"])
+    def test_the_oldest_rounds_of_a_long_turn_are_dropped(self, policy: Any) -> None:
+        def round_(number: int) -> list[dict[str, Any]]:
+            calls = [{"id": str(number)}]
+            return [
+                {"role": "assistant", "content": "", "tool_calls": calls},
+                {"role": "tool", "content": "x" * 100, "tool_call_id": str(number)},
+            ]
+
+        question = {"role": "user", "content": "What now?"}
+        rounds = [message for number in range(40) for message in round_(number)]
+        found = shorten_messages([*turn(1), question, *rounds], policy, 0.3)
+        assert found is not None
+        assert found[0] == question
+        assert found[1:] == rounds[-len(found) + 1 :]
+        assert found[1]["role"] == "assistant"
+        assert 10 < len(found) < 30
+
+    def test_very_many_messages(self) -> None:
+        many = [message for number in range(20_000) for message in turn(number)]
+        found = shorten_messages(many, "truncateMiddle", 0.01)
+        assert found is not None
+        assert found[0] == many[0]
+        assert found[-1] == many[-1]
+        assert 200 < len(found) < 800
+
     def test_the_text_beside_a_picture_is_cut(self) -> None:
         picture = {"type": "image_url", "image_url": {"url": "data:,"}}
         parts = [text("look"), picture, text("begin " + "x" * 500 + " end")]

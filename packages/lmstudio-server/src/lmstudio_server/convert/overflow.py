@@ -23,8 +23,9 @@ def shorten_messages(
     """Drop turns until about ``keep`` (0 to 1) of the text remains.
 
     System messages and the last turn stay. ``rollingWindow`` drops the oldest turns first;
-    ``truncateMiddle`` keeps the first turn too and drops those after it. When whole turns are not
-    enough, the longest text is cut. ``None`` when nothing is left to drop.
+    ``truncateMiddle`` keeps the first turn too and drops those after it. Of a last turn that is too long
+    alone, as an agent's may be, the oldest rounds of tools are dropped. When that is not enough, the longest
+    text is cut. ``None`` when nothing is left to drop.
     """
     budget = sum(map(_size, messages)) * keep
     head = [message for message in messages if message["role"] == "system"]
@@ -32,10 +33,13 @@ def shorten_messages(
     first: list[list[Message]] = []
     if policy == "truncateMiddle" and len(turns) > 2:
         first, turns = turns[:1], turns[1:]
-    while len(turns) > 1 and _total(head, *first, *turns) > budget:
-        del turns[0]
+    turns = _without_oldest(turns, _total(head, *first, *turns) - budget)
     if first and _total(head, *first, *turns) > budget:
         first = []
+    if len(turns) == 1:
+        question, *rounds = _rounds(turns[0])
+        surplus = _total(head, *first, *turns) - budget
+        turns = [question, *_without_oldest(rounds, surplus)]
     kept = [*head, *(message for turn in (*first, *turns) for message in turn)]
     if _total(kept) <= budget and len(kept) < len(messages):
         return kept
@@ -61,6 +65,25 @@ def _turns(messages: Sequence[Message]) -> list[list[Message]]:
             turns.append([])
         turns[-1].append(message)
     return turns
+
+
+def _rounds(turn: list[Message]) -> list[list[Message]]:
+    """What the user said, then each answer with the results of the tools that it called."""
+    rounds: list[list[Message]] = [[]]
+    for message in turn:
+        if message["role"] == "assistant" and rounds[-1]:
+            rounds.append([])
+        rounds[-1].append(message)
+    return rounds
+
+
+def _without_oldest(groups: list[list[Message]], surplus: float) -> list[list[Message]]:
+    """The groups without as many of the oldest as make up ``surplus``; the last one stays."""
+    oldest = 0
+    while oldest < len(groups) - 1 and surplus > 0:
+        surplus -= _total(groups[oldest])
+        oldest += 1
+    return groups[oldest:]
 
 
 def _cut_longest(
