@@ -173,13 +173,14 @@ def limits_of(
     for name in limits:
         if name not in CallLimits.__annotations__:
             like = difflib.get_close_matches(name, CallLimits.__annotations__, n=1)
-            hint = f"; did you mean {like[0]!r}?" if like else "; settings go into config={...}"
-            raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
+            hint = f"did you mean {like[0]!r}?" if like else _SETTINGS
+            raise TypeError(f"got an unexpected keyword argument {name!r}; {hint}")
     if all(value is None for value in limits.values()):
         return None
     return Limits(**limits, default=default)
 
 
+_SETTINGS: Final = "settings of a prediction or of loading go into config={...}"
 _NO_LIMITS: Final = Limits(default=get_sync_api_timeout)
 _current: ContextVar[Limits | None] = ContextVar("lmstudio_limits", default=None)
 
