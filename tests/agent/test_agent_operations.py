@@ -9,7 +9,7 @@ from agent_scripts import perform
 
 from lmstudio_agent import ToolCallContext
 from lmstudio_agent.events import Round
-from lmstudio_agent.operations import start
+from lmstudio_agent.operations import ready_tools, start
 from lmstudio_agent.options import ActKeywords
 from lmstudio_core.config import kv_values
 from lmstudio_core.errors import LMStudioValueError
@@ -127,6 +127,20 @@ def test_every_run_has_an_id_of_its_own() -> None:
         run(op, [asked("note", {})], [fragment("ok")])
     assert len(set(seen)) == 2
     assert all(seen)
+
+
+def test_a_function_that_is_described_anew_is_offered_so() -> None:
+    def look(where: str = "here") -> str:
+        """Look."""
+        return where
+
+    (before,) = ready_tools([look])
+    assert ready_tools([look]) == [before]
+    look.__doc__ = "Look closely."
+    look.__defaults__ = ("there",)
+    (after,) = ready_tools([look])
+    assert after.description == "Look closely."
+    assert after.parameters["properties"]["where"]["default"] == "there"
 
 
 @pytest.mark.parametrize("wrong", [None, 7, "add", {"name": "add"}, [7], [add, add], [lambda a: a]])

@@ -158,10 +158,12 @@ def _ready(tool: ToolDefinition | Tool) -> ToolDefinition | Tool:
     """The tool with its context filled in. Making a schema takes long: functions keep theirs."""
     if not inspect.isfunction(tool):
         return taking_context(tool)
-    owner, kept = vars(tool).get(_KEPT, (None, None))
-    if owner is not tool or kept is None:  # functools.wraps copies what a function keeps
+    # functools.wraps copies what a function keeps; the rest may be set anew at any time.
+    known = (tool, tool.__name__, tool.__doc__, tool.__defaults__)
+    made_of, kept = vars(tool).get(_KEPT, ((), None))
+    if kept is None or any(now is not then for now, then in zip(known, made_of, strict=True)):
         kept = resolve_tool(taking_context(tool))
-        vars(tool)[_KEPT] = (tool, kept)
+        vars(tool)[_KEPT] = (known, kept)
     return cast("Tool", kept)
 
 
