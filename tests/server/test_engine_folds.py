@@ -118,6 +118,19 @@ def test_chat_reasoning_gets_tags() -> None:
     ]
 
 
+def test_chat_reasoning_before_a_call() -> None:
+    fold = ChatFold()
+    call = {"index": 0, "id": "A", "function": {"name": "add", "arguments": "{"}}
+    events = folded(fold, [delta(1, reasoning_content="hm"), delta(9, tool_calls=[call])])
+    # Of the tokens since, one was the tag's and the others the beginning of the call.
+    assert events[2:] == [
+        Text("</think>", 1, reasoning="reasoningEndTag", structural=True),
+        ToolCallStart("A"),
+        ToolCallName("add"),
+        ToolCallArguments("{", 9),
+    ]
+
+
 def test_chat_two_calls_after_text() -> None:
     fold = ChatFold()
     first = {"index": 0, "id": "A", "function": {"name": "add", "arguments": '{"a"'}}

@@ -21,12 +21,9 @@ class ToolNames:
         for name in dict.fromkeys(names):
             wanted = rename(name, style)
             # Two names may become one; then the later keeps its own, or gets a number.
-            free = (f"{wanted}_{number}" for number in itertools.count(2))
-            shown = next(
-                candidate
-                for candidate in (wanted, name, *itertools.islice(free, len(names)))
-                if candidate not in self._to_client
-            )
+            numbered = (f"{wanted}_{number}" for number in itertools.count(2))
+            candidates = itertools.chain((wanted, name), numbered)
+            shown = next(one for one in candidates if one not in self._to_client)
             self._to_model[name] = shown
             self._to_client[shown] = name
 

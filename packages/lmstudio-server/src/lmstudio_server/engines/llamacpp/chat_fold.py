@@ -174,12 +174,17 @@ class ChatFold:
         self._reasoning = True
         return [start_tag(START_TAG, tokens_count=0), text]
 
-    def _leave_reasoning(self) -> list[EngineEvent]:
-        """Close the reasoning before an answer or a call; the tokens between are the tag's."""
+    def _leave_reasoning(self, *, for_call: bool = False) -> list[EngineEvent]:
+        """Close the reasoning before an answer or a call.
+
+        The tokens between are the tag's; those before a call are mostly the beginning of the call.
+        """
         if not self._reasoning:
             return []
         self._reasoning = False
         between = max(self.predicted_tokens - self._counted - 1, 0)
+        if for_call:
+            between = min(between, 1)
         self._counted += between
         return [end_tag(END_TAG, between)]
 
@@ -198,7 +203,7 @@ class ChatFold:
         function: Mapping[str, Any] = part.get("function") or {}
         events: list[EngineEvent] = []
         if self._call is None or self._call.index != part["index"]:
-            events += self._leave_reasoning() + self._end_call(cut_off=False)
+            events += self._leave_reasoning(for_call=True) + self._end_call(cut_off=False)
             name = function.get("name") or ""
             self._call = _Call(part["index"], part.get("id") or "", name)
             events += [ToolCallStart(self._call.id), ToolCallName(name)]
