@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import struct
 import subprocess
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -182,6 +185,26 @@ def test_a_stopped_run_goes_on_where_it_was(
     lmstudio(server, "embed", source, "--out", tmp_path / f"whole{suffix}")
     assert (tmp_path / f"v{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
     assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of Unix")
+def test_the_bar_fits_into_a_narrow_terminal(server: FakeServer, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    source, out = str(text_file(tmp_path)), str(tmp_path / "v.npy")
+    arguments = ("embed", source, "--out", out, "--model", "tiny", "--host", server.api_host)
+    process = subprocess.run(
+        [sys.executable, "-c", "from lmstudio_core.cli import main; main()", *arguments],
+        env={**os.environ, "COLUMNS": "40"},
+        stderr=theirs,
+        timeout=60,
+    )
+    os.close(theirs)
+    drawn = click.unstyle(os.read(ours, 65536).decode())
+    os.close(ours)
+    assert process.returncode == 0, drawn
+    bars = [line for line in re.split("[\r\n]", drawn) if line.startswith("Embedding")]
+    assert "3/3" in bars[-1]
+    assert all(len(bar) <= 40 for bar in bars)
 
 
 @pytest.mark.parametrize("options", [(), ("--restart",)])

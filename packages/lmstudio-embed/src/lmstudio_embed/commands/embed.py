@@ -155,7 +155,9 @@ def _bar(source: str, done: int) -> Generator[Callable[[], None]]:
         yield lambda: None
         return
     total = sum(1 for _ in texts_in(source))
-    with click.progressbar(length=total, label="Embedding", file=sys.stderr, show_pos=True) as bar:
+    with click.progressbar(
+        length=total, label="Embedding", file=sys.stderr, show_pos=True, width=0
+    ) as bar:
         bar.update(done)
         yield lambda: bar.update(1)
 
