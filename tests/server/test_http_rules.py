@@ -126,6 +126,32 @@ def test_hosts_and_origins() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [
+        ("http://[::1/llm", {}, 403),
+        ("http://[::1/v1/models", {}, 403),
+        ("http://evil.example/llm", {}, 403),
+        ("//[x", {}, 404),
+        ("//v1/models", {}, 404),
+        ("/llm", {"host": "[x"}, 403),
+        ("/llm", {"origin": "http://[x"}, 403),
+        ("/v1/models", {"origin": "http://[x"}, 403),
+        ("/v1/models", {"origin": "null"}, 403),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    target: str, headers: dict[str, str], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with fake_server() as server:
+            answer = await ask(server, "GET", target, headers=headers)
+            assert (answer.status, "error" in answer.json) == (status, True)
+
+    run(test)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_the_path_may_be_a_whole_url_or_end_with_a_slash() -> None:
     async def test() -> None:
         async with fake_server() as server:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, Response
@@ -17,7 +16,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from lmstudio_server.serving.http import GREETING_PATH, STATUS_PATH, introduction
+from lmstudio_server.serving.http import (
+    GREETING_PATH,
+    STATUS_PATH,
+    introduction,
+    split_target,
+)
 
 from .guard import Cors, Guard
 from .openai.routes import routes as openai_routes
@@ -36,7 +40,6 @@ __all__ = ["HttpDoor", "application"]
 KEEP_ALIVE_SECONDS = 75
 HEAD_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
-_WHOLE_URL: Final = re.compile(rb"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def application(services: Services) -> ASGIApp:
@@ -53,10 +56,10 @@ class _OnePath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, headers = scope["path"], scope["headers"]
-        whole = _WHOLE_URL.fullmatch(scope["raw_path"])
-        if whole is not None:
-            path = unquote(whole[2].decode("ascii", "replace"))
-            headers = [*headers, (b"host", whole[1])]
+        host, rest, _ = split_target(scope["raw_path"].decode("latin-1"))
+        if host is not None:
+            path = unquote(rest)
+            headers = [*headers, (b"host", host.encode("latin-1"))]
         given = {**scope, "path": path.rstrip("/") or "/", "headers": headers}
         await self._app(given, receive, send)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
@@ -19,34 +20,48 @@ if TYPE_CHECKING:
 
     from lmstudio_server.services import Services
 
-__all__ = ["GREETING_PATH", "STATUS_PATH", "answer", "introduction", "namespace_of", "refusal"]
+__all__ = [
+    "GREETING_PATH",
+    "STATUS_PATH",
+    "answer",
+    "introduction",
+    "namespace_of",
+    "refusal",
+    "split_target",
+]
 
 GREETING_PATH = "/lmstudio-greeting"
 STATUS_PATH = "/lms-status"
+_TARGET: Final = re.compile(r"(?:https?://([^/?]*))?([^?]*)\??(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def namespace_of(path: str) -> str:
-    """The namespace that a request's path names (it may not exist)."""
-    return urlsplit(path).path.strip("/")
+def split_target(target: str) -> tuple[str | None, str, str]:
+    """The host, the path and the query that a request is for; the host where the target is a whole URL,
+    as some clients send it. Whatever it is, it has a path: nothing here can fail."""
+    found = _TARGET.fullmatch(target)
+    assert found is not None
+    return found[1], found[2], found[3]
+
+
+def namespace_of(target: str) -> str:
+    """The namespace that a request is for (it may not exist)."""
+    return split_target(target)[1].strip("/")
 
 
 def answer(services: Services, request: Request) -> Response | None:
     """The answer to a request, or ``None`` to go on to the WebSocket handshake."""
-    reason = refusal(
-        services.config, request.headers.get_all("Host"), request.headers.get_all("Origin")
-    )
+    host, path, query = split_target(request.path)
+    hosts = [*request.headers.get_all("Host"), *([] if host is None else [host])]
+    reason = refusal(services.config, hosts, request.headers.get_all("Origin"))
     if reason is not None:
         return _response(HTTPStatus.FORBIDDEN, {"error": reason})
-    parts = urlsplit(request.path)
-    known = introduction(services, parts.path, parts.query)
+    known = introduction(services, path, query)
     if known is not None:
         return _response(HTTPStatus.OK, known)
     if namespace_of(request.path) not in NAMESPACES:
         return _response(
             HTTPStatus.NOT_FOUND,
-            {
-                "error": f"Nothing is served at {parts.path[:200]}. Namespaces: {', '.join(NAMESPACES)}."
-            },
+            {"error": f"Nothing is served at {path[:200]}. Namespaces: {', '.join(NAMESPACES)}."},
         )
     return None
 
@@ -68,13 +83,12 @@ def refusal(config: ServerConfig, hosts: Sequence[str], origins: Sequence[str]) 
     A web page can make a browser connect to this machine. Browsers tell the page's origin, and a
     page whose own host name was made to point at this machine shows that name as the host.
     """
-    if is_loopback(config.host) and not all(is_loopback(_host_name(host)) for host in hosts):
+    if is_loopback(config.host) and not all(is_loopback(_host_name(f"//{h}")) for h in hosts):
         return "This server answers only under the name of its own machine (localhost)."
     for origin in origins:
         if origin in config.allowed_origins or "*" in config.allowed_origins:
             continue
-        name = urlsplit(origin).hostname
-        if name is None or not is_loopback(name):
+        if not is_loopback(_host_name(origin)):
             return (
                 "Web pages of this origin may not connect. Start the server with "
                 "--allow-origin to let them."
@@ -82,9 +96,9 @@ def refusal(config: ServerConfig, hosts: Sequence[str], origins: Sequence[str]) 
     return None
 
 
-def _host_name(host: str) -> str:
+def _host_name(url: str) -> str:
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""
 
