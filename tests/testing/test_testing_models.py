@@ -102,6 +102,14 @@ def test_several_calls_and_their_ids(server: FakeServer, model: lms.LLM) -> None
     assert BrokenToolCall().title.startswith("The model's")
 
 
+def test_a_list_may_hold_what_an_answer_consists_of(server: FakeServer, model: lms.LLM) -> None:
+    calls = [ToolCall("add", {"a": 1}), ToolCall("add", {"a": 2})]
+    server.llm().respond(["Well.", *calls]).answer(lambda _asked: calls)
+    first, second = model.respond("1"), model.respond("2")
+    assert (first.content, first.stats.stop_reason) == ("Well.", "toolCalls")
+    assert [len(result.tool_calls) for result in (first, second)] == [2, 2]
+
+
 def test_errors_and_lost_connections(server: FakeServer, model: lms.LLM) -> None:
     server.llm().fail("Out of memory", after=["Well", ","], suggestion="Buy some.")
     heard = []

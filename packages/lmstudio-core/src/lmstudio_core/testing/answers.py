@@ -144,7 +144,9 @@ Part = (
     | ServerFailure
 )
 """A string is cut into words; a list of strings is sent piece by piece as it stands; a mapping (or
-a pydantic object, or a dataclass) is sent as JSON."""
+a pydantic object, or a dataclass) is sent as JSON. A list of the others stands for these."""
+
+_SPECIAL = (Reasoning, ToolCall, BrokenToolCall, Gate, Pause, Drop, Packet, ServerFailure)
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,9 @@ class Answer:
     stop_reason: str | None = None
     stats: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(_each(self.parts)))
+
     @property
     def has_tool_calls(self) -> bool:
         """Whether the model asks for a tool."""
@@ -174,6 +179,15 @@ class Answer:
         ids = itertools.count(1) if call_ids is None else call_ids
         for part in self.parts:
             yield from _steps(part, ids)
+
+
+def _each(parts: Sequence[Any]) -> Iterator[Any]:
+    """The parts one by one: a list that holds more than text and data is no part itself."""
+    for part in parts:
+        if is_list(part) and any(isinstance(one, _SPECIAL) for one in part):
+            yield from part
+        else:
+            yield part
 
 
 def pieces(text: str | Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ Condition = str | re.Pattern[str] | Callable[[PredictionRequest], Any]
 or those for which the function returns something true."""
 
 AnswerFunction = Callable[[PredictionRequest], Any]
-"""Makes the answer: a string or another ``Part``, a list of parts in a tuple, an ``Answer``, or
+"""Makes the answer: a string or another ``Part``, several parts in a tuple, an ``Answer``, or
 ``None`` for an answer of the next in line. May be a coroutine function, and may raise
 ``ServerFailure``."""
 
