@@ -356,3 +356,18 @@ def test_names_in_wide_characters_or_with_brackets_are_shown_as_they_are(
         "[red]x[/red]  2 kB",
         "a:smile:      3 kB",
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of Unix")
+def test_a_locale_without_unicode_does_not_break_a_table() -> None:
+    code = "from lmstudio_core.cli.common import print_table as p; p(('A', 'B'), [('a' * 90, 'b')])"
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "40"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=theirs, stderr=subprocess.PIPE
+    )
+    os.close(theirs)
+    drawn = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 0, done.stderr
+    assert f"{'a' * 36}…  b" in drawn

@@ -42,7 +42,9 @@ def _show_on_terminal(lines: Sequence[Sequence[str]]) -> None:
         table.add_column(header[i], width=width, no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*(row[i] for i in widths))
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo(drawn.get(), nl=False)  # which knows what to do where the locale is ASCII
 
 
 _NARROWEST: Final = 8
