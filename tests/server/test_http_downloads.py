@@ -47,7 +47,6 @@ async def ended(server: RunningServer, job: str) -> dict[str, Any]:
         ("acme/Big-GGUF", ("acme/Big-GGUF", None)),
         (LINK, ("acme/Big-GGUF", None)),
         (f" {LINK}/ ", ("acme/Big-GGUF", None)),
-        ("huggingface.co/acme/Big-GGUF", ("acme/Big-GGUF", None)),
         (f"{LINK}/tree/main", ("acme/Big-GGUF", None)),
         (f"{LINK}/blob/main/a/Big%20Q8.gguf?x=1", ("acme/Big-GGUF", "a/Big Q8.gguf")),
         ("https://hf.co/acme/Big-GGUF/resolve/main/b.gguf", ("acme/Big-GGUF", "b.gguf")),
@@ -55,6 +54,12 @@ async def ended(server: RunningServer, job: str) -> dict[str, Any]:
 )
 def test_what_a_request_names(model: str, expected: tuple[str, str | None]) -> None:
     assert repository_and_file(model) == expected
+    mirrored = model.replace("huggingface.co", "hub.example:8080")
+    assert repository_and_file(mirrored, "http://hub.example:8080") == expected
+
+
+def test_a_link_may_do_without_its_scheme() -> None:
+    assert repository_and_file("huggingface.co/acme/Big-GGUF") == ("acme/Big-GGUF", None)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +73,9 @@ def test_what_a_request_names(model: str, expected: tuple[str, str | None]) -> N
         ("https://huggingface.co@evil.example/acme/Big", 400),
         ("https://huggingface.co/acme", 400),
         ("https://lmstudio.ai/models/qwen/qwen3", 501),
+        ("https:///acme/Big-GGUF", 400),
+        ("ftp://huggingface.co/acme/Big-GGUF", 400),
+        ("http://[x/acme/Big-GGUF", 400),
     ],
 )
 def test_what_names_nothing(model: str, status: int) -> None:

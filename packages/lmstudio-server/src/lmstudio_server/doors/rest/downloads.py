@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -45,24 +46,28 @@ def download_routes(services: Services) -> list[BaseRoute]:
     ]
 
 
-def repository_and_file(model: str) -> tuple[str, str | None]:
+def repository_and_file(model: str, hub: str | None = None) -> tuple[str, str | None]:
     """The repository that a request names, by ``owner/name`` or by a link, and the file in it.
+
+    Args:
+        model: What the request says.
+        hub: The address of the hub that is asked in place of Hugging Face: links to it count, too.
 
     Raises:
         DoorError: It names none of Hugging Face's.
     """
     text = model.strip()
     if "://" in text or text.startswith(tuple(f"{host}/" for host in _HUB_HOSTS)):
-        link = urlsplit(text if "://" in text else f"https://{text}")
-        if link.hostname in ("lmstudio.ai", "www.lmstudio.ai"):
+        host, path = _link(text if "://" in text else f"https://{text}")
+        if host in ("lmstudio.ai", "www.lmstudio.ai"):
             raise not_implemented(
                 "LM Studio's catalog is not offered here. Name the model's repository on Hugging "
                 "Face.",
                 "model",
             )
-        if link.hostname not in _HUB_HOSTS:
+        if not host or host not in (*_HUB_HOSTS, _link(hub or "")[0]):
             raise invalid(f'"{model[:200]}" is no link to Hugging Face.', "model", "invalid_value")
-        text = unquote(link.path).strip("/")
+        text = unquote(path).strip("/")
     found = _NAME.fullmatch(text)
     if found is None:
         raise invalid(
@@ -73,13 +78,22 @@ def repository_and_file(model: str) -> tuple[str, str | None]:
     return found[1], found[2]
 
 
+def _link(text: str) -> tuple[str, str]:
+    """The host and the path of a link; no host if it is none."""
+    try:
+        link = urlsplit(text)
+    except ValueError:
+        return "", ""
+    return (link.hostname or "", link.path) if link.scheme in ("http", "https") else ("", "")
+
+
 class _Downloads:
     def __init__(self, services: Services) -> None:
         self._services = services
 
     async def start(self, request: Request) -> Response:
         body = read(DownloadBody, await json_body(request))
-        repository, file = repository_and_file(body.model)
+        repository, file = repository_and_file(body.model, os.environ.get("HF_ENDPOINT"))
         try:
             found = await self._services.hub.offers(repository)
         except HubError as error:
