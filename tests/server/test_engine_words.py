@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from lmstudio_server.engines.llamacpp.options import (
     usable_processors,
     worker_options,
 )
-from lmstudio_server.engines.llamacpp.schemas import without_foreign_formats
+from lmstudio_server.engines.llamacpp.schemas import MOST_ITEMS, for_compiler
 from lmstudio_server.engines.llamacpp.templates import render
 
 UNKNOWN_ARCHITECTURE = [
@@ -271,7 +272,7 @@ def test_formats_that_nobody_checks_are_no_reason_to_refuse() -> None:
         "default": {"format": "uri"},
     }
     text = {"type": "string"}
-    assert without_foreign_formats(schema) == {
+    assert for_compiler(schema) == {
         **schema,
         "properties": {"format": text, "when": date, "fixed": {"const": {"format": "uri"}}},
         "additionalProperties": {"anyOf": [text, date, True]},
@@ -281,4 +282,22 @@ def test_formats_that_nobody_checks_are_no_reason_to_refuse() -> None:
     deep: dict[str, Any] = uri
     for _ in range(400):
         deep = {"items": deep}
-    assert "format" not in str(without_foreign_formats(deep))
+    assert "format" not in str(for_compiler(deep))
+
+
+@pytest.mark.parametrize(
+    "around", ["ARRAY", '{"properties": {"a": ARRAY}}', '{"anyOf": [{"items": ARRAY}]}']
+)
+def test_items_are_counted_as_far_as_the_compiler_can(around: str) -> None:
+    def bounded(**bounds: Any) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(around.replace("ARRAY", json.dumps(bounds)))
+        return found
+
+    small = bounded(minItems=1, maxItems=MOST_ITEMS)
+    assert for_compiler(small) == small
+    assert for_compiler(bounded(maxItems=10**9), 2048) == bounded()
+    for schema in (bounded(maxItems=10**9), bounded(minItems=10**9), bounded(minItems=1e300)):
+        with pytest.raises(EngineError, match="counted up to 10000"):
+            for_compiler(schema)
+    named = {"properties": {"maxItems": {"type": "integer"}}, "enum": [{"maxItems": 10**9}]}
+    assert for_compiler(named, 2048) == named

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .schemas import without_foreign_formats
+from .schemas import for_compiler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,15 +141,17 @@ def completion_body(
     if sampling.log_probs is not None:
         body["n_probs"] = _candidates(sampling.log_probs)
     if sampling.json_schema is not None:
-        body["json_schema"] = tagged_schema(sampling.json_schema, schema_tag)
+        body["json_schema"] = tagged_schema(sampling.json_schema, schema_tag, context_length)
     elif sampling.grammar is not None:
         body["grammar"] = sampling.grammar
     return body
 
 
-def tagged_schema(schema: Mapping[str, Any], tag: str | None) -> dict[str, Any]:
-    """Return ``schema`` for llama.cpp: plain separators, known formats, ``tag`` as its comment."""
-    schema = without_foreign_formats(schema)
+def tagged_schema(
+    schema: Mapping[str, Any], tag: str | None, context_length: int = 0
+) -> dict[str, Any]:
+    """Return ``schema`` for llama.cpp: plain separators, ``tag`` as its comment."""
+    schema = for_compiler(schema, context_length)
     comment = {} if tag is None else {"$comment": tag}
     # The tag comes first, so that a long schema's error shows it too.
     return comment | _NATURAL_JSON | {k: v for k, v in schema.items() if k != "$comment"}
