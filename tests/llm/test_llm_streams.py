@@ -183,6 +183,9 @@ class TestStreams:
         assert texts(caller.take(stream, 2)) == ["a", "b"]
         gc.collect()
         server.wait_for_request(PREDICT).wait_for_message("cancel")
+        assert "closed" in repr(stream)
+        with pytest.raises(LMStudioCancelledError):
+            stream.result()
         with pytest.raises(LMStudioCancelledError):
             caller.run(stream.wait_for_result())
         server.on_channel(PREDICT, HELLO)

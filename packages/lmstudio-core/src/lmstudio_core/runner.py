@@ -25,6 +25,11 @@ R_co = TypeVar("R_co", covariant=True)
 class ChannelStream(Protocol, Generic[E_co, R_co]):
     """A channel that is open: iterate over its events, then take its result."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is over: read to its end, closed, left early, or failed."""
+        ...
+
     def __iter__(self) -> Iterator[E_co]: ...
     def __next__(self) -> E_co: ...
     def cancel(self) -> None:
@@ -48,6 +53,11 @@ class ChannelStream(Protocol, Generic[E_co, R_co]):
 
 class AsyncChannelStream(Protocol, Generic[E_co, R_co]):
     """``ChannelStream`` for asyncio."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over: read to its end, closed, left early, or failed."""
+        ...
 
     async def start(self) -> None:
         """Send the request; the first step of the iteration does it otherwise."""

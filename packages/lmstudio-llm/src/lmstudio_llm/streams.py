@@ -27,7 +27,7 @@ from .vision import check_vision
 __all__ = ["AsyncPredictionStream", "PredictionStream"]
 
 T = TypeVar("T")
-_S = TypeVar("_S")
+_S = TypeVar("_S", bound="ChannelStream[Any, Any] | AsyncChannelStream[Any, Any]")
 
 
 class PredictionStreamBase(Generic[T, _S]):
@@ -41,6 +41,11 @@ class PredictionStreamBase(Generic[T, _S]):
         self._source: _S | None = None
         self._closed = self._cancelled = False
         self._failure: LMStudioError | None = None
+
+    @property
+    def _left(self) -> bool:
+        """Whether nothing more comes, though there is no result."""
+        return self._closed or (self._source is not None and self._source.ended)
 
     def _finished(self) -> PredictionResult[T] | None:
         channel = self._prediction.channel
@@ -89,7 +94,7 @@ class PredictionStreamBase(Generic[T, _S]):
 
     def __repr__(self) -> str:
         channel = self._prediction.channel
-        state = "closed" if self._closed else "running" if self._source else "not started"
+        state = "closed" if self._left else "running" if self._source else "not started"
         return f"<{type(self).__name__} {'finished' if channel.done else state}>"
 
 
@@ -313,7 +318,7 @@ class AsyncPredictionStream(
             LMStudioCancelledError: The stream was closed before its end.
         """
         result = self._finished()
-        if result is None and (self._closed or self._failure):
+        if result is None and self._left:
             self._no_result()
         if result is None:
             raise LMStudioRuntimeError(

@@ -344,6 +344,11 @@ class AsyncChannelStream(Generic[E, R]):
         self._channel.on_end(error, connection.address)
         self._driver.observe(self._channel.endpoint, self._started, error)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is over: read to its end, closed, left early, or failed."""
+        return self._ended
+
     async def cancel(self) -> None:
         """Ask the server to stop; go on iterating to get what it still sends, and the result."""
         self._cancelled = True  # a request that is not sent yet is followed by the cancel

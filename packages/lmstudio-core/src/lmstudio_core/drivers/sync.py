@@ -339,6 +339,11 @@ class SyncChannelStream(Generic[E, R]):
         reader.channel.on_end(error, self._connection.address)
         self._driver.observe(reader.channel.endpoint, self._started, error)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is over: read to its end, closed, left early, or failed."""
+        return not self._open
+
     def cancel(self) -> None:
         """Ask the server to stop; go on iterating to get what it still sends, and the result."""
         message = self._reader.cancel_message
