@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pocket_models import (
@@ -160,6 +161,26 @@ def test_crash_is_told_to_requests_and_to_listeners() -> None:
             late: list[str] = []
             model.on_exit(late.append)
             assert len(late) == 1
+
+    run(test)
+
+
+@posix_only
+def test_crash_at_the_end_of_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker has said that it is ready, and is gone when it is asked for the first time."""
+    start = Worker.start
+
+    async def killed(*args: Any, **settings: Any) -> Worker:
+        worker = await start(*args, **settings)
+        os.kill(worker.pid, signal.SIGKILL)
+        return worker
+
+    async def test() -> None:
+        monkeypatch.setattr(Worker, "start", killed)
+        with pytest.raises(EngineCrashedError, match=r"pocket-q8_0\.gguf") as caught:
+            async with loaded():
+                pass
+        assert "SIGKILL" in (caught.value.cause or "")
 
     run(test)
 

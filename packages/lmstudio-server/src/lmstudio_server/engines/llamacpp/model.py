@@ -14,8 +14,6 @@ from lmstudio_server.engines.base import (
     ContextOverflowError,
     ContextSharedError,
     Draft,
-    EngineCrashedError,
-    EngineError,
     EngineEvent,
     Finished,
     PromptProgress,
@@ -41,9 +39,6 @@ if TYPE_CHECKING:
 
     from .generation import Generator
     from .supervisor import Worker
-
-_END_SECONDS = 5.0
-"""How long a process whose connections broke is given to be seen ending."""
 
 
 class LlamaCppModel:
@@ -230,24 +225,4 @@ class LlamaCppModel:
                 error.status, error.payload, worker.stderr_since(start), self.context_length
             ) from error
         except ConnectionLostError as error:
-            raise await self._lost(worker, error) from error
-
-    async def _lost(self, worker: Worker, error: ConnectionLostError) -> EngineError:
-        try:
-            await asyncio.wait_for(worker.wait_gone(), _END_SECONDS)
-        except asyncio.TimeoutError:
-            return EngineError(
-                "The connection to the engine broke",
-                cause=str(error),
-                suggestion="Try again; if it happens again, unload and load the model.",
-            )
-        name = self._request.path.name
-        if worker.ending:
-            return EngineCrashedError(
-                f"{name} was unloaded during the request", suggestion="Load the model again."
-            )
-        return EngineCrashedError(
-            f"The engine's process for {name} ended unexpectedly",
-            cause=worker.exit_reason,
-            suggestion="Load the model again, with a smaller contextLength if memory is short.",
-        )
+            raise await worker.lost(self._request.path.name, error) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .generation import Generator
 from .headers import header_of, number_of
 from .supervisor import Worker
-from .transport import WorkerClient
+from .transport import ConnectionLostError, WorkerClient
 from .vocabulary import check_draft
 
 if TYPE_CHECKING:
@@ -53,9 +53,13 @@ async def start_generator(request: LoadRequest, on_progress: Callable[[float], N
         own_pooling=number_of(header, "pooling_type") is not None,
         blocks=number_of(header, "block_count"),
     )
+    client = WorkerClient(worker.address)
     try:
-        client = WorkerClient(worker.address)
-        return Generator(worker, client, request, await client.get("/props"))
+        try:
+            properties = await client.get("/props")
+        except ConnectionLostError as error:
+            raise await worker.lost(request.path.name, error) from error
+        return Generator(worker, client, request, properties)
     except BaseException:
         await worker.stop()
         raise

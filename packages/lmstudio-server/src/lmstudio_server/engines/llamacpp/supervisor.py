@@ -15,11 +15,11 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lmstudio_server.engines.base import EngineError, LoadRequest
+from lmstudio_server.engines.base import EngineCrashedError, EngineError, LoadRequest
 
 from .diagnosis import crash_reason, import_error, load_error
 from .options import choose_threads, parse_address, physical_cores, worker_options
-from .transport import Address
+from .transport import Address, ConnectionLostError
 from .worker import REPORT_PREFIX
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _WORKER_FILE = Path(__file__).with_name("worker.py")
 _PROGRESS_PREFIX = "cmd_child_to_router:state:"
+_END_SECONDS = 5.0
+"""How long a process whose connections broke is given to be seen ending."""
 _SOCKET_PATH_BYTES = 100
 """What a unix socket's path may have on every system (the limits are 104 and 108)."""
 
@@ -233,6 +235,26 @@ class Worker:
     def exit_reason(self) -> str:
         """How the process ended and what it said last."""
         return crash_reason(self._transport.get_returncode(), self._protocol.stderr_lines)
+
+    async def lost(self, name: str, error: ConnectionLostError) -> EngineError:
+        """Return why a connection to it broke, in words about the model ``name``."""
+        try:
+            await asyncio.wait_for(self.wait_gone(), _END_SECONDS)
+        except asyncio.TimeoutError:
+            return EngineError(
+                "The connection to the engine broke",
+                cause=str(error),
+                suggestion="Try again; if it happens again, unload and load the model.",
+            )
+        if self.ending:
+            return EngineCrashedError(
+                f"{name} was unloaded during the request", suggestion="Load the model again."
+            )
+        return EngineCrashedError(
+            f"The engine's process for {name} ended unexpectedly",
+            cause=self.exit_reason,
+            suggestion="Load the model again, with a smaller contextLength if memory is short.",
+        )
 
     def on_exit(self, callback: Callable[[str], None]) -> None:
         """Call ``callback`` with the reason when the process ends without ``stop``."""
