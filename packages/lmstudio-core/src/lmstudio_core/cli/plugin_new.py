@@ -65,7 +65,7 @@ def new_command(name: str, directory: Path) -> None:
     click.echo(
         "\nTry it:\n"
         f"  cd {folder}\n"
-        "  python -m pip install -e . --group dev\n"
+        "  python -m pip install -e . pytest mypy ruff\n"
         "  pytest && mypy && ruff check\n"
         f"  lmstudio {_short(name)}"
     )
