@@ -225,6 +225,26 @@ def test_unload(server: Any) -> None:
     assert run(server, "unload", "--all").stdout == "No model is loaded.\n"
 
 
+def test_unloading_everything_on_one_device(server: Any) -> None:
+    """What is elsewhere, or has gone by itself meanwhile, is no error."""
+    server.on("llm.listLoaded", [loaded("here"), loaded("there", deviceIdentifier="laptop")])
+    server.on("llm.unloadModel")
+    done = run(server, "unload", "--all", "--device", "laptop")
+    assert done.stdout == "there is unloaded.\n"
+    unloaded = server.requests_to("llm.unloadModel")[-1].parameter
+    assert unloaded == {"identifier": "there", "deviceIdentifier": "laptop"}
+    done = run(server, "unload", "--all", "--device", "desk")
+    assert done.stdout == "No model is loaded on the device 'desk'.\n"
+    gone = {
+        "code": "generic.noModelMatchingQuery",
+        "loadedModelsSample": [],
+        "totalLoadedModels": 0,
+    }
+    server.on("llm.unloadModel", ServerFailure("It has gone", displayData=gone))
+    assert run(server, "unload", "--all").stdout == "No model is loaded.\n"
+    assert "It has gone" in run(server, "unload", "here", code=4).stderr
+
+
 def test_unload_needs_to_know_what(server: Any) -> None:
     assert "--all" in run(server, "unload", code=2).stderr
     assert "--all" in run(server, "unload", "--all", "m", code=2).stderr

@@ -179,6 +179,13 @@ def test_unload_where_nothing_is_loaded(api: Any, server: Any) -> None:
         api(api.client.models.unload("b"))
 
 
+@KINDS
+@pytest.mark.parametrize("identifier", ["", None, 3])
+def test_what_is_unloaded_has_an_identifier(api: Any, kind: str, identifier: Any) -> None:
+    with pytest.raises(LMStudioValueError, match="by its identifier, a string, not by"):
+        api(getattr(api.client, kind).unload(identifier))
+
+
 def test_unloading_from_a_device_where_the_model_is_not(api: Any, server: Any) -> None:
     server.on("llm.listLoaded", [loaded("a")])
     server.on("embedding.listLoaded", [])

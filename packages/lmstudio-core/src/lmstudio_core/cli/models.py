@@ -87,7 +87,9 @@ def ps_command(kind: str | None, host: str | None, api_token: str | None, as_jso
     with connected(host, api_token) as client:
         infos = [(info, _state(client, info)) for info in _loaded(client, kind)]
     if as_json:
-        print_json([{**info.to_dict(), "processingState": state} for info, state in infos])
+        print_json(
+            [{**i.to_dict(), **({"processingState": state} if state else {})} for i, state in infos]
+        )
     elif not infos:
         click.echo("No model is loaded.")
     else:
@@ -235,11 +237,16 @@ def unload_command(
         if every:
             identifiers = tuple(info.identifier for info in _loaded(client, None))
         for identifier in identifiers:
-            client.models.unload(identifier, device=device)
+            try:
+                client.models.unload(identifier, device=device)
+            except LMStudioModelNotFoundError:
+                if every:  # it is on another device, or has gone by itself
+                    continue
+                raise
             done.append(identifier)
             if not as_json:
                 click.echo(f"{identifier} is unloaded.")
     if as_json:
         print_json({"unloaded": done})
     elif not done:
-        click.echo("No model is loaded.")
+        click.echo("No model is loaded" + (f" on the device {device!r}." if device else "."))

@@ -187,7 +187,12 @@ def find_downloaded(model_key: str) -> Op[ModelInfoBase]:
 
 def unload(kind: ModelKind, identifier: str, device: str | None = None) -> Call[None]:
     """Unload one instance."""
-    parameter = {"identifier": model_key_text(identifier), **device_field(device)}
+    given: Any = identifier  # not everybody checks types
+    if not isinstance(given, str) or not given:
+        raise LMStudioValueError(
+            f"What to unload is named by its identifier, a string, not by {given!r}."
+        )
+    parameter = {"identifier": given, **device_field(device)}
     return Call(Endpoint(kind.namespace, "unloadModel"), parameter, _nothing)
 
 
