@@ -108,8 +108,8 @@ class ActingHandle(DraftingHandle):
             toolsets: Toolsets, or the names of toolsets that plugins offer.
             max_prediction_rounds: The most rounds; in the last one the model gets no tools.
             max_parallel_tool_calls: How many tools run at once; ``None`` goes by the CPUs.
-            max_tool_calls: How many calls to make at most in the run; after them the model gets
-                no tools, so that it has to answer.
+            max_tool_calls: How many calls at most in the run, denied ones included (not those whose
+                arguments do not fit); after them the model gets no tools, so that it has to answer.
             max_calls_per_tool: How many calls of each tool, or a dict with the limits of some.
             tool_timeout: How many seconds a call may take, or a dict with the limits of some
                 tools. ``async`` tools are cancelled then; others are left behind in their thread.
