@@ -41,6 +41,16 @@ def test_version(server: Any) -> None:
     assert run_json(server, "version") == {"lmstudio": lms.__version__, "server": expected}
 
 
+@pytest.mark.parametrize("variable", ["LMSTUDIO_API_HOST", "LM_API_TOKEN"])
+def test_a_wrong_variable_is_not_taken_for_no_server(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "nonsense")
+    done = lmstudio("version")
+    assert done.returncode == 2
+    assert variable in done.stderr
+
+
 def test_version_without_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LMSTUDIO_STATE_DIR", str(tmp_path))  # one may run on this machine
     monkeypatch.setattr(lms.Client, "find_default_local_api_host", classmethod(lambda _: None))

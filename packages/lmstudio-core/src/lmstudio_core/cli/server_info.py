@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import LMStudioError
+from ..errors import LMStudioError, LMStudioValueError
 from .common import connected, new_client, print_json, server_options, starting_none
 
 __all__ = ["completion_command", "log_command", "version_command"]
@@ -36,9 +35,13 @@ def version_command(host: str | None, api_token: str | None, as_json: bool) -> N
 
 def _running() -> str | None:
     """Where a server runs: LM Studio, or the bundled one."""
-    with starting_none(), contextlib.suppress(LMStudioError), new_client() as client:
-        return client.api_host
-    return None
+    try:
+        with starting_none(), new_client() as client:
+            return client.api_host
+    except LMStudioValueError:  # what the environment says of it cannot be right
+        raise
+    except LMStudioError:
+        return None
 
 
 @click.command("log")
