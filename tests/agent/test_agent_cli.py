@@ -13,10 +13,14 @@ from lmstudio_server.testing import running_server
 
 TOOLS = '''
 """Tools for a test."""
+from lmstudio_agent import ToolCallContext
+
 __all__ = ["multiply"]
 
-def multiply(a: float, b: float) -> float:
+def multiply(a: float, b: float, context: ToolCallContext) -> float:
     """Given two numbers a and b, return the product of them."""
+    context.status("calculating")
+    context.warn("this may take long")
     return a * b
 
 number = 7
@@ -56,6 +60,8 @@ def test_calls_and_the_outcome_are_shown(run: Run, tools: str, tmp_path: Path) -
     assert "670592745" in done.stdout
     assert "→ multiply(a=12345, b=54321)" in done.stderr
     assert "← multiply(a=12345, b=54321) → 670592745" in done.stderr
+    assert "\n  status: calculating\n" in done.stderr
+    assert done.stderr.count("this may take long") == 1
     assert "2 rounds, 1 tool call" in done.stderr
     assert "670592745" in (tmp_path / "run.html").read_text(encoding="utf-8")
 

@@ -188,6 +188,9 @@ class _Shown:
             self._end_line()
             colour = "green" if event.record.outcome == "ok" else "red"
             click.echo(click.style(f"← {visible(call_text(event.record))}", fg=colour), err=True)
+            for kind, text in event.record.reports:
+                if kind == "status":  # warnings are logged, which shows them at once
+                    click.echo(visible(f"  {kind}: {text}"), err=True)
         elif isinstance(event, ActRoundEnd):
             self._end_line()
 
