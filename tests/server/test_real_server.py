@@ -23,15 +23,11 @@ if TYPE_CHECKING:
     from wire_client import Client
 
 POCKET = Path(library.__file__).parent.parent / "pocket" / "pocket-q8_0.gguf"
-LONG = {
-    "type": "json",
-    "jsonSchema": {
-        "type": "object",
-        "properties": {"a": {"type": "string", "minLength": 1500}},
-        "required": ["a"],
-    },
+ENDLESS = {
+    "llm__prediction__structured": {"type": "gbnf", "gbnfGrammar": 'root ::= "word " root'},
+    "llm__prediction__contextOverflowPolicy": "rollingWindow",
 }
-"""What keeps a quick model busy for a while."""
+"""What keeps a model busy until somebody ends it."""
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +170,7 @@ def test_an_engine_that_is_killed(server: ServerProcess) -> None:
             await load(llm, "pocket", identifier="victim")
             [worker] = children(server.pid) - before
             parameter = {
-                **prediction("Go on.", llm__prediction__structured=LONG),
+                **prediction("Go on.", **ENDLESS),
                 "modelSpecifier": query("victim"),
             }
             packets = await llm.open("predict", **parameter)
@@ -223,7 +219,7 @@ def test_a_client_that_leaves_frees_the_engine(server: ServerProcess) -> None:
             await load(stays, "pocket", identifier="busy")
             async with client(server, "llm") as leaves:
                 parameter = {
-                    **prediction("Go on.", llm__prediction__structured=LONG),
+                    **prediction("Go on.", **ENDLESS),
                     "modelSpecifier": query("busy"),
                 }
                 packets = await leaves.open("predict", **parameter)
