@@ -71,6 +71,7 @@ def test_control_characters_do_not_reach_a_terminal() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[2J" in text
+    assert "\\u202e" in text
 
 
 class Reader(HTMLParser):
@@ -130,7 +131,7 @@ def test_all_text_in_html_stays_text(text: str, tmp_path: Path) -> None:
         "http-equiv",
     }
     shown = "".join(reader.text)
-    visible = text.replace("\x1b", "\\x1b").replace("\u202e", "\\x202e")
+    visible = text.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
     for part in ("Be", "Ask", "Think", "Hm", "Done", "not"):
         assert f"{part} {visible}" in shown
     assert visible in shown
