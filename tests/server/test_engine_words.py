@@ -231,12 +231,15 @@ def test_template_leaves_a_begun_answer_open(trim: str) -> None:
         "{% for m in messages %}[{{ m.role }}]{{ m.content" + trim + " }}[end]{% endfor %}"
         "{% if add_generation_prompt %}[assistant]{% endif %}"
     )
-    begun = [{"role": "user", "content": "U"}, {"role": "assistant", "content": " The "}]
-    expected = "[user]U[end][assistant]" + ("The" if trim else " The ")
+    # What is begun may be in the markup, too.
+    begun = [{"role": "user", "content": "U"}, {"role": "assistant", "content": " end"}]
+    expected = "[user]U[end][assistant]" + ("end" if trim else " end")
     assert rendered(template, ChatRequest(begun)) == expected
     assert rendered(template, ChatRequest(begun[:1])) == "[user]U[end][assistant]"
-    # A template may change the text: then nothing is known of where it ends.
-    assert rendered("{{ messages[-1].content | upper }}.", ChatRequest(begun)) == " THE ."
+    for changes, text in (("upper", " END"), ("replace(' ', '_')", "_end")):
+        source = f"{{{{ messages[-1].content | {changes} }}}}."
+        assert rendered(source, ChatRequest(begun)) == text
+    assert rendered("{{ messages[0].content }}.", ChatRequest(begun)) == "U."
 
 
 def test_template_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
+_CONTINUED = "\ue000\ue00c\ue000"
+"""Where an answer goes on: characters without a meaning, which no template changes."""
 RENDERING_SECONDS = 5.0
 """How long a template may take: loops in loops have no other end."""
 
@@ -52,7 +54,7 @@ def render(
 
     variables: dict[str, Any] = {
         **special_tokens,
-        "messages": arguments_as_objects(flattened(request.messages, media_marker)),
+        "messages": _marked(arguments_as_objects(flattened(request.messages, media_marker))),
         "add_generation_prompt": _wants_answer(request.messages),
     }
     tools = offered_tools(request)
@@ -76,19 +78,21 @@ def render(
             cause=f"{type(error).__name__}: {error}",
             suggestion="Correct the Jinja template, or leave it out to use the model's own.",
         ) from error
-    return _left_open(prompt, variables["messages"])
+    return _left_open(prompt)
 
 
-def _left_open(prompt: str, messages: Sequence[Mapping[str, Any]]) -> str:
+def _marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return ``messages`` with the end of an answer that is to be continued marked."""
+    last = messages[-1] if messages else {}
+    if _wants_answer(messages) or last.get("tool_calls") or not last.get("content"):
+        return messages
+    return [*messages[:-1], {**last, "content": f"{last['content']}{_CONTINUED}"}]
+
+
+def _left_open(prompt: str) -> str:
     """Return ``prompt`` without the markup that closes an answer yet to be continued."""
-    if _wants_answer(messages) or messages[-1].get("tool_calls"):
-        return prompt
-    begun = str(messages[-1].get("content") or "")
-    for text in (begun, begun.strip()):
-        before, found, _ = prompt.rpartition(text) if text else ("", "", "")
-        if found:
-            return before + found
-    return prompt
+    before, found, _ = prompt.rpartition(_CONTINUED)
+    return before.replace(_CONTINUED, "") if found else prompt
 
 
 def _in_time(work: Callable[[], str]) -> str:
