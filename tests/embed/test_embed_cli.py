@@ -460,8 +460,46 @@ def test_similar_says_what_does_not_fit(server: FakeServer, tmp_path: Path) -> N
     done = lmstudio(server, "similar", "x", "--index", broken)
     assert done.exit_code == 1
     assert "is not a file of vectors: numpy finds no array" in done.stderr
-    without = tmp_path / "without.jsonl"
-    without.write_text('{"text": "a"}\n')
-    done = lmstudio(server, "similar", "x", "--index", without)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"text": "a"}', "no line of it has an embedding"),
+        ('{"embedding": [1, 2]}\n{"embedding": [1, 2, 3]}', "line 2 has 3 numbers, lines before"),
+        ("[1, 2]", "'list' object has no attribute"),
+        ('{"embedding": ["x"]}', "could not convert"),
+        ('{"embedding": 5}', "has no len"),
+    ],
+)
+def test_lines_that_hold_no_vectors(
+    server: FakeServer, tmp_path: Path, content: str, said: str
+) -> None:
+    pytest.importorskip("numpy")
+    index = tmp_path / "v.jsonl"
+    index.write_text(content)
+    done = lmstudio(server, "similar", "x", "--index", index)
     assert done.exit_code == 1
-    assert "no line of it has an embedding" in done.stderr
+    assert f"{index} is not a file of vectors: " in done.stderr
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("array", [[["a", "b"]], [[1j]], [1.0]])
+def test_arrays_that_hold_no_vectors(server: FakeServer, tmp_path: Path, array: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+    index = tmp_path / "v.npy"
+    numpy.save(index, numpy.array(array))
+    done = lmstudio(server, "similar", "x", "--index", index)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "is not a file of vectors: it holds" in done.stderr
+
+
+def test_a_parquet_file_that_holds_no_vectors(server: FakeServer, tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="lmstudio-embed[parquet]")
+    table = pytest.importorskip("pyarrow").table({"embedding": ["a"]})
+    index = tmp_path / "v.parquet"
+    parquet.write_table(table, index)
+    done = lmstudio(server, "similar", "x", "--index", index)
+    assert done.exit_code == 1
+    assert "is not a file of vectors" in done.stderr

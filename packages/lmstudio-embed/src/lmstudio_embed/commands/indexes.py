@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lmstudio_core.errors import LMStudioError
+from lmstudio_core.errors import LMStudioRuntimeError
 
 from ..arrays import Rows, load_numpy
 from .common import texts_in
@@ -43,9 +43,9 @@ def read_index(path: Path, texts: Path | None) -> Index:
         raise click.UsageError(f"--index is a {', '.join(readers)} file, not {path.name!r}.")
     try:
         index = readers[path.suffix](path)
-    except (OSError, ValueError, KeyError, TypeError, LMStudioError) as error:
-        if isinstance(error, LMStudioError) and not isinstance(error, ValueError):
-            raise
+    except LMStudioRuntimeError:  # a package is missing
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise click.ClickException(f"{path} is not a file of vectors: {error}") from error
     if texts is None:
         return index
@@ -64,6 +64,8 @@ def _read_npy(path: Path) -> Index:
         vectors = numpy.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:  # whose words are about pickles
         raise ValueError("numpy finds no array of numbers in it") from error
+    if vectors.dtype.kind not in "fiu":
+        raise ValueError("it holds an array of other things than numbers")
     if vectors.ndim != 2:
         raise ValueError(f"it holds an array of {vectors.ndim} dimensions, not a matrix")
     return Index(vectors, None, None)
@@ -82,6 +84,10 @@ def _read_jsonl(path: Path) -> Index:
                 nothing = [math.nan] * len(vector)
                 for _ in texts[:-1]:
                     rows.add(nothing)
+            if vector is not None and nothing is not None and len(vector) != len(nothing):
+                raise ValueError(
+                    f"line {len(texts):,} has {len(vector)} numbers, lines before it {len(nothing)}"
+                )
             if nothing is not None:  # a text without a vector keeps its row, and is never found
                 rows.add(nothing if vector is None else vector)
     if nothing is None:
