@@ -22,8 +22,6 @@ from typing import Any, BinaryIO, cast
 import click
 from typing_extensions import Self
 
-from lmstudio_core.locks import try_lock
-
 __all__ = ["Entry", "Journal"]
 
 _FLUSH_SECONDS = 1.0
@@ -147,7 +145,7 @@ class Journal:
 
     def __enter__(self) -> Self:
         stream = self.path.open("ab")
-        if not try_lock(stream.fileno(), _BEYOND):
+        if not _lock(stream):
             stream.close()
             raise click.ClickException(
                 f"Another run writes {self.path}. Wait for it, or end it; then the same command goes "
@@ -198,6 +196,31 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(stream: BinaryIO) -> bool:
+        stream.seek(_BEYOND)  # what is locked there cannot be read by others
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(stream: BinaryIO) -> bool:
+        """Lock the file until it is closed, however the process ends; whether that was possible."""
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # some network file systems have no locks
+            return True
+        return True
 
 
 def as_float32(vector: Sequence[float]) -> bytes:

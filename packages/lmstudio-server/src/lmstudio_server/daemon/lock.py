@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from lmstudio_core.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,10 +29,31 @@ def file_lock(path: Path, timeout: float) -> Generator[None, None, None]:
     # just as processes do. The file stays; removing it would let two holders lock two files.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        while not try_lock(descriptor):
+        while not _try_lock(descriptor):
             if time.monotonic() >= deadline:
                 raise LockTimeoutError(f"{path} was locked by another process for {timeout:g} s.")
             time.sleep(_RETRY_SECONDS)
         yield
     finally:
         os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
