@@ -16,6 +16,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from unloaded_models import unloaded_at
 
 from lmstudio_core.cli.command import build
 from lmstudio_core.testing import FakeServer, ServerFailure
@@ -414,18 +415,7 @@ def test_rows_are_those_of_the_texts_whichever_failed(
 def test_a_model_that_is_gone_skips_no_text(
     server: FakeServer, tmp_path: Path, vectors: Vectors
 ) -> None:
-    gone = {
-        "code": "generic.noModelMatchingQuery",
-        "loadedModelsSample": [],
-        "totalLoadedModels": 0,
-    }
-
-    def unloaded(parameter: dict[str, Any]) -> Any:
-        if parameter["inputString"] == "car":
-            raise ServerFailure("It was unloaded", displayData=gone)
-        return vectors(parameter)
-
-    server.on("embedding.embedString", unloaded)
+    server.on("embedding.embedString", unloaded_at("car", vectors))
     out = tmp_path / "v.npy"
     done = lmstudio(server, "embed", text_file(tmp_path), "--out", out, "--on-error", "skip")
     assert "It was unloaded" in str(done.exception)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from unloaded_models import unloaded_at
 
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import (
@@ -114,18 +115,7 @@ def test_a_failing_text_can_be_skipped(server: FakeServer, embed: Embed) -> None
 def test_a_model_that_is_gone_is_the_failure_of_no_text(
     server: FakeServer, embed: Embed, on_error: str
 ) -> None:
-    gone = {
-        "code": "generic.noModelMatchingQuery",
-        "loadedModelsSample": [],
-        "totalLoadedModels": 0,
-    }
-
-    def unloaded(parameter: dict[str, Any]) -> Any:
-        if parameter["inputString"] == "3":
-            raise ServerFailure("It was unloaded", displayData=gone)
-        return reply(parameter)
-
-    server.on("embedding.embedString", unloaded)
+    server.on("embedding.embedString", unloaded_at("3", reply))
     with pytest.raises(LMStudioModelNotFoundError, match="It was unloaded"):
         embed(server, ["1", "bad", "3", "4"], on_error=on_error)
 

@@ -121,24 +121,18 @@ class Plugins(Capabilities):
                 "\n".join(lines), plugin=first.name, distribution=first.distribution
             ) from (causes[0] if causes else None)
 
-    def call_each(
-        self, hook: str, *, passing: type[Exception] | None = None, **arguments: Any
-    ) -> Iterator[Any]:
-        """Call a hook plugin by plugin, the last registered first, and yield what each returns.
+    def _ask_each(
+        self, hook: str, ask: Callable[[Any], _T], passing: type[Exception] | None = None
+    ) -> Iterator[tuple[Record, _T]]:
+        """Ask plugin by plugin, the last registered first, and yield what each says.
 
         A plugin that raises is reported and skipped, unless plugins are strict.
 
         Args:
             hook: The hook's name.
+            ask: Calls one plugin's hook, and makes something of what it returns.
             passing: Exceptions that a plugin may raise on purpose; they reach the caller.
-            arguments: The hook's arguments.
         """
-        for _, value in self._ask_each(hook, lambda call: call(**arguments), passing):
-            yield value
-
-    def _ask_each(
-        self, hook: str, ask: Callable[[Any], _T], passing: type[Exception] | None = None
-    ) -> Iterator[tuple[Record, _T]]:
         for record, caller in self._callers(hook):
             started = time.perf_counter()
             self.busy = f"{hook} of {record.label}"
