@@ -5,6 +5,11 @@
 # shellcheck shell=sh
 
 bootstrap=${root:?}/.cache/bootstrap
+# Where a virtual environment has its programs.
+case "$(uname -s)" in
+    MINGW* | MSYS* | CYGWIN*) bin=Scripts ;;
+    *) bin=bin ;;
+esac
 
 say() { printf '%s\n' "$*"; }
 
@@ -16,7 +21,7 @@ fail() {
 
 # The Python to start from: $PYTHON, or the first of the usual names that is new enough.
 find_python() {
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10 python}; do
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python3.10 python}; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
             python=$candidate
             return
@@ -26,17 +31,24 @@ find_python() {
         "Install it (Debian, Ubuntu: apt-get install python3), or name one: PYTHON=/some/python3 $0"
 }
 
+# is_wanted PYTHON: whether it works, is new enough, and is what $PYTHON names, where that is set.
+is_wanted() {
+    version='import sys; print(sys.version_info >= (3, 10) and sys.version)'
+    found=$("$1" -c "$version" 2>/dev/null) && [ "$found" != False ] || return 1
+    [ -z "${PYTHON:-}" ] || [ "$found" = "$("$PYTHON" -c "$version" 2>/dev/null)" ]
+}
+
 # make_environment FOLDER: a virtual environment with pip, made anew only if there is none that works.
 make_environment() {
     environment=$1
-    if ! "$environment/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+    if ! is_wanted "$environment/$bin/python"; then
         find_python
         "$python" -m venv --clear --without-pip "$environment" ||
             fail "A virtual environment could not be made in $environment (see above)." \
                 "On Debian and Ubuntu: apt-get install python3-venv"
     fi
-    if ! "$environment/bin/python" -c 'import pip' 2>/dev/null; then
-        install_pip "$environment/bin/python"
+    if ! "$environment/$bin/python" -c 'import pip' 2>/dev/null; then
+        install_pip "$environment/$bin/python"
     fi
 }
 
@@ -58,7 +70,7 @@ install_pip() {
 # it into the environment's own lib folder; the engine's worker process looks there.
 ensure_openmp() {
     [ "$(uname -s)" = Linux ] || return 0
-    "$1/bin/python" - <<'PYTHON' && return
+    "$1/$bin/python" - <<'PYTHON' && return
 import ctypes, os, sys
 for path in ("libgomp.so.1", os.path.join(sys.prefix, "lib", "libgomp.so.1")):
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -18,14 +20,21 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("shared machine")
 
-_VARIABLES = (
-    "LM_API_TOKEN",
-    "LMSTUDIO_API_HOST",
-    "LMSTUDIO_API_TOKEN",
-    "LMSTUDIO_DISABLE_PLUGINS",
-    "LMSTUDIO_STRICT_PLUGINS",
-    "LMS_API_SERVER_INFO_PATH",
+# No test depends on what the developer's shell has set; what the tests themselves read stays.
+_OURS = ("LMSTUDIO_", "LMS_", "LM_")
+_FOR_TESTS = ("LMSTUDIO_TEST_", "LMSTUDIO_OFFICIAL_")
+_OTHERS = (
+    *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "HF_TOKEN", "HF_ENDPOINT"),
 )
+for _name in list(os.environ):
+    if _name.upper() in _OTHERS or (_name.startswith(_OURS) and not _name.startswith(_FOR_TESTS)):
+        del os.environ[_name]
+os.environ["TERM"] = "xterm-256color"
+
+# A shell starts background jobs with Ctrl-C ignored, and what the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -36,10 +45,8 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test depends on what the developer's shell has set, or leaves something to the next."""
-    for name in _VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def plain_state() -> Iterator[None]:
+    """No test leaves a timeout or a default client to the next."""
     yield
     timeouts.set_sync_api_timeout(timeouts.DEFAULT_SYNC_TIMEOUT)
     default.reset_default_client()

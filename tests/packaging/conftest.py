@@ -23,6 +23,7 @@ PROJECTS = {
     **{path.name: path for path in sorted((ROOT / "packages").iterdir()) if path.is_dir()},
 }
 OFFICIAL = "lmstudio==1.5.0"
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 UNREACHABLE = re.compile(
     r"connection broken by|Failed to establish|Could not connect|name resolution", re.IGNORECASE
 )
@@ -98,8 +99,15 @@ def wheels(built: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) ->
     ours, theirs = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("wheelhouse")
     for one in built.values():
         shutil.copy(one.wheel, ours)
-    for wanted in (["lmstudio[server]", "pytest"], [OFFICIAL]):
+    for wanted, pinned in (
+        (["lmstudio[server]", "pytest"], f"python{VERSION}.txt"),
+        ([OFFICIAL], "official.txt"),
+    ):
         options = ["--quiet", "--only-binary", ":all:", "--find-links", str(ours)]
+        constraints = ROOT / "constraints" / pinned
+        # Set and empty by `scripts/test --latest`, which asks what a user would get today.
+        if os.environ.get("LMSTUDIO_TEST_CONSTRAINTS") != "" and constraints.exists():
+            options += ["--constraint", str(constraints)]
         done = subprocess.run(
             [sys.executable, "-m", "pip", "download", *options, "--dest", str(theirs), *wanted],
             capture_output=True,

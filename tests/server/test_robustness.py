@@ -1,6 +1,6 @@
 """Much at once, and ends in the middle: nothing is lost, nothing is left.
 
-In the long mode (``LMSTUDIO_TEST_LONG=1``) the numbers are those of the claims: ten thousand
+In the long mode (``LMSTUDIO_TEST_DEEP=1``) the numbers are those of the claims: ten thousand
 connections, not five hundred. ``benchmarks/soak.py`` does all of it for as long as one likes.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lmstudio_server.registry import Instance
 
-LONG = os.environ.get("LMSTUDIO_TEST_LONG", "") not in ("", "0")
+LONG = os.environ.get("LMSTUDIO_TEST_DEEP", "") not in ("", "0")
 CONNECTIONS = 10_000 if LONG else 500
 LOADS = 200 if LONG else 12
 PREDICTIONS = 64

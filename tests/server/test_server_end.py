@@ -77,9 +77,12 @@ def status_of(url: str) -> int:
 
 # Literal numbers: Windows has no SIGHUP.
 @pytest.mark.parametrize("number", [15, 1], ids=["SIGTERM", "SIGHUP"])
-def test_predictions_end_after_the_grace_and_say_so(number: int, tmp_path: Path) -> None:
-    if signal.getsignal(number) is signal.SIG_IGN:
-        pytest.skip("these tests run under nohup, which the server heeds")
+def test_predictions_end_after_the_grace_and_say_so(
+    number: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    # A server heeds nohup, which these tests may run under; it inherits what is set here.
+    before = signal.signal(number, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, before))
     with predicting(0.05, tmp_path) as (process, _, stream):
         process.send_signal(number)
         lines = [line for line in stream.read().decode().splitlines() if line]
