@@ -16,15 +16,9 @@ from lmstudio_core.client import Client
 from lmstudio_core.errors import LMStudioServerError
 from lmstudio_server.serving import socket as socket_module
 from lmstudio_server.testing import running_server
+from ports import free_port
 
 STRANGE = "https://page.example"
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def page(port: int, origin: str | None = None) -> Any:

@@ -20,6 +20,7 @@ from lmstudio_server.cli import server as group
 from lmstudio_server.daemon import state
 from lmstudio_server.daemon.stop import stop_server
 from lmstudio_server.testing import running_server
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +55,6 @@ def lmstudio(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def watch(monkeypatch: pytest.MonkeyPatch, server: ServerProcess) -> None:
     monkeypatch.setenv("LMSTUDIO_STATE_DIR", str(server.state_dir))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 def test_without_a_server() -> None:
