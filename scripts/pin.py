@@ -26,7 +26,7 @@ else:
 
 HEADER = "# Compiled by scripts/pin.py. Do not edit.\n"
 # Floors that a library of one extra would raise for everybody. Each works with less than it asks for.
-OVERRIDES = ["click==8.1.0"]  # huggingface-hub asks for a newer one, for its own command line
+OVERRIDES = ["click==8.2.0"]  # huggingface-hub asks for a newer one, for its own command line
 
 
 def ours(requirement: str) -> bool:
