@@ -134,9 +134,13 @@ def test_a_server_without_a_repository(server: Any) -> None:
     assert failed.stderr == lines("""
         Error: not offered here
         Without it you can get: tiny-model. Did you mean 'tiny-model'?
+        Endpoint: repository.searchModels
     """)
 
 
 def test_a_download_that_fails_says_why(server: Any) -> None:
     server.on_channel("repository.downloadModel", ServerFailure("disk full"))
-    assert run(server, "get", "qwen3-4b", code=1).stderr == "Error: disk full\n"
+    assert (
+        run(server, "get", "qwen3-4b", code=1).stderr
+        == "Error: disk full\nEndpoint: repository.downloadModel\n"
+    )

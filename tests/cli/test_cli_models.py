@@ -206,7 +206,7 @@ def test_an_ambiguous_key_lists_the_candidates(server: Any) -> None:
 def test_an_identifier_in_use_is_an_error(server: Any) -> None:
     server.on_channel("llm.loadModel", ServerFailure('"mine" already exists'))
     failed = run(server, "load", "qwen3-4b", "--identifier", "mine", code=1)
-    assert failed.stderr == 'Error: "mine" already exists\n'
+    assert failed.stderr == 'Error: "mine" already exists\nEndpoint: llm.loadModel\n'
 
 
 @pytest.mark.parametrize("gpu", ["fast", "2", "-0.5"])

@@ -49,7 +49,9 @@ def test_a_server_error_becomes_an_exception(face, server):
     server.on("test.echo", failure)
     with pytest.raises(errors.LMStudioModelNotFoundError) as caught:
         face.run(echo(1))
-    assert str(caught.value) == "No such model\nit is not there\nDownloaded models: a, b"
+    assert str(caught.value) == (
+        "No such model\nit is not there\nDownloaded models: a, b\nEndpoint: test.echo"
+    )
     assert caught.value.endpoint == "test.echo"
     server.on("test.echo", 2)
     assert face.run(echo(1)) == 2
@@ -62,10 +64,10 @@ def test_a_server_error_says_nothing_twice(face, server):
     server.on("test.unsaid", ServerFailure("Unknown", displayData=sample))
     with pytest.raises(errors.LMStudioServerError) as caught:
         face.run(echo(1, "said"))
-    assert str(caught.value) == "There are p and odd"
+    assert str(caught.value) == "There are p and odd\nEndpoint: test.said"
     with pytest.raises(errors.LMStudioServerError) as caught:
         face.run(echo(1, "unsaid"))
-    assert str(caught.value) == "Unknown\nPresets: p, odd"
+    assert str(caught.value) == "Unknown\nPresets: p, odd\nEndpoint: test.unsaid"
 
 
 def test_an_answer_that_cannot_be_understood_is_a_server_error(face, server):

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import inspect
+import itertools
 import json
 import pickle
+import traceback
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lmstudio_core import errors
 from lmstudio_core.server_errors import SerializedLMSExtendedError, server_error
+from lmstudio_core.shapes import error_text, is_blank
+from lmstudio_embed.errors import TextTooLongError
+from lmstudio_llm.results import StructuredOutputError
+from lmstudio_server.embedded import EmbeddedServerError
+
+ROOT = Path(__file__).parents[2]
 
 TABLE = Path(__file__).parents[3] / "shared" / "compat" / "official-1.6.0b1-api.json"
 CLASSES = [
@@ -123,7 +133,7 @@ def test_samples_are_listed():
     data = {"code": "generic.presetNotFound", "availablePresetsSample": presets}
     raw = {"title": "No preset", "displayData": {**data, "totalAvailablePresets": 9}}
     text = str(server_error(raw, "a.b", default=errors.LMStudioServerError))
-    assert text == "No preset\nPresets: p0, p1, p2 and 6 more"
+    assert text == "No preset\nPresets: p0, p1, p2 and 6 more\nEndpoint: a.b"
 
 
 KEYS = [
@@ -144,8 +154,163 @@ CODES = st.sampled_from(
 
 
 @given(ODD | DATA, DATA, CODES)
-def test_no_error_object_is_fatal(raw, data, code):
-    for packet in (raw, {"title": "x", "displayData": {**data, "code": f"generic.{code}"}}):
+@example({"title": ""}, {}, "pathNotFound")
+@example({"title": " \n\t"}, {"availablePathsSample": [None, "", {"name": ""}]}, "pathNotFound")
+@example({"title": "\u200b\x00"}, {"loadedModelsSample": [""]}, "identifierNotFound")
+@example({"title": None, "cause": "", "suggestion": " "}, {}, "presetNotFound")
+@example({"title": {"title": "x"}, "rootTitle": ["x"]}, {"path": None}, "domainMismatch")
+@example({"title": "", "cause": 5, "displayData": [], "errorData": "x"}, {}, "noModelMatchingQuery")
+@example({}, {}, "pathNotFound")
+@example("", {}, "pathNotFound")
+@example(" ", {}, "pathNotFound")
+@example(None, {}, "pathNotFound")
+@example([{"title": "x"}], {}, "pathNotFound")
+def test_no_error_object_is_fatal_or_says_nothing(raw, data, code):
+    shown = {**data, "code": f"generic.{code}"}
+    for packet in (raw, {"title": "x", "displayData": shown}, {"title": "", "displayData": shown}):
         error = server_error(packet, "a.b", default=errors.LMStudioServerError)
-        assert str(error)
+        said, _, endpoint = str(error).rpartition("\n")
+        assert not is_blank(said)
+        assert endpoint == "Endpoint: a.b"
         assert error.endpoint == "a.b"
+        assert not is_blank(error.server_error.title)
+
+
+WORDS = {"title": "It broke", "cause": "No memory.", "suggestion": "Buy some."}
+BLANK = ["", " ", "\n\t", "\u200b\u2060", "\x00", "\ufeff"]
+
+
+@pytest.mark.parametrize("absent", [*BLANK, None, 7, ["x"], {"title": "x"}, "leave out"])
+@pytest.mark.parametrize("known", list(itertools.product([True, False], repeat=3)))
+def test_the_message_says_what_is_known_in_order(known, absent):
+    raw = {
+        key: words if told else absent
+        for told, (key, words) in zip(known, WORDS.items(), strict=True)
+        if told or absent != "leave out"
+    }
+    expected = [words for told, words in zip(known, WORDS.values(), strict=True) if told]
+    if not known[0]:
+        expected.insert(0, "Unknown error")
+    error = server_error(raw, "a.b", default=errors.LMStudioServerError)
+    assert str(error).splitlines() == [*expected, "Endpoint: a.b"]
+
+
+def test_other_sources_of_a_title():
+    for raw in ("It broke", {"title": " ", "rootTitle": "It broke"}):
+        error = server_error(raw, "a.b", default=errors.LMStudioServerError)
+        assert str(error) == "It broke\nEndpoint: a.b"
+
+
+def every_class(cls=errors.LMStudioError):
+    yield cls
+    for below in cls.__subclasses__():
+        yield from every_class(below)
+
+
+FAMILY = sorted({c for c in every_class() if c.__module__.startswith("lmstudio")}, key=repr)
+
+
+def test_the_other_packages_are_looked_at():
+    assert {StructuredOutputError, TextTooLongError, EmbeddedServerError} <= set(FAMILY)
+
+
+@pytest.mark.parametrize("cls", FAMILY, ids=lambda cls: cls.__name__)
+def test_no_error_of_the_family_is_without_words(cls):
+    """However it is made, printed, chained or sent to another process."""
+    if cls is StructuredOutputError:  # it makes its message itself
+        made = [cls(blank, blank, [blank]) for blank in BLANK]
+    else:
+        made = [cls(), cls(None), *(cls(blank) for blank in BLANK)]
+        assert str(cls("what happened")) == "what happened"
+    for error in made:
+        copied = pickle.loads(pickle.dumps(error))
+        assert not is_blank(str(error))
+        assert str(copied) == str(error)
+        last = traceback.format_exception_only(cls, error)[0]
+        assert not is_blank(last.partition(":")[2])
+
+
+def test_without_a_message_the_fields_are_told():
+    details = SerializedLMSExtendedError(title="It broke", cause="No memory.")
+    error = errors.LMStudioPredictionError("", details, endpoint="a.b")
+    assert str(error) == "It broke\nNo memory.\nEndpoint: a.b"
+    assert str(errors.LMStudioTimeoutError(endpoint="a.b")).endswith("allowed.\nEndpoint: a.b")
+    assert str(errors.LMStudioPredictionError(" ", endpoint="a.b")).endswith("\nEndpoint: a.b")
+    assert str(errors.LMStudioOSError(2, "No such file", "x")) == "[Errno 2] No such file: 'x'"
+
+
+def test_a_hint_stands_above_the_endpoint():
+    error = server_error({"title": "T"}, "a.b", default=errors.LMStudioServerError)
+    errors.add_hint(error, "Did you mean c?")
+    errors.add_hint(error, "Or d?")
+    assert str(error) == "T\nDid you mean c?\nOr d?\nEndpoint: a.b"
+    error = errors.LMStudioServerError("T", endpoint="a.b")
+    errors.add_hint(error, "H")
+    assert str(error) == "T\nH"
+
+
+class UnprintableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text for you")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TimeoutError(), OSError(), KeyboardInterrupt(), AssertionError(""), ValueError(" \n"),
+     NotImplementedError(), asyncio.CancelledError(), UnprintableError("x")],
+    ids=repr,
+)  # fmt: skip
+def test_what_says_nothing_is_called_by_its_class(error):
+    name = type(error).__name__
+    assert error_text(error) == error_text(error, named=True) == name
+
+
+SOURCES = sorted(ROOT.glob("packages/*/src/**/*.py"))
+ALONE = {"llamacpp/worker.py"}
+"""Imports nothing of the family's, see there."""
+
+
+def names_in(annotation):
+    return {n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)} | {
+        n.attr for n in ast.walk(annotation) if isinstance(n, ast.Attribute)
+    }
+
+
+OWN = {
+    node.name
+    for path in SOURCES
+    for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    if isinstance(node, ast.ClassDef) and node.name.endswith(("Error", "Warning", "Failure"))
+}
+
+
+def bare_uses(tree):
+    """Where the text of somebody else's exception becomes a part of another text just like that."""
+    for handler in ast.walk(tree):
+        if not isinstance(handler, ast.ExceptHandler) or handler.name is None:
+            continue
+        if names_in(handler.type) <= OWN:
+            continue
+        for node in ast.walk(handler):
+            inside = None
+            if isinstance(node, ast.FormattedValue) and node.conversion == -1:
+                inside = node.value
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "str" and node.args:
+                inside = node.args[0]
+            if isinstance(inside, ast.Name) and inside.id == handler.name:
+                yield node.lineno
+
+
+def test_the_words_of_foreign_exceptions_come_from_one_place():
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in SOURCES
+        if not path.as_posix().endswith(tuple(ALONE))
+        for line in bare_uses(ast.parse(path.read_text("utf-8")))
+    ]
+    assert not found, "str(error) may be empty; use lmstudio_core.shapes.error_text"
+
+
+def test_that_check_sees_what_it_is_about():
+    code = "try: f()\nexcept (OSError, GgufError) as e: g(f'x: {e}', str(e), f'{e!r}', e.errno)"
+    assert list(bare_uses(ast.parse(code))) == [2, 2]

@@ -595,7 +595,7 @@ def test_commands_and_toolsets_that_clash(module, caplog):
         "d": "failed",
     }
     assert found["c"][1] == "The command 'ls' is lmstudio-core's own."
-    assert found["d"][1] == "It failed in lmstudio_register_commands: ZeroDivisionError: "
+    assert found["d"][1] == "It failed in lmstudio_register_commands: ZeroDivisionError"
     # One of the two can be turned off by its distribution's name.
     off = {"LMSTUDIO_DISABLE_PLUGINS": "Acme_B"}
     plugins = Plugins([hooks(n, f"acme_{n}:plugin", dist=f"acme-{n}") for n in "ab"], off)

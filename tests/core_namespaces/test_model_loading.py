@@ -187,7 +187,7 @@ def test_an_unknown_model_is_told_with_close_matches(api: Any, server: Any) -> N
     with pytest.raises(LMStudioModelNotFoundError) as caught:
         api(api.client.llm.model("qwen3-4"))
     assert caught.value.close_matches == ("qwen/qwen3-4b",)
-    assert str(caught.value).endswith("Did you mean qwen/qwen3-4b?")
+    assert str(caught.value).endswith("Did you mean qwen/qwen3-4b?\nEndpoint: llm.getOrLoad")
 
 
 def test_so_is_one_that_is_estimated_or_drafts(api: Any, server: Any) -> None:
@@ -259,7 +259,9 @@ def test_an_impossible_config_keeps_the_servers_words(api: Any, server: Any) -> 
     server.on_channel("llm.loadModel", failure)
     with pytest.raises(LMStudioServerError) as caught:
         api(api.client.llm.load_new_instance("m"))
-    assert str(caught.value) == "Cannot load\nToo large.\nUse a smaller context."
+    assert str(caught.value) == (
+        "Cannot load\nToo large.\nUse a smaller context.\nEndpoint: llm.loadModel"
+    )
     assert caught.value.endpoint == "llm.loadModel"
 
 

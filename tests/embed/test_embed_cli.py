@@ -35,6 +35,8 @@ INFO = {
     "contextLength": 1000,
 }
 
+BANANA = "no vector for banana\nEndpoint: embedding.embedString"
+
 
 class Vectors:
     """What the server makes of texts: as many as it likes, unless told to fail at one."""
@@ -133,7 +135,7 @@ def test_parquet(server: FakeServer, tmp_path: Path, vectors: Vectors) -> None:
     assert "3 texts, 1 of them without a vector" in done.stderr
     table = parquet.read_table(out)
     assert table.column("text").to_pylist() == ["apple", "banana", "car"]
-    assert table.column("error").to_pylist() == [None, "no vector for banana", None]
+    assert table.column("error").to_pylist() == [None, BANANA, None]
     assert table.column("embedding").to_pylist()[2] == pytest.approx(ROWS[2])
     assert json.loads(table.schema.metadata[b"lmstudio"])["model"] == "tiny"
 
@@ -146,7 +148,7 @@ def test_failed_texts_keep_their_rows(server: FakeServer, tmp_path: Path, vector
     assert [row[0] for row in rows] == [5, pytest.approx(float("nan"), nan_ok=True), 3]
     lmstudio(server, "embed", source, "--out", tmp_path / "v.jsonl", "--on-error", "skip")
     second = json.loads((tmp_path / "v.jsonl").read_text().splitlines()[1])
-    assert second == {"text": "banana", "error": "no vector for banana"}
+    assert second == {"text": "banana", "error": BANANA}
 
 
 def test_normalized_and_in_parts(server: FakeServer, tmp_path: Path, vectors: Vectors) -> None:

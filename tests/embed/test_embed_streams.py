@@ -181,7 +181,7 @@ def test_what_was_skipped_is_known(server: FakeServer) -> None:
             ["bad 0", "1", "bad 2"], on_error="skip", max_in_flight=2
         )
         assert list(stream) == [[1.0, 0.5]]
-        assert [(n, str(error)) for n, error in stream.failed] == [
+        assert [(n, error.server_error.title) for n, error in stream.failed] == [
             (0, "cannot embed 'bad 0'"),
             (2, "cannot embed 'bad 2'"),
         ]

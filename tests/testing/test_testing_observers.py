@@ -141,7 +141,7 @@ def test_a_prediction_that_fails(server: FakeServer, observer: Observer, run: An
         model = await got(client.llm.model("qwen"))
         with pytest.raises(lms.LMStudioPredictionError):
             await got(model.respond("Hi"))
-        assert observer.last("prediction_finished").error.args == ("Out of memory",)
+        assert observer.last("prediction_finished").error.server_error.title == "Out of memory"
         with pytest.raises(lms.LMStudioConnectionError):
             await got(model.respond("Hi"))
         server.stop()
@@ -248,7 +248,7 @@ def test_an_agent_that_fails(server: FakeServer, observer: Observer, run: Any) -
             await got((await got(client.llm.model("qwen"))).act("1 + 2?", [add]))
 
     run(program)
-    assert observer.last("act_finished").error.args == ("Out of memory",)
+    assert observer.last("act_finished").error.server_error.title == "Out of memory"
 
 
 def test_embeddings(server: FakeServer, observer: Observer, run: Any) -> None:

@@ -20,6 +20,7 @@ from lmstudio_core.observing import (
     begin_observation,
     is_observed,
 )
+from lmstudio_core.shapes import error_text
 from lmstudio_llm.messages import ToolCallRequest, ToolCallResultData
 from lmstudio_llm.tools import Tool
 
@@ -196,7 +197,7 @@ class PendingCall:
 
     def _fail(self, error: Exception) -> None:
         if self.error is None:
-            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            said = error_text(error, named=True)
             message = f"Error: the tool {self.request.name!r} raised {said}"
             self.refuse("failed", LMStudioPredictionError(message), error)
 

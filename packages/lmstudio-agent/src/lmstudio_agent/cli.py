@@ -12,6 +12,7 @@ import click
 
 from lmstudio_core.cli.common import get_model
 from lmstudio_core.errors import LMStudioModelNotFoundError
+from lmstudio_core.shapes import error_text
 
 if TYPE_CHECKING:  # the command is registered wherever the package is: it has to be light
     from lmstudio_core.client import Client
@@ -111,7 +112,7 @@ def _imported(path: str) -> list[Callable[..., Any]]:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        said = error_text(error, named=not isinstance(error, ImportError))
         hint = ". Name the module, without .py" if module_name.endswith(".py") else ""
         raise click.BadParameter(f"{module_name!r} cannot be imported: {said}{hint}") from error
     names = [name] if name else list(getattr(module, "__all__", ()))

@@ -29,6 +29,7 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
+from lmstudio_core.shapes import error_text
 from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 
 from .encoding import ToolImage
@@ -82,7 +83,7 @@ def mcp_tools(
         command = shlex.split(server) if isinstance(server, str) else list(server)
     except ValueError as error:
         raise LMStudioValueError(
-            f"The command {server!r} cannot be read as a shell would: {error}."
+            f"The command {server!r} cannot be read as a shell would: {error_text(error)}."
         ) from error
     if not command:
         raise LMStudioValueError("The command that starts the MCP server is empty.")

@@ -13,6 +13,7 @@ from .installed import EntryPoint
 from .plugin_checks import capability_problem
 from .plugin_loader import RAISED, PluginLoader
 from .plugin_state import Record
+from .shapes import error_text
 
 __all__ = ["KNOWN_PACKAGES", "Capabilities"]
 
@@ -140,7 +141,7 @@ class Capabilities(PluginLoader):
             records = self._claimants(name)
             where = records[0].where if records else "an unknown distribution"
             raise PluginLoadError(
-                f"The capability {name!r} of {where} is broken: {type(error).__name__}: {error}",
+                f"The capability {name!r} of {where} is broken: {error_text(error, named=True)}",
                 plugin=name,
                 distribution=installed.distribution_of(records[0].entry) if records else None,
             ) from error

@@ -30,7 +30,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .shapes import is_blank
 
 if TYPE_CHECKING:
     from .server_errors import SerializedLMSExtendedError
@@ -62,25 +64,53 @@ __all__ = [
 ]
 
 
+def with_endpoint(message: str, endpoint: str | None) -> str:
+    """The message of an error, and below it what was asked."""
+    return f"{message}\nEndpoint: {endpoint}" if endpoint else message
+
+
+def add_hint(error: LMStudioServerError, hint: str) -> None:
+    """Add a line to the message of an error, above the one that names the endpoint."""
+    said = str(error)
+    above = said.removesuffix(with_endpoint("", error.endpoint))
+    error.args = (with_endpoint(f"{above}\n{hint}", error.endpoint if above != said else None),)
+
+
 class LMStudioError(Exception):
     """The base of every error of this family.
 
     ``partial`` is what a call that does many things had done before one failed; ``None`` for others.
+    ``str()`` of it is never empty: one made without a message says what its class stands for.
     """
 
     partial: Any = None
+    _unsaid: ClassVar[str] = "Something failed; nothing more is known of it."
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return self._without_message() if is_blank(said) else said
+
+    def _without_message(self) -> str:
+        """What is said in place of an empty message."""
+        return with_endpoint(self._unsaid, getattr(self, "endpoint", None))
 
 
 class LMStudioValueError(ValueError, LMStudioError):
     """An argument cannot be right; nothing was sent to the server."""
 
+    _unsaid = "An argument is not valid."
+
 
 class ValidationError(LMStudioValueError):
     """Data does not fit the class it is made into; the message names each field, value and reason."""
 
+    _unsaid = "Data does not fit the class it was to become."
+
 
 class LMStudioRuntimeError(RuntimeError, LMStudioError):
     """What was asked is not possible in the present state."""
+
+    _unsaid = "This is not possible in the present state."
 
 
 class CapabilityNotInstalledError(LMStudioRuntimeError):
@@ -88,6 +118,8 @@ class CapabilityNotInstalledError(LMStudioRuntimeError):
 
     ``capability`` is its name and ``package`` what to install, if that is known.
     """
+
+    _unsaid = "A package of the family is not installed."
 
     def __init__(
         self, message: str = "", *, capability: str = "", package: str | None = None
@@ -103,6 +135,8 @@ class PluginLoadError(LMStudioRuntimeError):
     ``plugin`` is the entry point's name and ``distribution`` the package it came with.
     """
 
+    _unsaid = "An installed plugin cannot be used."
+
     def __init__(
         self, message: str = "", *, plugin: str = "", distribution: str | None = None
     ) -> None:
@@ -111,8 +145,10 @@ class PluginLoadError(LMStudioRuntimeError):
         self.distribution = distribution
 
 
-class LMStudioOSError(OSError, LMStudioError):
+class LMStudioOSError(LMStudioError, OSError):
     """A file, process or socket of this machine did not work."""
+
+    _unsaid = "A file, process or socket of this machine did not work."
 
 
 class LMStudioTimeoutError(LMStudioError, TimeoutError):
@@ -120,6 +156,8 @@ class LMStudioTimeoutError(LMStudioError, TimeoutError):
 
     ``seconds`` is the limit and ``endpoint`` names the call, where they are known.
     """
+
+    _unsaid = "Nothing arrived in the time allowed."
 
     def __init__(
         self, message: str = "", *, seconds: float | None = None, endpoint: str | None = None
@@ -136,6 +174,8 @@ class LMStudioServerError(LMStudioError):
     was asked.
     """
 
+    _unsaid = "The server answered with an error and gave no reason."
+
     def __init__(
         self,
         message: str = "",
@@ -146,6 +186,12 @@ class LMStudioServerError(LMStudioError):
         super().__init__(message)
         self.server_error = server_error
         self.endpoint = endpoint
+
+    def _without_message(self) -> str:
+        details = self.server_error
+        if details is None:
+            return super()._without_message()
+        return with_endpoint(str(details), self.endpoint)
 
     @property
     def display_data(self) -> Mapping[str, Any]:
@@ -161,15 +207,21 @@ class LMStudioModelNotFoundError(LMStudioServerError):
     ``close_matches`` lists downloaded models whose keys are much like the one asked for.
     """
 
+    _unsaid = "No such model was found."
+
     close_matches: tuple[str, ...] = ()
 
 
 class LMStudioAmbiguousModelError(LMStudioModelNotFoundError):
     """Several downloaded models match the key; ``close_matches`` lists their whole keys."""
 
+    _unsaid = "Several models match."
+
 
 class LMStudioModelDomainError(LMStudioServerError):
     """A model of one kind was asked for as one of another, such as an LLM for embeddings."""
+
+    _unsaid = "The model is of another kind than was asked for."
 
     @property
     def actual_domain(self) -> str:
@@ -185,17 +237,25 @@ class LMStudioModelDomainError(LMStudioServerError):
 class LMStudioIdentifierInUseError(LMStudioServerError):
     """Another model is loaded under the identifier that a new instance was to get."""
 
+    _unsaid = "Another model is loaded under that identifier."
+
 
 class LMStudioPresetNotFoundError(LMStudioServerError):
     """No preset matches the name."""
+
+    _unsaid = "No such preset was found."
 
 
 class LMStudioPredictionError(LMStudioServerError):
     """A prediction could not be finished, or its output is not what was asked for."""
 
+    _unsaid = "The prediction could not be finished or read."
+
 
 class LMStudioChannelClosedError(LMStudioServerError):
     """The server closed a channel before its last packet."""
+
+    _unsaid = "The server closed the channel before its last packet."
 
 
 class LMStudioRequestRejectedError(LMStudioServerError):
@@ -203,6 +263,8 @@ class LMStudioRequestRejectedError(LMStudioServerError):
 
     Servers answer such a request with a warning only; ``kind`` is that warning's kind.
     """
+
+    _unsaid = "The server does not accept the request."
 
     def __init__(
         self, message: str = "", *, endpoint: str | None = None, kind: str | None = None
@@ -214,17 +276,25 @@ class LMStudioRequestRejectedError(LMStudioServerError):
 class LMStudioClientError(LMStudioError):
     """Something on this side of the connection."""
 
+    _unsaid = "Something failed on this side of the connection."
+
 
 class LMStudioCancelledError(LMStudioClientError):
     """The program itself cancelled what it was waiting for."""
+
+    _unsaid = "This was cancelled by the program itself."
 
 
 class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: N818 - the official name
     """The server sent something this version does not know; it was ignored."""
 
+    _unsaid = "The server sent something unknown; it was ignored."
+
 
 class LMStudioWebsocketError(LMStudioClientError):
     """The connection to the server failed."""
+
+    _unsaid = "The connection to the server failed."
 
 
 class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
@@ -233,6 +303,8 @@ class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
     ``tried`` lists the addresses tried, in order.
     """
 
+    _unsaid = "No server was reached, or the connection was lost."
+
     def __init__(self, message: str = "", *, tried: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.tried = tuple(tried)
@@ -240,3 +312,5 @@ class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
 
 class LMStudioAuthenticationError(LMStudioWebsocketError):
     """The server refused this client's credentials."""
+
+    _unsaid = "The server refused this client's credentials."

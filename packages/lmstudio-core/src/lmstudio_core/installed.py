@@ -12,6 +12,8 @@ from typing import Any, Final, cast
 
 import importlib_metadata
 
+from .shapes import error_text
+
 __all__ = [
     "FAMILY",
     "EntryPoint",
@@ -71,7 +73,7 @@ def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
         try:
             found += [e for e in distribution.entry_points if e.group.startswith(_OURS)]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others work
-            reason = f"Its entry_points.txt cannot be read: {type(error).__name__}: {error}"
+            reason = f"Its entry_points.txt cannot be read: {error_text(error, named=True)}"
             unreadable.append(Unreadable(name, _version(distribution), reason))
     return found, unreadable
 

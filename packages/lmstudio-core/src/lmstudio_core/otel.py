@@ -30,7 +30,7 @@ from .observing import (
     remove_observer,
 )
 from .protocol.address import parse_api_host
-from .shapes import as_list, as_mapping
+from .shapes import as_list, as_mapping, error_text
 
 __all__ = ["OpenTelemetryObserver", "instrument", "uninstrument"]
 
@@ -289,7 +289,7 @@ def _end(span: Span, observation: Observation, known: dict[str, Any], *, describ
     if error is not None:
         known["error.type"] = type(error).__name__
         span.set_attribute("error.type", type(error).__name__)
-        text = str(error).partition("\n")[0] if describe else None
+        text = error_text(error).partition("\n")[0] if describe else None
         span.set_status(Status(StatusCode.ERROR, text))
     span.end()
 

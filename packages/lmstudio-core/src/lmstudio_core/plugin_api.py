@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from .server_errors import server_error as server_error
     from .shapes import as_list as as_list
     from .shapes import as_mapping as as_mapping
+    from .shapes import error_text as error_text
     from .shapes import is_list as is_list
     from .shapes import is_mapping as is_mapping
     from .timeouts import CallLimits as CallLimits
@@ -212,6 +213,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "shapes": (
         "as_list",
         "as_mapping",
+        "error_text",
         "is_list",
         "is_mapping",
     ),
@@ -386,6 +388,7 @@ __all__ = [
     "config_stack",
     "connected",
     "count_tokens",
+    "error_text",
     "get_context_length",
     "get_default_client",
     "get_model",

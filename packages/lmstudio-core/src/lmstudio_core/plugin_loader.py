@@ -16,6 +16,7 @@ from .errors import PluginLoadError
 from .hookspecs import ENGINE_GROUP
 from .installed import EntryPoint, Unreadable
 from .plugin_state import Kind, Record, turned_off
+from .shapes import error_text
 
 __all__ = ["RAISED", "SLOW_IMPORT", "PluginLoader"]
 
@@ -77,7 +78,7 @@ class PluginLoader:
         try:
             return entry.load()
         except RAISED as error:
-            what = f"could not be loaded: {type(error).__name__}: {error}"
+            what = f"could not be loaded: {error_text(error, named=True)}"
             if isinstance(error, ImportError) and error.name == f"{__package__}.plugin_api":
                 what += f". This lmstudio-core has plugin API {API_VERSION}"
             raise self._error(record, what) from error
@@ -99,7 +100,7 @@ class PluginLoader:
         """A plugin cannot be used: raise if plugins are strict, else note and log it."""
         unusable = error
         if not isinstance(error, PluginLoadError):
-            unusable = self._error(record, f"could not be used: {error}")
+            unusable = self._error(record, f"could not be used: {error_text(error)}")
         detail = self._detail(record, unusable)
         record.error = error
         record.note("failed", detail)
@@ -109,7 +110,7 @@ class PluginLoader:
 
     def _detail(self, record: Record, error: BaseException) -> str:
         """What is wrong, for where the plugin is named already."""
-        whole, name = str(error), str(self._error(record, ""))
+        whole, name = error_text(error), str(self._error(record, ""))
         said = whole.removeprefix(name)
         return whole if said == whole else said[:1].upper() + said[1:]  # names stay as they are
 

@@ -37,6 +37,7 @@ from .plugin_checks import hook_problem, new_manager
 from .plugin_checks import register as register_plugin
 from .plugin_loader import RAISED, SLOW_IMPORT, logger
 from .plugin_state import PROBLEMS, PluginState, Record
+from .shapes import error_text
 
 __all__ = ["KNOWN_PACKAGES", "PluginState", "Plugins", "plugins"]
 
@@ -142,7 +143,7 @@ class Plugins(Capabilities):
             except RAISED as error:
                 if passing is not None and isinstance(error, passing):
                     raise
-                what = f"failed in {hook}: {type(error).__name__}: {error}"
+                what = f"failed in {hook}: {error_text(error, named=True)}"
                 record.note("failed", f"It {what}")
                 if self._strict:
                     raise self._error(record, what) from error
@@ -219,7 +220,7 @@ class Plugins(Capabilities):
                         caller(**arguments)
                 except RAISED as error:
                     if self._strict:
-                        what = f"failed in {hook}: {type(error).__name__}: {error}"
+                        what = f"failed in {hook}: {error_text(error, named=True)}"
                         raise self._error(record, what) from error
                     level = logging.DEBUG if record.label in told else logging.ERROR
                     told.add(record.label)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from typing_extensions import Self
 
 from .data import ServerStruct
 from .errors import (
@@ -13,27 +14,44 @@ from .errors import (
     LMStudioModelNotFoundError,
     LMStudioPresetNotFoundError,
     LMStudioServerError,
+    with_endpoint,
 )
-from .shapes import as_list, as_mapping, is_mapping
+from .shapes import as_list, as_mapping, is_blank, is_mapping
 
 __all__ = ["SerializedLMSExtendedError", "server_error"]
 
-_UNKNOWN = "Unknown error"
+_UNKNOWN: Final = "Unknown error"
+
+
+def _said(text: str) -> str:
+    """Blank text is no text: the field falls back as if it were absent."""
+    if is_blank(text):
+        raise ValueError("blank")
+    return text
+
+
+_Words = Annotated[str, AfterValidator(_said)]
 
 
 class SerializedLMSExtendedError(ServerStruct):
     """An error as the server describes it: what happened, why, and what to do about it."""
 
-    title: str = _UNKNOWN
-    cause: str | None = None
-    suggestion: str | None = None
+    title: _Words = _UNKNOWN
+    cause: _Words | None = None
+    suggestion: _Words | None = None
     error_data: Mapping[str, Any] | None = None
     display_data: Mapping[str, Any] | None = None
     stack: str | None = Field(default=None, repr=False)
-    root_title: str | None = None
+    root_title: _Words | None = None
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """An error as it came: an object, or text, which is its title; all else says nothing."""
+        return cls.from_dict({"title": raw} if isinstance(raw, str) else as_mapping(raw))
 
     def __str__(self) -> str:
-        return "\n".join(part for part in (self.title, self.cause, self.suggestion) if part)
+        title = (self.root_title or _UNKNOWN) if self.title == _UNKNOWN else self.title
+        return "\n".join(part for part in (title, self.cause, self.suggestion) if part)
 
 
 _BY_CODE: Mapping[str, type[LMStudioServerError]] = {
@@ -74,14 +92,14 @@ def server_error(
     """The exception for an error packet.
 
     Args:
-        raw: The packet's ``error``; anything but an object counts as an error without words.
-        endpoint: What was asked, for the exception's field.
+        raw: The packet's ``error``; anything but an object or text counts as an error without words.
+        endpoint: What was asked, for the exception's field and the last line of its message.
         default: The class for errors without a known ``displayData.code``.
     """
-    details = SerializedLMSExtendedError.from_dict(as_mapping(raw))
+    details = SerializedLMSExtendedError.read(raw)
     data: Mapping[str, Any] = details.display_data or {}
     code = data.get("code")
     cls = _BY_CODE.get(code, default) if isinstance(code, str) else default
     said = str(details)
     message = "\n".join([said, *_samples(data, said)])
-    return cls(message, details, endpoint=endpoint)
+    return cls(with_endpoint(message, endpoint), details, endpoint=endpoint)

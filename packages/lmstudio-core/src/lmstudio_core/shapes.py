@@ -1,11 +1,11 @@
-"""Looking at data that may be of any shape, because a server or a file says what it is."""
+"""Looking at what may be of any shape, because a server, a file or another's code says what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-__all__ = ["as_list", "as_mapping", "is_list", "is_mapping"]
+__all__ = ["as_list", "as_mapping", "as_words", "error_text", "is_blank", "is_list", "is_mapping"]
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
@@ -34,3 +34,46 @@ def as_list(value: object) -> list[Any]:
     ([1], [])
     """
     return value if is_list(value) else []
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to read in it: no character, or only spaces and invisible ones.
+
+    >>> is_blank(" \\n\\u200b"), is_blank(" a ")
+    (True, False)
+    """
+    return not any(sign.isprintable() and not sign.isspace() for sign in text)
+
+
+def as_words(value: object) -> str | None:
+    """``value`` if it is text with something to read in it, else ``None``.
+
+    >>> as_words("out of memory"), as_words(" "), as_words(7)
+    ('out of memory', None, None)
+    """
+    return value if isinstance(value, str) and not is_blank(value) else None
+
+
+def error_text(error: BaseException, *, named: bool = False) -> str:
+    """What an exception says; its class, if it says nothing.
+
+    Whatever puts the words of an exception into a sentence asks here: ``str(TimeoutError())`` is
+    empty, and an exception of somebody else's may not even have a text.
+
+    Args:
+        error: Any exception.
+        named: Put the class before the words.
+
+    >>> error_text(ValueError("no number")), error_text(ValueError("no number"), named=True)
+    ('no number', 'ValueError: no number')
+    >>> error_text(TimeoutError()), error_text(TimeoutError(), named=True)
+    ('TimeoutError', 'TimeoutError')
+    """
+    name = type(error).__name__
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the error itself
+        return name
+    if is_blank(words):
+        return name
+    return f"{name}: {words}" if named else words

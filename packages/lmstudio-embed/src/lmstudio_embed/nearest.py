@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.shapes import error_text
 
 from .arrays import load_numpy
 from .options import is_count
@@ -119,7 +120,9 @@ def _vectors(values: Any, name: str) -> Any:
     try:
         array = numpy.asarray(values, dtype=numpy.float32)
     except (TypeError, ValueError) as error:
-        raise LMStudioValueError(f"{name} is not made of vectors of one length: {error}") from error
+        raise LMStudioValueError(
+            f"{name} is not made of vectors of one length: {error_text(error)}"
+        ) from error
     if array.ndim not in (1, 2):
         raise LMStudioValueError(f"{name} is one vector or several, not {array.ndim}-dimensional.")
     return array

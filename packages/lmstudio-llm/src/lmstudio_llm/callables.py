@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast, get_type_hints
 from pydantic.fields import FieldInfo
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.shapes import error_text
 
 __all__ = ["docstring_of", "parameters_of", "positional_only"]
 
@@ -95,6 +96,6 @@ def _hints(f: Callable[..., Any], name: str) -> dict[str, Any]:
         return get_type_hints(target, include_extras=True)
     except (NameError, TypeError) as error:
         raise LMStudioValueError(
-            f"The type hints of the tool {name!r} cannot be resolved: {error}. Names in them have "
+            f"The type hints of the tool {name!r} cannot be resolved: {error_text(error)}. Names in them have "
             "to be known in the function's module."
         ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Union, cast, overload
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.shapes import error_text
 
 from .chat_parts import (
     MessageType,
@@ -155,7 +156,9 @@ class Chat:
         try:
             data = json.loads(text)
         except ValueError as error:
-            raise LMStudioValueError(f"This is not the JSON of a chat: {error}.") from error
+            raise LMStudioValueError(
+                f"This is not the JSON of a chat: {error_text(error)}."
+            ) from error
         if isinstance(data, str):
             raise LMStudioValueError("This is the JSON of a string, not of a chat.")
         return cls.from_history(data)

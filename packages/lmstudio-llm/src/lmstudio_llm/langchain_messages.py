@@ -8,8 +8,9 @@ no model is ever shown: reasoning, artifacts of tools, usage and other metadata 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
+import langchain_core.messages
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -17,7 +18,6 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
     convert_to_messages,
-    convert_to_openai_messages,
 )
 
 from lmstudio_core.errors import LMStudioValueError
@@ -27,6 +27,10 @@ from .chat import Chat
 from .narrow import is_list, is_mapping, mapping
 
 __all__ = ["from_langchain", "to_langchain"]
+
+# Each release of LangChain leaves other types unknown to checkers in parts, such as a bare ``dict``.
+# What is read of its functions and messages is therefore ``Any`` here, and is looked at as such.
+_langchain: Any = langchain_core.messages
 
 _KNOWN: Final = (SystemMessage, HumanMessage, AIMessage, ToolMessage)
 _REASONING: Final = ("reasoning", "reasoning_content", "thinking", "redacted_thinking")
@@ -60,33 +64,33 @@ def from_langchain(
 
 def _written(message: BaseMessage) -> list[Any]:
     """The message in OpenAI's form; pieces of text stay apart, between which LangChain puts lines."""
-    form: Literal["block", "string"] = "block" if is_list(message.content) else "string"
-    written: Any = convert_to_openai_messages([message], text_format=form)
-    return list(written)
+    content = cast("Any", message).content
+    form: Literal["block", "string"] = "block" if is_list(content) else "string"
+    return list(_langchain.convert_to_openai_messages([message], text_format=form))
 
 
 def _plain(message: BaseMessage, where: str) -> BaseMessage:
     """The message without what no model is shown."""
-    given: Any = message  # what the caller gave, whatever the annotation says
-    if not isinstance(given, _KNOWN):
+    given = cast("Any", message)  # what the caller gave, whatever the annotation says
+    if not isinstance(message, _KNOWN):
         raise LMStudioValueError(
             f"{where} is a {type(given).__name__}; a chat here is made of LangChain's system, "
             "human, AI and tool messages."
         )
-    if not isinstance(given, AIMessage):
-        return given
+    if not isinstance(message, AIMessage):
+        return message
     if given.invalid_tool_calls:
         raise LMStudioValueError(
             f"{where} holds a tool call that could not be read "
             f"({given.invalid_tool_calls[0].get('name')!r}), which a message of LM Studio cannot "
             "hold; remove it first."
         )
-    content: Any = given.content
+    content = given.content
     if not is_list(content):
-        return given
+        return message
     dropped = (*_REASONING, *(_CALLS if given.tool_calls else ()))
     kept = [block for block in content if not is_mapping(block) or block.get("type") not in dropped]
-    return given.model_copy(update={"content": kept or ""})
+    return message.model_copy(update={"content": kept or ""})
 
 
 def to_langchain(

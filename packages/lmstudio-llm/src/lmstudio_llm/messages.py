@@ -17,6 +17,7 @@ from typing_extensions import NotRequired, TypedDict
 from lmstudio_core.data import InputStruct
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files import FileHandle, FileHandleDict, FileHandleInput
+from lmstudio_core.shapes import error_text
 
 from .narrow import is_list, is_mapping, mapping
 
@@ -313,7 +314,7 @@ def _openai_tool_call(call: Any) -> ToolCallRequestData:
             arguments = json.loads(arguments or "{}")
         except ValueError as error:
             raise LMStudioValueError(
-                f"The arguments of the tool call {function.get('name')!r} are not JSON: {error}."
+                f"The arguments of the tool call {function.get('name')!r} are not JSON: {error_text(error)}."
             ) from error
     fields = {"id": call.get("id"), "name": function.get("name"), "arguments": arguments}
     return ToolCallRequestData(tool_call_request=ToolCallRequest.model_validate(fields))

@@ -299,7 +299,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def _call_failed(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
         self._open_call_id = None
-        details = SerializedLMSExtendedError.from_dict(mapping(packet.get("error")))
+        details = SerializedLMSExtendedError.read(packet.get("error"))
         return self._failed(details, text(packet.get("rawContent")))
 
     def _failed(

@@ -12,6 +12,7 @@ import pydantic
 from pydantic import TypeAdapter
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.shapes import error_text
 
 from .jsonschema_check import schema_problems
 from .narrow import is_list, is_mapping, mapping
@@ -200,7 +201,9 @@ def _constructed(cls: Any, *args: Any, **fields: Any) -> Any:
     try:
         return cls(*args, **fields)
     except TypeError as error:
-        return NoValue(f"{cls.__name__}() does not take what the schema describes ({error})")
+        return NoValue(
+            f"{cls.__name__}() does not take what the schema describes ({error_text(error)})"
+        )
 
 
 def _of_type(kind: Any) -> OutputFormat[Any]:
@@ -233,7 +236,7 @@ def _validated(text: str, make: Callable[[str], Any]) -> StructuredOutput:
     except pydantic.ValidationError as error:
         return StructuredOutput(problems=tuple(_line(problem) for problem in error.errors()))
     except Exception as error:  # noqa: BLE001 - the caller's class says why it cannot be made
-        return StructuredOutput(problems=(f"{type(error).__name__}: {error}",))
+        return StructuredOutput(problems=(f"{error_text(error, named=True)}",))
 
 
 def _line(problem: Any) -> str:
@@ -245,7 +248,7 @@ def _json(text: str) -> tuple[Any, tuple[str, ...]]:
     try:
         return json.loads(text), ()
     except ValueError as error:
-        return None, (f"not JSON: {error}",)
+        return None, (f"not JSON: {error_text(error)}",)
 
 
 _TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -269,6 +272,6 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         try:
             json.dumps(schema)
         except (TypeError, ValueError) as error:
-            problem = f"it is not plain JSON data ({error})"
+            problem = f"it is not plain JSON data ({error_text(error)})"
     if problem:
         raise LMStudioValueError(f"response_format is no JSON schema: {problem}.")

@@ -20,6 +20,7 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import NotRequired, Required, TypedDict
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.shapes import error_text
 
 from .callables import docstring_of, parameters_of, positional_only
 from .narrow import mapping
@@ -283,7 +284,7 @@ def _from_def(definition: ToolFunctionDef) -> Tool:
         schema = adapter.json_schema(schema_generator=_PlainSchema)
     except (pydantic.errors.PydanticUserError, NameError, TypeError) as error:
         raise LMStudioValueError(
-            f"The parameters of the tool {name!r} have no JSON schema: {str(error).splitlines()[0]}"
+            f"The parameters of the tool {name!r} have no JSON schema: {error_text(error).splitlines()[0]}"
         ) from error
     wanted = ("type", "properties", "required", "additionalProperties", "$defs")
     plain = {key: schema[key] for key in wanted if key in schema}

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lmstudio_core.shapes import error_text
+
 from ._version import __version__
 from .daemon import state
 from .daemon.paths import STATE_DIR_VARIABLE, in_words, state_dir
@@ -302,7 +304,7 @@ def _tokens(given: Sequence[str], file: Path | None) -> tuple[str, ...]:
         for token in tokens:
             parse_token(token)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(error_text(error)) from error
     return tuple(tokens)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lmstudio_core.shapes import as_words, error_text
+
 from ._version import __version__
 from .engines.base import EngineCrashedError, EngineError
 
@@ -45,6 +47,7 @@ class WireError(Exception):
         suggestion: str | None = None,
         display: Mapping[str, Any] | None = None,
     ) -> None:
+        cause = as_words(cause)
         between = " " if title.endswith((".", "!", "?", ":")) else ": "
         super().__init__(title if cause is None else f"{title}{between}{cause}")
         self.title = title
@@ -213,6 +216,6 @@ def internal(endpoint: str, error: BaseException) -> WireError:
     """A mistake of this server; the details are in its log."""
     return WireError(
         f"lmstudio-server failed in {endpoint}.",
-        cause=f"{type(error).__name__}: {error}",
+        cause=error_text(error, named=True),
         suggestion="The server's log has the details; please report them.",
     )

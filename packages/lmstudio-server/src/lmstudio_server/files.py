@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
+from lmstudio_core.shapes import error_text
+
 from .errors import WireError
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def _decode(name: str, content_base64: str) -> bytes:
     except (binascii.Error, ValueError) as error:
         raise WireError(
             f'The upload "{name}" is not valid base64.',
-            cause=str(error),
+            cause=error_text(error),
             suggestion="Encode the file's bytes in standard base64.",
         ) from error
 

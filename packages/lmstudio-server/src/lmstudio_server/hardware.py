@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lmstudio_core.shapes import error_text
+
 if TYPE_CHECKING:
     from .engines.llamacpp.devices import Device
 
@@ -88,7 +90,7 @@ def _survey() -> Hardware:
         found = tuple(devices())
     except (DevicesError, ValueError, IndexError, KeyError, TypeError) as error:
         _log.warning("llama.cpp cannot say what this machine has: %s", error)
-        return Hardware(problem=str(error))
+        return Hardware(problem=error_text(error))
     return Hardware(found, memory_limit=_memory_limit())
 
 

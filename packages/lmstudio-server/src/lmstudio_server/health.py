@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from lmstudio_core.health import Finding
+from lmstudio_core.shapes import error_text
 
 from .daemon import state
 from .daemon.paths import STATE_DIR_VARIABLE, state_dir
@@ -39,7 +40,7 @@ def _server() -> Finding:
         folder = state_dir()
         running = state.all_running()
     except OSError as error:
-        text = f"the folder for its state cannot be used: {error}"
+        text = f"the folder for its state cannot be used: {error_text(error)}"
         advice = f"Set {STATE_DIR_VARIABLE} to a folder that this user may write to."
         return Finding("bundled", "problem", text, advice)
     if running:

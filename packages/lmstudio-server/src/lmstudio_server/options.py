@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from lmstudio_core.shapes import error_text
+
 from .kv.stack import is_list
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
     except OSError as error:
         raise click.ClickException(f"Cannot read {path}: {error.strerror or error}") from error
     except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{path} is not valid TOML: {error}") from error
+        raise click.ClickException(f"{path} is not valid TOML: {error_text(error)}") from error
     names = _names(command)
     unknown = next((key for key in content if key not in names), None)
     if unknown is not None:

@@ -12,6 +12,7 @@ import click
 from .. import __version__
 from ..errors import LMStudioError
 from ..plugins import plugins
+from ..shapes import error_text
 from .common import EXIT_INTERRUPTED, exit_code, plugins_print_aside
 from .completion import completing, give_types
 from .doctor import doctor_command
@@ -123,6 +124,6 @@ def run(args: list[str] | None = None) -> Any:
         click.echo("Interrupted.", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except (LMStudioError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {error_text(error)}", err=True)
         sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else 0)

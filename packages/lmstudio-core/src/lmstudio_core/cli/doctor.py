@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ..health import Finding
+from ..shapes import error_text
 from .common import print_json, server_options
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _made(check: Check) -> Iterator[Finding]:
         yield from check()
     except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are made
         topic = check.__name__.strip("_").replace("_", " ")
-        text = f"this could not be looked at: {type(error).__name__}: {error}"
+        text = f"this could not be looked at: {error_text(error, named=True)}"
         yield Finding(topic, "problem", text)
 
 

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..data import nearest
-from ..errors import LMStudioAmbiguousModelError, LMStudioModelNotFoundError, LMStudioServerError
+from ..errors import (
+    LMStudioAmbiguousModelError,
+    LMStudioModelNotFoundError,
+    LMStudioServerError,
+    add_hint,
+)
 from ..plugins import plugins
 from ..progress import ProgressBar, size_text
 from .common import connected, print_json, print_table, server_options
@@ -79,7 +84,7 @@ def _search(client: Client, term: str) -> Sequence[Any]:
         if offered:  # this server has no repository, but there is another way for some models
             like = nearest(term, offered) or next((k for k in offered if term.lower() in k), None)
             guess = f" Did you mean {like!r}?" if like else ""
-            error.args = (f"{error}\nWithout it you can get: {', '.join(offered)}.{guess}",)
+            add_hint(error, f"Without it you can get: {', '.join(offered)}.{guess}")
         raise
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..errors import LMStudioConnectionError
 from ..protocol.address import Address
+from ..shapes import error_text
 from .wire import unreachable
 
 __all__ = ["LONGEST_WAIT", "StreamSocket", "connect"]
@@ -114,7 +115,7 @@ def connect(address: Address, timeout: float | None) -> StreamSocket:
     except OSError as error:
         sock.close()
         raise LMStudioConnectionError(
-            f"No encrypted connection to {address}: {error}.", tried=(str(address),)
+            f"No encrypted connection to {address}: {error_text(error)}.", tried=(str(address),)
         ) from error
     except BaseException:
         sock.close()

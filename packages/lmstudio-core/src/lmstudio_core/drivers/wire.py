@@ -21,6 +21,7 @@ from ..protocol.address import Address
 from ..protocol.auth import Credentials, auth_request, check_auth_reply
 from ..protocol.conversations import Conversation
 from ..protocol.mux import Mux
+from ..shapes import error_text
 
 __all__ = ["Wire", "unreachable"]
 
@@ -30,7 +31,7 @@ _NONE: Final[Sequence[Conversation]] = ()
 
 def unreachable(address: Address, error: OSError) -> LMStudioConnectionError:
     """The exception for a server that could not be connected to."""
-    reason = error.strerror or str(error)
+    reason = error.strerror or error_text(error)
     if error.errno and reason.startswith("Connect call failed"):  # asyncio's, with the address
         reason = os.strerror(error.errno)
     return LMStudioConnectionError(
@@ -125,7 +126,7 @@ class Wire:
 
     def lost(self, error: BaseException) -> LMStudioConnectionError:
         """The exception for a socket error."""
-        failure = self._lost(str(error) or type(error).__name__)
+        failure = self._lost(error_text(error))
         failure.__cause__ = error
         return failure
 
@@ -170,7 +171,7 @@ class Wire:
                 self._protocol.send_text(auth_request(self._creds))
             return
         status = getattr(getattr(error, "response", None), "status_code", None)
-        what = f"HTTP status {status}" if status else str(error)
+        what = f"HTTP status {status}" if status else error_text(error)
         self.fail(
             LMStudioWebsocketError(
                 f"{self.address} did not open the namespace {self.namespace!r}: {what}. "

@@ -14,6 +14,7 @@ from ..errors import (
     LMStudioModelNotFoundError,
     LMStudioServerError,
     LMStudioValueError,
+    add_hint,
 )
 from ..namespaces.packets import items, mapping
 from ..protocol.operations import VOID, Call, Channel, Endpoint, Op, Step
@@ -277,9 +278,7 @@ def _explain(
     other = next((i.type for i in downloaded if i.model_key == key and i.type != kind.domain), None)
     like = close_matches(key, [i.model_key for i in downloaded if i.type == kind.domain])
     error.close_matches = tuple(like)
-    said = str(error)
     if other is not None:
-        said += f"\n{key} is downloaded, as a model for client.{other}."
-    elif like and "Did you mean" not in said:
-        said += f"\nDid you mean {' or '.join(like)}?"
-    error.args = (said,)
+        add_hint(error, f"{key} is downloaded, as a model for client.{other}.")
+    elif like and "Did you mean" not in str(error):
+        add_hint(error, f"Did you mean {' or '.join(like)}?")

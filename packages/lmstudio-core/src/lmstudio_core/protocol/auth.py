@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from ..errors import LMStudioAuthenticationError, LMStudioValueError, LMStudioWebsocketError
+from ..shapes import as_words
 from .frames import decode_frame, encode_frame
 
 __all__ = [
@@ -125,7 +126,8 @@ def check_auth_reply(data: bytes | str, creds: Credentials, server: str) -> None
         )
     if reply["success"] is True:
         return
-    reason = str(reply.get("error") or "no reason given").replace(creds.passkey, "…")
+    said = as_words(str(reply.get("error") or ""))
+    reason = (said or "no reason given").replace(creds.passkey, "…")
     if creds.from_token:
         hint = f"\nCheck the API token ({_WAYS})."
     elif TOKEN_VARIABLES[0] in reason:  # the server says itself what to do

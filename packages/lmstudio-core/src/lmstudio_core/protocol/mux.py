@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from ..errors import LMStudioError, LMStudioRequestRejectedError, LMStudioValueError
-from ..shapes import as_list
+from ..shapes import as_list, error_text
 from .conversations import CallState, ChannelState, Conversation, SignalState
 from .frames import decode_frame, decode_value, encode_frame, encode_value
 from .operations import VOID, Endpoint
@@ -338,4 +338,4 @@ def _take(table: dict[int, _C], identifier: Any) -> _C | None:
 
 
 def _unsendable(endpoint: Endpoint, error: ValueError) -> LMStudioValueError:
-    return LMStudioValueError(f"This cannot be sent to {endpoint} as JSON: {error}")
+    return LMStudioValueError(f"This cannot be sent to {endpoint} as JSON: {error_text(error)}")

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any, Generic, TypeVar
 
 from ..errors import LMStudioError, LMStudioServerError
+from ..shapes import error_text
 from .conversations import CallState, ChannelState
 from .operations import VOID, Call, Channel
 
@@ -36,7 +37,7 @@ def call_result(call: Call[R], state: CallState) -> R:
     except Exception as error:
         raise LMStudioServerError(
             f"The server's answer to {call.endpoint} could not be understood "
-            f"({type(error).__name__}: {error}). Is this server newer or older than this package?",
+            f"({error_text(error, named=True)}). Is this server newer or older than this package?",
             endpoint=str(call.endpoint),
         ) from error
 

@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ..protocol.operations import VOID
+from ..shapes import error_text
 from .fake_models import FakeEmbeddingModel, FakeLlm
 from .fake_socket import (
     NO_ANSWER,
@@ -280,7 +281,7 @@ class FakeServer(LocalServer):
         self.failures.append(error)
         if isinstance(error, ReplayMismatchError):
             return ServerFailure(f"FakeServer: {error}")
-        return ServerFailure(f"The script raised {type(error).__name__}: {error}")
+        return ServerFailure(f"The script raised {error_text(error, named=True)}")
 
     def _run_channel(self, channel: FakeChannel, tasks: set[Any]) -> None:
         name = channel.endpoint.partition(".")[2]

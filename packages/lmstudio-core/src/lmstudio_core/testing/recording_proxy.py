@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from ..protocol.address import parse_api_host
 from ..protocol.operations import VOID
-from ..shapes import as_mapping
+from ..shapes import as_mapping, error_text
 from .fake_socket import FakeCall, FakeChannel, FakeRequest, FakeSocket, FakeSubscription
 from .local_server import LocalServer
 from .recordings import RecordedRequest, Recording, Scrubber
@@ -121,7 +121,9 @@ class RecordingProxy(LocalServer):
                 await asyncio.gather(*pumps, return_exceptions=True)
         except (OSError, InvalidHandshake) as error:
             self.failures.append(
-                ConnectionError(f"RecordingProxy: nothing answers at {self.target}: {error}")
+                ConnectionError(
+                    f"RecordingProxy: nothing answers at {self.target}: {error_text(error)}"
+                )
             )
         finally:
             tape.lost()

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.shapes import error_text
 
 from ..arrays import Rows, load_numpy
 from .common import texts_in
@@ -46,7 +47,9 @@ def read_index(path: Path, texts: Path | None) -> Index:
     except LMStudioRuntimeError:  # a package is missing
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise click.ClickException(f"{path} is not a file of vectors: {error}") from error
+        raise click.ClickException(
+            f"{path} is not a file of vectors: {error_text(error)}"
+        ) from error
     if texts is None:
         return index
     lines = list(texts_in(str(texts)))

@@ -22,6 +22,8 @@ from typing import Any, BinaryIO, cast
 import click
 from typing_extensions import Self
 
+from lmstudio_core.shapes import error_text
+
 __all__ = ["Entry", "Journal"]
 
 _FLUSH_SECONDS = 1.0
@@ -157,7 +159,7 @@ class Journal:
     def add(self, text: str, result: Sequence[float] | Exception) -> None:
         """Note what came of the next text."""
         if isinstance(result, Exception):
-            entry = Entry(text, None, str(result))
+            entry = Entry(text, None, error_text(result))
             self._write({"text": text, "error": entry.error})
         else:
             entry = Entry(text, as_float32(result), None)

@@ -7,6 +7,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from lmstudio_core.shapes import as_words
 from lmstudio_server.errors import WireError
 from lmstudio_server.kv.stack import collapse, fields
 
@@ -42,13 +43,12 @@ def no_process() -> WireError:
 
 def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
     """A plugin's error, for whoever used the plugin."""
-
-    def text(key: str) -> str | None:
-        value: object = error.get(key)
-        return value if isinstance(value, str) and value else None
-
-    title = text("title") or text("rootTitle") or f'The plugin "{plugin}" failed.'
-    return WireError(title, cause=text("cause"), suggestion=text("suggestion"))
+    title = as_words(error.get("title")) or as_words(error.get("rootTitle"))
+    return WireError(
+        title or f'The plugin "{plugin}" failed.',
+        cause=as_words(error.get("cause")),
+        suggestion=as_words(error.get("suggestion")),
+    )
 
 
 async def converse(channel: Channel, name: HookName, parameter: pp.StartSession) -> Conversation:

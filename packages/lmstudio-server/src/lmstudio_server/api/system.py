@@ -7,6 +7,7 @@ import logging
 import os
 from typing import Any
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server._version import __version__
 from lmstudio_server.convert.info import model_info
 from lmstudio_server.errors import WireError
@@ -84,7 +85,7 @@ async def start_http_server(call: Call, parameter: p.StartHttpServer) -> Any:
     except OSError as error:
         raise WireError(
             "The HTTP server could not be started.",
-            cause=str(error),
+            cause=error_text(error),
             suggestion="Choose another port or interface.",
         ) from error
     return ABSENT

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lmstudio_core.shapes import error_text
+
 __all__ = ["STATE_DIR_VARIABLE", "in_words", "state_dir"]
 
 STATE_DIR_VARIABLE = "LMSTUDIO_STATE_DIR"
@@ -40,7 +42,7 @@ def state_dir() -> Path:
 
 def in_words(error: OSError) -> str:
     """What is wrong with the folder, and with which, as far as the system tells."""
-    words = error.strerror or str(error)
+    words = error.strerror or error_text(error)
     return f"{error.filename}: {words}" if error.filename else words
 
 

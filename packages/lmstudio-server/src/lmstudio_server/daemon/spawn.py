@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.config import jit_models
 
 from .paths import STATE_DIR_VARIABLE, state_dir
@@ -81,7 +82,7 @@ def spawn(settings: Settings, timeout: float = START_TIMEOUT_SECONDS) -> dict[st
             creationflags=_CREATION_FLAGS,
         )
     except OSError as error:
-        raise StartError(f"lmstudio-server could not be started: {error}") from error
+        raise StartError(f"lmstudio-server could not be started: {error_text(error)}") from error
     finally:
         os.close(descriptor)
     report = _Report(process, settings)

@@ -6,6 +6,8 @@ import zipfile
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
+from lmstudio_core.shapes import error_text
+
 from .failure import UnreadableError
 
 if TYPE_CHECKING:
@@ -43,14 +45,14 @@ def word_text(path: Path) -> str:
     except KeyError as error:
         raise UnreadableError(f"it has no part {_MAIN_PART}.") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
-        raise UnreadableError(f"it is no intact .docx archive: {error}") from error
+        raise UnreadableError(f"it is no intact .docx archive: {error_text(error)}") from error
     # Word writes no DTD; one could define entities that grow without end.
     if b"<!DOCTYPE" in xml or b"<!ENTITY" in xml or b"\x00" in xml:
         raise UnreadableError("its XML is not as Word writes it.")
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314 - no DTD gets here
     except ElementTree.ParseError as error:
-        raise UnreadableError(f"its XML is damaged: {error}") from error
+        raise UnreadableError(f"its XML is damaged: {error_text(error)}") from error
     return "\n".join(_blocks(root))
 
 

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lmstudio_core.shapes import error_text
+
 from .failure import UnreadableError
 from .page import page_text
 from .word import word_text
@@ -93,7 +95,7 @@ def main(kind: str, path: str) -> None:
     except RecursionError:
         _say({"unreadable": "it is nested too deeply."})
     except Exception as error:  # noqa: BLE001 - libraries stumble over damaged files in every way
-        _say({"unreadable": f"{type(error).__name__}: {error}"})
+        _say({"unreadable": error_text(error, named=True)})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.kv.stack import is_list
 
 from .bodies import is_object
@@ -111,7 +112,7 @@ def _arguments(given: object, where: str) -> dict[str, Any]:
         try:
             value = json.loads(given) if given.strip() else {}
         except (ValueError, RecursionError) as error:
-            raise invalid(f'"{where}" is not valid JSON: {error}.', where) from error
+            raise invalid(f'"{where}" is not valid JSON: {error_text(error)}.', where) from error
     if value is None:
         return {}
     if is_object(value) is None:
@@ -158,7 +159,9 @@ def _image(url: object, where: str, add_image: AddImage) -> dict[str, Any]:
     try:
         base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise invalid(f'"{where}" is not valid base64: {error}.', where, "invalid_value") from error
+        raise invalid(
+            f'"{where}" is not valid base64: {error_text(error)}.', where, "invalid_value"
+        ) from error
     stored = add_image(f"image.{head[1].rpartition('/')[2] or 'bin'}", content)
     if stored.file_type != "image":
         raise invalid(

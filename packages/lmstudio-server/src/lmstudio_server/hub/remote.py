@@ -31,6 +31,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server._version import __version__
 from lmstudio_server.logs import hush_http_client
 
@@ -126,7 +127,7 @@ class Hub:
                     with _unreadable(self.endpoint):
                         return response.json()
             except (httpx2.RequestError, httpx2.InvalidURL) as error:
-                raise unreachable(self.endpoint, str(error)) from error
+                raise unreachable(self.endpoint, error_text(error)) from error
 
     def _headers(self) -> dict[str, str]:
         # Not the package's own: to make them it asks the hub for a list, and waits for it.
@@ -234,4 +235,4 @@ def _interruptions() -> Generator[None, None, None]:
     try:
         yield
     except httpx2.RequestError as error:
-        raise InterruptedTransferError(str(error) or type(error).__name__) from error
+        raise InterruptedTransferError(error_text(error)) from error

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from lmstudio_core.shapes import error_text
+
 from .bundled import bundled_models
 from .gguf import GgufError, GgufHeader, read_header
 from .model_file import (
@@ -183,7 +185,7 @@ class Library:
                 document: object = yaml.safe_load(file.read_text("utf-8"))
                 self._virtual[file] = (stamp, read_virtual_model(document))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-            self._tell(file, str(error))
+            self._tell(file, error_text(error))
             return None
         self._tell(file, None)
         return self._virtual[file][1]

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lmstudio_core.shapes import error_text
+
 from .frames import load_object
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class Authenticator:
         try:
             given = parse_token(token)
         except ValueError as error:
-            return str(error)
+            return error_text(error)
         known = self._tokens.get(given.identifier)
         if known is not None and _same(known, given.passkey):
             return None

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from ...errors import LMStudioOSError, LMStudioValueError
 from ...files import LocalFileInput, PictureInput
+from ...shapes import error_text
 
 __all__ = ["check_image", "check_source", "format_of", "read_source"]
 
@@ -98,7 +99,7 @@ def _data_of_url(url: str) -> bytes:
         )
     except (binascii.Error, ValueError) as error:
         raise LMStudioValueError(
-            f"{url[:80]!r} is no data URL: what follows the comma is not base64 ({error})."
+            f"{url[:80]!r} is no data URL: what follows the comma is not base64 ({error_text(error)})."
         ) from error
 
 
@@ -127,7 +128,9 @@ def _read_path(src: str | os.PathLike[str]) -> bytes:
     except OSError as error:
         raise _os_error(error, os.fspath(src)) from error
     except ValueError as error:  # a null byte in the path
-        raise LMStudioValueError(f"{os.fspath(src)!r} is not a path: {error}.") from error
+        raise LMStudioValueError(
+            f"{os.fspath(src)!r} is not a path: {error_text(error)}."
+        ) from error
 
 
 def _read_object(src: Any) -> bytes:
@@ -137,7 +140,7 @@ def _read_object(src: Any) -> bytes:
     except OSError as error:
         raise _os_error(error, label) from error
     except ValueError as error:  # closed already
-        raise LMStudioValueError(f"{label} cannot be read: {error}.") from error
+        raise LMStudioValueError(f"{label} cannot be read: {error_text(error)}.") from error
     if isinstance(data, (bytes, bytearray)):
         return bytes(data)
     raise LMStudioValueError(
@@ -148,7 +151,7 @@ def _read_object(src: Any) -> bytes:
 
 def _os_error(error: OSError, filename: str) -> LMStudioOSError:
     if error.errno is None:
-        return LMStudioOSError(f"{error}: {filename!r}")
+        return LMStudioOSError(f"{error_text(error)}: {filename!r}")
     return LMStudioOSError(error.errno, error.strerror, filename)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ...errors import LMStudioValueError
 from ...protocol.operations import VOID, Channel, Endpoint
+from ...shapes import error_text
 from ..packets import mapping, report
 from .data import (
     AuthenticationRequest,
@@ -135,7 +136,9 @@ def push_artifact(
         try:
             json.dumps(overrides)
         except (TypeError, ValueError) as error:
-            raise LMStudioValueError(f"overrides must be plain JSON data: {error}.") from error
+            raise LMStudioValueError(
+                f"overrides must be plain JSON data: {error_text(error)}."
+            ) from error
     optional = {
         "description": description,
         "makePrivate": make_private,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.doors.bodies import read
 from lmstudio_server.doors.calls import Caller, model_not_found, specifier
 from lmstudio_server.doors.errors import described, invalid, not_implemented
@@ -48,7 +49,7 @@ async def json_body(request: Request) -> object:
     try:
         return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise invalid(f"The body is not valid JSON: {error}.") from error
+        raise invalid(f"The body is not valid JSON: {error_text(error)}.") from error
 
 
 def routes(services: Services) -> list[BaseRoute]:

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.engines.base import (
     EngineEvent,
     ToolCallArguments,
@@ -27,7 +28,9 @@ def finished_call(call_id: str, name: str, arguments: str, raw: str) -> EngineEv
     try:
         value: Any = json.loads(arguments or "{}")
     except ValueError as error:
-        return ToolCallFailed(f"The arguments for {name!r} are not valid JSON: {error}", raw)
+        return ToolCallFailed(
+            f"The arguments for {name!r} are not valid JSON: {error_text(error)}", raw
+        )
     return _ended(call_id, name, value, raw)
 
 
@@ -77,7 +80,7 @@ class CallParser:
         try:
             call: Any = json.loads(raw)
         except ValueError as error:
-            return [ToolCallFailed(f"The tool call is not valid JSON: {error}", raw)]
+            return [ToolCallFailed(f"The tool call is not valid JSON: {error_text(error)}", raw)]
         name: Any = cast("dict[str, Any]", call).get("name") if isinstance(call, dict) else None
         if not isinstance(name, str):
             return [ToolCallFailed("The tool call has no name.", raw)]

@@ -12,6 +12,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from lmstudio_core.shapes import error_text
+
 from .worker import import_library
 
 __all__ = ["Device", "DevicesError", "devices"]
@@ -56,7 +58,7 @@ def devices() -> list[Device]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise DevicesError(str(error)) from error
+        raise DevicesError(error_text(error)) from error
     if done.returncode != 0:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise DevicesError(words[-1] if words else f"It ended with code {done.returncode}.")

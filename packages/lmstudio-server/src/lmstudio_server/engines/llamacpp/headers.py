@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.engines.base import EngineError
 from lmstudio_server.library.gguf import GgufError, read_header
 
@@ -35,7 +36,7 @@ def header_of(path: Path, *, whole: frozenset[str] = frozenset()) -> GgufHeader:
     except (GgufError, OSError) as error:
         raise EngineError(
             f"Could not load {name}",
-            cause=str(error),
+            cause=error_text(error),
             suggestion="The file is damaged, incomplete or no GGUF: download it again.",
         ) from error
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.engines.base import ChatRequest, EngineError
 
 from .bodies import arguments_as_objects, flattened, offered_tools, thinking
@@ -75,7 +76,7 @@ def render(
     ) as error:
         raise EngineError(
             "The prompt template cannot be used",
-            cause=f"{type(error).__name__}: {error}",
+            cause=error_text(error, named=True),
             suggestion="Correct the Jinja template, or leave it out to use the model's own.",
         ) from error
     return _left_open(prompt)

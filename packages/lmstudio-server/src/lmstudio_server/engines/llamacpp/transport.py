@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 
+from lmstudio_core.shapes import error_text
+
 from .sse import SseDecoder
 
 if TYPE_CHECKING:
@@ -134,7 +136,7 @@ class WorkerClient:
                         raise StatusError(int(event["error"].get("code") or 500), event)
                     yield event
         except (OSError, h11.RemoteProtocolError) as error:
-            raise ConnectionLostError(str(error)) from error
+            raise ConnectionLostError(error_text(error)) from error
         finally:
             exchange.close()
 
@@ -145,7 +147,7 @@ class WorkerClient:
             await _raise_for_status(exchange)
             return json.loads(await exchange.read_all())
         except (OSError, h11.RemoteProtocolError) as error:
-            raise ConnectionLostError(str(error)) from error
+            raise ConnectionLostError(error_text(error)) from error
         finally:
             exchange.close()
 
@@ -156,7 +158,7 @@ class WorkerClient:
             else:
                 streams = await asyncio.open_connection("127.0.0.1", self._address.port)
         except OSError as error:
-            raise ConnectionLostError(str(error)) from error
+            raise ConnectionLostError(error_text(error)) from error
         return _Exchange(*streams)
 
 

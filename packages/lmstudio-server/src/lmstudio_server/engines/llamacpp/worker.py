@@ -185,7 +185,7 @@ def serve(options: dict[str, Any]) -> NoReturn:
     try:
         library = import_library()
     except ImportError as error:
-        report(stdout, "import-failed", message=str(error))
+        report(stdout, "import-failed", message=str(error) or type(error).__name__)
         raise SystemExit(1) from None
     params: Any = library.CommonParams()
     set_limits(params, options)
@@ -200,7 +200,7 @@ def serve(options: dict[str, Any]) -> NoReturn:
         # The reason is on stderr, in llama.cpp's own words: written by a thread of its own, and lost
         # if that comes too late.
         time.sleep(LOG_SECONDS)
-        report(stdout, "load-failed", message=str(error))
+        report(stdout, "load-failed", message=str(error) or type(error).__name__)
         raise SystemExit(1) from None
     report(stdout, "ready", address=str(server.listening_address))
     threading.Event().wait()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from lmstudio_core.shapes import as_mapping, is_list, is_mapping
+from lmstudio_core.shapes import as_mapping, error_text, is_list, is_mapping
 from lmstudio_server._version import __version__
 from lmstudio_server.engines.llamacpp.sse import SseDecoder
 from lmstudio_server.engines.llamacpp.transport import StatusError
@@ -90,7 +90,7 @@ class RemoteClient:
                     for event in decoder.feed(data):
                         yield self._checked(event)
         except ValueError as error:  # an event that is no JSON
-            raise not_openai(self.server, str(error)) from error
+            raise not_openai(self.server, error_text(error)) from error
         except httpx2.HTTPError as error:
             raise connection_problem(self.server, error) from error
 
@@ -105,7 +105,7 @@ class RemoteClient:
             async with self._answer(method, path, body) as response:
                 return json.loads(await response.aread())
         except ValueError as error:
-            raise not_openai(self.server, str(error)) from error
+            raise not_openai(self.server, error_text(error)) from error
         except httpx2.HTTPError as error:
             raise connection_problem(self.server, error) from error
 
@@ -183,7 +183,7 @@ def list_models(server: RemoteServer) -> list[Mapping[str, Any]]:
             raise status_problem(server, response.status_code, response.text)
         return models_in(server, response.json())
     except ValueError as error:
-        raise not_openai(server, str(error)) from error
+        raise not_openai(server, error_text(error)) from error
     except httpx2.HTTPError as error:
         raise connection_problem(server, error) from error
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_core.shapes import as_mapping, is_mapping
+from lmstudio_core.shapes import as_mapping, as_words, error_text, is_mapping
 from lmstudio_server.engines.base import ContextOverflowError, EngineError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _where(server: RemoteServer) -> str:
 
 def connection_problem(server: RemoteServer, error: Exception) -> EngineError:
     """The server is not there, broke off, or is silent."""
-    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    words = error_text(error, named=True)
     if type(error).__name__ == "ReadTimeout":
         return EngineError(
             f"No answer from {_where(server)} for {server.timeout:g} s",
@@ -72,7 +72,7 @@ def status_problem(server: RemoteServer, status: int, payload: Any) -> EngineErr
         return overflow
     message = f"HTTP status {status}"
     said = message_of(payload)
-    if said:
+    if as_words(said):
         message += f": {_without_key(server, said)[:_SHOWN]}"
     if status in (401, 403):
         return EngineError(

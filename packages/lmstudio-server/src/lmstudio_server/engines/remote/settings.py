@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from lmstudio_core.shapes import is_list, is_mapping
+from lmstudio_core.shapes import error_text, is_list, is_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,10 +123,12 @@ def _in_file(path: Path, environment: Mapping[str, str]) -> list[RemoteServer]:
     try:
         content: dict[str, Any] = toml.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise RemoteSettingsError(f"{path} ({FILE_VARIABLE}) cannot be read: {error}") from error
+        raise RemoteSettingsError(
+            f"{path} ({FILE_VARIABLE}) cannot be read: {error_text(error)}"
+        ) from error
     except toml.TOMLDecodeError as error:
         # Without its cause: a traceback would show the line, and with it perhaps a key.
-        raise RemoteSettingsError(f"{path} is no valid TOML: {error}") from None
+        raise RemoteSettingsError(f"{path} is no valid TOML: {error_text(error)}") from None
     remotes = content.get("remote", [])
     if not is_list(remotes):
         raise RemoteSettingsError(f"{path}: servers are written as [[remote]], with two brackets.")
