@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from core_clients import FACES
+from core_clients import FACES, Clock
 
+from lmstudio_core import timeouts
 from lmstudio_core.client import Client
+from lmstudio_core.drivers import locks, sync_connection
 from lmstudio_core.testing import FakeServer
 
 
@@ -42,3 +44,12 @@ def client(server: FakeServer) -> Iterator[Client]:
         yield client
     del client
     gc.collect()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that limits of calls go by."""
+    clock = Clock()
+    for module in (timeouts, sync_connection, locks):
+        monkeypatch.setattr(module, "time", clock)
+    return clock

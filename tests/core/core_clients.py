@@ -28,6 +28,25 @@ def eventually(condition: Callable[[], Any], patience: float = 20.0) -> None:
         threading.Event().wait(0.001)
 
 
+class Clock:
+    """In place of ``time``: its monotonic clock is ahead of the real one by what a test says.
+
+    With limits of many minutes, only what the test lets pass decides, however slow the machine.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def pass_by(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
 def in_thread(function: Callable[..., Any], *args: Any) -> Future[Any]:
     """Run in a thread; a future."""
     pool = ThreadPoolExecutor(1)
@@ -75,8 +94,8 @@ class SyncFace:
     def __init__(self, host: str | None = None, token: str | None = None) -> None:
         self.client = Client(host, token)
 
-    def run(self, operation: Any) -> Any:
-        return self.client.run(operation)
+    def run(self, operation: Any, **limits: Any) -> Any:
+        return self.client.run(operation, **limits)
 
     def run_all(self, operations: Sequence[Any]) -> list[Any]:
         """All at the same time; what they returned or raised."""
@@ -90,8 +109,8 @@ class SyncFace:
         with ThreadPoolExecutor(len(operations)) as pool:
             return list(pool.map(outcome, operations))
 
-    def open(self, channel: Any) -> Any:
-        return self.client.open(channel)
+    def open(self, channel: Any, **limits: Any) -> Any:
+        return self.client.open(channel, **limits)
 
     def stream(self, batch: Any) -> Any:
         return self.client.stream(batch)
@@ -122,8 +141,8 @@ class AsyncFace:
 
         return self.loop.run_until_complete(wait())
 
-    def run(self, operation: Any) -> Any:
-        return self._do(self.client.run(operation))
+    def run(self, operation: Any, **limits: Any) -> Any:
+        return self._do(self.client.run(operation, **limits))
 
     def run_all(self, operations: Sequence[Any]) -> list[Any]:
         return self._do(
@@ -134,8 +153,8 @@ class AsyncFace:
         runs = (self.client.run(operation) for operation in operations)
         return await asyncio.gather(*runs, return_exceptions=True)
 
-    def open(self, channel: Any) -> Any:
-        stream = _AsyncStream(self, self.client.open(channel))
+    def open(self, channel: Any, **limits: Any) -> Any:
+        stream = _AsyncStream(self, self.client.open(channel, **limits))
         stream.start()
         return stream
 
