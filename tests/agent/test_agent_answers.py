@@ -17,6 +17,7 @@ from agent_scripts import (
     prediction,
     run_async,
     run_sync,
+    unreadable,
 )
 
 from lmstudio_agent import ActResult, ToolImage
@@ -55,6 +56,21 @@ def test_tools_come_first_and_then_a_round_in_the_format(run: Runner) -> None:
     assert result.final == '{"n": 42}'
     assert result.rounds == 3
     assert [message.role for message in messages] == roles[1:]
+
+
+@BOTH
+@pytest.mark.parametrize("odd", [{"tool_calls": [ASKED]}, {"failed_tool_calls": [unreadable()]}])
+def test_a_call_in_the_round_in_the_format_is_nobodys(run: Runner, odd: dict[str, Any]) -> None:
+    """No tools are on offer in it, so what a model asks for all the same is not run."""
+    answer = prediction("{}", parsed={"n": 42}, value={"n": 42}, structured=True)
+    for name, calls in odd.items():
+        setattr(answer, name, tuple(calls))
+    script = Scripted(prediction("", ASKED), prediction("It is 42."), answer)
+    result = run(make_run(script, [double], structured=True))
+    assert result.value == {"n": 42}
+    assert script.structured == [False, False, True]
+    assert len(result.tool_calls) == 1
+    assert [message.role for message in result.transcript][-2:] == ["tool", "assistant"]
 
 
 @BOTH

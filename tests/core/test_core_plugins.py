@@ -21,7 +21,9 @@ from lmstudio_core.capability import CAPABILITY_GROUP, Capability
 from lmstudio_core.cli import command
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.client import base as client_base
+from lmstudio_core.contributions import Claims
 from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
+from lmstudio_core.plugin_state import Record
 from lmstudio_core.plugins import Plugins
 
 
@@ -715,3 +717,50 @@ def test_a_command_that_two_claim_says_so(module, monkeypatch):
     done = CliRunner().invoke(command.build(), ["greet"])
     assert done.exit_code == 2
     assert "The command 'greet' is claimed by both" in done.output
+
+
+# -- who has a name --------------------------------------------------------------------------------
+
+
+def settled(*claims, taken=None):
+    """Whose the toolset ``math`` is, why it is nobody's, and who was told of a conflict."""
+    settling = Claims("toolset", taken or {})
+    for record, value in claims:
+        settling.add(record, {"math": value})
+    owned, contested = settling.settle()
+    told = [record.entry.name for record, _ in claims if record.details]
+    return owned.get("math"), contested.get("math"), told
+
+
+@pytest.fixture
+def claimants():
+    """Two of the family's and two others."""
+    dists = {"llm": "lmstudio-llm", "agent": "lmstudio-agent", "a": "acme-a", "b": "acme-b"}
+    return [Record(hooks(n, "no:where", dist=dist), "plugin") for n, dist in dists.items()]
+
+
+def test_who_alone_claims_a_name_has_it(claimants):
+    llm, _, a, _ = claimants
+    assert settled((a, 1)) == (1, None, [])
+    assert settled((llm, 1)) == (1, None, [])
+
+
+def test_the_familys_name_is_the_familys_whoever_comes_first(claimants):
+    llm, _, a, b = claimants
+    assert settled((a, 1), (llm, 2), (b, 3)) == (2, None, ["a", "b"])
+    assert a.details == ["The toolset 'math' is that of lmstudio-llm 1.2."]
+
+
+def test_two_of_the_family_have_a_name_no_more_than_two_others(claimants):
+    """Which of them it is must not depend on which was read first."""
+    llm, agent, a, _ = claimants
+    owned, contested, told = settled((llm, 1), (agent, 2), (a, 3))
+    assert (owned, told) == (None, ["llm", "agent", "a"])
+    assert "claimed by both a (acme-a) and agent (lmstudio-agent) and llm" in contested
+
+
+def test_what_is_taken_stays_taken(claimants):
+    llm, _, a, _ = claimants
+    assert settled((llm, 1), taken={"math": "core's"}) == (None, None, ["llm"])
+    assert settled((a, 1), (llm, 2), taken={"math": "core's"}) == (None, None, ["a", "llm"])
+    assert a.details == ["The toolset 'math' is core's."]

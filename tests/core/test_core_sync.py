@@ -11,6 +11,7 @@ from core_clients import PATIENCE, Count, SyncFace, echo, eventually, in_thread,
 
 from lmstudio_core import errors
 from lmstudio_core.client import Client
+from lmstudio_core.drivers import sync_connection
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER, silent
 from lmstudio_core.timeouts import get_sync_api_timeout, set_sync_api_timeout
@@ -288,3 +289,35 @@ def test_threads_that_connect_at_the_same_time_share_the_socket(client, server):
     face.client = client
     assert face.run_all([echo(n) for n in range(20)]) == list(range(20))
     assert len(server.sockets) == 1
+
+
+def test_who_is_to_lead_next_and_has_no_time_left_leaves_it_to_another(
+    client, server, clock, monkeypatch
+):
+    """Three threads wait; the second is chosen to read, and its time is over before it does."""
+    for name in ("test.lead", "test.late", "test.echo"):
+        server.on(name, NO_ANSWER)
+    client.connect("test")
+    connection = client._driver._connections["test"]
+    set_sync_api_timeout(None)
+    sleep = sync_connection.sleep_until_released
+
+    def oversleep(lock, deadline):
+        sleep(lock, deadline)
+        if deadline is not None:  # only the second one has a limit
+            clock.pass_by(2000)
+
+    monkeypatch.setattr(sync_connection, "sleep_until_released", oversleep)
+    leader = in_thread(client.run, echo(1, "lead"))
+    server.wait_for_request("test.lead")
+    eventually(lambda: connection._leader)
+    late = in_thread(lambda: client.run(echo(2, "late"), timeout=1000))
+    eventually(lambda: len(connection._parked) == 1)
+    last = in_thread(client.run, echo(3))
+    eventually(lambda: len(connection._parked) == 2)
+    server.wait_for_request("test.lead").reply("led")
+    assert leader.result(PATIENCE) == "led"
+    assert isinstance(late.exception(PATIENCE), errors.LMStudioTimeoutError)
+    server.wait_for_request("test.echo").reply("done")
+    assert last.result(PATIENCE) == "done"
+    assert connection._leader is None

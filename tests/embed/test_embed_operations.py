@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -252,6 +253,11 @@ def test_a_mean_weighs_by_tokens_and_keeps_the_length() -> None:
     assert pooled([[1.0, 0.0], [0.0, 1.0]], [3, 1], "mean") == pytest.approx(
         [3 / 10**0.5, 1 / 10**0.5]
     )
+    # Of other lengths than 1, the mean is as long as the parts are on average, by tokens as well.
+    long = pooled([[3.0, 0.0], [0.0, 4.0]], [3, 1], "mean")
+    assert long == pytest.approx([2.25 * 3.25 / 6.0625**0.5, 3.25 / 6.0625**0.5])
+    assert math.hypot(*pooled([[6.0, 0.0], [0.0, 2.0]], [1, 3], "mean")) == pytest.approx(3.0)
+    assert pooled([[2.0, 4.0], [2.0, 4.0]], [5, 1], "mean") == pytest.approx([2.0, 4.0])
     assert pooled([[1.0, -2.0], [0.0, 5.0]], [1, 1], "max") == [1.0, 5.0]
     assert pooled([[1.0, 0.0], [-1.0, 0.0]], [1, 1], "mean") == [0.0, 0.0]
 

@@ -385,3 +385,19 @@ def test_a_class_that_cannot_hold_the_data_leaves_it_in_parsed() -> None:
     assert (result.parsed, result.problems) == ({"a": 1}, ())
     with pytest.raises(StructuredOutputError, match="'parsed' has the data"):
         assert result.value
+
+
+@pytest.mark.parametrize("reason", ["eosFound", "maxPredictedTokensReached", "userStopped"])
+def test_a_cancel_that_came_too_late_leaves_the_servers_reason(reason: str) -> None:
+    channel, _ = fold(fragment("a"))
+    channel.cancelled()
+    assert list(channel.feed(success(reason))) == []
+    assert (channel.result().content, channel.result().stats.stop_reason) == ("a", reason)
+
+
+def test_a_cancel_that_cost_text_is_the_reason() -> None:
+    channel, _ = fold(fragment("a"))
+    channel.cancelled()
+    assert list(channel.feed(fragment("b"))) == []
+    channel.feed(success("eosFound"))
+    assert (channel.result().content, channel.result().stats.stop_reason) == ("a", "userStopped")
