@@ -6,7 +6,6 @@ import asyncio
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -26,6 +25,7 @@ from agent_scripts import (
 from lmstudio_agent import ActResult, AsyncActStream, ToolCallContext
 from lmstudio_core.client import AsyncClient
 from lmstudio_llm.chat import Chat
+from waiting import PATIENCE, eventually, eventually_async
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="none")
 
@@ -57,11 +57,12 @@ class Meeting:
         await asyncio.to_thread(self.barrier.wait)
         return n
 
-    def alone(self, n: int) -> int:
+    async def alone(self, n: int) -> int:
         """Note how many run at the same time."""
         self.now += 1
         self.most = max(self.most, self.now)
-        time.sleep(0.01)
+        for _ in range(50):  # whatever else is to run gets its turn
+            await asyncio.sleep(0)
         self.now -= 1
         return n
 
@@ -139,22 +140,30 @@ def test_async_tools_work_from_sync_code_inside_a_running_loop() -> None:
 def test_ctrl_c_does_not_wait_for_tools_and_leaves_a_valid_chat(parallel: int) -> None:
     release = threading.Event()
     contexts: list[ToolCallContext] = []
+    finished: list[int] = []
 
     def slow(n: int, context: ToolCallContext) -> int:
         """Take long, unless interrupted."""
         contexts.append(context)
-        release.wait(10)
+        release.wait(PATIENCE)
+        finished.append(n)
         return n
 
     chat = Chat.from_history("Go")
     script = Scripted(three("slow"))
     op = make_run(script, [slow], chat, on_message=chat.append, max_parallel_tool_calls=parallel)
     main = threading.main_thread().ident
-    threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
-    started = time.monotonic()
+
+    def interrupt() -> None:
+        eventually(lambda: len(contexts) == parallel)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    striker = threading.Thread(target=interrupt)
+    striker.start()
     with pytest.raises(KeyboardInterrupt):
         run_sync(op)
-    assert time.monotonic() - started < 5
+    striker.join()
+    assert finished == []
     assert [message.role for message in chat] == ["user", "assistant", "tool"]
     assert len(chat.messages[-1].content) == parallel  # one at a time: the others were not read
     assert len(contexts) == parallel
@@ -163,12 +172,14 @@ def test_ctrl_c_does_not_wait_for_tools_and_leaves_a_valid_chat(parallel: int) -
 
 
 def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat() -> None:
+    begun: list[int] = []
     ended: list[str] = []
 
     async def slow(n: int) -> int:
         """Take long."""
+        begun.append(n)
         try:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         finally:
             ended.append("cancelled")
         return n
@@ -185,8 +196,11 @@ def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat() -> None
                 max_parallel_tool_calls=3,
             )
             stream = AsyncActStream(ScriptedClient(client), *op)
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(stream.wait_for_result(), 0.1)
+            task = asyncio.ensure_future(stream.wait_for_result())
+            await eventually_async(lambda: len(begun) == 3)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
             assert ended == ["cancelled"] * 3
 
     asyncio.run(main())

@@ -203,7 +203,7 @@ def test_closing_cancels_async_tools() -> None:
     async def hang() -> None:
         """Hang."""
         try:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         finally:
             ended.append("cancelled")
 

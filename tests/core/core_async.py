@@ -7,7 +7,8 @@ import gc
 
 import anyio
 import pytest
-from core_clients import PATIENCE
+
+from waiting import PATIENCE, eventually_async
 
 
 def run(test):
@@ -27,23 +28,46 @@ async def seen(function, *args):
     return await asyncio.to_thread(function, *args)
 
 
-async def by_wait_for(operation):
+# Ways to break off an operation once it has begun, which ``begun`` is awaited for. (What is broken off
+# before it was sent is another test's subject, so no way goes by the time that has passed.)
+
+
+async def by_wait_for(operation, begun):
+    """The loop's clock jumps to the end of the limit, which would come of itself as a failsafe."""
+    loop = asyncio.get_running_loop()
+    limit = PATIENCE / 2
+    waiting = asyncio.ensure_future(asyncio.wait_for(operation, limit))
+    await begun
+    real = loop.time
+    loop.time = lambda: real() + limit
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(operation, 0.05)
+        await waiting
 
 
-async def by_move_on_after(operation):
-    with anyio.move_on_after(0.05) as scope:
+async def by_cancelling_a_scope(operation, begun):
+    with anyio.CancelScope() as scope:
+        cancelling = asyncio.ensure_future(_then(begun, scope.cancel))
         await operation
     assert scope.cancelled_caught
+    await cancelling
 
 
-async def by_cancelling_the_task(operation):
+async def by_cancelling_the_task(operation, begun):
     task = asyncio.ensure_future(operation)
-    await asyncio.sleep(0.05)
-    task.cancel()
+    await _then(begun, task.cancel)
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-WAYS = [by_wait_for, by_move_on_after, by_cancelling_the_task]
+async def _then(begun, cancel):
+    await begun
+    cancel()
+
+
+async def congested(client):
+    """Wait until the client's socket takes no more of an upload."""
+    connections = client._driver._connections
+    await eventually_async(lambda: any(c.congested for c in connections.values()))
+
+
+WAYS = [by_wait_for, by_cancelling_a_scope, by_cancelling_the_task]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,18 +13,6 @@ from lmstudio_core.protocol.operations import Call, Channel, Endpoint
 
 ECHO = Endpoint("test", "echo")
 COUNT = Endpoint("test", "count", "channel")
-
-
-PATIENCE = 20.0
-"""Seconds after which a wait gives up; a failsafe, no test should come near it."""
-
-
-def eventually(condition: Callable[[], Any], patience: float = 20.0) -> None:
-    """Wait for a state inside this process that nothing announces."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        threading.Event().wait(0.001)
 
 
 class Clock:

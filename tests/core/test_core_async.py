@@ -8,13 +8,14 @@ import gc
 
 import anyio
 import pytest
-from core_async import WAYS, by_wait_for, run, seen
-from core_clients import PATIENCE, Count, echo
+from core_async import WAYS, by_wait_for, congested, run, seen
+from core_clients import Count, echo
 
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER, accept, silent
+from waiting import PATIENCE
 
 # -- cancellation ----------------------------------------------------------------------------------
 
@@ -25,7 +26,7 @@ def test_a_cancelled_call_leaves_the_client_usable(server, way):
         server.on("test.echo", NO_ANSWER)
         async with AsyncClient(server.api_host) as client:
             await client.connect("test")
-            await way(client.run(echo(1)))
+            await way(client.run(echo(1)), seen(server.wait_for_request, "test.echo"))
             request = await seen(server.wait_for_request, "test.echo")
             server.on("test.echo", 2)
             assert await client.run(echo(1)) == 2
@@ -47,7 +48,7 @@ def test_a_cancelled_stream_is_cancelled_on_the_server_at_once(server, way):
                 async for _ in client.open(Count()):
                     pass
 
-            await way(consume())
+            await way(consume(), seen(server.wait_for_request, "test.count"))
             # No await has run since: the cancel is on its way already, written by the cancelled task.
             server.wait_for_request("test.count").wait_for_message("cancel")
             server.on("test.echo", 2)
@@ -62,7 +63,7 @@ def test_a_cancelled_run_of_a_channel(server, way):
         server.on_channel("test.count", NO_ANSWER)
         async with AsyncClient(server.api_host) as client:
             await client.connect("test")
-            await way(client.run(Count()))
+            await way(client.run(Count()), seen(server.wait_for_request, "test.count"))
             server.wait_for_request("test.count").wait_for_message("cancel")
 
     run(test)
@@ -74,7 +75,8 @@ def test_a_cancelled_batch(server, way):
         server.on("test.echo", lambda n: NO_ANSWER if n == 3 else n)
         async with AsyncClient(server.api_host) as client:
             await client.connect("test")
-            await way(client.run(Batch([echo(n) for n in range(8)])))
+            batch = Batch([echo(n) for n in range(8)])
+            await way(client.run(batch), seen(server.wait_for_request, "test.echo", 8))
             assert await client.run(echo(9)) == 9
 
     run(test)
@@ -109,7 +111,7 @@ def test_cancel_inside_an_outer_cancelled_scope(server):
                 async with client.open(Count()) as stream:
                     assert await stream.__anext__() == 1
                     scope.cancel()
-                    await anyio.sleep(PATIENCE)
+                    await asyncio.Event().wait()
             server.requests[0].wait_for_message("cancel")
 
     run(test)
@@ -220,7 +222,7 @@ def test_aclose_does_not_wait_for_a_server_that_reads_nothing(server):
         await client.run(echo(1))
         server.sockets[0].pause_reading()
         upload = asyncio.ensure_future(client.run(echo("x" * 20_000_000)))
-        await asyncio.sleep(0.01)
+        await congested(client)
         await asyncio.wait_for(client.aclose(), PATIENCE)
         with pytest.raises(errors.LMStudioRuntimeError):
             await upload
@@ -237,7 +239,7 @@ def test_aclose_in_a_cancelled_scope_still_closes(server):
             async with AsyncClient(server.api_host) as client:
                 assert await client.run(echo(1)) == 1
                 scope.cancel()
-                await anyio.sleep(PATIENCE)
+                await asyncio.Event().wait()
         await seen(server.wait_until_closed)
 
     run(test)
@@ -249,7 +251,7 @@ def test_a_cancelled_upload_that_was_on_its_way(server):
         async with AsyncClient(server.api_host) as client:
             await client.run(echo(""))
             server.sockets[0].pause_reading()
-            await by_wait_for(client.run(echo("x" * 20_000_000)))
+            await by_wait_for(client.run(echo("x" * 20_000_000)), congested(client))
             server.sockets[0].resume_reading()
             assert await client.run(echo("abc")) == 3
 

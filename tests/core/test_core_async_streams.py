@@ -8,12 +8,13 @@ import threading
 
 import pytest
 from core_async import run, seen
-from core_clients import PATIENCE, Count, echo, numbers
+from core_clients import Count, echo, numbers
 
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import InvokeMany
 from lmstudio_core.testing import NO_ANSWER, silent
+from waiting import PATIENCE
 
 # -- streams ---------------------------------------------------------------------------------------
 

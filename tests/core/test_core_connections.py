@@ -8,7 +8,7 @@ import os
 import socket
 
 import pytest
-from core_clients import Count, echo, numbers
+from core_clients import Count, echo, in_thread, numbers
 from websockets.server import ServerProtocol
 
 from lmstudio_core import errors
@@ -17,6 +17,7 @@ from lmstudio_core.protocol.address import Address
 from lmstudio_core.protocol.auth import credentials
 from lmstudio_core.protocol.operations import Batch, Call, Endpoint
 from lmstudio_core.testing import NO_ANSWER, refuse, require_token
+from waiting import PATIENCE, eventually
 
 TOKEN = "sk-lm-Abcd1234:" + "Zy9" * 6 + "Zy"
 
@@ -277,12 +278,18 @@ def test_a_server_that_reads_late(face, server):
     assert face.run(echo("")) == 0
     peer = server.sockets[0]
     peer.pause_reading()
-    import threading
+    connection = face.client._driver._connections["test"]
 
-    resume = threading.Timer(0.2, peer.resume_reading)
-    resume.start()
+    def is_stuck():
+        return connection._write_lock.locked() if face.kind == "sync" else connection.congested
+
+    def read_on():
+        eventually(is_stuck)
+        peer.resume_reading()
+
+    reading = in_thread(read_on)
     assert face.run(echo("x" * 20_000_000)) == 20_000_000
-    resume.join()
+    reading.result(PATIENCE)
 
 
 def test_a_server_that_opens_and_closes_at_once():

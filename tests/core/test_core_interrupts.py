@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from core_clients import Count, echo, eventually
+from core_clients import Count, echo
 
 from lmstudio_core.client import Client
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER, silent
 from lmstudio_core.timeouts import set_sync_api_timeout
+from waiting import eventually
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"), reason="this system cannot send itself a Ctrl-C"

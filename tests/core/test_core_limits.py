@@ -10,12 +10,13 @@ import math
 import threading
 
 import pytest
-from core_clients import PATIENCE, Count, echo, numbers
+from core_clients import Count, echo, numbers
 
 from lmstudio_core.errors import LMStudioTimeoutError
 from lmstudio_core.protocol.operations import Batch, Call, Invoke, InvokeMany
 from lmstudio_core.testing import NO_ANSWER
 from lmstudio_core.timeouts import Limits, set_sync_api_timeout
+from waiting import PATIENCE
 
 SHORT = 0.05
 LONG = 1000

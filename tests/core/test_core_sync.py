@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from core_clients import PATIENCE, Count, SyncFace, echo, eventually, in_thread, numbers
+from core_clients import Count, SyncFace, echo, in_thread, numbers
 
 from lmstudio_core import errors
 from lmstudio_core.client import Client
@@ -15,6 +15,7 @@ from lmstudio_core.drivers import sync_connection
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER, silent
 from lmstudio_core.timeouts import get_sync_api_timeout, set_sync_api_timeout
+from waiting import PATIENCE, eventually
 
 # -- timeouts --------------------------------------------------------------------------------------
 
@@ -49,18 +50,17 @@ def test_other_traffic_is_no_activity_of_this_call(client, server):
     stop = threading.Event()
 
     async def chatter(channel):
-        import asyncio
-
-        while not stop.is_set():
+        while not stop.is_set():  # each packet is asked for by whoever has read the last one
             channel.send({"type": "n", "n": 1})
-            await asyncio.sleep(0.002)
+            await channel.next_message()
 
     server.on_channel("test.count", chatter)
 
     def chat():
         try:
-            for _ in client.open(Count()):
-                pass
+            stream = client.open(Count())
+            for _ in stream:
+                stream.send({"type": "more"})
         except errors.LMStudioRuntimeError:
             return
 
@@ -300,10 +300,10 @@ def test_who_is_to_lead_next_and_has_no_time_left_leaves_it_to_another(
     client.connect("test")
     connection = client._driver._connections["test"]
     set_sync_api_timeout(None)
-    sleep = sync_connection.sleep_until_released
+    real = sync_connection.sleep_until_released
 
     def oversleep(lock, deadline):
-        sleep(lock, deadline)
+        real(lock, deadline)
         if deadline is not None:  # only the second one has a limit
             clock.pass_by(2000)
 

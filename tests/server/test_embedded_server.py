@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +20,10 @@ from lmstudio_server.daemon import paths, state
 from lmstudio_server.daemon.probe import fetch_status
 from lmstudio_server.daemon.stop import stop_server
 from lmstudio_server.testing import running_server
+from waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PATIENCE = 30.0
 ASK = "from lmstudio_server.embedded import ensure_running; print(ensure_running())"
@@ -39,14 +39,6 @@ def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     yield folder
     for found in state.all_running():
         stop_server(found.state)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does and nobody tells us about."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def the_server() -> state.Running:
@@ -144,7 +136,7 @@ def test_it_ends_when_its_last_client_is_gone(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(TimeoutError):
             socket.recv(0.8)
         assert the_server().status["connections"] == 1
-    until(lambda: is_gone(server.state.pid))
+    eventually(lambda: is_gone(server.state.pid))
     assert state.read(state.EMBEDDED) is None
 
 
@@ -152,7 +144,7 @@ def test_a_killed_server_is_replaced() -> None:
     first = embedded.ensure_running()
     pid = the_server().state.pid
     os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
-    until(lambda: is_gone(pid))
+    eventually(lambda: is_gone(pid))
     assert state.read(state.EMBEDDED) is not None
     second = embedded.ensure_running()
     assert second != first

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from wire_client import Refused, client, load, prediction, query, run, said, sta
 from lmstudio_server import library
 from lmstudio_server.daemon.probe import fetch_status
 from lmstudio_server.testing import ServerProcess, running_server
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,10 +245,7 @@ def test_a_killed_server_takes_its_engines_along() -> None:
         run(test)
         [worker] = children(server.pid)
         os.kill(server.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 30
-        while is_running(worker):
-            assert time.monotonic() < deadline, "the engine goes on running"
-            time.sleep(0.02)
+        eventually(lambda: not is_running(worker), 30)
 
 
 def is_running(pid: int) -> bool:
