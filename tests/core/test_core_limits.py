@@ -12,10 +12,18 @@ import threading
 import pytest
 from core_clients import Count, echo, numbers
 
-from lmstudio_core.errors import LMStudioTimeoutError
+from lmstudio_core.errors import LMStudioTimeoutError, LMStudioValueError
 from lmstudio_core.protocol.operations import Batch, Call, Invoke, InvokeMany
 from lmstudio_core.testing import NO_ANSWER
-from lmstudio_core.timeouts import Limits, set_sync_api_timeout
+from lmstudio_core.timeouts import (
+    Limits,
+    current_limits,
+    get_sync_api_timeout,
+    limits_of,
+    set_sync_api_timeout,
+    sync_limits,
+    using,
+)
 from waiting import PATIENCE
 
 SHORT = 0.05
@@ -256,3 +264,36 @@ def test_what_the_errors_say():
     assert (default.seconds, default.endpoint) == (3, "a.b")
     assert Limits(idle_timeout=7).error().endpoint is None
     assert "the call" in str(Limits(idle_timeout=7).error())
+
+
+def test_what_a_call_is_given():
+    assert limits_of({}) is None
+    assert limits_of({"timeout": None, "idle_timeout": None}) is None
+    given = limits_of({"timeout": None, "idle_timeout": 3}, default=lambda: 7)
+    assert (given.idle, given.left) == (3, None)
+    assert limits_of({"timeout": 3}, default=lambda: 7).longest_wait <= 3
+    with pytest.raises(TypeError, match="'tmeout'; did you mean 'timeout'"):
+        limits_of({"tmeout": 3})
+    with pytest.raises(TypeError, match=r"'temperature'; settings of .* go into config="):
+        limits_of({"temperature": 3})
+
+
+@pytest.mark.parametrize("value", [0, -1, "5", True, math.nan])
+@pytest.mark.parametrize("name", ["timeout", "idle_timeout"])
+def test_what_is_no_limit(name, value):
+    with pytest.raises(LMStudioValueError, match=f"{name} is a positive number of seconds"):
+        Limits(**{name: value})
+    with pytest.raises(LMStudioValueError, match="timeout is a positive number"):
+        set_sync_api_timeout(value)
+
+
+def test_the_limits_that_hold_now():
+    mine = Limits(5)
+    assert current_limits() is None
+    with using(mine), using(None):
+        assert current_limits() is sync_limits() is mine
+    assert current_limits() is None
+    set_sync_api_timeout(7)
+    assert get_sync_api_timeout() == sync_limits().idle == 7
+    set_sync_api_timeout(None)
+    assert sync_limits().longest_wait is None

@@ -13,7 +13,7 @@ import pytest
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
 from lmstudio_core.models.operations import specifier_of
 from lmstudio_core.protocol.operations import Call
-from lmstudio_embed import Chunking, TextTooLongError
+from lmstudio_embed import Chunking, TextTooLongError, chunking
 from lmstudio_embed import operations as ops
 from lmstudio_embed.fold import ContextLimit, EmbeddingFold
 from lmstudio_embed.options import EmbedOptions, embed_options
@@ -312,3 +312,41 @@ def test_wrong_chunkings_are_named(fields: dict[str, Any], said: str) -> None:
 def test_what_is_no_text_is_refused(wrong: Any) -> None:
     with pytest.raises(LMStudioValueError, match="string"):
         play([wrong], WordServer())
+
+
+def test_the_first_part_and_a_single_one_are_taken_as_they_are() -> None:
+    assert chunking.pooled([[1.0, 2.0], [30.0, 4.0]], [1, 9], "first") == [1.0, 2.0]
+    assert chunking.pooled([[1.1, 2.3]], [3], "mean") == [1.1, 2.3]
+
+
+def test_a_unit_vector() -> None:
+    assert chunking.unit([3.0, 4.0]) == pytest.approx([0.6, 0.8])
+    assert chunking.unit([0.0, 0.0]) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size", "overlap", "count"),
+    [
+        (11, 10, 0, 2),  # never one part alone
+        (100, 10, 4, 20),  # 9 of 10 tokens are used, 4 of them for the second time
+        (10, 2, 1, 9),  # however small the parts, each has a token that is new
+    ],
+)
+def test_how_many_parts_there_are_at_first(
+    tokens: int, size: int, overlap: int, count: int
+) -> None:
+    text = "word " * tokens
+    parts = chunking.first_cut(text, tokens, size, overlap)
+    assert len(parts) == count
+    assert [part.begin for part in parts[1:]] == [part.end for part in parts[:-1]]
+    assert (parts[0].start, parts[0].begin, parts[-1].end) == (0, 0, len(text))
+
+
+def test_no_part_is_empty_however_many_are_asked_for() -> None:
+    parts = chunking.cut("abc", 0, 3, 7, 0)
+    assert [(part.begin, part.end) for part in parts] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_an_overlap_that_reaches_the_beginning_takes_all_of_it() -> None:
+    assert [part.start for part in chunking.cut("abcdefghij", 0, 10, 2, 3)] == [0, 0]
+    assert [part.start for part in chunking.cut("abcdefghij", 0, 10, 2, 1)] == [0, 4]
