@@ -86,6 +86,12 @@ def test_without_tools_there_is_one_round() -> None:
     assert script.structured == [True]
 
 
+def test_without_a_format_no_round_is_in_one() -> None:
+    script = Scripted(prediction("", ASKED), prediction("It is 42."))
+    assert drive(make(script, [double], max_prediction_rounds=2)).final == "It is 42."
+    assert script.structured == [False, False]
+
+
 def test_an_answer_that_does_not_fit_says_so_when_it_is_asked_for() -> None:
     result = drive(make(Scripted(as_json({}, "n: missing")), structured=True))
     with pytest.raises(StructuredOutputError, match="n: missing"):

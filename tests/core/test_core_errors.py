@@ -225,6 +225,7 @@ def test_no_error_of_the_family_is_without_words(cls):
     for error in made:
         copied = pickle.loads(pickle.dumps(error))
         assert not is_blank(str(error))
+        assert str(error) != "None"
         assert str(copied) == str(error)
         last = traceback.format_exception_only(cls, error)[0]
         assert not is_blank(last.partition(":")[2])
@@ -232,8 +233,10 @@ def test_no_error_of_the_family_is_without_words(cls):
 
 def test_without_a_message_the_fields_are_told():
     details = SerializedLMSExtendedError(title="It broke", cause="No memory.")
-    error = errors.LMStudioPredictionError("", details, endpoint="a.b")
-    assert str(error) == "It broke\nNo memory.\nEndpoint: a.b"
+    for nothing in ("", " ", None):
+        error = errors.LMStudioPredictionError(nothing, details, endpoint="a.b")
+        assert str(error) == "It broke\nNo memory.\nEndpoint: a.b"
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert str(errors.LMStudioTimeoutError(endpoint="a.b")).endswith("allowed.\nEndpoint: a.b")
     assert str(errors.LMStudioPredictionError(" ", endpoint="a.b")).endswith("\nEndpoint: a.b")
     assert str(errors.LMStudioOSError(2, "No such file", "x")) == "[Errno 2] No such file: 'x'"

@@ -177,7 +177,7 @@ def _uploaded(call: PendingCall, predict: Predictor) -> ActOp[list[FileHandle]]:
 
 def _fail_unreadable(options: ActOptions, failed: ToolCallGenerationFailed) -> Op[None]:
     """Tell the handler of a tool call that could not even be read, then raise the error."""
-    error = LMStudioPredictionError(str(failed.error), failed.error, endpoint="llm.predict")
+    error = LMStudioPredictionError("", failed.error, endpoint="llm.predict")
     if options.handle_invalid_tool_request is not None:
         yield from called(options.handle_invalid_tool_request, error, None)
     raise error

@@ -88,7 +88,7 @@ class LMStudioError(Exception):
 
     def __str__(self) -> str:
         said = super().__str__()
-        return self._without_message() if is_blank(said) else said
+        return self._without_message() if is_blank(said) or self.args == (None,) else said
 
     def _without_message(self) -> str:
         """What is said in place of an empty message."""
@@ -171,7 +171,7 @@ class LMStudioServerError(LMStudioError):
     """The server answered with an error.
 
     ``server_error`` holds its title, cause, suggestion and display data; ``endpoint`` names what
-    was asked.
+    was asked. Without a message of its own, it says these.
     """
 
     _unsaid = "The server answered with an error and gave no reason."
@@ -183,15 +183,11 @@ class LMStudioServerError(LMStudioError):
         *,
         endpoint: str | None = None,
     ) -> None:
+        if server_error is not None and (not message or is_blank(str(message))):
+            message = with_endpoint(str(server_error), endpoint)
         super().__init__(message)
         self.server_error = server_error
         self.endpoint = endpoint
-
-    def _without_message(self) -> str:
-        details = self.server_error
-        if details is None:
-            return super()._without_message()
-        return with_endpoint(str(details), self.endpoint)
 
     @property
     def display_data(self) -> Mapping[str, Any]:
