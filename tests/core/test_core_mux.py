@@ -180,6 +180,14 @@ def test_what_is_no_frame_changes_nothing(data):
     assert not call.closed
 
 
+def test_nobody_is_woken_for_what_is_abandoned():
+    mux = Mux()
+    for state, _ in (mux.call(ECHO, 1), mux.open_channel(COUNT, 1)):
+        state.waiter = object()
+        mux.abandon(state)
+        assert state.waiter is None
+
+
 def test_an_abandoned_channel_drops_what_still_comes():
     mux = Mux()
     channel, _ = mux.open_channel(COUNT)
