@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -61,7 +60,6 @@ def get_default_client(api_host: str | None = None) -> Client:
             from .client import Client
 
             _client = Client(_api_host, _api_token)
-            atexit.register(_leave)
         return _client
 
 
@@ -71,18 +69,7 @@ def reset_default_client() -> None:
     with _lock:
         client, _client, _api_host, _api_token = _client, None, None, None
     if client is not None:
-        atexit.unregister(_leave)
         client.close()
-
-
-def _leave() -> None:
-    """At the interpreter's exit: say goodbye where nobody is in the middle of something.
-
-    That could only be a daemon thread. It is about to be gone without a word, and so is its socket;
-    an error in it would be printed on the way out.
-    """
-    if _client is not None:
-        _client.close_idle()
 
 
 def _renew_lock() -> None:

@@ -10,6 +10,7 @@ from typing_extensions import Self, Unpack
 from ..capability import Capability
 from ..drivers.aio import AsyncChannelStream, AsyncDriver
 from ..drivers.batches import AsyncBatchStream
+from ..drivers.loops import running_loop
 from ..errors import LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import credentials
@@ -74,6 +75,8 @@ class AsyncClient(ClientBase):
         The capital of France is Paris.
     """
 
+    _how_to_close = "'async with', or await its aclose()"
+
     def __init__(
         self,
         api_host: str | None = None,
@@ -106,7 +109,11 @@ class AsyncClient(ClientBase):
             )
         return str(known)
 
+    def _forsake(self) -> bool:
+        return self._driver.forsake()
+
     async def __aenter__(self) -> Self:
+        running_loop()
         await self._resolve()
         return self
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from typing_extensions import Self
 
@@ -50,6 +52,8 @@ def no_address(_refused: Address | None = None) -> Address:
 class ClientBase:
     """What both clients share: where the server is, who they are, and their namespaces."""
 
+    _how_to_close: ClassVar[str]
+
     def __init__(
         self,
         api_host: str | None = None,
@@ -81,6 +85,16 @@ class ClientBase:
     @property
     def _known(self) -> Address | None:
         return self._given or self._found
+
+    def _forsake(self) -> bool:
+        """Close what was left open; whether there was anything. The clients know how."""
+        raise NotImplementedError
+
+    def __del__(self) -> None:
+        # When the interpreter ends, the system takes the sockets back; nobody wants to read of it.
+        if "_driver" in self.__dict__ and not sys.is_finalizing() and self._forsake():
+            advice = f"unclosed {self!r}: use {self._how_to_close}"
+            warnings.warn(advice, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         where = repr(str(self._known)) if self._known else "not connected yet"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
@@ -67,6 +69,8 @@ class Client(ClientBase):
         The capital of France is Paris.
     """
 
+    _how_to_close = "'with', or its close()"
+
     def __init__(
         self,
         api_host: str | None = None,
@@ -77,6 +81,7 @@ class Client(ClientBase):
     ) -> None:
         super().__init__(api_host, api_token, client_identifier, client_passkey)
         self._driver = SyncDriver(self._resolve, self._credentials, self._observer())
+        _open.add(self)
 
     def _resolve(self, refused: Address | None = None) -> Address:
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
@@ -89,6 +94,9 @@ class Client(ClientBase):
     def api_host(self) -> str:
         """``"host:port"`` of the server; looked for now if it is not known yet."""
         return str(self._resolve())
+
+    def _forsake(self) -> bool:
+        return self._driver.forsake()
 
     def __enter__(self) -> Self:
         self._resolve()
@@ -277,6 +285,20 @@ class Client(ClientBase):
     ) -> FileHandle:
         """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
         return self.files.prepare_image(src, name, **limits)
+
+
+_open: Final[weakref.WeakSet[Client]] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave() -> None:
+    """At the interpreter's exit: say goodbye where nobody is in the middle of something.
+
+    That could only be a daemon thread. It is about to be gone without a word, and so is its socket;
+    an error in it would be printed on the way out.
+    """
+    for client in list(_open):
+        client.close_idle()
 
 
 def _run_alone(op: Op[Any]) -> Any:

@@ -21,6 +21,7 @@ from ..timeouts import Limits
 from .aio_connection import Connection
 from .batches import AsyncBatchStream
 from .functions import invoke_async, invoke_many_async
+from .loops import in_time, running_loop
 
 __all__ = ["AsyncChannelStream", "AsyncDriver"]
 
@@ -56,25 +57,37 @@ class AsyncDriver:
     # -- sockets ---------------------------------------------------------------------------------
 
     def _adopt_loop(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if loop is self._loop:
             return
-        if self._loop is not None and not self._loop.is_closed() and self._connections:
+        if self._loop is not None and not self._loop.is_closed() and self._sockets():
             raise LMStudioRuntimeError(
                 "This AsyncClient is in use in another event loop. Sockets belong to their loop: "
                 "use one client per loop, or close it there first."
             )
+        for connection in self._sockets():  # of a loop that is closed
+            connection.forsake(_closed_error())
         self._loop = loop
         self._locks = {}
         self._connections = {}
 
-    async def connection(self, namespace: str) -> Connection:
-        """The namespace's socket: the one there is, or a new one in place of one that is lost."""
+    def _sockets(self) -> list[Connection]:
+        return [*self._connections.values(), *self._opening]
+
+    def _at_hand(self, namespace: str) -> Connection | None:
+        """The namespace's socket, if nothing has to be waited for."""
         self._adopt_loop()
         connection = self._connections.get(namespace)
-        if connection is not None:
-            if connection.unread and connection.mux.idle:
-                await connection.catch_up()
+        if connection is None or connection.unread or not connection.usable:
+            return None
+        return connection
+
+    async def connection(self, namespace: str) -> Connection:
+        """The namespace's socket: the one there is, or a new one in place of one that is lost."""
+        if (ready := self._at_hand(namespace)) is not None:
+            return ready
+        if (connection := self._connections.get(namespace)) is not None:
+            await connection.catch_up()
             if connection.usable:
                 return connection
         # Each waiter connects itself if the one before it gave up: one cancelled caller must not
@@ -84,7 +97,8 @@ class AsyncDriver:
             if connection is not None and connection.usable:
                 return connection
             self._check_open()
-            if (replaced := self._connections.pop(namespace, None)) is not None:
+            replaced = self._connections.pop(namespace, None)
+            if replaced is not None and not replaced.ending:
                 replaced.abort(
                     LMStudioConnectionError("This connection was replaced by a new one.")
                 )
@@ -117,10 +131,9 @@ class AsyncDriver:
         if limits is None:
             return await self.connection(endpoint.namespace)
         limits.check(endpoint)
-        try:
-            return await asyncio.wait_for(self.connection(endpoint.namespace), limits.longest_wait)
-        except asyncio.TimeoutError:  # in Python 3.10 not the builtin one
-            raise limits.error(endpoint) from None
+        if (ready := self._at_hand(endpoint.namespace)) is not None:
+            return ready
+        return await in_time(self.connection(endpoint.namespace), limits, endpoint)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -147,21 +160,25 @@ class AsyncDriver:
     async def aclose(self) -> None:
         """Close every socket; whoever waits gets an error, and so do later calls."""
         self._closed = True
-        connections = [*self._connections.values(), *self._opening]
+        connections = self._sockets()
         self._connections.clear()
         for connection in connections:  # all at once, even if this task is cancelled meanwhile
-            if connection.loop is asyncio.get_running_loop():
+            if connection.loop is running_loop():
                 connection.abort(_closed_error())
         for connection in connections:
             await self._close_one(connection, _closed_error())
 
     @staticmethod
     async def _close_one(connection: Connection, failure: LMStudioError) -> None:
-        if connection.loop is asyncio.get_running_loop():
+        if connection.loop is running_loop():
             await connection.aclose(failure)
         else:
-            with contextlib.suppress(RuntimeError):  # that loop is closed
-                connection.loop.call_soon_threadsafe(connection.abort, failure)
+            connection.forsake(failure)
+
+    def forsake(self) -> bool:
+        """The client was dropped: close what it left open, and say whether that was something."""
+        left = [connection.forsake(_closed_error()) for connection in self._sockets()]
+        return any(left)
 
     # -- operations ------------------------------------------------------------------------------
 
@@ -369,7 +386,7 @@ class AsyncChannelStream(Generic[E, R]):
 
     async def aclose(self) -> None:
         """Stop waiting; the server is told if it had not finished."""
-        self._end(None)
+        self._end_in_its_loop()
 
     def abandon(self) -> None:
         """``aclose`` for finalizers; a loop that is gone has nothing left to tell.
@@ -378,17 +395,20 @@ class AsyncChannelStream(Generic[E, R]):
         was turned away because of that task.
         """
         connection = self._connection
-        if self._ended or self._waiting or connection is None or connection.loop.is_closed():
-            return
+        if not (self._ended or self._waiting or connection is None or connection.loop.is_closed()):
+            self._end_in_its_loop()
+
+    def _end_in_its_loop(self) -> None:
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:
             running = None
-        if running is connection.loop:
+        loop = running if self._connection is None else self._connection.loop
+        if loop is None or loop is running or loop.is_closed():
             self._end(None)
-        else:  # collected in another thread; the loop may close this very moment
+        else:  # in another thread; the loop may close this very moment
             with contextlib.suppress(RuntimeError):
-                connection.loop.call_soon_threadsafe(self._end, None)
+                loop.call_soon_threadsafe(self._end, None)
 
     def result(self) -> R:
         """The result, once the iteration has ended.

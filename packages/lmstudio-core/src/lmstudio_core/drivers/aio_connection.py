@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import ssl
+import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from ..errors import LMStudioConnectionError, LMStudioError
+from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.conversations import CallState, ChannelState, Conversation
@@ -16,6 +18,7 @@ from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
 from ..timeouts import Limits
+from .loops import at_loop_end, in_time, running_loop
 from .wire import Wire, unreachable
 
 __all__ = ["Connection"]
@@ -26,15 +29,22 @@ _EXPIRED: Final = object()
 _MOST_HELD: Final = 8
 """Requests that are written together: most of a small one's cost is the system call."""
 
+_ENDED: Final[int] = sum(
+    getattr(select, name, 0) for name in ("POLLHUP", "POLLERR", "POLLNVAL", "POLLRDHUP")
+)
+"""What ``poll`` says of a socket that the other side has closed or reset."""
+
 
 class Connection(asyncio.Protocol):
     """A socket to one namespace; ``open`` it first. It belongs to the loop that made it."""
 
     def __init__(self, address: Address, namespace: str, creds: Credentials) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = running_loop()
         self._wire = Wire(address, namespace, creds)
         self._transport: asyncio.Transport | None = None
-        self._poll: Callable[[int], Any] | None = None
+        self._poll: Callable[[int], list[tuple[int, int]]] | None = None
+        self._ignore_loop_end: Callable[[], None] | None = None
+        self._outlived_loop = False
         self._held: list[bytes] = []
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self._gone: asyncio.Future[None] = self.loop.create_future()
@@ -47,28 +57,37 @@ class Connection(asyncio.Protocol):
         return self._wire.address
 
     # -- callbacks of the loop -------------------------------------------------------------------
+    # A loop only logs what its callbacks raise. Here it fails whoever waits.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of ``asyncio.Protocol``."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if hasattr(select, "poll"):
-            arriving = select.poll()
-            arriving.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-            self._poll = arriving.poll
-        if self._wire.closed:  # given up while it was connecting
-            transport.abort()
-        else:
-            self._write_outgoing()
+        # No isinstance: uvloop's transports, and those of test clients, are of no such class.
+        self._transport = stream = cast("asyncio.Transport", transport)
+        try:
+            self._poll = _poll_of(stream)
+            self._ignore_loop_end = at_loop_end(self._on_loop_end)
+            if self._wire.closed:  # given up while it was connecting
+                stream.abort()
+            else:
+                self._write_outgoing()
+        except BaseException as error:
+            self._break(error)
+            if not isinstance(error, Exception):
+                raise
 
     def data_received(self, data: bytes) -> None:
         """Part of ``asyncio.Protocol``."""
-        self._wake(self._wire.receive(data))
-        self._write_outgoing()
-        if self._wire.closed:
-            self._end()
-        elif self._wire.ready and not self._opened.done():
-            self._opened.set_result(None)
+        try:
+            self._wake(self._wire.receive(data))
+            self._write_outgoing()
+            if self._wire.closed:
+                self._end()
+            elif self._wire.ready and not self._opened.done():
+                self._opened.set_result(None)
+        except BaseException as error:  # what of the bytes has been filed, nobody knows
+            self._break(error)
+            if not isinstance(error, Exception):
+                raise
 
     def eof_received(self) -> None:
         """Part of ``asyncio.Protocol``."""
@@ -76,12 +95,16 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of ``asyncio.Protocol``."""
-        self._wake(self._wire.fail(self._wire.lost(exc or ConnectionError("it was closed"))))
-        self._writable.set()
         self._poll = None
-        for future in (self._opened, self._gone):
-            if not future.done():
-                future.set_result(None)
+        try:
+            self._wake(self._wire.fail(self._wire.lost(exc or ConnectionError("it was closed"))))
+        finally:
+            self._writable.set()
+            for future in (self._opened, self._gone):
+                if not future.done():
+                    future.set_result(None)
+            if self._ignore_loop_end is not None:
+                self._ignore_loop_end()
 
     def pause_writing(self) -> None:
         """Part of ``asyncio.Protocol``."""
@@ -90,6 +113,20 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Part of ``asyncio.Protocol``."""
         self._writable.set()
+
+    def _break(self, error: BaseException) -> None:
+        """A callback failed, so that this connection cannot be relied on."""
+        self._wake(self._wire.fail(self._wire.lost(error)))
+        self._writable.set()
+        if not self._opened.done():
+            self._opened.set_result(None)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _on_loop_end(self) -> None:
+        if not self._wire.closed:
+            self._outlived_loop = True
+            self.abort(LMStudioConnectionError("The event loop of this connection has ended."))
 
     @staticmethod
     def _wake(changed: Iterable[Conversation]) -> None:
@@ -101,9 +138,20 @@ class Connection(asyncio.Protocol):
                     waiter.set_result(None)
 
     def _write_outgoing(self) -> None:
-        data = self._wire.outgoing()
-        if data and self._transport is not None:
+        if data := self._wire.outgoing():
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        # A transport that has noticed its end tells in the loop's next turn. Until then it takes no
+        # more, and after some attempts it says so on stderr.
+        if self._transport is None or self._transport.is_closing():
+            return
+        try:
             self._transport.write(data)
+        except BaseException as error:
+            self._break(error)
+            if not isinstance(error, Exception):
+                raise
 
     def _end(self) -> None:
         """Nobody has anything to expect of this socket any more."""
@@ -127,16 +175,27 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether a new call may use this socket."""
-        return not self._wire.closed and not (self.mux.exhausted and self.mux.idle)
+        return not (self._wire.closed or self.ending or (self.mux.exhausted and self.mux.idle))
 
     @property
-    def unread(self) -> bool:
-        """Whether something has come that the loop has not taken yet, such as a goodbye."""
-        return self._poll is not None and bool(self._poll(0))
+    def ending(self) -> bool:
+        """Whether the transport is about to be gone; it tells whoever waits by itself."""
+        return self._transport is None or self._transport.is_closing()
+
+    @property
+    def unread(self) -> int:
+        """What has come that the loop has not taken yet, such as a goodbye; 0 for nothing."""
+        events = self._poll(0) if self._poll is not None else ()
+        return events[0][1] if events else 0
 
     async def catch_up(self) -> None:
         """Let the loop take what has come: after it stood still, a lost connection looks open."""
-        for _ in range(2):  # in the first round it notices, in the second it reads
+        for turn in range(6):
+            unread = self.unread
+            # In its first turn the loop notices, in the second it reads; more may have come then,
+            # which only matters if it is the end. That has to go through TLS, for one.
+            if self._wire.closed or not unread or (turn > 1 and not unread & _ENDED):
+                return
             await asyncio.sleep(0)
 
     async def open(self) -> None:
@@ -168,6 +227,13 @@ class Connection(asyncio.Protocol):
         if self._wire.failure is not None:
             raise own_copy(self._wire.failure)
 
+    def _check_loop(self) -> None:
+        if running_loop() is not self.loop:
+            raise LMStudioRuntimeError(
+                "This belongs to another event loop, or another thread's. Use it where it was made: "
+                "asyncio.run_coroutine_threadsafe(…, loop) runs a call there."
+            )
+
     # -- conversations ---------------------------------------------------------------------------
 
     def call(self, endpoint: Endpoint, parameter: Any, *, soon: bool = False) -> CallState:
@@ -190,6 +256,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, payload: bytes, *, soon: bool = False) -> None:
         self._check_alive()
+        self._check_loop()
         held = self._held
         held.append(self._wire.frame(payload))
         if not soon or len(held) >= _MOST_HELD:
@@ -198,8 +265,8 @@ class Connection(asyncio.Protocol):
             self.loop.call_soon(self._write_held)
 
     def _write_held(self) -> None:
-        if self._held and self._transport is not None and not self._wire.closed:
-            self._transport.write(b"".join(self._held))
+        if self._held and not self._wire.closed:
+            self._write(b"".join(self._held))
         self._held.clear()
 
     @property
@@ -209,15 +276,9 @@ class Connection(asyncio.Protocol):
 
     async def drain(self, limits: Limits | None = None) -> None:
         """Wait until the socket has taken what was written, so that uploads do not pile up."""
-        if self._writable.is_set():
-            return
-        if limits is None:
-            await self._writable.wait()
-            return
-        try:
-            await asyncio.wait_for(self._writable.wait(), limits.longest_wait)
-        except asyncio.TimeoutError:  # in Python 3.10 not the builtin one
-            raise limits.error(f"the upload to {self._wire.namespace}") from None
+        if not self._writable.is_set():
+            upload = f"the upload to {self._wire.namespace}"
+            await in_time(self._writable.wait(), limits, upload)
 
     async def wait(self, state: Conversation, limits: Limits | None = None) -> None:
         """Return once ``state`` has something to take.
@@ -226,12 +287,12 @@ class Connection(asyncio.Protocol):
             LMStudioTimeoutError: It took longer than the limits allow.
         """
         while not state.ready:
+            self._check_loop()
             waiter = state.waiter = self.loop.create_future()
             longest = None if limits is None else limits.longest_wait
             if limits is None or longest is None:
                 await waiter
                 continue
-            # Not asyncio.wait_for: in Python 3.10 it may swallow a cancellation.
             timer = self.loop.call_later(longest, _expire, waiter)
             try:
                 await waiter
@@ -258,9 +319,24 @@ class Connection(asyncio.Protocol):
 
     def abort(self, failure: LMStudioError) -> None:
         """Close the socket at once; whoever waits gets ``failure``."""
-        self._wake(self._wire.close(failure))
-        if not self.loop.is_closed():
+        changed = self._wire.close(failure)
+        if not self.loop.is_closed():  # else nobody waits, and nothing can be said
+            self._wake(changed)
             self._end()
+
+    def forsake(self, failure: LMStudioError) -> bool:
+        """Close the socket from another thread or a finalizer; whether it was left open."""
+        if self._wire.closed:
+            return self._outlived_loop
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            # Never at once: finalizers run anywhere, even amid what the loop does.
+            self.loop.call_soon_threadsafe(self.abort, failure)
+            return True
+        self._wire.fail(failure)
+        with warnings.catch_warnings():  # of the transport; the client's own says whose it was
+            warnings.simplefilter("ignore", ResourceWarning)
+            self._transport = None
+        return True
 
     async def aclose(self, failure: LMStudioError) -> None:
         """``abort``, and wait until the socket is gone."""
@@ -272,3 +348,14 @@ class Connection(asyncio.Protocol):
 def _expire(waiter: asyncio.Future[Any]) -> None:
     if not waiter.done():
         waiter.set_result(_EXPIRED)
+
+
+def _poll_of(transport: asyncio.Transport) -> Callable[[int], list[tuple[int, int]]] | None:
+    """What asks the system about the transport's socket, where both have such a thing."""
+    socket = transport.get_extra_info("socket")
+    number = -1 if socket is None else socket.fileno()
+    if number < 0 or not hasattr(select, "poll"):
+        return None
+    arriving = select.poll()
+    arriving.register(number, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    return arriving.poll

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ..protocol.operations import Invoke, InvokeMany
 from ..timeouts import Limits
 from .coroutines import run_coroutine
+from .loops import end_tasks, running_loop
 
 __all__ = ["invoke_async", "invoke_many", "invoke_many_async"]
 
@@ -61,6 +62,7 @@ def _result(future: Future[R], limits: Limits | None) -> R:
 
 async def invoke_async(invoke: Invoke[R]) -> Any:
     """Call the function, in a thread if it blocks, and await what it returns if need be."""
+    running_loop()  # with an error that tells what to do if there is none
     if invoke.blocking:
         value: Any = await asyncio.to_thread(invoke.function)
     else:
@@ -72,6 +74,7 @@ async def invoke_many_async(
     many: InvokeMany[R], limits: Limits | None
 ) -> Sequence[R | BaseException]:
     """Run the functions: coroutine functions in this loop, all others in threads."""
+    running_loop()
     limit = asyncio.Semaphore(_workers(many))
 
     async def outcome(function: Callable[[], Any]) -> Any:
@@ -87,14 +90,16 @@ async def invoke_many_async(
                 return error
 
     tasks = [asyncio.ensure_future(outcome(function)) for function in many.functions]
+    if not tasks:
+        return []
+    left = None if limits is None else limits.left
     try:
-        if limits is None:
-            return list(await asyncio.gather(*tasks))
-        return list(await asyncio.wait_for(asyncio.gather(*tasks), limits.left))
-    except asyncio.TimeoutError:  # in Python 3.10 not the builtin one
-        if limits is None:
-            raise
-        raise limits.error("a tool") from None
-    finally:  # what passes through (Ctrl-C, say) leaves none of the others running
-        if unfinished := [task for task in tasks if task.cancel()]:
-            await asyncio.wait(unfinished)
+        # Neither wait_for nor gather: see in_time. A task fails by what is no Exception: Ctrl-C.
+        done, late = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        if late and limits is not None:
+            raise limits.error("a tool")
+        return [task.result() for task in tasks]
+    finally:  # none of them goes on
+        await end_tasks(tasks)

@@ -45,14 +45,14 @@ class Keeper:
         with contextlib.suppress(RuntimeError):  # at the interpreter's end no thread can start
             self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread."""
+    def stop(self, *, wait: bool = True) -> None:
+        """End the thread, and ``wait`` until it has ended."""
         thread, self._thread = self._thread, None
         if thread is None or self._pid != os.getpid():
             return
         self._pid = 0
         self._stop.set()
-        if thread.ident is not None and thread is not threading.current_thread():
+        if wait and thread.ident is not None and thread is not threading.current_thread():
             thread.join()
 
     def _run(self) -> None:

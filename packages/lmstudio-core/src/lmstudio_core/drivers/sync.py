@@ -172,6 +172,17 @@ class SyncDriver:
             connection.close(_closed_error())
         self._keeper.stop()
 
+    def forsake(self) -> bool:
+        """The client was dropped: close what it left open, and say whether that was something.
+
+        For finalizers: nobody is inside the driver or waits for it, or it would not be dropped.
+        """
+        connections = [*self._connections.values(), *self._opening]
+        for connection in connections:
+            connection.close(_closed_error())
+        self._keeper.stop(wait=False)  # it may need a lock of the thread that this runs in
+        return self._pid == os.getpid() and bool(connections)
+
     # -- operations ------------------------------------------------------------------------------
 
     def run(self, operation: Step | Op[Any], limits: Limits | None = None) -> Any:
