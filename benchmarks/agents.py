@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
 
+from clients.measure import check
+
 from server import FRAGMENT, SUCCESS, greet
 
 HERE = Path(__file__)
@@ -116,7 +118,7 @@ def sdk_sync(host: str, acts: int, rounds: int) -> None:
 
         def act() -> None:
             result = model.act("Go", [add])
-            assert (result.rounds, len(result.tool_calls)) == (rounds, rounds - 1)
+            check((result.rounds, len(result.tool_calls)), (rounds, rounds - 1))
 
         timed(acts, rounds, act)
 
@@ -129,7 +131,7 @@ async def sdk_async(host: str, acts: int, rounds: int) -> None:
 
         async def act() -> None:
             result = await model.act("Go", [add_later])
-            assert (result.rounds, len(result.tool_calls)) == (rounds, rounds - 1)
+            check((result.rounds, len(result.tool_calls)), (rounds, rounds - 1))
 
         await timed_async(acts, rounds, act)
 
@@ -232,7 +234,7 @@ def hand_sync(host: str, acts: int, rounds: int) -> None:
                 while loop.take(orjson.loads(socket.recv(decode=False))):
                     pass
                 more = loop.finish_round()
-            assert loop.channel == rounds
+            check(loop.channel, rounds)
 
         timed(acts, rounds, act)
 
@@ -252,7 +254,7 @@ async def hand_async(host: str, acts: int, rounds: int) -> None:
                 while loop.take(orjson.loads(await socket.recv(decode=False))):
                     pass
                 more = loop.finish_round()
-            assert loop.channel == rounds
+            check(loop.channel, rounds)
 
         await timed_async(acts, rounds, act)
 

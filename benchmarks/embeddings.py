@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from clients.measure import check
+
 DIMENSIONS = 384
 LATENCY = 0.005
 WINDOW = 64
@@ -151,7 +153,7 @@ def sdk_sync(host: str, way: str, count: int) -> None:
 
         run(WARM_UP)
         meter = Meter()
-        assert run(count) == count
+        check(run(count), count)
         meter.report(count)
 
 
@@ -167,7 +169,7 @@ async def sdk_async(host: str, way: str, count: int) -> None:
 
         await run(WARM_UP)
         meter = Meter()
-        assert await run(count) == count
+        check(await run(count), count)
         meter.report(count)
 
 
@@ -222,7 +224,7 @@ def hand_sync(host: str, way: str, count: int) -> None:
 
         run(WARM_UP)
         meter = Meter()
-        assert run(count) == count
+        check(run(count), count)
         meter.report(count)
 
 
@@ -251,7 +253,7 @@ async def hand_async(host: str, way: str, count: int) -> None:
 
         await run(WARM_UP)
         meter = Meter()
-        assert await run(count) == count
+        check(await run(count), count)
         meter.report(count)
 
 

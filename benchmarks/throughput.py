@@ -70,7 +70,8 @@ class Direct:
         body["stream_options"] = {"include_usage": True}
         connection.request("POST", "/v1/chat/completions", json.dumps(body), self._headers)
         answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"HTTP status {answer.status}: {answer.read()!r}")
         count = 0
         for line in answer:
             if line.startswith(b"data: {"):
@@ -129,7 +130,8 @@ async def compare(
             counted.add(count)
             if number >= 0:
                 rates[name].append(count / seconds)
-        assert len(counted) == 1, f"not the same work: {counted} tokens"
+        if len(counted) != 1:
+            raise RuntimeError(f"not the same work: {counted} tokens")
     ratios = [d / o for d, o in zip(rates["direct"], rates["ours"], strict=True)]
     return {
         "parallel": parallel,

@@ -143,8 +143,7 @@ def pytest(
         errors="replace",
     )
     last = ""
-    assert process.stdout is not None
-    for line in process.stdout:
+    for line in process.stdout or ():
         print(line, end="", flush=True)
         last = line if line.startswith("=") else last
     counts = {word.removesuffix("s"): int(n) for n, word in re.findall(r"(\d+) ([a-z]+)", last)}

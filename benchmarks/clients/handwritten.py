@@ -10,7 +10,7 @@ import contextlib
 from typing import Any
 
 import orjson
-from measure import arguments, run_tasks, run_threads
+from measure import arguments, check, run_tasks, run_threads
 from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect as connect_sync
 
@@ -74,13 +74,13 @@ def sync_with(stack: contextlib.ExitStack) -> None:
         seen = 0
         while (text := content(orjson.loads(socket.recv(decode=False)))) is not None:
             seen += len(text) > 0
-        assert seen == items, (seen, items)
+        check(seen, items)
 
     def rpc(caller: int, items: int) -> None:
         socket = sockets[caller]
         for number in range(items):
             socket.send(rpc_frame(number))
-            assert orjson.loads(socket.recv(decode=False))["result"]["tokenCount"] == 3
+            check(orjson.loads(socket.recv(decode=False))["result"]["tokenCount"], 3)
 
     run_threads(ARGS.callers, ARGS.items, stream if ARGS.work == "stream" else rpc)
 
@@ -99,13 +99,13 @@ async def asynchronous() -> None:
         seen = 0
         while (text := content(orjson.loads(await socket.recv(decode=False)))) is not None:
             seen += len(text) > 0
-        assert seen == items, (seen, items)
+        check(seen, items)
 
     async def rpc(caller: int, items: int) -> None:
         socket = sockets[caller]
         for number in range(items):
             await socket.send(rpc_frame(number))
-            assert orjson.loads(await socket.recv(decode=False))["result"]["tokenCount"] == 3
+            check(orjson.loads(await socket.recv(decode=False))["result"]["tokenCount"], 3)
 
     await run_tasks(ARGS.callers, ARGS.items, stream if ARGS.work == "stream" else rpc)
     for socket in sockets:

@@ -21,6 +21,12 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check(seen: object, wanted: object) -> None:
+    """Whether the work was done; with ``assert``, ``python -O`` would leave the work out."""
+    if seen != wanted:
+        raise RuntimeError(f"not the work that was asked for: {seen!r} in place of {wanted!r}")
+
+
 def report(items: int, started: float) -> None:
     print(json.dumps({"us": (time.process_time() - started) / items * 1e6}))
 

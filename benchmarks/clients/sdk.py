@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from measure import arguments, run_tasks, run_threads
+from measure import arguments, check, run_tasks, run_threads
 
 import lmstudio as lms
 
@@ -21,12 +21,12 @@ def sync() -> None:
             seen = 0
             for fragment in model.respond_stream(str(items)):
                 seen += len(fragment.content) > 0
-            assert seen == items, (seen, items)
+            check(seen, items)
 
         def rpc(caller: int, items: int) -> None:
             del caller
             for _ in range(items):
-                assert model.count_tokens("some text") == 3
+                check(model.count_tokens("some text"), 3)
 
         run_threads(ARGS.callers, ARGS.items, stream if ARGS.work == "stream" else rpc)
 
@@ -40,12 +40,12 @@ async def asynchronous() -> None:
             seen = 0
             async for fragment in await model.respond_stream(str(items)):
                 seen += len(fragment.content) > 0
-            assert seen == items, (seen, items)
+            check(seen, items)
 
         async def rpc(caller: int, items: int) -> None:
             del caller
             for _ in range(items):
-                assert await model.count_tokens("some text") == 3
+                check(await model.count_tokens("some text"), 3)
 
         await run_tasks(ARGS.callers, ARGS.items, stream if ARGS.work == "stream" else rpc)
 

@@ -137,9 +137,7 @@ def _grammar(text: str) -> OutputFormat[str]:
 
 
 def _of_dict(given: Mapping[str, Any]) -> OutputFormat[Any]:
-    if given.get("type") in ("json", "gbnf"):
-        found = setting_format(given)
-        assert found is not None
+    if (found := setting_format(given)) is not None:
         return found
     return _of_schema(given, {"type": "json", "jsonSchema": dict(given)})
 

@@ -16,7 +16,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from .daemon.paths import STATE_DIR_VARIABLE
 
@@ -80,11 +80,11 @@ def running_server(
 
 
 def _first_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
-    assert process.stdout is not None
+    output = cast("IO[bytes]", process.stdout)
     timer = threading.Timer(START_SECONDS, process.kill)
     timer.start()
     try:
-        line = process.stdout.readline()
+        line = output.readline()
     finally:
         timer.cancel()
     if not line:
@@ -98,7 +98,6 @@ def _first_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdout is not None
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -106,7 +105,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    process.stdout.close()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def __getattr__(name: str) -> object:

@@ -14,7 +14,12 @@ from typing import Any, Final
 from .. import __version__
 from ..discovery import API_HOST_VARIABLE, answers_greeting, find_local_server
 from ..drivers.sync import SyncDriver
-from ..errors import LMStudioAuthenticationError, LMStudioError, LMStudioValueError
+from ..errors import (
+    LMStudioAuthenticationError,
+    LMStudioError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+)
 from ..health import Finding
 from ..installed import FAMILY, version_of_distribution
 from ..plugin_state import PROBLEMS, PluginState
@@ -162,7 +167,8 @@ def _run(op: Op[Any], address: Address | None = None, who: Credentials | None = 
     """Run an operation without a client, which would load the plugins."""
 
     def where(_: Address | None = None) -> Address:
-        assert address is not None
+        if address is None:
+            raise LMStudioRuntimeError("This operation needs no server.")
         return address
 
     driver = SyncDriver(where, who or credentials(None, {}), None)

@@ -83,6 +83,7 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     cls = get_completion_class(shell)
-    assert cls is not None
+    if cls is None:
+        raise click.UsageError(f"This version of click cannot complete for {shell}.")
     cli = ctx.find_root().command
     click.echo(cls(cli, {}, "lmstudio", "_LMSTUDIO_COMPLETE").source())

@@ -325,11 +325,11 @@ class Connection:
 
     def _lose(self, error: BaseException) -> LMStudioError:
         """The connection is over; the server is to notice at once, too."""
+        lost = self._wire.lost(error)
         with self._lock:
-            self._wake(self._wire.fail(self._wire.lost(error)))
+            self._wake(self._wire.fail(lost))
         self._socket.shutdown()
-        assert self._wire.failure is not None
-        return self._wire.failure
+        return self._wire.failure or lost
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from ..errors import (
     LMStudioError,
     LMStudioIdentifierInUseError,
     LMStudioModelNotFoundError,
+    LMStudioRuntimeError,
     LMStudioServerError,
     LMStudioValueError,
     add_hint,
@@ -180,7 +181,8 @@ class LoadChannel(Channel[float, ServerStruct]):
         return (ratio,)
 
     def result(self) -> ServerStruct:
-        assert self._info is not None
+        if self._info is None:
+            raise LMStudioRuntimeError("There is no result yet: the model is still being loaded.")
         return self._info
 
     def error(self, raw: Any) -> LMStudioServerError:

@@ -103,7 +103,8 @@ class FakeServer(LocalServer):
             AssertionError: Which were not.
         """
         left = self._models.unused() + (self._replay.unused if self._replay is not None else [])
-        assert not left, "Scripted answers that nobody asked for: " + "; ".join(left)
+        if left:
+            raise AssertionError("Scripted answers that nobody asked for: " + "; ".join(left))
 
     def replay(self, recording: str | Path | Recording) -> None:
         """Answer as a recorded session did; ``RecordingProxy`` records one.

@@ -52,7 +52,8 @@ class Recorder:
             AssertionError: There was none.
         """
         made = self.predictions
-        assert made, f"no prediction was asked for; requests: {list(self.requests)}"
+        if not made:
+            raise AssertionError(f"no prediction was asked for; requests: {list(self.requests)}")
         return made[-1]
 
     @property

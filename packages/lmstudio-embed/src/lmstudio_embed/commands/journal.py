@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, cast
 import click
 from typing_extensions import Self
 
+from lmstudio_core.errors import LMStudioRuntimeError
 from lmstudio_core.shapes import error_text
 
 __all__ = ["Entry", "Journal"]
@@ -59,6 +60,12 @@ class Journal:
         self._stream: BinaryIO | None = None
         self._flushed = 0.0
 
+    @property
+    def _file(self) -> BinaryIO:
+        if self._stream is None:
+            raise LMStudioRuntimeError("The journal is not open; enter it with 'with' first.")
+        return self._stream
+
     def resume(self, texts: Iterator[str], *, restart: bool = False) -> None:
         """Take the texts that are done from ``texts``, after making sure that they are the same.
 
@@ -69,15 +76,14 @@ class Journal:
         Raises:
             click.ClickException: The journal belongs to something else.
         """
-        assert self._stream is not None
         if restart:
-            self._stream.truncate(0)
+            self._file.truncate(0)
         if self._is_begun():
             self._take(texts)
         else:
-            self._stream.truncate(0)
-            self._stream.write(self._head())
-            self._stream.flush()
+            self._file.truncate(0)
+            self._file.write(self._head())
+            self._file.flush()
 
     def _take(self, texts: Iterator[str]) -> None:
         self._check_head()
@@ -180,13 +186,10 @@ class Journal:
             )
 
     def _write(self, fields: Mapping[str, Any]) -> None:
-        assert self._stream is not None
-        self._stream.write(
-            json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        )
+        self._file.write(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         now = time.monotonic()
         if now - self._flushed > _FLUSH_SECONDS:
-            self._stream.flush()
+            self._file.flush()
             self._flushed = now
 
     def __exit__(

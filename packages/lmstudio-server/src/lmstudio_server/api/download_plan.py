@@ -118,8 +118,8 @@ class DownloadPlan:
 
     async def _commit(self) -> None:
         offer = self._selected
-        assert offer is not None
-        assert self._offers is not None
+        if offer is None or self._offers is None:
+            raise _bad_choice("Nothing of this repository is selected.")
         key = await self._service.download(
             offer,
             self._offers.repository.commit,

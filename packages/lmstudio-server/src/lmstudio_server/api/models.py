@@ -81,11 +81,11 @@ def lookup(call: Call, specifier: p.Specifier) -> Instance | None:
 def resolve(call: Call, specifier: p.Specifier) -> Instance:
     """The loaded instance that a specifier means, or an error that says what is loaded."""
     instance = lookup(call, specifier)
-    if instance is None:
-        assert isinstance(specifier, p.QuerySpecifier)
-        query = specifier.query.model_dump(by_alias=True, exclude_none=True)
-        raise _nothing_loaded(call, query)
-    return instance
+    if instance is not None:
+        return instance
+    if isinstance(specifier, p.InstanceSpecifier):
+        raise specific_model_unloaded(specifier.instance_reference)
+    raise _nothing_loaded(call, specifier.query.model_dump(by_alias=True, exclude_none=True))
 
 
 def _nothing_loaded(call: Call, query: Mapping[str, Any]) -> WireError:
@@ -244,15 +244,15 @@ async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
     _local_only(parameter.device_identifier)
     registry = channel.services.registry
     loaded = registry.find(channel.kind, parameter.identifier)
-    file = None
     if loaded is None:
         # The name may be one that only the library understands ("pocket.gguf", other case).
         file = await _model_or_loaded_other(channel, parameter.identifier)
         loaded = registry.find(channel.kind, file.key)
+    else:
+        file = loaded.file
     if loaded is not None:
         await channel.send({"type": "alreadyLoaded", "info": instance_info(loaded)})
         return
-    assert file is not None
     await channel.send({"type": "startLoading", "identifier": file.key, "info": model_info(file)})
 
     async def progress(value: float) -> None:

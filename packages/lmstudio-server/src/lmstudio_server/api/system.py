@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmstudio_core.shapes import error_text
 from lmstudio_server._version import __version__
@@ -14,6 +14,9 @@ from lmstudio_server.errors import WireError
 
 from . import parameters as p
 from .endpoint import ABSENT, Call, Channel, Namespace
+
+if TYPE_CHECKING:
+    from lmstudio_server.serving.second import SecondPort
 
 __all__ = ["namespace"]
 
@@ -74,12 +77,18 @@ async def get_experiment_flags(call: Call, _parameter: Any) -> Any:
     return sorted(call.services.experiment_flags)
 
 
+def _second_port(call: Call) -> SecondPort:
+    second = call.services.second_port
+    if second is None:
+        raise WireError("This server is not listening yet.", suggestion="Try again in a moment.")
+    return second
+
+
 @namespace.rpc("startHttpServer", p.StartHttpServer)
 async def start_http_server(call: Call, parameter: p.StartHttpServer) -> Any:
     """Serve everything on one more port. The server's own port is open anyway."""
     _require_trust(call, "open a port")
-    second, port = call.services.second_port, parameter.port
-    assert second is not None
+    second, port = _second_port(call), parameter.port
     try:
         await second.start(port, parameter.network_interface, cors=parameter.cors is True)
     except OSError as error:
@@ -95,9 +104,7 @@ async def start_http_server(call: Call, parameter: p.StartHttpServer) -> Any:
 async def stop_http_server(call: Call, _parameter: Any) -> Any:
     """Close the port that ``startHttpServer`` opened."""
     _require_trust(call, "close a port")
-    second = call.services.second_port
-    assert second is not None
-    if not second.stop():
+    if not _second_port(call).stop():
         raise WireError(
             "No HTTP server was started besides lmstudio-server's own.",
             cause="Its own port is open for as long as it runs.",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -124,12 +124,11 @@ class _Report:
 
     def _read(self) -> None:
         process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(OSError), process.stdin as pipe:
-            pipe.write(json.dumps(asdict(self._settings)).encode())
-        with process.stdout as pipe:
-            for line in pipe:
+        if process.stdin is not None:  # both are pipes, see spawn
+            with suppress(OSError), process.stdin as pipe:
+                pipe.write(json.dumps(asdict(self._settings)).encode())
+        with process.stdout or nullcontext(()) as lines:
+            for line in lines:
                 self._take(line)
         self.ended = True
         if sys.platform != "win32" or not self.ready:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from lmstudio_server._version import __version__
 from lmstudio_server.errors import WireError
@@ -118,9 +118,8 @@ class Documents:
             stderr=asyncio.subprocess.DEVNULL,
             limit=LINE_BYTES,
         )
-        assert process.stdout is not None
         try:
-            async for line in process.stdout:
+            async for line in cast("asyncio.StreamReader", process.stdout):
                 said: dict[str, Any] = json.loads(line)
                 if "pages" in said:
                     return [str(page) for page in said["pages"]]

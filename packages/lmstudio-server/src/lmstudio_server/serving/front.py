@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from websockets.asyncio.server import ServerConnection
@@ -84,13 +85,14 @@ class FrontConnection(ServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first line."""
-        assert isinstance(transport, asyncio.Transport)
-        self._raw = transport
-        # asyncio asks for 256 KiB at each read, which costs more to allocate than frames to read.
-        cast("Any", transport).max_size = READ_BYTES
-        self.front.waiting.add(transport)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(OPEN_SECONDS, transport.abort)
+        # No isinstance: uvloop's transports are of no class of asyncio's.
+        self._raw = stream = cast("asyncio.Transport", transport)
+        # First of all: were anything below to fail, the loop would log it and keep the connection.
+        self._timer = asyncio.get_running_loop().call_later(OPEN_SECONDS, stream.abort)
+        self.front.waiting.add(stream)
+        with suppress(AttributeError):  # uvloop chooses by itself
+            # asyncio asks for 256 KiB at each read, which costs more to allocate than frames to read.
+            cast("Any", stream).max_size = READ_BYTES
 
     def data_received(self, data: bytes) -> None:
         """Find out whose connection this is."""

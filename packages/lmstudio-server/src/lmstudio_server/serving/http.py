@@ -32,15 +32,15 @@ __all__ = [
 
 GREETING_PATH = "/lmstudio-greeting"
 STATUS_PATH = "/lms-status"
-_TARGET: Final = re.compile(r"(?:https?://([^/?]*))?([^?]*)\??(.*)", re.IGNORECASE | re.DOTALL)
+_HOST: Final = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
 
 
 def split_target(target: str) -> tuple[str | None, str, str]:
     """The host, the path and the query that a request is for; the host where the target is a whole URL,
     as some clients send it. Whatever it is, it has a path: nothing here can fail."""
-    found = _TARGET.fullmatch(target)
-    assert found is not None
-    return found[1], found[2], found[3]
+    host = _HOST.match(target)
+    path, _, query = target[host.end() if host else 0 :].partition("?")
+    return host[1] if host else None, path, query
 
 
 def namespace_of(target: str) -> str:

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import socket
-from asyncio.trsock import TransportSocket
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -133,16 +132,16 @@ async def serve(
 
 def _keep_alive(connection: ServerConnection) -> None:
     """Let the system notice clients whose machine has gone; the protocol itself has no pings."""
-    found: object = connection.transport.get_extra_info("socket")
-    if isinstance(found, (socket.socket, TransportSocket)):
-        with suppress(OSError):
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    found: Any = connection.transport.get_extra_info("socket")
+    with suppress(OSError, AttributeError):  # each event loop has a class of its own for it
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 async def _listen(config: ServerConfig, services: Services, front: Front) -> Server:
     async def handle(connection: ServerConnection) -> None:
-        assert connection.request is not None
-        namespace = NAMESPACES[namespace_of(connection.request.path)]
+        # There is none only before the handshake, which is over.
+        request = cast("Request", connection.request)
+        namespace = NAMESPACES[namespace_of(request.path)]
         _keep_alive(connection)
         try:
             await Socket(connection, namespace, services).run()
