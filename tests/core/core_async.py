@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 
 import anyio
 import pytest
+from core_clients import new_uvloop
 
 from waiting import PATIENCE, eventually_async
+
+
+def new_eager_loop():
+    """A loop in which tasks run when they are made, not in the next turn."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
+
+
+LOOPS = {"asyncio": asyncio.new_event_loop}
+if new_uvloop:
+    LOOPS["uvloop"] = new_uvloop
+if sys.version_info >= (3, 12):
+    LOOPS["eager"] = new_eager_loop
+
+_new_loop = [asyncio.new_event_loop]
+
+
+@pytest.fixture(params=LOOPS)
+def each_loop(request):
+    """Lets ``run`` use each kind of event loop in turn."""
+    _new_loop.append(LOOPS[request.param])
+    yield request.param
+    _new_loop.pop()
 
 
 def run(test):
@@ -19,8 +45,20 @@ def run(test):
         await asyncio.wait_for(test(), PATIENCE * 2)
         assert asyncio.all_tasks() == before
 
-    asyncio.run(main(), debug=True)
+    run_loop(main(), debug=True)
     gc.collect()
+
+
+def run_loop(main, *, debug=False):
+    """``asyncio.run``, in a loop of the kind that is the test's."""
+    loop = _new_loop[-1]()
+    loop.set_debug(debug)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
 
 
 async def seen(function, *args):

@@ -8,6 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+try:
+    from uvloop import new_event_loop as new_uvloop
+except ImportError:  # it does not exist for every system
+    new_uvloop = None
+
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.protocol.operations import Call, Channel, Endpoint
 
@@ -120,7 +125,11 @@ class AsyncFace:
 
     def __init__(self, host: str | None = None, token: str | None = None) -> None:
         self.client = AsyncClient(host, token)
-        self.loop = asyncio.new_event_loop()
+        self.loop = self.new_loop()
+
+    @staticmethod
+    def new_loop() -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
 
     def _do(self, awaitable: Any) -> Any:
         async def wait() -> Any:
@@ -195,4 +204,10 @@ class _AsyncStream:
         return call
 
 
-FACES = {"sync": SyncFace, "async": AsyncFace}
+class UvloopFace(AsyncFace):
+    @staticmethod
+    def new_loop() -> asyncio.AbstractEventLoop:
+        return new_uvloop()
+
+
+FACES = {"sync": SyncFace, "async": AsyncFace, **({"uvloop": UvloopFace} if new_uvloop else {})}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 
 import anyio
 import pytest
-from core_async import WAYS, by_wait_for, congested, run, seen
+from core_async import WAYS, by_wait_for, congested, each_loop, run, run_loop, seen
 from core_clients import Count, echo
 
 from lmstudio_core import errors
@@ -16,6 +15,8 @@ from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER, accept, silent
 from waiting import PATIENCE
+
+pytestmark = pytest.mark.usefixtures(each_loop.__name__)
 
 # -- cancellation ----------------------------------------------------------------------------------
 
@@ -278,19 +279,18 @@ def test_in_a_second_loop_while_the_first_runs(server):
     run(test)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_in_a_second_loop_after_the_first_is_closed(server):
     server.on("test.echo", lambda n: n)
     client = AsyncClient(server.api_host)
-    assert asyncio.run(client.run(echo(1))) == 1
+    assert run_loop(client.run(echo(1))) == 1
+    server.wait_until_closed()  # it ended with its loop
+    assert not client.is_connected("test")
 
     async def again():
         assert await client.run(echo(2)) == 2
         await client.aclose()
 
-    asyncio.run(again())
-    gc.collect()
+    run_loop(again())
     server.wait_until_closed()
 
 

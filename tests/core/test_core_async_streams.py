@@ -7,7 +7,7 @@ import gc
 import threading
 
 import pytest
-from core_async import run, seen
+from core_async import each_loop, run, seen
 from core_clients import Count, echo, numbers
 
 from lmstudio_core import errors
@@ -15,6 +15,8 @@ from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import InvokeMany
 from lmstudio_core.testing import NO_ANSWER, silent
 from waiting import PATIENCE
+
+pytestmark = pytest.mark.usefixtures(each_loop.__name__)
 
 # -- streams ---------------------------------------------------------------------------------------
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import select
 import ssl
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
@@ -70,10 +68,8 @@ class Connection(asyncio.Protocol):
                 stream.abort()
             else:
                 self._write_outgoing()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
             self._break(error)
-            if not isinstance(error, Exception):
-                raise
 
     def data_received(self, data: bytes) -> None:
         """Part of ``asyncio.Protocol``."""
@@ -84,14 +80,15 @@ class Connection(asyncio.Protocol):
                 self._end()
             elif self._wire.ready and not self._opened.done():
                 self._opened.set_result(None)
-        except BaseException as error:  # what of the bytes has been filed, nobody knows
+        except BaseException as error:  # noqa: BLE001 - what has been filed, nobody knows
             self._break(error)
-            if not isinstance(error, Exception):
-                raise
 
     def eof_received(self) -> None:
         """Part of ``asyncio.Protocol``."""
-        self._wake(self._wire.receive_eof())
+        try:
+            self._wake(self._wire.receive_eof())
+        except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
+            self._break(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of ``asyncio.Protocol``."""
@@ -115,13 +112,15 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def _break(self, error: BaseException) -> None:
-        """A callback failed, so that this connection cannot be relied on."""
+        """A callback failed, so that this connection cannot be relied on; Ctrl-C goes on from here."""
         self._wake(self._wire.fail(self._wire.lost(error)))
         self._writable.set()
         if not self._opened.done():
             self._opened.set_result(None)
         if self._transport is not None:
             self._transport.abort()
+        if not isinstance(error, Exception):
+            raise error
 
     def _on_loop_end(self) -> None:
         if not self._wire.closed:
@@ -148,10 +147,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._transport.write(data)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
             self._break(error)
-            if not isinstance(error, Exception):
-                raise
 
     def _end(self) -> None:
         """Nobody has anything to expect of this socket any more."""
@@ -328,13 +325,11 @@ class Connection(asyncio.Protocol):
         """Close the socket from another thread or a finalizer; whether it was left open."""
         if self._wire.closed:
             return self._outlived_loop
-        with contextlib.suppress(RuntimeError):  # the loop is closed
+        try:
             # Never at once: finalizers run anywhere, even amid what the loop does.
             self.loop.call_soon_threadsafe(self.abort, failure)
-            return True
-        self._wire.fail(failure)
-        with warnings.catch_warnings():  # of the transport; the client's own says whose it was
-            warnings.simplefilter("ignore", ResourceWarning)
+        except RuntimeError:  # the loop was closed by hand; what it left open ends with its objects
+            self._wire.fail(failure)
             self._transport = None
         return True
 
