@@ -131,7 +131,7 @@ def awaited(client):
     return {
         "call": lambda: client.run(echo(1)),
         "stream": lambda: client.open(Count()).__anext__(),
-        "function": lambda: client.run(Invoke(lambda: 1)),
+        "function": lambda: client.run(Invoke(lambda: 1, blocking=True)),
         "functions": lambda: client.run(InvokeMany([lambda: 1])),
         "looking for a server": lambda: AsyncClient().run(echo(1)),
         "enter": lambda: client.__aenter__(),

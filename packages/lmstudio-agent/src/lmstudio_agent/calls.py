@@ -183,13 +183,14 @@ class PendingCall:
         import asyncio  # only async tools need it here
 
         waiting = asyncio.ensure_future(awaitable)
-        done, _ = await asyncio.wait([waiting], timeout=self.timeout)
-        if not done:
-            self.time_out()
-            waiting.cancel()
-            await asyncio.wait([waiting])
-            return _PENDING
-        return await waiting
+        try:
+            done, _ = await asyncio.wait([waiting], timeout=self.timeout)
+            if not done:
+                self.time_out()
+        finally:  # the tool does not go on after its time, nor after its run
+            if waiting.cancel():
+                await asyncio.wait([waiting])
+        return await waiting if done else _PENDING
 
     def _keep(self, value: Any) -> None:
         if self._content is None and self.error is None:

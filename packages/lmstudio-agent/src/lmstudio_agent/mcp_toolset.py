@@ -249,12 +249,16 @@ class McpToolset(Toolset):
         if session is None or loop is None:
             raise self._gone()
         sent = asyncio.run_coroutine_threadsafe(session.call_tool(name, arguments), loop)
+        answering = asyncio.wrap_future(sent)
         try:
-            answer = await asyncio.wrap_future(sent)
-        except asyncio.CancelledError:
-            if sent.cancelled() and not self.is_open:  # the session ended, not the caller
-                raise self._gone() from None
-            raise
+            # Not awaited itself: what it is cancelled by is the session's end, not the caller's.
+            await asyncio.wait([answering])
+        finally:
+            answering.cancel()
+        if answering.cancelled():
+            raise self._gone()
+        try:
+            answer = answering.result()
         except Exception as error:
             if not _is_closed(error):
                 raise

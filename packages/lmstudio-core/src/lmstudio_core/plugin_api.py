@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .data import ServerStruct as ServerStruct
     from .data import nearest as nearest
     from .default import get_default_client as get_default_client
+    from .drivers.loops import running_loop as running_loop
     from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
     from .errors import LMStudioAmbiguousModelError as LMStudioAmbiguousModelError
     from .errors import LMStudioAuthenticationError as LMStudioAuthenticationError
@@ -178,6 +179,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "Client",
     ),
     "default": ("get_default_client",),
+    "drivers.loops": ("running_loop",),
     "runner": (
         "AsyncChannelStream",
         "AsyncRunner",
@@ -409,6 +411,7 @@ __all__ = [
     "print_json",
     "print_table",
     "remove_observer",
+    "running_loop",
     "server_error",
     "server_options",
     "specifier_of",

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterable
 
 from typing_extensions import Self
 
+from lmstudio_core.drivers.loops import running_loop
+
 __all__ = ["ArrivingTexts"]
 
 
@@ -43,6 +45,7 @@ class ArrivingTexts:
         """
         while len(self._texts) < room and not self._ended:
             if self._coming is None:
+                running_loop()
                 self._coming = asyncio.ensure_future(self._take())
                 await asyncio.sleep(0)  # what need not be waited for is there then
             if not self._coming.done():

@@ -62,8 +62,8 @@ def _result(future: Future[R], limits: Limits | None) -> R:
 
 async def invoke_async(invoke: Invoke[R]) -> Any:
     """Call the function, in a thread if it blocks, and await what it returns if need be."""
-    running_loop()  # with an error that tells what to do if there is none
     if invoke.blocking:
+        running_loop()  # its error tells what to do where there is none
         value: Any = await asyncio.to_thread(invoke.function)
     else:
         value = invoke.function()
