@@ -171,7 +171,8 @@ def test_ctrl_c_does_not_wait_for_tools_and_leaves_a_valid_chat(parallel: int) -
     release.set()
 
 
-def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat() -> None:
+@pytest.mark.parametrize("limit", [None, 30])
+def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat(limit: int | None) -> None:
     begun: list[int] = []
     ended: list[str] = []
 
@@ -194,6 +195,7 @@ def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat() -> None
                 chat,
                 on_message=chat.append,
                 max_parallel_tool_calls=3,
+                tool_timeout=limit,
             )
             stream = AsyncActStream(ScriptedClient(client), *op)
             task = asyncio.ensure_future(stream.wait_for_result())
@@ -202,6 +204,7 @@ def test_cancelling_the_task_cancels_the_tools_and_leaves_a_valid_chat() -> None
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert ended == ["cancelled"] * 3
+            assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())
     assert [message.role for message in chat] == ["user", "assistant", "tool"]
