@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     )
     from lmstudio_core.errors import (
         CapabilityNotInstalledError,
+        FrozenProgramError,
         LMStudioAmbiguousModelError,
         LMStudioAuthenticationError,
         LMStudioCancelledError,
@@ -359,6 +360,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "lmstudio_core.errors": (
         "CapabilityNotInstalledError",
+        "FrozenProgramError",
         "LMStudioAmbiguousModelError",
         "LMStudioAuthenticationError",
         "LMStudioCancelledError",
@@ -635,6 +637,7 @@ __all__ = [
     "FileHandleDict",
     "FileHandleInput",
     "FileType",
+    "FrozenProgramError",
     "GbnfGrammar",
     "LLMNamespace",
     "LMStudioAmbiguousModelError",

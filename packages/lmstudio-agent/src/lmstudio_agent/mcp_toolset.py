@@ -17,7 +17,6 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from importlib.metadata import version
 from typing import Any, TextIO, cast
 
 from lmstudio_core.data import nearest
@@ -325,7 +324,10 @@ async def _http(address: str, headers: Mapping[str, str] | None) -> AsyncGenerat
         async with streamable_http_client(address) as streams:
             yield streams
         return
-    http = importlib.import_module("httpx" if version("mcp").startswith("1.") else "httpx2")
+    # What this version of mcp itself uses; it is not asked for its version, which is told only by
+    # metadata that a frozen program may not have.
+    own = vars(importlib.import_module(streamable_http_client.__module__))
+    http = own.get("httpx2") or own["httpx"]
     limits = http.Timeout(30.0, read=300.0)  # as without headers: answers may be long in coming
     follow = {"follow_redirects": True} if http.__name__ == "httpx" else {}  # 2.x does by itself
     client: Any = http.AsyncClient(headers=dict(headers), timeout=limits, **follow)

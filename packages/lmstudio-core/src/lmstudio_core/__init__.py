@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .default import configure_default_client as configure_default_client
     from .default import get_default_client as get_default_client
     from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
+    from .errors import FrozenProgramError as FrozenProgramError
     from .errors import LMStudioAmbiguousModelError as LMStudioAmbiguousModelError
     from .errors import LMStudioAuthenticationError as LMStudioAuthenticationError
     from .errors import LMStudioCancelledError as LMStudioCancelledError
@@ -99,6 +100,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "default": ("configure_default_client", "get_default_client"),
     "errors": (
         "CapabilityNotInstalledError",
+        "FrozenProgramError",
         "LMStudioAmbiguousModelError",
         "LMStudioIdentifierInUseError",
         "LMStudioModelDomainError",

@@ -10,6 +10,7 @@ from .capability import CAPABILITY_GROUP, Capability
 from .contributions import Claims
 from .errors import CapabilityNotInstalledError, LMStudioError, PluginLoadError
 from .installed import EntryPoint
+from .interpreter import frozen_by
 from .plugin_checks import capability_problem
 from .plugin_loader import RAISED, PluginLoader
 from .plugin_state import Record
@@ -92,6 +93,9 @@ class Capabilities(PluginLoader):
         package = KNOWN_PACKAGES.get(name)
         names = ", ".join(self.capability_names()) or "none"
         how = f"Install it with: pip install {package}" if package else f"Installed: {names}."
+        if (tool := frozen_by()) is not None:
+            module = (package or "").replace("-", "_") or "its package"
+            how = f"This program was frozen by {tool}: have it include {module}. Included: {names}."
         return CapabilityNotInstalledError(
             f"No installed package provides {name!r}. {how}", capability=name, package=package
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import LMStudioConnectionError, LMStudioValueError
+from .interpreter import why_no_python
 from .protocol.address import Address, parse_api_host
 from .protocol.operations import Invoke, Op
 from .shapes import as_mapping
@@ -143,11 +144,12 @@ def find_server(
 def _not_found(tried: list[str]) -> LMStudioConnectionError:
     turned_off = os.environ.get("LMSTUDIO_EMBEDDED", "").strip().lower() in _OFF
     own = (
-        "Unset LMSTUDIO_EMBEDDED, which keeps the family's own server from being started."
-        if turned_off
-        else "Install the family's own server, which is started when needed: "
-        "pip install lmstudio-server"
+        "Install the family's own server, which is started when needed: pip install lmstudio-server"
     )
+    if (reason := why_no_python()) is not None:
+        own = f"Run `lmstudio-server start` on this machine before; here, {reason}."
+    elif turned_off:
+        own = "Unset LMSTUDIO_EMBEDDED, which keeps the family's own server from being started."
     return LMStudioConnectionError(
         "No LM Studio server was found. Tried: " + ", ".join(tried) + ".\nThree ways out:\n"
         "  1. Start LM Studio (and its local server, on the Developer page).\n"

@@ -7,6 +7,7 @@
     │   └── ValidationError                           data does not fit its class
     ├── LMStudioRuntimeError          (RuntimeError)  not possible in this state
     │   ├── CapabilityNotInstalledError               a package of the family is missing
+    │   ├── FrozenProgramError                        a frozen program can start no Python
     │   └── PluginLoadError                           an installed plugin is broken
     ├── LMStudioOSError               (OSError)       a file or a process of this machine
     ├── LMStudioTimeoutError          (TimeoutError)  nothing came for too long
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapabilityNotInstalledError",
+    "FrozenProgramError",
     "LMStudioAmbiguousModelError",
     "LMStudioAuthenticationError",
     "LMStudioCancelledError",
@@ -127,6 +129,18 @@ class CapabilityNotInstalledError(LMStudioRuntimeError):
         super().__init__(message)
         self.capability = capability
         self.package = package
+
+
+class FrozenProgramError(LMStudioRuntimeError):
+    """A process of Python was to be started where there is none to start.
+
+    That is so in programs that are frozen (PyInstaller, Nuitka, cx_Freeze and the like) or embed
+    Python. ``purpose`` says what the process was for.
+    """
+
+    def __init__(self, message: str = "", *, purpose: str = "") -> None:
+        super().__init__(message)
+        self.purpose = purpose
 
 
 class PluginLoadError(LMStudioRuntimeError):

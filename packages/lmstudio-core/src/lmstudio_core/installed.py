@@ -1,7 +1,7 @@
 """What is installed: entry points, read distribution by distribution.
 
 One distribution whose metadata cannot be read hides no other, which it would if all were asked for
-at once.
+at once. The family's own are known without metadata, too (``family``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any, Final, cast
 
 import importlib_metadata
 
+from . import __version__
+from .family import ANNOUNCED, FAMILY, announced_by
 from .shapes import error_text
 
 __all__ = [
@@ -29,16 +31,6 @@ __all__ = [
 ]
 
 EntryPoint = importlib_metadata.EntryPoint
-
-FAMILY: Final = (
-    "lmstudio",
-    "lmstudio-core",
-    "lmstudio-llm",
-    "lmstudio-embed",
-    "lmstudio-agent",
-    "lmstudio-server",
-)
-"""The distributions of the family; their names for things are theirs alone."""
 
 _OURS: Final = "lmstudio."
 """How the names of our entry-point groups begin."""
@@ -60,6 +52,7 @@ def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
     found: list[EntryPoint] = []
     unreadable: list[Unreadable] = []
     first: dict[str, Any] = {}
+    with_metadata: set[str] = set()
     # Untyped in some versions of importlib_metadata.
     for distribution in cast("Any", importlib_metadata).distributions():
         name = _name(distribution)
@@ -75,7 +68,27 @@ def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others work
             reason = f"Its entry_points.txt cannot be read: {error_text(error, named=True)}"
             unreadable.append(Unreadable(name, _version(distribution), reason))
+        with_metadata.add(name)
+    for name in sorted(ANNOUNCED.keys() - with_metadata):
+        found += _WithoutMetadata(name).entry_points
     return found, unreadable
+
+
+class _WithoutMetadata(importlib_metadata.Distribution):
+    """Stands for a distribution of the family whose modules may be there, but not its metadata."""
+
+    def __init__(self, name: str) -> None:
+        self._own_name = name
+
+    def read_text(self, filename: str) -> str | None:
+        """Part of ``Distribution``."""
+        if filename == "METADATA":  # all packages have one version
+            return f"Metadata-Version: 2.1\nName: {self._own_name}\nVersion: {__version__}\n"
+        return announced_by(self._own_name) if filename == "entry_points.txt" else None
+
+    def locate_file(self, path: Any) -> Any:
+        """Part of ``Distribution``: it knows no files."""
+        raise FileNotFoundError(path)
 
 
 def _read(distribution: Any, file: str) -> str:

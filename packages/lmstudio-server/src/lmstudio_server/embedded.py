@@ -47,6 +47,7 @@ def ensure_running() -> str:
     server that was started by hand is used if it runs.
 
     Raises:
+        FrozenProgramError: None runs, and this program has no Python to start one with.
         EmbeddedServerError: No server could be started, or ``LMSTUDIO_EMBEDDED=running`` says that
             none shall be.
     """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
+from lmstudio_core.errors import FrozenProgramError
 from lmstudio_core.health import Finding
+from lmstudio_core.interpreter import python_command, python_environment, why_no_python
 from lmstudio_core.shapes import error_text
 
 from .daemon import state
@@ -49,15 +50,19 @@ def _server() -> Finding:
     if not is_enabled():
         text = "lmstudio-server is kept from being started by LMSTUDIO_EMBEDDED"
         return Finding("bundled", "warning", text, "Unset LMSTUDIO_EMBEDDED.")
+    if (reason := why_no_python()) is not None:
+        text = f"lmstudio-server cannot be started from here: {reason}"
+        return Finding("bundled", "warning", text, "Run `lmstudio-server start` before.")
     return Finding("bundled", "ok", f"lmstudio-server is started when needed (state in {folder})")
 
 
 def _engine() -> Finding:
     """Import llama.cpp as a worker does, in a process of its own."""
-    command = [sys.executable, "-c", _IMPORT]
     try:
+        command = python_command("-c", _IMPORT, purpose="The engine llama.cpp")
         done = subprocess.run(  # noqa: S603 - this Python and a constant
             command,
+            env=python_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -65,6 +70,8 @@ def _engine() -> Finding:
             timeout=_IMPORT_SECONDS,
             check=False,
         )
+    except FrozenProgramError as error:
+        return Finding("engine", "warning", str(error))
     except subprocess.TimeoutExpired:
         return Finding("engine", "problem", f"llama.cpp is not imported in {_IMPORT_SECONDS:g} s")
     if done.returncode == 0:

@@ -24,9 +24,14 @@ __all__ = [
 @hookimpl(trylast=True)  # what another plugin finds needs no starting
 def lmstudio_find_server() -> str | None:
     """Find or start the on-demand server, unless ``LMSTUDIO_EMBEDDED=0``."""
+    from lmstudio_core.errors import FrozenProgramError
+
     from .embedded import ensure_running, is_enabled
 
-    return ensure_running() if is_enabled() else None
+    try:
+        return ensure_running() if is_enabled() else None
+    except FrozenProgramError:
+        return None  # the search says so, beside all else that it tried
 
 
 @hookimpl

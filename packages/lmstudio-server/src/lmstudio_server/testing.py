@@ -7,16 +7,16 @@ a state folder of its own, gone at the end of the block. ``serve`` is for tests 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
+
+from lmstudio_core.interpreter import python_command, python_environment
 
 from .daemon.paths import STATE_DIR_VARIABLE
 
@@ -63,14 +63,16 @@ def running_server(
         empty = directory / "models"
         empty.mkdir()
         folders = [part for path in (models or [empty]) for part in ("--models", str(path))]
-        command = [sys.executable, "-m", "lmstudio_server", "start", "--port", "0", "--json"]
+        start = ("-m", "lmstudio_server", "start", "--port", "0", "--json")
+        command = python_command(*start, purpose="lmstudio-server")
+        variables = {**(environment or {}), STATE_DIR_VARIABLE: str(state_folder)}
         with log.open("wb") as errors:
             process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, *folders, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **(environment or {}), STATE_DIR_VARIABLE: str(state_folder)},
+                env={**python_environment(), **variables},
             )
         try:
             started = _first_line(process, log)

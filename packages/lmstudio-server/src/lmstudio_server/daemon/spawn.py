@@ -12,6 +12,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from lmstudio_core.interpreter import python_command, python_environment
 from lmstudio_core.shapes import error_text
 from lmstudio_server.config import jit_models
 
@@ -64,19 +65,21 @@ def spawn(settings: Settings, timeout: float = START_TIMEOUT_SECONDS) -> dict[st
 
     Raises:
         StartError: It ended before it listened, or took too long.
+        FrozenProgramError: There is no Python to start it with.
     """
     directory = state_dir()
+    command = python_command("-m", "lmstudio_server.daemon", purpose="lmstudio-server")
     errors = directory / f"{settings.log_name}.err"
     descriptor = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lmstudio_server.daemon"],
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=descriptor,
             # Modules in the caller's folder must not shadow the server's.
             cwd=directory,
-            env=_environment(directory),
+            env={**python_environment(), STATE_DIR_VARIABLE: str(directory)},
             # Ctrl-C at the caller's terminal must not reach the server.
             start_new_session=True,
             creationflags=_CREATION_FLAGS,
@@ -142,15 +145,6 @@ class _Report:
             self._pid = message["pid"]
             if "port" in message:
                 self.ready = message
-
-
-def _environment(directory: Path) -> dict[str, str]:
-    environment = {**os.environ, STATE_DIR_VARIABLE: str(directory)}
-    search = environment.get("PYTHONPATH")
-    if search:
-        parts = [os.path.abspath(part) for part in search.split(os.pathsep) if part]  # noqa: PTH100
-        environment["PYTHONPATH"] = os.pathsep.join(parts)
-    return environment
 
 
 def tail(path: Path, lines: int = _TAIL_LINES) -> str:

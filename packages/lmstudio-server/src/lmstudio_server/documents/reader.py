@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from lmstudio_core.errors import FrozenProgramError
+from lmstudio_core.interpreter import python_command, python_environment
 from lmstudio_server._version import __version__
 from lmstudio_server.errors import WireError
 
@@ -59,9 +60,9 @@ def library_for(upload: Upload) -> Library:
             suggestion=_READABLE,
         )
     if kind == "pdf":
-        from importlib.metadata import version
+        from lmstudio_core.installed import version_of_distribution
 
-        return Library("pypdf", version("pypdf"))
+        return Library("pypdf", version_of_distribution("pypdf") or "unknown")
     return Library("lmstudio-server", __version__)
 
 
@@ -110,9 +111,14 @@ class Documents:
         return Document(tuple(pages), paged=kind == "pdf")
 
     async def _work(self, upload: Upload, kind: str, progress: Progress) -> list[str]:
-        command = [sys.executable, "-m", f"{__package__}.worker", kind, str(upload.path)]
+        worker = ("-m", f"{__package__}.worker", kind, str(upload.path))
+        try:
+            command = python_command(*worker, purpose="The reader of documents")
+        except FrozenProgramError as error:
+            raise _unreadable(upload, str(error)) from error
         process = await asyncio.create_subprocess_exec(
             *command,
+            env=python_environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

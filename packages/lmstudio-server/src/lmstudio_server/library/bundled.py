@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+from contextlib import ExitStack
 from functools import lru_cache
-from pathlib import Path
+from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from .gguf import read_header
@@ -11,8 +13,8 @@ from .model_file import ModelFile, parameters_of, quantization_bits, quantizatio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-POCKET_FOLDER = Path(__file__).parent.parent / "pocket"
 PUBLISHER = "lmstudio-python"
 
 
@@ -36,8 +38,19 @@ def bundled_models() -> Sequence[ModelFile]:
     )
 
 
+# What was unpacked from an archive is needed by engines for as long as this process runs.
+_unpacked = ExitStack()
+atexit.register(_unpacked.close)
+
+
+def _on_disk(name: str) -> Path:
+    """A bundled model as a file: llama.cpp can read none inside of a zipapp."""
+    packed = resources.files(__package__.rpartition(".")[0]) / "pocket" / name
+    return _unpacked.enter_context(resources.as_file(packed))
+
+
 def _pocket(key: str, name: str, kind: Literal["llm", "embedding"], display_name: str) -> ModelFile:
-    file = POCKET_FOLDER / name
+    file = _on_disk(name)
     header = read_header(file)
     architecture = header.text("general.architecture")
     quantization = quantization_of(header, file.stem)

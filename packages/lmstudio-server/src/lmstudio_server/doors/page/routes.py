@@ -8,7 +8,7 @@ import hashlib
 import re
 import time
 from functools import lru_cache
-from pathlib import Path
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["routes", "snapshot"]
 
-PAGE = Path(__file__).parent / "status.html"
+PAGE = resources.files(__package__) / "status.html"
 
 
 def routes(services: Services) -> list[BaseRoute]:

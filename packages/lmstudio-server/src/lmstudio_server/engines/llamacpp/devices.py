@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from lmstudio_core.errors import FrozenProgramError
+from lmstudio_core.interpreter import python_command, python_environment
 from lmstudio_core.shapes import error_text
 
 from .worker import import_library
@@ -50,14 +51,16 @@ def devices() -> list[Device]:
         DevicesError: llama.cpp cannot be started, or does not answer.
     """
     try:
+        command = python_command("-m", __name__, purpose="llama.cpp's look at the hardware")
         done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", __name__],
+            command,
+            env=python_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (FrozenProgramError, OSError, subprocess.TimeoutExpired) as error:
         raise DevicesError(error_text(error)) from error
     if done.returncode != 0:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()

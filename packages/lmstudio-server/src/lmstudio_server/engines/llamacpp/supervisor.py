@@ -15,6 +15,8 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from lmstudio_core.errors import FrozenProgramError
+from lmstudio_core.interpreter import python_command, python_environment
 from lmstudio_server.engines.base import EngineCrashedError, EngineError, LoadRequest
 
 from .diagnosis import crash_reason, import_error, load_error
@@ -158,8 +160,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
             lambda: _WorkerProtocol(on_progress),
-            sys.executable,
-            str(_WORKER_FILE),
+            *_command(),
+            env=python_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -298,6 +300,21 @@ def _options(
         blocks=blocks,
     )
     return options, api_key
+
+
+def _command() -> list[str]:
+    """How a worker is started.
+
+    Raises:
+        EngineError: There is no Python to start it with.
+    """
+    # By its file, since a module of a package brings the package; in a zipapp there is no file.
+    by_file = _WORKER_FILE.is_file()
+    what = (str(_WORKER_FILE),) if by_file else ("-m", f"{__package__}.worker")
+    try:
+        return python_command(*what, purpose="The engine llama.cpp")
+    except FrozenProgramError as error:
+        raise EngineError("The engine llama.cpp cannot start", cause=str(error)) from error
 
 
 async def _wait_until_ready(
