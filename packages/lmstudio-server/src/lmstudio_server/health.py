@@ -6,7 +6,6 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.errors import FrozenProgramError
 from lmstudio_core.health import Finding
 from lmstudio_core.interpreter import python_command, python_environment, why_no_python
 from lmstudio_core.shapes import error_text
@@ -58,8 +57,10 @@ def _server() -> Finding:
 
 def _engine() -> Finding:
     """Import llama.cpp as a worker does, in a process of its own."""
+    if (reason := why_no_python()) is not None:
+        return Finding("engine", "warning", f"llama.cpp cannot be started from here: {reason}")
+    command = python_command("-c", _IMPORT, purpose="The engine llama.cpp")
     try:
-        command = python_command("-c", _IMPORT, purpose="The engine llama.cpp")
         done = subprocess.run(  # noqa: S603 - this Python and a constant
             command,
             env=python_environment(),
@@ -70,8 +71,6 @@ def _engine() -> Finding:
             timeout=_IMPORT_SECONDS,
             check=False,
         )
-    except FrozenProgramError as error:
-        return Finding("engine", "warning", str(error))
     except subprocess.TimeoutExpired:
         return Finding("engine", "problem", f"llama.cpp is not imported in {_IMPORT_SECONDS:g} s")
     if done.returncode == 0:
