@@ -135,6 +135,19 @@ class Environment:
         links = [part for folder in self.wheels for part in ("--find-links", str(folder))]
         self.pip("install", "--quiet", "--no-index", *links, *arguments)
 
+    def add(self, *requirements: str) -> None:
+        """Install tools that are not among the shared wheels; without the index, skip the test."""
+        python = str(self.bin / "python")
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *requirements],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode and UNREACHABLE.search(done.stderr) and not os.environ.get("CI"):
+            pytest.skip("the package index cannot be reached")
+        assert done.returncode == 0, done.stderr
+
     def pip(self, *arguments: str) -> str:
         """Run pip for this environment, which has none of its own."""
         options = ["-m", "pip", "--disable-pip-version-check", "--python", str(self.bin / "python")]
