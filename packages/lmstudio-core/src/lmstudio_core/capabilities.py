@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from . import installed
 from .capability import CAPABILITY_GROUP, Capability
 from .contributions import Claims
 from .errors import CapabilityNotInstalledError, LMStudioError, PluginLoadError
-from .installed import EntryPoint
 from .interpreter import frozen_by
 from .plugin_checks import capability_problem
 from .plugin_loader import RAISED, PluginLoader
 from .plugin_state import Record
 from .shapes import error_text
+
+if TYPE_CHECKING:
+    from .installed import EntryPoint
 
 __all__ = ["KNOWN_PACKAGES", "Capabilities"]
 

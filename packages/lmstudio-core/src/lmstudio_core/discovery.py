@@ -7,7 +7,6 @@ is decided here; looking is a function that the driver calls.
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -55,6 +54,8 @@ def lmstudio_home(home: Path) -> Path:
 
 def get_json(address: Address, path: str, timeout: float = _PROBE_TIMEOUT) -> Any:
     """What ``address`` answers to ``GET path``: the parsed JSON of a 200, else ``None``."""
+    import http.client  # takes a while, and most programs name their server
+
     kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
     connection = kind(address.host, address.port, timeout=timeout)
     try:

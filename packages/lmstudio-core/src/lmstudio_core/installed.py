@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, cast
-
-import importlib_metadata
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from . import __version__
 from .family import ANNOUNCED, FAMILY, announced_by
@@ -18,11 +17,11 @@ from .shapes import error_text
 
 __all__ = [
     "FAMILY",
-    "EntryPoint",
     "Unreadable",
     "distribution_of",
     "entry_points",
     "is_of_family",
+    "made_by_hand",
     "normal",
     "unique",
     "version_of",
@@ -30,7 +29,8 @@ __all__ = [
     "where",
 ]
 
-EntryPoint = importlib_metadata.EntryPoint
+if TYPE_CHECKING:
+    from importlib_metadata import EntryPoint as EntryPoint
 
 _OURS: Final = "lmstudio."
 """How the names of our entry-point groups begin."""
@@ -53,8 +53,7 @@ def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
     unreadable: list[Unreadable] = []
     first: dict[str, Any] = {}
     with_metadata: set[str] = set()
-    # Untyped in some versions of importlib_metadata.
-    for distribution in cast("Any", importlib_metadata).distributions():
+    for distribution in _library().distributions():
         name = _name(distribution)
         ahead = first.setdefault(name, distribution)
         text = _read(distribution, "entry_points.txt")
@@ -70,25 +69,44 @@ def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
             unreadable.append(Unreadable(name, _version(distribution), reason))
         with_metadata.add(name)
     for name in sorted(ANNOUNCED.keys() - with_metadata):
-        found += _WithoutMetadata(name).entry_points
+        found += _without_metadata()(name).entry_points
     return found, unreadable
 
 
-class _WithoutMetadata(importlib_metadata.Distribution):
-    """Stands for a distribution of the family whose modules may be there, but not its metadata."""
+def _library() -> Any:
+    """Importing it takes longer than all else that a program's first line imports."""
+    import importlib_metadata
 
-    def __init__(self, name: str) -> None:
-        self._own_name = name
+    return importlib_metadata  # untyped in some versions
 
-    def read_text(self, filename: str) -> str | None:
-        """Part of ``Distribution``."""
-        if filename == "METADATA":  # all packages have one version
-            return f"Metadata-Version: 2.1\nName: {self._own_name}\nVersion: {__version__}\n"
-        return announced_by(self._own_name) if filename == "entry_points.txt" else None
 
-    def locate_file(self, path: Any) -> Any:
-        """Part of ``Distribution``: it knows no files."""
-        raise FileNotFoundError(path)
+@cache
+def _without_metadata() -> Any:
+    base: Any = _library().Distribution
+
+    class WithoutMetadata(base):
+        """Stands for a distribution of the family whose modules may be there, but no metadata."""
+
+        def __init__(self, name: str) -> None:
+            self._own_name = name
+
+        def read_text(self, filename: str) -> str | None:
+            """Part of ``Distribution``."""
+            if filename == "METADATA":  # all packages have one version
+                return f"Metadata-Version: 2.1\nName: {self._own_name}\nVersion: {__version__}\n"
+            return announced_by(self._own_name) if filename == "entry_points.txt" else None
+
+        def locate_file(self, path: Any) -> Any:
+            """Part of ``Distribution``: it knows no files."""
+            raise FileNotFoundError(path)
+
+    return WithoutMetadata
+
+
+def made_by_hand(name: str, value: str, group: str) -> EntryPoint:
+    """An entry point that no distribution has."""
+    found: EntryPoint = _library().EntryPoint(name, value, group)
+    return found
 
 
 def _read(distribution: Any, file: str) -> str:
@@ -141,7 +159,7 @@ def version_of(entry: EntryPoint) -> str:
 def version_of_distribution(name: str) -> str | None:
     """The version of an installed distribution; ``None`` if it is not installed."""
     try:
-        return str(cast("Any", importlib_metadata).version(name))
+        return str(_library().version(name))
     except Exception:  # noqa: BLE001 - not installed, or without metadata
         return None
 

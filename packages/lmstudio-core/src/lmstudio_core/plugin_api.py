@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .default import get_default_client as get_default_client
     from .drivers.loops import running_loop as running_loop
     from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
+    from .errors import FrozenProgramError as FrozenProgramError
     from .errors import LMStudioAmbiguousModelError as LMStudioAmbiguousModelError
     from .errors import LMStudioAuthenticationError as LMStudioAuthenticationError
     from .errors import LMStudioCancelledError as LMStudioCancelledError
@@ -69,6 +70,9 @@ if TYPE_CHECKING:
     from .health import Finding as Finding
     from .hookspecs import ENGINE_GROUP as ENGINE_GROUP
     from .hookspecs import hookimpl as hookimpl
+    from .interpreter import python_command as python_command
+    from .interpreter import python_environment as python_environment
+    from .interpreter import why_no_python as why_no_python
     from .lazy import lazy_names as lazy_names
     from .models.downloaded import AsyncDownloadedModel as AsyncDownloadedModel
     from .models.downloaded import DownloadedModel as DownloadedModel
@@ -211,6 +215,11 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LocalFileInput",
     ),
     "namespaces.files.operations": ("prepare_image",),
+    "interpreter": (
+        "python_command",
+        "python_environment",
+        "why_no_python",
+    ),
     "lazy": ("lazy_names",),
     "shapes": (
         "as_list",
@@ -222,6 +231,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     # errors
     "errors": (
         "CapabilityNotInstalledError",
+        "FrozenProgramError",
         "LMStudioAmbiguousModelError",
         "LMStudioAuthenticationError",
         "LMStudioCancelledError",
@@ -336,6 +346,7 @@ __all__ = [
     "FileHandleDict",
     "FileHandleInput",
     "Finding",
+    "FrozenProgramError",
     "GpuSetting",
     "GpuSettingDict",
     "InputStruct",
@@ -410,12 +421,15 @@ __all__ = [
     "prepare_image",
     "print_json",
     "print_table",
+    "python_command",
+    "python_environment",
     "remove_observer",
     "running_loop",
     "server_error",
     "server_options",
     "specifier_of",
     "tokenize",
+    "why_no_python",
 ]
 
 

@@ -8,15 +8,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import installed
 from .capability import API_VERSION, CAPABILITY_GROUP
 from .errors import PluginLoadError
 from .hookspecs import ENGINE_GROUP
-from .installed import EntryPoint, Unreadable
+from .installed import Unreadable
 from .plugin_state import Kind, Record, turned_off
 from .shapes import error_text
+
+if TYPE_CHECKING:
+    from .installed import EntryPoint
 
 __all__ = ["RAISED", "SLOW_IMPORT", "PluginLoader"]
 

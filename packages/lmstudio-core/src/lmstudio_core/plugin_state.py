@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from .installed import EntryPoint, distribution_of, is_of_family, normal, version_of, where
+from .installed import distribution_of, is_of_family, normal, version_of, where
+
+if TYPE_CHECKING:
+    from .installed import EntryPoint
 
 __all__ = ["PROBLEMS", "Kind", "PluginState", "Record", "State", "turned_off"]
 
@@ -57,17 +61,19 @@ class Record:
     error: BaseException | None = None
     """What it raised."""
 
-    @property
+    # Each of these reads the distribution's metadata, which is slow.
+
+    @cached_property
     def label(self) -> str:
         """What it is called in messages and to pluggy."""
         return f"{self.entry.name} ({distribution_of(self.entry)})"
 
-    @property
+    @cached_property
     def where(self) -> str:
         """The distribution and its version."""
         return where(self.entry)
 
-    @property
+    @cached_property
     def of_family(self) -> bool:
         """Whether it is the family's own."""
         return is_of_family(self.entry)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, TypeVar
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
@@ -32,12 +32,15 @@ from .contributions import (
 from .errors import LMStudioError, LMStudioValueError, PluginLoadError
 from .health import Finding
 from .hookspecs import PLUGIN_GROUP
-from .installed import EntryPoint
+from .installed import made_by_hand
 from .plugin_checks import hook_problem, new_manager
 from .plugin_checks import register as register_plugin
 from .plugin_loader import RAISED, SLOW_IMPORT, logger
 from .plugin_state import PROBLEMS, PluginState, Record
 from .shapes import error_text
+
+if TYPE_CHECKING:
+    from .installed import EntryPoint
 
 __all__ = ["KNOWN_PACKAGES", "PluginState", "Plugins", "plugins"]
 
@@ -73,6 +76,21 @@ class Plugins(Capabilities):
         self._manager: pluggy.PluginManager | None = None
         self.aside: Callable[[], AbstractContextManager[object]] = nullcontext
         """Entered around each hook: the command has what plugins print go to standard error."""
+        self.preloaded = False
+        """Whether ``preload`` is done."""
+
+    def preload(self) -> None:
+        """Look for plugins, load the hooks, and import the family's capabilities for asyncio.
+
+        All that would hold up an event loop, so that its clients have a thread do it. What is wrong
+        with one is said when it is used, and not to those who do not use it.
+        """
+        with suppress(*RAISED):
+            self.observer_hook()
+        for name in KNOWN_PACKAGES:
+            with suppress(*RAISED):
+                self.load_part(name, self.capability(name).load_async)
+        self.preloaded = True
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -177,7 +195,7 @@ class Plugins(Capabilities):
     @staticmethod
     def _by_hand(name: str) -> Record:
         """For a plugin that a program registered itself."""
-        return Record(EntryPoint(name, "__main__", PLUGIN_GROUP), "hooks")
+        return Record(made_by_hand(name, "__main__", PLUGIN_GROUP), "hooks")
 
     def register(self, plugin: object) -> None:
         """Add a plugin that has no entry point: an object or a module of the program's own.

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
 from ..capability import Capability
-from ..drivers.aio import AsyncChannelStream, AsyncDriver
-from ..drivers.batches import AsyncBatchStream
+from ..drivers.functions import off_loop
 from ..drivers.loops import running_loop
 from ..errors import LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import credentials
 from ..protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 from ..timeouts import CallLimits, limits_of
-from .base import ClientBase, find_local_host, find_server, is_valid, no_address
+from .base import (
+    ClientBase,
+    find_local_host,
+    find_server,
+    installed_plugins,
+    is_valid,
+    no_address,
+    preload,
+)
 
 if TYPE_CHECKING:
     from lmstudio_agent import AsyncAgentNamespace
@@ -27,6 +35,8 @@ if TYPE_CHECKING:
     )
     from lmstudio_llm import AsyncDownloadedLlm, AsyncLLM, AsyncLLMNamespace
 
+    from ..drivers.aio import AsyncChannelStream, AsyncDriver
+    from ..drivers.batches import AsyncBatchStream
     from ..files import FileHandle, LocalFileInput
     from ..namespaces.diagnostics import AsyncDiagnosticsNamespace
     from ..namespaces.files import AsyncFilesNamespace
@@ -86,7 +96,15 @@ class AsyncClient(ClientBase):
         client_passkey: str | None = None,
     ) -> None:
         super().__init__(api_host, api_token, client_identifier, client_passkey)
-        self._driver = AsyncDriver(self._resolve, self._credentials, self._observer())
+        self._made_driver: AsyncDriver | None = None
+
+    @property
+    def _driver(self) -> AsyncDriver:
+        if self._made_driver is None:
+            from ..drivers.aio import AsyncDriver  # what a client imports most, see _prepare
+
+            self._made_driver = AsyncDriver(self._resolve, self._credentials, self._observer())
+        return self._made_driver
 
     async def _resolve(self, refused: Address | None = None) -> Address:
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
@@ -114,6 +132,7 @@ class AsyncClient(ClientBase):
 
     async def __aenter__(self) -> Self:
         running_loop()
+        await _prepare()
         await self._resolve()
         return self
 
@@ -175,6 +194,8 @@ class AsyncClient(ClientBase):
             LMStudioServerError: The server answered with an error.
             LMStudioConnectionError: There is no server, or the connection was lost.
         """
+        if self._made_driver is None:
+            await _prepare()
         return await self._driver.run(operation, limits_of(limits))
 
     def open(
@@ -193,6 +214,8 @@ class AsyncClient(ClientBase):
 
     async def connect(self, namespace: str) -> None:
         """Open the socket of a server namespace now."""
+        if self._made_driver is None:
+            await _prepare()
         await self._driver.connection(namespace)
 
     async def disconnect(self, namespace: str) -> None:
@@ -311,5 +334,15 @@ async def no_address_async(_refused: Address | None = None) -> Address:
     return no_address()
 
 
+async def _prepare() -> None:
+    """Before the first call of a program: what it needs is imported in a thread, not in the loop."""
+    plugins = sys.modules.get("lmstudio_core.plugins")  # not imported, it was not preloaded
+    if plugins is None or not installed_plugins().preloaded:
+        await off_loop(preload)
+
+
 async def _run_alone(op: Op[Any]) -> Any:
+    await _prepare()
+    from ..drivers.aio import AsyncDriver
+
     return await AsyncDriver(no_address_async, credentials(None, {}), None).run(op)

@@ -7,36 +7,69 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from typing_extensions import Self
 
-from .. import discovery
 from ..capability import Capability
 from ..errors import LMStudioRuntimeError, LMStudioValueError
-from ..plugins import plugins
+from ..lazy import lazy_names
 from ..protocol.address import Address, parse_api_host
 from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
 from ..protocol.operations import Invoke, Op
 from ..runner import Observer
 
-__all__ = ["ClientBase", "find_local_host", "find_server", "is_valid", "no_address"]
+if TYPE_CHECKING:
+    from ..plugins import Plugins
+
+__all__ = [
+    "ClientBase",
+    "find_local_host",
+    "find_server",
+    "installed_plugins",
+    "is_valid",
+    "no_address",
+    "preload",
+]
+
+
+# What makes a client must be light: it is imported in the event loop of asyncio programs.
+__getattr__, __dir__ = lazy_names(__name__, {"plugins": "lmstudio_core.plugins:plugins"})
+
+
+def installed_plugins() -> Plugins:
+    """The plugins of this process; nothing is looked for before something is asked of them."""
+    return cast("Plugins", globals().get("plugins") or __getattr__("plugins"))
+
+
+def preload() -> None:
+    """Import and look for all that the first calls of an asyncio program need."""
+    from .. import server_errors  # noqa: F401 - pydantic
+    from ..drivers import aio  # noqa: F401 - websockets
+
+    installed_plugins().preload()
 
 
 def ask_plugins(tried: tuple[str, ...]) -> str | None:
-    return plugins.find_server(tried)
+    return installed_plugins().find_server(tried)
 
 
 def find_server() -> Op[Address]:
+    from .. import discovery
+
     return discovery.find_server(os.environ, Path.home(), ask_plugins)
 
 
 def find_local_host() -> Op[str | None]:
+    from .. import discovery
+
     found = yield from discovery.find_local_server(os.environ, Path.home(), [])
     return None if found is None else str(found)
 
 
 def is_valid(api_host: str) -> Op[bool]:
+    from .. import discovery
+
     try:
         address = parse_api_host(api_host)
     except LMStudioValueError:
@@ -73,7 +106,7 @@ class ClientBase:
 
     def _observer(self) -> Observer | None:
         """Whom the driver tells of finished requests; ``None`` if no plugin listens."""
-        hook = plugins.observer_hook()
+        hook = installed_plugins().observer_hook()
         if hook is None:
             return None
 
@@ -101,7 +134,7 @@ class ClientBase:
         return f"{type(self).__name__}({where})"
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *plugins.capability_names()})
+        return sorted({*super().__dir__(), *installed_plugins().capability_names()})
 
     def _namespace(
         self,
@@ -111,6 +144,7 @@ class ClientBase:
         """The namespace of a capability; made on first use, by the ``part`` for this client."""
         name = capability if isinstance(capability, str) else capability.name
         if name not in self._namespaces:
+            plugins = installed_plugins()
             found = plugins.capability(name) if isinstance(capability, str) else capability
             self._namespaces[name] = plugins.load_part(name, part(found))(self)
         return self._namespaces[name]
@@ -120,7 +154,7 @@ class ClientBase:
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in plugins.capability_names():
+        if name.startswith("_") or name not in installed_plugins().capability_names():
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self.capability(name)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -16,7 +17,7 @@ from ..timeouts import Limits
 from .coroutines import run_coroutine
 from .loops import end_tasks, running_loop
 
-__all__ = ["invoke_async", "invoke_many", "invoke_many_async"]
+__all__ = ["invoke_async", "invoke_many", "invoke_many_async", "off_loop"]
 
 R = TypeVar("R")
 
@@ -68,6 +69,26 @@ async def invoke_async(invoke: Invoke[R]) -> Any:
     else:
         value = invoke.function()
     return await value if inspect.isawaitable(value) else value
+
+
+async def off_loop(function: Callable[[], R]) -> R:
+    """Call the function in a thread of its own; for what would hold up the loop, such as imports.
+
+    A cancelled caller does not wait for it. The thread is none of the loop's executor, which would
+    be there from then on, and no daemon: a program that ends meanwhile lets it finish, since an
+    import that is cut off in the middle can crash the interpreter.
+    """
+    ended: Future[R] = Future()
+    ended.set_running_or_notify_cancel()  # from here on a cancelled caller cannot cancel it
+
+    def work() -> None:
+        try:
+            ended.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            ended.set_exception(error)
+
+    threading.Thread(target=work, name="lmstudio-import").start()
+    return await asyncio.wrap_future(ended)
 
 
 async def invoke_many_async(

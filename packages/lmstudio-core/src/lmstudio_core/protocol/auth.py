@@ -10,7 +10,6 @@ from typing import Final, cast
 
 from ..errors import LMStudioAuthenticationError, LMStudioValueError, LMStudioWebsocketError
 from ..shapes import as_words
-from .frames import decode_frame, encode_frame
 
 __all__ = [
     "PLUGIN_URL_VARIABLE",
@@ -103,6 +102,8 @@ def _pair(identifier: object, passkey: object, api_token: object) -> Credentials
 
 def auth_request(creds: Credentials) -> bytes:
     """The first frame that a client sends."""
+    from .frames import encode_frame  # pydantic_core, which making a client need not wait for
+
     return encode_frame(
         {
             "authVersion": AUTH_VERSION,
@@ -119,6 +120,8 @@ def check_auth_reply(data: bytes | str, creds: Credentials, server: str) -> None
         LMStudioAuthenticationError: The server refused; without the credentials in the message.
         LMStudioWebsocketError: The answer is none.
     """
+    from .frames import decode_frame
+
     reply = decode_frame(data)
     if reply is None or "success" not in reply:
         raise LMStudioWebsocketError(

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, cast
 from typing_extensions import Self
 
 from ..errors import LMStudioChannelClosedError, LMStudioServerError
-from ..server_errors import server_error
 from .address import Address
 
 __all__ = [
@@ -90,6 +89,8 @@ class Call(Generic[R]):
 
     def error(self, raw: Any) -> LMStudioServerError:
         """The exception for the server's error packet."""
+        from ..server_errors import server_error  # pydantic, which a first call need not wait for
+
         return server_error(raw, str(self.endpoint), default=LMStudioServerError)
 
 
@@ -118,6 +119,8 @@ class Channel(Generic[E, R]):
 
     def error(self, raw: Any) -> LMStudioServerError:
         """The exception for the server's error packet."""
+        from ..server_errors import server_error  # pydantic, which a first call need not wait for
+
         return server_error(raw, str(self.endpoint), default=LMStudioServerError)
 
     def on_begin(self) -> None:
