@@ -84,7 +84,7 @@ def _library() -> Any:
 def _without_metadata() -> Any:
     base: Any = _library().Distribution
 
-    class WithoutMetadata(base):
+    class WithoutMetadata(base):  # type: ignore[misc]  # untyped
         """Stands for a distribution of the family whose modules may be there, but no metadata."""
 
         def __init__(self, name: str) -> None:

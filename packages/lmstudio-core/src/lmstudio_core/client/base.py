@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
@@ -44,9 +45,8 @@ def installed_plugins() -> Plugins:
 
 def preload() -> None:
     """Import and look for all that the first calls of an asyncio program need."""
-    from .. import server_errors  # noqa: F401 - pydantic
-    from ..drivers import aio  # noqa: F401 - websockets
-
+    for module in ("server_errors", "drivers.aio"):  # with pydantic and websockets
+        import_module(f"lmstudio_core.{module}")
     installed_plugins().preload()
 
 

@@ -45,7 +45,7 @@ atexit.register(_unpacked.close)
 
 def _on_disk(name: str) -> Path:
     """A bundled model as a file: llama.cpp can read none inside of a zipapp."""
-    packed = resources.files(__package__.rpartition(".")[0]) / "pocket" / name
+    packed = resources.files("lmstudio_server") / "pocket" / name
     return _unpacked.enter_context(resources.as_file(packed))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["routes", "snapshot"]
 
-PAGE = resources.files(__package__) / "status.html"
+PAGE = resources.files("lmstudio_server.doors.page") / "status.html"
 
 
 def routes(services: Services) -> list[BaseRoute]:
