@@ -22,7 +22,7 @@ SOURCES = {
     for name in FAMILY
 }
 PROGRAM = """
-import json, sys
+import json, subprocess, sys
 import lmstudio as lms
 from lmstudio_core.plugins import plugins
 
@@ -34,6 +34,12 @@ said["embedding"] = type(client.embedding).__name__
 said["agent"] = type(client.agent).__name__
 said["states"] = [[s.name, s.distribution, s.version, s.state] for s in plugins.states()]
 said["home"] = lms.__file__
+
+from lmstudio_core.interpreter import python_command, python_environment
+
+helper = python_command("-c", "import lmstudio; print(lmstudio.__file__)", purpose="a helper")
+env = python_environment()
+said["helper"] = subprocess.run(helper, env=env, capture_output=True, text=True).stdout.strip()
 client.close()
 print(json.dumps(said))
 """
@@ -102,6 +108,7 @@ def run(*command, others):
 
 def check(said, home):
     assert said["home"].startswith(str(home))
+    assert said["helper"] == said["home"]
     own = {
         n
         for name, g in ANNOUNCED.items()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import zipapp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,9 @@ import pytest
 from lmstudio_core.testing import FakeServer
 
 if TYPE_CHECKING:
-    from .conftest import Environment, MakeEnvironment
+    from collections.abc import Mapping
+
+    from .conftest import Built, Environment, MakeEnvironment
 
 pytestmark = [
     pytest.mark.skipif(
@@ -84,6 +88,41 @@ def test_pyinstaller(fresh: MakeEnvironment, tmp_path: Path, form: str, family: 
     assert run(made if form == "--onefile" else made / "frozen", tmp_path) == EXPECTED
     # A hundred megabytes that no frozen program could use.
     assert not list(environment.folder.glob("dist/**/xllamacpp*.so"))
+
+
+ZIPAPP = """
+import asyncio
+import lmstudio as lms
+import lmstudio_server.embedded as embedded
+
+lms.configure_default_client(embedded.ensure_running())
+print(lms.llm("pocket").respond("What is the capital of France?"))
+with lms.Client(lms.get_default_client().api_host) as client:
+    file = client.files.prepare_file(b"<p>Hello</p>", "a.html")
+    print(client.files.parse_document(file).content)
+"""
+
+
+def test_a_zipapp_starts_its_own_server(
+    fresh: MakeEnvironment, built: Mapping[str, Built], tmp_path: Path
+) -> None:
+    """All of the family is in the archive, and what it depends on is installed."""
+    environment = fresh("lmstudio[server]")
+    packed = tmp_path / "packed"
+    for one in built.values():
+        no_caches = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(one.source, packed / one.import_name, ignore=no_caches)
+    environment.pip("uninstall", "--yes", "--quiet", *built)
+    (packed / "__main__.py").write_text(ZIPAPP, "utf-8")
+    archive = tmp_path / "program.pyz"
+    zipapp.create_archive(packed, archive)
+    ours = {"LMSTUDIO_STATE_DIR": str(tmp_path / "state"), "HOME": str(tmp_path)}
+    try:
+        said = environment.command("python", str(archive), **ours)
+        assert "The capital of France is Paris.\nHello\n" in said
+    finally:
+        stop = f"import sys; sys.path.append({str(archive)!r}); import lmstudio_server.cli as cli; "
+        environment.python(stop + "sys.argv[1:] = ['stop', '--all']; cli.main()", **ours)
 
 
 def test_nuitka(fresh: MakeEnvironment, tmp_path: Path) -> None:
