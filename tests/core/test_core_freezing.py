@@ -70,6 +70,19 @@ def test_all_that_is_named_by_strings_is_included():
     assert {f"lmstudio_core.{home}" for home in lmstudio_core._HOME_OF.values()} <= included
 
 
+def test_what_is_imported_by_a_string_is_included_where_it_is_installed(monkeypatch):
+    pytest.importorskip("lmstudio_embed")
+    pytest.importorskip("numpy")
+    assert "numpy" in freezing.collected("lmstudio-embed")[1]
+    assert "pyarrow" not in freezing.collected("lmstudio-embed")[1]
+    assert "xllamacpp" not in freezing.collected("lmstudio-server")[1]
+    real = freezing.importlib.util.find_spec
+    monkeypatch.setattr(
+        freezing.importlib.util, "find_spec", lambda name: None if name == "numpy" else real(name)
+    )
+    assert "numpy" not in freezing.collected("lmstudio-embed")[1]
+
+
 def test_files_beside_the_modules_are_included():
     pytest.importorskip("lmstudio_server")
     datas = {(Path(source).name, target) for source, target in run_hook("lmstudio_server")["datas"]}

@@ -8,12 +8,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from pocket_models import POCKET
 
 from lmstudio_core.discovery import find_server
 from lmstudio_core.errors import FrozenProgramError, LMStudioConnectionError
 from lmstudio_core.plugins import Plugins
 from lmstudio_server import embedded, health, plugin
+from lmstudio_server.cli import server
 from lmstudio_server.daemon.paths import STATE_DIR_VARIABLE
 from lmstudio_server.daemon.spawn import Settings, spawn
 from lmstudio_server.documents.reader import Documents
@@ -64,6 +66,12 @@ def run_alone(search: Op[Any]) -> Any:
     while True:
         asks_plugins = "find_server" in repr(step)
         step = search.send(step.function() if asks_plugins else None)
+
+
+def test_the_command_says_so() -> None:
+    done = CliRunner().invoke(server, ["start", "--daemon", "--port", "0"])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: lmstudio-server cannot be started: this program was")
 
 
 def test_a_client_is_told_what_to_do(tmp_path: Path) -> None:

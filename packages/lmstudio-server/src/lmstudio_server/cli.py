@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lmstudio_core.errors import FrozenProgramError
 from lmstudio_core.shapes import error_text
 
 from ._version import __version__
@@ -311,7 +312,7 @@ def _tokens(given: Sequence[str], file: Path | None) -> tuple[str, ...]:
 def _start_in_background(settings: Settings, as_json: bool) -> None:
     try:
         ready = spawn(settings)
-    except StartError as error:
+    except (FrozenProgramError, StartError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(ready))

@@ -106,6 +106,12 @@ class AsyncClient(ClientBase):
             self._made_driver = AsyncDriver(self._resolve, self._credentials, self._observer())
         return self._made_driver
 
+    async def _ready_driver(self) -> AsyncDriver:
+        """The driver; if it is not made yet, a thread imports before what it and its users need."""
+        if self._made_driver is None:
+            await _prepare()
+        return self._driver
+
     async def _resolve(self, refused: Address | None = None) -> Address:
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
         known = self._known
@@ -132,7 +138,7 @@ class AsyncClient(ClientBase):
 
     async def __aenter__(self) -> Self:
         running_loop()
-        await _prepare()
+        await self._ready_driver()
         await self._resolve()
         return self
 
@@ -194,9 +200,8 @@ class AsyncClient(ClientBase):
             LMStudioServerError: The server answered with an error.
             LMStudioConnectionError: There is no server, or the connection was lost.
         """
-        if self._made_driver is None:
-            await _prepare()
-        return await self._driver.run(operation, limits_of(limits))
+        driver = await self._ready_driver()
+        return await driver.run(operation, limits_of(limits))
 
     def open(
         self, channel: Channel[E, R], **limits: Unpack[CallLimits]
@@ -214,9 +219,7 @@ class AsyncClient(ClientBase):
 
     async def connect(self, namespace: str) -> None:
         """Open the socket of a server namespace now."""
-        if self._made_driver is None:
-            await _prepare()
-        await self._driver.connection(namespace)
+        await (await self._ready_driver()).connection(namespace)
 
     async def disconnect(self, namespace: str) -> None:
         """Close the socket of a server namespace; the next call opens it again."""

@@ -7,6 +7,7 @@ beside this one by the entry point ``pyinstaller40``, and runs each when a progr
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.machinery
 import importlib.util
@@ -26,6 +27,9 @@ logger = logging.getLogger("lmstudio")
 
 _FOR_TESTS: Final = "testing"
 """Packages that need pytest; a program that uses one names it by an import."""
+
+_NEVER: Final = ("PyInstaller", "pyarrow", "xllamacpp")
+"""Large, and of no use there: see ``collected``; ``pyarrow`` is the command line's alone."""
 
 Collected = tuple[list[tuple[str, str]], list[str]]
 """PyInstaller's ``datas`` and ``hiddenimports``."""
@@ -48,14 +52,26 @@ def collected(distribution: str) -> Collected:
     for folder in _folders(package):
         for path in sorted(folder.rglob("*")):
             parts = (package, *path.relative_to(folder).parts)
-            if not path.is_file() or {"__pycache__", _FOR_TESTS} & set(parts):
+            if not path.is_file() or {"__pycache__", _FOR_TESTS, f"{_FOR_TESTS}.py"} & set(parts):
                 continue
             module = _module_name(parts)
             if module is None:
                 datas.append((str(path), "/".join(parts[:-1])))
-            elif f"{_FOR_TESTS}." not in f"{module}.":
-                modules.append(module)
+            else:
+                modules += [module, *_optional(path)]
     return datas, modules
+
+
+def _optional(path: Path) -> Iterator[str]:
+    """What a module imports by a string, since it works without: as far as it is installed here."""
+    if path.suffix != ".py":
+        return
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            name = getattr(node.args[0], "value", None)
+            package = name.partition(".")[0] if isinstance(name, str) else ""
+            if package and package not in _NEVER and importlib.util.find_spec(package) is not None:
+                yield str(name)
 
 
 def collected_plugins() -> Collected:
