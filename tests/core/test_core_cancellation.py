@@ -10,12 +10,13 @@ import sys
 import anyio
 import pytest
 from core_async import each_loop, run, seen
-from core_clients import PATIENCE, Count, echo, numbers
+from core_clients import Count, echo, numbers
 
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import Batch, Invoke, InvokeMany
 from lmstudio_core.testing import silent
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures(each_loop.__name__)
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 from core_async import each_loop, run, run_loop, seen
-from core_clients import PATIENCE, Count, echo
+from core_clients import Count, echo
 
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.drivers import aio_connection, loops
 from lmstudio_core.protocol.operations import Invoke, InvokeMany
 from lmstudio_core.testing import NO_ANSWER
+from waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 each_loop = each_loop

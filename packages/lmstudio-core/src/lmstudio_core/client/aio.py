@@ -109,6 +109,7 @@ class AsyncClient(ClientBase):
     async def _ready_driver(self) -> AsyncDriver:
         """The driver; if it is not made yet, a thread imports before what it and its users need."""
         if self._made_driver is None:
+            running_loop()
             await _prepare()
         return self._driver
 
@@ -134,10 +135,10 @@ class AsyncClient(ClientBase):
         return str(known)
 
     def _forsake(self) -> bool:
-        return self._driver.forsake()
+        made: AsyncDriver | None = self.__dict__.get("_made_driver")
+        return made is not None and made.forsake()
 
     async def __aenter__(self) -> Self:
-        running_loop()
         await self._ready_driver()
         await self._resolve()
         return self

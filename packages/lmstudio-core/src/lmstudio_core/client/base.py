@@ -120,12 +120,12 @@ class ClientBase:
         return self._given or self._found
 
     def _forsake(self) -> bool:
-        """Close what was left open; whether there was anything. The clients know how."""
+        """Close what was left open; whether there was anything. The client may be half made."""
         raise NotImplementedError
 
     def __del__(self) -> None:
         # When the interpreter ends, the system takes the sockets back; nobody wants to read of it.
-        if "_driver" in self.__dict__ and not sys.is_finalizing() and self._forsake():
+        if not sys.is_finalizing() and self._forsake():
             advice = f"unclosed {self!r}: use {self._how_to_close}"
             warnings.warn(advice, ResourceWarning, stacklevel=2, source=self)
 

@@ -96,7 +96,8 @@ class Client(ClientBase):
         return str(self._resolve())
 
     def _forsake(self) -> bool:
-        return self._driver.forsake()
+        made: SyncDriver | None = self.__dict__.get("_driver")
+        return made is not None and made.forsake()
 
     def __enter__(self) -> Self:
         self._resolve()
