@@ -134,7 +134,7 @@ def test_forking_while_another_thread_waits(server):
         while connection._leader is None:
             pass
         connection._lock.acquire()  # as if the other thread were in the middle of something
-        client._driver._lock.acquire()
+        client._driver._locks["test"].acquire()
 
         def child():
             assert lms.get_default_client().run(echo("child")) == "child"
@@ -146,7 +146,7 @@ def test_forking_while_another_thread_waits(server):
             sys.exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         connection._lock.release()
-        client._driver._lock.release()
+        client._driver._locks["test"].release()
         client.run(echo(1, "finish"))
         waiting.join()
         assert answers == ["slow"]

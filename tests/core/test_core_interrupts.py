@@ -125,8 +125,8 @@ def test_ctrl_c_while_a_large_frame_is_being_written(client, server):
     server.on("test.echo", 1)
     client.run(echo(1))
     server.sockets[0].pause_reading()
-    lock = client._driver._connections["test"]._write_lock
-    with interrupted(lambda: lock.locked() and leading(client)):  # a stuck writer reads, too
+    connection = client._driver._connections["test"]
+    with interrupted(lambda: connection._full and leading(client)):  # a stuck writer reads, too
         client.run(echo("x" * 20_000_000))
     server.sockets[0].resume_reading()
     server.sockets[0].wait_until_closed()  # half a frame cannot be taken back

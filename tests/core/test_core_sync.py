@@ -266,7 +266,7 @@ def test_close_while_a_thread_is_stuck_in_writing(server):
     server.sockets[0].pause_reading()
     waiting = in_thread(client.run, echo("x" * 20_000_000))
     (connection,) = client._driver._open_connections()
-    eventually(connection._write_lock.locked)
+    eventually(lambda: connection._full)
     client.close()
     assert isinstance(waiting.exception(PATIENCE), errors.LMStudioRuntimeError)
     server.sockets[0].resume_reading()

@@ -18,6 +18,7 @@ __all__ = [
     "DEFAULT_SYNC_TIMEOUT",
     "CallLimits",
     "Limits",
+    "clock",
     "current_limits",
     "get_sync_api_timeout",
     "limits_of",
@@ -29,6 +30,17 @@ __all__ = [
 DEFAULT_SYNC_TIMEOUT: Final = 60.0
 
 _timeout: float | None = DEFAULT_SYNC_TIMEOUT
+
+
+_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
+def clock() -> float:
+    """Seconds that go on while the machine sleeps, where it has such a clock.
+
+    Only Linux has one of its own for that; ``time.monotonic`` stands still there and on macOS.
+    """
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 def get_sync_api_timeout() -> float | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .sync_connection import Connection
 
 __all__ = ["Keeper"]
+
+_END_PATIENCE: Final = 1.0
+"""Seconds to wait for the thread's end; it takes a moment."""
 
 
 class Keeper:
@@ -30,46 +32,40 @@ class Keeper:
 
     def __init__(self, connections: Callable[[], Sequence[Connection]]) -> None:
         self._connections = weakref.WeakMethod(connections)
+        self._begun = threading.Lock()  # taken once, by the first thread that starts it
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._pid = 0
-        self._seen: weakref.WeakKeyDictionary[Connection, int] = weakref.WeakKeyDictionary()
 
     def start(self) -> None:
-        """Start looking, unless it runs already in this process."""
-        if self._pid == os.getpid():
+        """Start looking, unless it runs already."""
+        if self._begun.locked() or not self._begun.acquire(blocking=False):
             return
-        self._pid = os.getpid()
-        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lmstudio-keeper", daemon=True)
         with contextlib.suppress(RuntimeError):  # at the interpreter's end no thread can start
             self._thread.start()
 
     def stop(self, *, wait: bool = True) -> None:
-        """End the thread, and ``wait`` until it has ended."""
+        """End the thread, and ``wait`` until it has ended.
+
+        It is not waited for for ever: where this is called by a signal handler, it may be waiting
+        for a lock (of a log handler, say) that the code below the handler holds.
+        """
         thread, self._thread = self._thread, None
-        if thread is None or self._pid != os.getpid():
+        if thread is None:
             return
-        self._pid = 0
         self._stop.set()
         if wait and thread.ident is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(_END_PATIENCE)
 
     def _run(self) -> None:
-        stop = self._stop
-        while not stop.wait(self.interval) and self.look():
+        while not self._stop.wait(self.interval) and self.look():
             pass
 
     def look(self) -> bool:
-        """Read what has arrived on sockets that nobody has read since the last look.
-
-        ``False`` once the client is gone.
-        """
+        """Read what has arrived on sockets that nobody reads; ``False`` once the client is gone."""
         connections = self._connections()
         if connections is None:
             return False
         for connection in connections():
-            if self._seen.get(connection) == connection.reads:
-                connection.pump_idle()
-            self._seen[connection] = connection.reads
+            connection.tend()
         return True

@@ -2,6 +2,10 @@
 
 ``with lock:`` is safe: no interrupt comes between getting the lock and entering the block. After
 ``if lock.acquire(timeout=…):`` one may, and then the lock is held for ever.
+
+The locks are reentrant only because that kind knows its owner. A signal handler or a finalizer runs
+in the middle of whatever its thread is doing; it must neither wait for a lock that the code below it
+holds, nor walk into the middle of what that lock guards.
 """
 
 from __future__ import annotations
@@ -11,7 +15,13 @@ from typing import Any
 
 from .sync_socket import LONGEST_WAIT
 
-__all__ = ["sleep_until_released", "take"]
+__all__ = ["held", "sleep_until_released", "take"]
+
+
+def held(lock: Any) -> bool:
+    """Whether this very thread holds a ``threading.RLock``."""
+    owned: bool = lock._is_owned()  # noqa: SLF001 - as threading.Condition asks it
+    return owned
 
 
 def take(got: list[bool], lock: Any, timeout: float | None = 0) -> bool:
@@ -28,7 +38,10 @@ def take(got: list[bool], lock: Any, timeout: float | None = 0) -> bool:
                 lock.release()
 
     ``got`` is filled by C code in the same step that gets the lock, so that ``finally`` knows.
+    A lock that this thread holds already, further out, cannot be had.
     """
+    if held(lock):
+        return False
     blocking = timeout is None or timeout > 0
     got.extend(
         map(lock.acquire, (blocking,), (-1 if timeout is None or not blocking else timeout,))

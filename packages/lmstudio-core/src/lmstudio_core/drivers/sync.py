@@ -15,6 +15,7 @@ from typing_extensions import Self
 from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
+from ..protocol.liveness import Pings
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import ChannelReader, call_result
 from ..runner import Observer
@@ -23,7 +24,7 @@ from .batches import SyncBatchStream
 from .coroutines import run_coroutine
 from .functions import invoke_many
 from .keeper import Keeper
-from .locks import take
+from .locks import held, take
 from .sync_connection import Connection
 from .sync_socket import LONGEST_WAIT
 
@@ -41,23 +42,31 @@ class SyncDriver:
             there it is called with that address, and may name another one.
         creds: What every socket shows the server.
         observer: Called after each call and channel, or ``None``.
+        pings: When to ask a silent server for a sign of life.
     """
+
+    # No lock guards these tables: each step on them is atomic, and ``close`` may run in the middle
+    # of any, in a signal handler. What is opened is entered first and then looks whether the client
+    # was closed; ``close`` says so first and then looks at what is entered.
 
     def __init__(
         self,
         address: Callable[[Address | None], Address],
         creds: Credentials,
         observer: Observer | None,
+        pings: Pings | None = None,
     ) -> None:
         self._address = address
         self._creds = creds
         self._observer = observer
+        self._pings = pings
         self._connections: dict[str, Connection] = {}
-        self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[str, Any] = {}
         self._pid = os.getpid()
         self._closed = False
         self._opening: set[Connection] = set()
+        # What is still in use, though not for new calls; with ``reads`` at the keeper's last look.
+        self._aside: dict[Connection, int] = {}
         self._keeper = Keeper(self._open_connections)
 
     # -- sockets ---------------------------------------------------------------------------------
@@ -67,10 +76,14 @@ class SyncDriver:
         if self._pid != os.getpid():
             self._after_fork()
         connection = self._connections.get(namespace)
-        if connection is not None and connection.usable:
-            return connection
-        with self._lock:
-            lock = self._locks.setdefault(namespace, threading.Lock())
+        if connection is not None:
+            if connection.entered:
+                return self._open_aside(namespace)
+            if connection.usable and not connection.doubtful:
+                return connection
+        lock = self._locks.setdefault(namespace, threading.RLock())
+        if held(lock):
+            return self._open_aside(namespace)
         got: list[bool] = []
         limits = sync_limits()
         left = limits.left  # another thread may be connecting, at its own leisure
@@ -78,18 +91,39 @@ class SyncDriver:
             if not take(got, lock, None if left is None else min(left, LONGEST_WAIT)):
                 raise limits.error(f"the connection to {namespace}")
             connection = self._connections.get(namespace)
-            if connection is not None and connection.usable:
+            if connection is not None and connection.usable and connection.sure():
                 return connection
             self._check_open()
-            replaced = self._connections.pop(namespace, None)
-            if replaced is not None:
-                replaced.close(
-                    LMStudioConnectionError("This connection was replaced by a new one.")
-                )
-            return self._connect(namespace)
+            self._replace(namespace)
+            connection = self._connect(namespace)
+            self._connections[namespace] = connection
+            self._check_open(connection)
+            return connection
         finally:
             if True in got:
                 lock.release()
+
+    def _replace(self, namespace: str) -> None:
+        """Let go of the namespace's socket; calls that still wait there may yet be answered."""
+        replaced = self._connections.pop(namespace, None)
+        if replaced is None:
+            return
+        if replaced.mux.idle:
+            replaced.close(LMStudioConnectionError("This connection was replaced by a new one."))
+        else:
+            self._aside[replaced] = -1
+
+    def _open_aside(self, namespace: str) -> Connection:
+        """A socket for a call that is made in the middle of the namespace's own.
+
+        A signal handler or a finalizer interrupted this thread while it connects, or inside the
+        connection's locks: it cannot wait for what goes on only when it returns.
+        """
+        self._check_open()
+        connection = self._connect(namespace)
+        self._aside[connection] = -1
+        self._check_open(connection)
+        return connection
 
     def _connect(self, namespace: str) -> Connection:
         address = self._address(None)
@@ -102,17 +136,13 @@ class SyncDriver:
             return self._open(namespace, elsewhere)
 
     def _open(self, namespace: str, address: Address) -> Connection:
-        """Open and keep a socket; the client may be closed by another thread in the meantime."""
-        connection = Connection(address, namespace, self._creds)
+        """Open a socket; the client may be closed by another thread in the meantime."""
+        connection = Connection(address, namespace, self._creds, self._pings)
         try:
-            with self._lock:
-                self._check_open()
-                self._opening.add(connection)
+            self._opening.add(connection)
+            self._check_open()
             connection.open()
-            with self._lock:
-                self._check_open()
-                self._connections[namespace] = connection
-                self._keeper.start()
+            self._keeper.start()
         except BaseException:
             connection.close(LMStudioConnectionError("This connection was given up."))
             raise
@@ -121,22 +151,32 @@ class SyncDriver:
         return connection
 
     def _open_connections(self) -> list[Connection]:
-        with self._lock:
-            return list(self._connections.values())
+        """For the keeper; sockets that were put aside are closed once nobody uses them."""
+        for connection, reads in list(self._aside.items()):
+            if reads == connection.reads and connection.mux.idle:
+                self._aside.pop(connection, None)
+                connection.close(LMStudioConnectionError("This connection was put aside."))
+            else:
+                self._aside[connection] = connection.reads
+        return [*self._connections.values(), *self._aside]
 
     def _after_fork(self) -> None:
         """In a child process: the parent's sockets stay the parent's, and its locks are void."""
-        inherited = list(self._connections.values())
-        self._lock = threading.Lock()
+        inherited = [*self._connections.values(), *self._aside]
         self._locks = {}
         self._connections = {}
         self._opening = set()
+        self._aside = {}
+        self._keeper = Keeper(self._open_connections)
         self._pid = os.getpid()
         for connection in inherited:
             connection.close(_closed_error())
 
-    def _check_open(self) -> None:
+    def _check_open(self, opened: Connection | None = None) -> None:
         if self._closed:
+            if opened is not None:
+                opened.close(_closed_error())
+                self._keeper.stop()
             raise _closed_error()
 
     def is_connected(self, namespace: str) -> bool:
@@ -148,26 +188,24 @@ class SyncDriver:
         """Close the namespace's socket, if it is open."""
         if self._pid != os.getpid():
             self._after_fork()
-        with self._lock:
-            connection = self._connections.pop(namespace, None)
+        connection = self._connections.pop(namespace, None)
         if connection is not None:
             connection.close(LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected."))
 
     def close_idle(self) -> None:
         """Close the sockets on which no conversation is open."""
-        with self._lock:
-            idle = [name for name, known in self._connections.items() if known.mux.idle]
-        for name in idle:
-            self.disconnect(name)
+        for name, known in list(self._connections.items()):
+            if known.mux.idle:
+                self.disconnect(name)
 
     def close(self) -> None:
         """Close every socket; whoever waits gets an error, and so do later calls."""
         if self._pid != os.getpid():
             self._after_fork()
-        with self._lock:
-            self._closed = True
-            connections = [*self._connections.values(), *self._opening]
-            self._connections.clear()
+        self._closed = True
+        connections = [*self._opening, *self._connections.values(), *self._aside]
+        self._connections.clear()
+        self._aside.clear()
         for connection in connections:
             connection.close(_closed_error())
         self._keeper.stop()
@@ -274,7 +312,10 @@ class SyncChannelStream(Generic[E, R]):
         self._driver = driver
         # What a patient channel waits for may take days; getting it opened may not.
         self._limits = _PATIENT if channel.patient and limits is None else limits
-        self._open = self._waiting = self._keep = False
+        # Popped by whoever ends the stream: an atomic step, so that a signal handler which closes
+        # it while it ends (or another thread) does not end it twice.
+        self._open: list[bool] = []
+        self._waiting = self._keep = False
         self._started = time.perf_counter()
         channel.on_begin()
         try:
@@ -285,7 +326,7 @@ class SyncChannelStream(Generic[E, R]):
             channel.on_end(error, None)
             raise
         self._reader = ChannelReader(channel, state)
-        self._open = True
+        self._open.append(True)
 
     def __iter__(self) -> Iterator[E]:
         try:
@@ -341,9 +382,10 @@ class SyncChannelStream(Generic[E, R]):
             self._waiting = False
 
     def _end(self, error: BaseException | None) -> None:
-        if not self._open:
+        try:
+            self._open.pop()
+        except IndexError:  # it has ended
             return
-        self._open = False
         reader = self._reader
         if not reader.state.closed:
             self._connection.abandon(reader.state, reader.cancel_message)
@@ -356,30 +398,30 @@ class SyncChannelStream(Generic[E, R]):
         return not self._open
 
     def cancel(self) -> None:
-        """Ask the server to stop; go on iterating to get what it still sends, and the result."""
+        """Ask the server to stop; go on iterating to get what it still sends, and the result.
+
+        It may be called anywhere, in a signal handler, say, and waits for nothing.
+        """
         message = self._reader.cancel_message
         if message is not None and self._open:
-            self._connection.send(self._reader.state, message)
+            self._connection.say(self._reader.state, message)
 
     def send(self, message: Any) -> None:
         """Send a packet on the channel."""
         self._connection.send(self._reader.state, message)
 
     def close(self) -> None:
-        """Stop waiting; the server is told if it had not finished."""
+        """Stop waiting; the server is told if it had not finished. It may be called anywhere."""
         self._end(None)
 
     def abandon(self) -> None:
-        """``close`` for finalizers, which run anywhere, even inside the connection's locks.
+        """``close`` for finalizers.
 
         Nothing happens while a thread waits for an event: then what went away is an iteration
         that was turned away because of that thread.
         """
-        if self._open and not self._waiting:
-            self._open = False
-            self._connection.abandon_later(self._reader.state, self._reader.cancel_message)
-            self._reader.channel.on_end(None, self._connection.address)
-            self._driver.observe(self._reader.channel.endpoint, self._started, None)
+        if not self._waiting:
+            self._end(None)
 
     def result(self) -> R:
         """The result, once the iteration has ended.
@@ -406,5 +448,5 @@ class SyncChannelStream(Generic[E, R]):
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_open", False):
+        if getattr(self, "_open", False):  # an exception may have kept it from being made
             self.abandon()

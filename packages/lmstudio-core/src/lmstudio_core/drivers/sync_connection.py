@@ -1,37 +1,26 @@
 """The blocking driver's connection: any number of threads, and no thread of its own in the way.
 
-Whoever waits reads. One waiting thread at a time is the *leader*: it reads the socket and files
+Whoever waits reads. One waiting thread at a time is the *leader*: it waits for the socket and files
 what comes for everybody, the others are parked until their conversation changes or they are handed
-the lead. For the usual single caller this saves two thread switches per answer. Between calls
-nobody reads; the client's ``Keeper`` looks after sockets left alone, so that a server's pings are
-answered.
-
-There are two locks, each held for moments only, or while a full socket takes a large frame:
-``_write_lock`` keeps frames whole and in order, ``_lock`` guards everything else; a thread that
-needs both takes ``_write_lock`` first.
+the lead. For the usual single caller this saves two thread switches per answer. The leader also asks
+a server that has long been silent for a sign of life. Between calls nobody reads; the client's
+``Keeper`` looks after sockets left alone, so that a server's pings are answered.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable
 from typing import Any, Final
 
-from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
-from ..protocol.address import Address
-from ..protocol.auth import Credentials
+from ..errors import LMStudioTimeoutError
 from ..protocol.conversations import CallState, ChannelState, Conversation
-from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
-from ..timeouts import sync_limits
+from ..timeouts import Limits, clock, sync_limits, using
 from .locks import sleep_until_released, take
-from .sync_socket import connect
-from .wire import Wire
+from .sync_line import Line
 
 __all__ = ["Connection"]
 
@@ -39,29 +28,8 @@ _SLICE: Final = 0.05
 """Seconds after which a writer that is stuck looks whether it has become the one to read."""
 
 
-class Connection:
-    """A socket to one namespace, connected; ``open`` authenticates it.
-
-    Raises:
-        LMStudioConnectionError: Nothing listens at the address.
-    """
-
-    def __init__(self, address: Address, namespace: str, creds: Credentials) -> None:
-        self._wire = Wire(address, namespace, creds)
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._write_lock = threading.Lock()
-        self._leader: int | None = None  # the thread that reads
-        self._parked: dict[Conversation, Any] = {}
-        self._abandoned: deque[tuple[ChannelState, Any]] = deque()
-        self._released = False
-        self.reads = 0
-        self._socket = connect(address, sync_limits().longest_wait)
-
-    @property
-    def address(self) -> Address:
-        """The server's address."""
-        return self._wire.address
+class Connection(Line):
+    """A socket to one namespace, connected; ``open`` authenticates it."""
 
     def open(self) -> None:
         """Do both handshakes. Another thread may ``close`` the connection meanwhile.
@@ -69,60 +37,99 @@ class Connection:
         Raises:
             LMStudioWebsocketError: The server refused, or is none.
             LMStudioTimeoutError: The server said nothing within the sync timeout.
+            LMStudioConnectionError: It said nothing for as long as a ping and its answer may take.
         """
         limits = sync_limits()
         with self._lock:
             self._leader = threading.get_ident()
+            self._collect(self._wire.outgoing())
         try:
             self._flush()
             while not self._wire.ready:
                 self._check_alive()
-                if not self._read(limits.longest_wait):
+                if not self._watch(_deadline(limits.longest_wait)):
                     raise limits.error(Endpoint(self._wire.namespace, "authentication"))
         finally:
             self._hand_over()
 
-    # -- state -----------------------------------------------------------------------------------
-
-    @property
-    def mux(self) -> Mux:
-        """The conversations of this socket."""
-        return self._wire.mux
+    # -- before it is used -----------------------------------------------------------------------
 
     @property
     def usable(self) -> bool:
-        """Whether a new call may use this socket; looks whether the server has closed it."""
+        """Whether a new call may use this socket; looks whether the server has closed it.
+
+        Several threads that ask at once wait for the first of them to have read what there is.
+        """
         if self._wire.closed or self._pid != os.getpid():
             return False
         if self.mux.exhausted and self.mux.idle:
             return False
-        self.pump_idle()
+        if not self.entered:
+            with self._lock:
+                self._catch_up()
+            if self._posted:
+                self._settle()
         return not self._wire.closed
 
-    def pump_idle(self) -> None:
-        """Read what has arrived while nobody was waiting, and send what finalizers left."""
+    @property
+    def doubtful(self) -> bool:
+        """Whether it was left alone for long, or a call timed out on it: see ``sure``."""
+        return self._alive.doubtful(clock(), self.reads)
+
+    def sure(self) -> bool:
+        """Whether the server is there; a doubtful one is asked for a sign of life first.
+
+        One thread does it for all; nothing has been sent yet, so nothing is lost.
+
+        Raises:
+            LMStudioTimeoutError: The limits of the call allow less time than a probe may take.
+        """
+        if not self.doubtful:
+            return True
+        limits = sync_limits()
+        longest = limits.longest_wait
+        seconds = self._pings.probe or 0.0
+        probe = Conversation(0, Endpoint(self._wire.namespace, "ping"))
+        with self._lock:
+            before = self.reads
+            self._probe = probe
+            self._collect(self._wire.ping())
+        self._flush()
+        try:
+            with using(Limits(seconds if longest is None else max(min(seconds, longest), 1e-6))):
+                self.wait(probe)
+        except LMStudioTimeoutError:
+            if longest is not None and longest < seconds:
+                raise limits.error(probe.endpoint, longest) from None
+        return self.reads != before and not self._wire.closed
+
+    def tend(self) -> None:
+        """Read what has come while nobody was waiting, and write what is left to be written.
+
+        For the keeper: it never waits for a lock, since ``close`` waits for the keeper.
+        """
         if self._pid != os.getpid():
             return
-        me = threading.get_ident()
-        if self._leader is None:
-            try:
-                with self._lock:
-                    if self._leader is None:
-                        self._leader = me
-                while self._leader == me and not self._wire.closed and self._readable(0):
-                    self._read(0)
-            finally:
-                if self._leader == me:
-                    self._hand_over()
-        self._cancel_abandoned()
+        got: list[bool] = []
+        try:
+            if take(got, self._lock):
+                self._catch_up()
+        finally:
+            if True in got:
+                self._lock.release()
+        self._settle()
+        self._flush()
 
-    def _check_alive(self) -> None:
-        if self._wire.failure is not None:
-            raise own_copy(self._wire.failure)
-        if self._pid != os.getpid():
-            raise LMStudioRuntimeError(
-                "This was started in the parent process; what it gets is for the parent alone."
-            )
+    def _catch_up(self) -> None:
+        """Read what there is, unless a leader will; with the lock held."""
+        before = self.reads
+        while self._leader is None and not self._wire.closed and self._readable(0):
+            seen = self.reads
+            self._receive()
+            if self.reads == seen:  # the end, which is noted as soon as the lock is free
+                break
+        if self.reads != before:
+            self._alive.heard(clock())
 
     # -- conversations ---------------------------------------------------------------------------
 
@@ -144,10 +151,71 @@ class Connection:
         """Send a packet on a channel, if it is still open."""
         if self._pid != os.getpid():
             self._check_alive()
-        with self._lock:
-            payload = self.mux.send(state, message)
+        self._check_entered()
+        payload = self.mux.send(state, message)
         if payload is not None:
             self._send(payload)
+            self._check_alive()
+
+    def _send(self, payload: bytes) -> None:
+        with self._lock:
+            self._check_alive()
+            self._collect(self._wire.frame(payload))
+        if self._posted:
+            self._settle()
+        self._flush()
+        if self._full:
+            self._push()
+
+    def _push(self) -> None:
+        """Write to a socket that is full.
+
+        A server that is busy sending may take nothing more before this side has read, so this
+        thread reads while it waits, unless another one does.
+        """
+        me = threading.get_ident()
+        led = self._leader == me
+        try:
+            self._push_on(sync_limits(), me)
+        except (OSError, ValueError) as error:  # ValueError: closed by another thread
+            lost = self._lose(error)
+            if isinstance(error, LMStudioTimeoutError):
+                raise
+            raise own_copy(lost) from error
+        except BaseException as interrupt:  # half a frame may be out: the rest cannot follow
+            self._lose(interrupt)
+            raise
+        finally:
+            if not led and self._leader == me:
+                self._hand_over()
+        self._check_alive()
+
+    def _push_on(self, limits: Limits, me: int) -> None:
+        limit = limits.idle
+        last, written = time.monotonic(), self._written
+        while self._outbox and not self._wire.closed:
+            with self._lock:
+                lead = self._leader in (None, me)
+                if lead:
+                    self._leader = me
+            if self._posted:
+                self._settle()
+            left = _SLICE if limit is None else min(_SLICE, last + limit - time.monotonic())
+            left = max(0.0, left)
+            readable, writable = self._socket.wait(left, reading=lead, writing=True)
+            if readable:
+                self._receive()
+            if writable:
+                self._flush()
+            elif lead and not readable:
+                self._ask(left)
+            limits.check()
+            if self._written != written:
+                last, written = time.monotonic(), self._written
+            elif limit is not None and time.monotonic() - last >= limit:
+                raise TimeoutError(f"the server took no data for {limit:g} seconds")
+
+    # -- waiting ---------------------------------------------------------------------------------
 
     def wait(self, state: Conversation) -> None:
         """Return once ``state`` has something to take.
@@ -159,119 +227,113 @@ class Connection:
             return
         if self._pid != os.getpid():
             self._check_alive()
+        self._check_entered()
         limits = sync_limits()
         limit = limits.longest_wait
-        deadline = None if limit is None else time.monotonic() + limit
+        deadline = _deadline(limit)
         me = threading.get_ident()
+        # A signal handler waits while the code below it, in this very thread, waits as well.
+        nested = self._leader == me
+        before = self.reads
         try:
             while not state.ready:
                 with self._lock:
-                    if state.ready:
-                        break
-                    # That this thread leads already can only be left over from an interrupt.
-                    lead = self._leader is None or self._leader == me
-                    if lead:
-                        self._leader = me
-                    parking = None if lead else self._park(state)
+                    if self._leader is None or self._leader == me:
+                        self._leader, parking = me, None
+                    else:
+                        parking = self._park(state)
+                if self._posted:
+                    self._settle()
                 if parking is None:
                     self._lead(state, deadline)
                 else:
                     sleep_until_released(parking, deadline)
                 if not state.ready and deadline is not None and time.monotonic() >= deadline:
+                    self._alive.doubt(self.reads)
                     raise limits.error(state.endpoint, limit)
         finally:
             try:
-                self._leave(state, me)
+                self._leave(state, me, nested)
             except BaseException:  # an interrupt here would leave the others without a reader
-                self._leave(state, me)
+                self._leave(state, me, nested)
                 raise
-
-    def abandon(self, state: Conversation, message: Any = None) -> None:
-        """Nobody waits for ``state`` any more; ``message`` tells the server to stop."""
-        if self._pid != os.getpid():
-            return  # it goes on in the parent process
-        with self._lock:
-            payload = None
-            if message is not None and isinstance(state, ChannelState) and not self._wire.closed:
-                payload = self.mux.send(state, message)
-            waiter = state.waiter
-            self.mux.abandon(state)
-            if waiter is not None:  # a thread waits for what another one gave up
-                state.waiter = waiter
-                self._wake((state,))
-        if payload is not None:
-            with contextlib.suppress(LMStudioError):  # a connection that is gone has stopped it too
-                self._send(payload)
-
-    def abandon_later(self, state: ChannelState, message: Any) -> None:
-        """``abandon`` for finalizers: at once if no thread holds the locks (this one might), else
-        soon."""
-        self._abandoned.append((state, message))
-        if not (self._write_lock.locked() or self._lock.locked()):
-            self._cancel_abandoned()
-
-    def _cancel_abandoned(self) -> None:
-        while self._abandoned:
-            with contextlib.suppress(IndexError):  # another thread was faster
-                self.abandon(*self._abandoned.popleft())
-
-    def close(self, failure: LMStudioError) -> None:
-        """Close the socket; whoever waits gets ``failure``."""
-        if self._pid != os.getpid():
-            self._socket.close()  # of a parent process: its conversations go on there
-            return
-        with self._lock:
-            self._wake(self._wire.close(failure))
-        # A thread that is stuck in writing would keep this one waiting; then there is no goodbye.
-        got: list[bool] = []
-        try:
-            if take(got, self._write_lock):
-                with contextlib.suppress(OSError):
-                    self._socket.send(self._wire.outgoing())
-        finally:
-            if True in got:
-                self._write_lock.release()
-            self._socket.shutdown()
-        with self._lock:
-            # A leader may be about to poll this file descriptor, whose number would be given to
-            # the next socket of the process: it closes it itself when it has noticed.
-            self._released = True
-            if self._leader in (None, threading.get_ident()):
-                self._socket.close()
-
-    # -- reading ---------------------------------------------------------------------------------
+            if self.reads != before:
+                self._alive.heard(clock())
 
     def _lead(self, state: Conversation, deadline: float | None) -> None:
         """Read for everybody until ``state`` is ready."""
-        while not state.ready:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return
-            self._read(left)
-            if self._abandoned:
-                self._cancel_abandoned()
+        outer, self._awaited = self._awaited, state
+        while not state.ready and self._watch(deadline):
+            pass
+        self._awaited = outer
+
+    def _watch(self, deadline: float | None) -> bool:
+        """Read once; ``False`` if nothing came before the deadline."""
+        while True:
+            seconds = self._alive.patience
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                if seconds is None or left < seconds:
+                    seconds = left
+            if self._read(seconds):
+                return True
+            self._ask(seconds or 0.0)
+            if self._wire.closed:
+                return True
+
+    def _ask(self, seconds: float) -> None:
+        """Nothing came in so many seconds: ask for a sign of life, or give the connection up."""
+        left_over = sum(map(len, tuple(self._outbox)))
+        verdict = self._alive.silent(
+            seconds,
+            clock(),
+            reads=self.reads,
+            written=self._written + left_over,
+            unsent=self._socket.unsent() + left_over,
+        )
+        if verdict == "ping":
+            with self._lock:
+                self._collect(self._wire.ping())
+            self._settle()
+            self._flush()
+        elif verdict == "dead":
+            self._lose(self._wire.silent(self._alive.allowed))
 
     def _park(self, state: Conversation) -> Any:
         """A lock that is released when ``state`` changes or this thread is chosen to lead."""
-        parking = state.waiter = self._parked[state] = threading.Lock()
-        parking.acquire()
+        parking: Any = threading.Lock()
+        if not state.ready:  # it may have changed before this thread got the lock
+            state.waiter = self._parked[state] = parking
+            parking.acquire()
         return parking
 
-    def _leave(self, state: Conversation, me: int) -> None:
+    def _leave(self, state: Conversation, me: int, nested: bool) -> None:
         """This thread stops waiting; if it led, or was chosen to lead next, another one does."""
         with self._lock:
             if state.waiter is not None:
                 self._parked.pop(state, None)
                 state.waiter = None
-            if self._leader == me or self._leader is None:
+            if nested:
+                # The code below leads on. What it waits for may have come just now, while it is
+                # asleep in the system: the pong will wake it up.
+                self._collect(self._wire.ping())
+            elif self._leader == me or self._leader is None:
                 self._release_lead()
+        if self._posted:
+            self._settle()
+        if nested:
+            self._flush()
 
     def _hand_over(self) -> None:
         with self._lock:
             self._release_lead()
+        if self._posted:
+            self._settle()
 
     def _release_lead(self) -> None:
-        self._leader = None
+        self._leader = self._awaited = None
         if self._released:
             self._socket.close()
         for waiting, parking in self._parked.items():
@@ -280,126 +342,6 @@ class Connection:
                 parking.release()
                 return
 
-    def _wake(self, changed: Iterable[Conversation]) -> None:
-        for state in changed:
-            if state.waiter is not None:
-                parking = self._parked.pop(state, None)
-                state.waiter = None
-                if parking is not None:
-                    parking.release()
 
-    def _readable(self, timeout: float | None) -> bool:
-        try:
-            return self._socket.readable(timeout)
-        except (OSError, ValueError):  # closed by another thread
-            return True
-
-    def _read(self, timeout: float | None) -> bool:
-        """Read once and file what came; ``False`` if nothing came in time.
-
-        Waiting may be interrupted at any point. An interrupt between reading and filing would lose
-        bytes, so that one ends the connection.
-        """
-        if not self._readable(timeout):
-            return False
-        try:
-            data = self._socket.receive()
-            if data is not None:
-                self._take(data)
-        except OSError as error:
-            self._lose(error)
-        except BaseException as interrupt:
-            self._lose(interrupt)
-            raise
-        return True
-
-    def _take(self, data: bytes) -> None:
-        self.reads += 1
-        with self._lock:
-            self._wake(self._wire.receive(data) if data else self._wire.receive_eof())
-        if self._wire.pending:  # pongs, goodbyes
-            with contextlib.suppress(LMStudioError):
-                self._flush()
-        if self._wire.closed:
-            self._socket.shutdown()
-
-    def _lose(self, error: BaseException) -> LMStudioError:
-        """The connection is over; the server is to notice at once, too."""
-        lost = self._wire.lost(error)
-        with self._lock:
-            self._wake(self._wire.fail(lost))
-        self._socket.shutdown()
-        return self._wire.failure or lost
-
-    # -- writing ---------------------------------------------------------------------------------
-
-    def _send(self, payload: bytes) -> None:
-        with self._write_lock:
-            with self._lock:
-                self._check_alive()
-                data = self._wire.frame(payload)
-            self._write(data)
-        if self._wire.pending:  # what came up for a reader that found this thread writing
-            with contextlib.suppress(LMStudioError):
-                self._flush()
-
-    def _flush(self) -> None:
-        """Write what the wire has to say of itself, unless another thread is writing and will."""
-        while self._wire.pending:
-            got: list[bool] = []
-            try:
-                if not take(got, self._write_lock):
-                    return
-                with self._lock:
-                    data = self._wire.outgoing()
-                self._write(data)
-            finally:
-                if True in got:
-                    self._write_lock.release()
-
-    def _write(self, data: bytes) -> None:
-        try:
-            sent = self._socket.send(data)
-            if sent < len(data):
-                self._write_rest(memoryview(data)[sent:])
-        except (OSError, ValueError) as error:  # ValueError: closed by another thread
-            lost = self._lose(error)
-            if isinstance(error, LMStudioTimeoutError):
-                raise
-            raise own_copy(lost) from error
-        except BaseException as interrupt:  # half a frame may be out: the rest cannot follow
-            self._lose(interrupt)
-            raise
-
-    def _write_rest(self, data: memoryview) -> None:
-        """Write to a socket that is full.
-
-        A server that is busy sending may take nothing more before this side has read, so this
-        thread reads while it waits, unless another one does.
-        """
-        limits = sync_limits()
-        limit = limits.idle
-        me = threading.get_ident()
-        led = self._leader == me
-        last = time.monotonic()
-        try:
-            while data:
-                with self._lock:
-                    lead = self._leader in (None, me)
-                    if lead:
-                        self._leader = me
-                left = _SLICE if limit is None else min(_SLICE, last + limit - time.monotonic())
-                readable, writable = self._socket.wait(max(0.0, left), reading=lead, writing=True)
-                if readable:
-                    self._read(0)
-                if self._wire.closed:
-                    raise ConnectionError("the connection was closed")
-                limits.check()
-                if writable and (sent := self._socket.send(data)):
-                    data = data[sent:]
-                    last = time.monotonic()
-                elif limit is not None and time.monotonic() - last >= limit:
-                    raise TimeoutError(f"the server took no data for {limit:g} seconds")
-        finally:
-            if not led and self._leader == me:
-                self._hand_over()
+def _deadline(seconds: float | None) -> float | None:
+    return None if seconds is None else time.monotonic() + seconds

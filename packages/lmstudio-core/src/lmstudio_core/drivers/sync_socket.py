@@ -9,6 +9,7 @@ import contextlib
 import select
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -18,11 +19,30 @@ from ..protocol.address import Address
 from ..shapes import error_text
 from .wire import unreachable
 
-__all__ = ["LONGEST_WAIT", "StreamSocket", "connect"]
+__all__ = ["LONGEST_WAIT", "StreamSocket", "connect", "unsent"]
 
 _CHUNK: Final = 65536
 LONGEST_WAIT: Final = 1_000_000.0
 """Seconds; every system can wait that long at once. Callers that want more wait again."""
+
+
+_SO_NWRITE: Final = 0x1024
+
+
+def unsent(sock: Any) -> int:
+    """Bytes given to a socket that the peer's system has not confirmed; 0 if nobody can tell."""
+    try:
+        if sys.platform == "linux":
+            import fcntl  # these two take a while, and are needed only after a long silence
+            import termios
+
+            waiting = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+            return int.from_bytes(waiting, sys.byteorder)
+        if sys.platform == "darwin":
+            return int(sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE))
+    except (OSError, ValueError):  # it is closed
+        pass
+    return 0
 
 
 class StreamSocket:
@@ -57,6 +77,10 @@ class StreamSocket:
                 return self._socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
+
+    def unsent(self) -> int:
+        """Bytes that the peer's system has not confirmed; 0 where this system does not tell."""
+        return unsent(self._socket)
 
     def readable(self, timeout: float | None) -> bool:
         """Whether there is something to receive within ``timeout`` seconds; the end counts too."""

@@ -80,6 +80,12 @@ class Wire:
         self._protocol.send_text(payload)
         return b"".join(self._protocol.data_to_send())
 
+    def ping(self) -> bytes:
+        """The bytes of a ping; none where the protocol has no place for one (yet, or any more)."""
+        if self._protocol.state is State.OPEN and self._stage != "closed":
+            self._protocol.send_ping(b"")
+        return self.outgoing()
+
     def receive(self, data: bytes) -> Sequence[Conversation]:
         """Take bytes of the socket; returns the conversations that changed."""
         protocol = self._protocol
@@ -123,6 +129,13 @@ class Wire:
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(1000)
         return self.fail(failure)
+
+    def silent(self, seconds: float) -> LMStudioConnectionError:
+        """The exception for a server that says nothing, not even in answer to a ping."""
+        return self._lost(
+            f"nothing came from the server in {seconds:g} seconds, not even an answer to a ping "
+            "(ping_interval= and ping_timeout= of the client say how long to wait)"
+        )
 
     def lost(self, error: BaseException) -> LMStudioConnectionError:
         """The exception for a socket error."""

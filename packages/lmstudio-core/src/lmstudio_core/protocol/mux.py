@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from ..errors import LMStudioError, LMStudioRequestRejectedError, LMStudioValueError
@@ -186,7 +186,10 @@ class Mux:
     def idle(self) -> bool:
         """Whether no conversation is under way that somebody waits for."""
         return not (
-            self._calls or self._signals or any(not c.abandoned for c in self._channels.values())
+            self._calls
+            or self._signals
+            # A copy: other threads may open channels meanwhile.
+            or any(not c.abandoned for c in tuple(self._channels.values()))
         )
 
     @property
@@ -216,7 +219,7 @@ class Mux:
 
     def fail_all(self, failure: LMStudioError) -> Sequence[Conversation]:
         """The socket is gone: every conversation ends with ``failure``."""
-        failed = list(self._all())
+        failed = self._all()
         for state in failed:
             state.failure = failure
             state.closed = True
@@ -225,10 +228,9 @@ class Mux:
         self._signals.clear()
         return failed
 
-    def _all(self) -> Iterator[Conversation]:
-        yield from self._calls.values()
-        yield from self._channels.values()
-        yield from self._signals.values()
+    def _all(self) -> list[Conversation]:
+        # A copy: a stream that is collected by the way gives its conversation up.
+        return [*self._calls.values(), *self._channels.values(), *self._signals.values()]
 
     def _on_channel_send(self, frame: dict[str, Any]) -> Conversation | None:
         state = _find(self._channels, frame.get("channelId"))
