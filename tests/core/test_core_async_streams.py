@@ -29,7 +29,7 @@ def test_a_dropped_stream_is_cancelled(server):
             assert await stream.__anext__() == 1
             del stream
             gc.collect()
-            server.requests[0].wait_for_message("cancel")
+            await seen(server.requests[0].wait_for_message, "cancel")
 
     run(test)
 

@@ -10,6 +10,7 @@ from .errors import LMStudioClientError
 
 if TYPE_CHECKING:
     from .client import Client
+    from .protocol.liveness import PingSetting
 
 __all__ = ["configure_default_client", "get_default_client", "reset_default_client"]
 
@@ -17,20 +18,29 @@ _lock = threading.RLock()  # a plugin may use the default client while it is bei
 _client: Client | None = None
 _api_host: str | None = None
 _api_token: str | None = None
+_pings: tuple[PingSetting, PingSetting] = (..., ...)
 
 
-def configure_default_client(api_host: str | None = None, api_token: str | None = None) -> None:
+def configure_default_client(
+    api_host: str | None = None,
+    api_token: str | None = None,
+    *,
+    ping_interval: PingSetting = ...,
+    ping_timeout: PingSetting = ...,
+) -> None:
     """Say where the default client connects to; call it before the first convenience function.
 
     Args:
         api_host: ``"host:port"`` of the server; ``None`` looks for a local one.
         api_token: The server's API token.
+        ping_interval: Seconds of silence before a ping, as for ``Client``.
+        ping_timeout: Seconds for its answer, as for ``Client``.
 
     Raises:
         LMStudioClientError: The default client exists already.
-        LMStudioValueError: The host or the token is not of the form of one.
+        LMStudioValueError: The host, the token or a number is not of the form of one.
     """
-    global _api_host, _api_token
+    global _api_host, _api_token, _pings
     with _lock:
         if _client is not None:
             raise LMStudioClientError(
@@ -39,8 +49,9 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
             )
         from .client import Client
 
-        Client(api_host, api_token).close()  # complains of what is wrong now, not later
-        _api_host, _api_token = api_host, api_token
+        # It complains of what is wrong now, not later.
+        Client(api_host, api_token, ping_interval=ping_interval, ping_timeout=ping_timeout).close()
+        _api_host, _api_token, _pings = api_host, api_token, (ping_interval, ping_timeout)
 
 
 def get_default_client(api_host: str | None = None) -> Client:
@@ -59,15 +70,17 @@ def get_default_client(api_host: str | None = None) -> Client:
         if _client is None:
             from .client import Client
 
-            _client = Client(_api_host, _api_token)
+            interval, timeout = _pings
+            _client = Client(_api_host, _api_token, ping_interval=interval, ping_timeout=timeout)
         return _client
 
 
 def reset_default_client() -> None:
     """Close the default client and forget its configuration; the next use makes a new one."""
-    global _client, _api_host, _api_token
+    global _client, _api_host, _api_token, _pings
     with _lock:
         client, _client, _api_host, _api_token = _client, None, None, None
+        _pings = (..., ...)
     if client is not None:
         client.close()
 

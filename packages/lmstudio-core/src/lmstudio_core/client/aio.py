@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -14,6 +15,7 @@ from ..drivers.loops import running_loop
 from ..errors import LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import credentials
+from ..protocol.liveness import PingSetting, ping_settings
 from ..protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 from ..timeouts import CallLimits, limits_of
 from .base import (
@@ -72,9 +74,14 @@ class AsyncClient(ClientBase):
             ``LMS_PLUGIN_CLIENT_PASSKEY`` and ``LMS_PLUGIN_BASE_URL``; without ``api_host``, they
             are used where they are set.
         client_passkey: The ``client_passkey`` that goes with it.
+        ping_interval: Seconds without a sign of life after which a call that waits pings the server;
+            ``None`` for no pings. By default what ``LMSTUDIO_PING_INTERVAL`` says, else 20.
+        ping_timeout: Seconds for the answer. Without one, all that wait get
+            ``LMStudioConnectionError`` and the next call opens a new socket. By default what
+            ``LMSTUDIO_PING_TIMEOUT`` says, else 20.
 
     Raises:
-        LMStudioValueError: The host, the token or the pair is not of the form of one.
+        LMStudioValueError: The host, the token, the pair or a number is not of the form of one.
 
     Example:
         >>> async def main() -> None:
@@ -94,8 +101,11 @@ class AsyncClient(ClientBase):
         *,
         client_identifier: str | None = None,
         client_passkey: str | None = None,
+        ping_interval: PingSetting = ...,
+        ping_timeout: PingSetting = ...,
     ) -> None:
         super().__init__(api_host, api_token, client_identifier, client_passkey)
+        self._pings = ping_settings(ping_interval, ping_timeout, os.environ)
         self._made_driver: AsyncDriver | None = None
 
     @property
@@ -103,7 +113,9 @@ class AsyncClient(ClientBase):
         if self._made_driver is None:
             from ..drivers.aio import AsyncDriver  # what a client imports most, see _prepare
 
-            self._made_driver = AsyncDriver(self._resolve, self._credentials, self._observer())
+            self._made_driver = AsyncDriver(
+                self._resolve, self._credentials, self._observer(), self._pings
+            )
         return self._made_driver
 
     async def _ready_driver(self) -> AsyncDriver:

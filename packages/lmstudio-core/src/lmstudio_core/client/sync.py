@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
@@ -11,9 +12,11 @@ from typing_extensions import Self, Unpack
 
 from ..capability import Capability
 from ..drivers.batches import SyncBatchStream
-from ..drivers.sync import SyncChannelStream, SyncDriver
+from ..drivers.sync import SyncDriver
+from ..drivers.sync_stream import SyncChannelStream
 from ..protocol.address import Address
 from ..protocol.auth import credentials
+from ..protocol.liveness import PingSetting, ping_settings
 from ..protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 from ..timeouts import CallLimits, get_sync_api_timeout, limits_of
 from .base import ClientBase, find_local_host, find_server, is_valid, no_address
@@ -58,9 +61,14 @@ class Client(ClientBase):
             ``LMS_PLUGIN_CLIENT_PASSKEY`` and ``LMS_PLUGIN_BASE_URL``; without ``api_host``, they
             are used where they are set.
         client_passkey: The ``client_passkey`` that goes with it.
+        ping_interval: Seconds without a sign of life after which a call that waits pings the server;
+            ``None`` for no pings. By default what ``LMSTUDIO_PING_INTERVAL`` says, else 20.
+        ping_timeout: Seconds for the answer. Without one, all that wait get
+            ``LMStudioConnectionError`` and the next call opens a new socket. By default what
+            ``LMSTUDIO_PING_TIMEOUT`` says, else 20.
 
     Raises:
-        LMStudioValueError: The host, the token or the pair is not of the form of one.
+        LMStudioValueError: The host, the token, the pair or a number is not of the form of one.
 
     Example:
         >>> with Client() as client:
@@ -78,9 +86,12 @@ class Client(ClientBase):
         *,
         client_identifier: str | None = None,
         client_passkey: str | None = None,
+        ping_interval: PingSetting = ...,
+        ping_timeout: PingSetting = ...,
     ) -> None:
         super().__init__(api_host, api_token, client_identifier, client_passkey)
-        self._driver = SyncDriver(self._resolve, self._credentials, self._observer())
+        pings = ping_settings(ping_interval, ping_timeout, os.environ)
+        self._driver = SyncDriver(self._resolve, self._credentials, self._observer(), pings)
         _open.add(self)
 
     def _resolve(self, refused: Address | None = None) -> Address:

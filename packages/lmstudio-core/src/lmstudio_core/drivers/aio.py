@@ -14,6 +14,7 @@ from typing_extensions import Self
 from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
+from ..protocol.liveness import Pings
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import ChannelReader, call_result
 from ..runner import Observer
@@ -37,6 +38,7 @@ class AsyncDriver:
             there it is called with that address, and may name another one.
         creds: What every socket shows the server.
         observer: Called after each call and channel, or ``None``.
+        pings: When to ask a silent server for a sign of life.
     """
 
     def __init__(
@@ -44,12 +46,15 @@ class AsyncDriver:
         address: Callable[[Address | None], Awaitable[Address]],
         creds: Credentials,
         observer: Observer | None,
+        pings: Pings | None = None,
     ) -> None:
         self._address = address
         self._creds = creds
         self._observer = observer
         self._connections: dict[str, Connection] = {}
+        self._pings = pings
         self._opening: set[Connection] = set()
+        self._aside: set[Connection] = set()  # still in use, though not for new calls
         self._locks: dict[str, asyncio.Lock] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -70,15 +75,16 @@ class AsyncDriver:
         self._loop = loop
         self._locks = {}
         self._connections = {}
+        self._aside = set()
 
     def _sockets(self) -> list[Connection]:
-        return [*self._connections.values(), *self._opening]
+        return [*self._connections.values(), *self._opening, *self._aside]
 
     def _at_hand(self, namespace: str) -> Connection | None:
         """The namespace's socket, if nothing has to be waited for."""
         self._adopt_loop()
         connection = self._connections.get(namespace)
-        if connection is None or connection.unread or not connection.usable:
+        if connection is None or connection.unread or connection.doubtful or not connection.usable:
             return None
         return connection
 
@@ -88,23 +94,31 @@ class AsyncDriver:
             return ready
         if (connection := self._connections.get(namespace)) is not None:
             await connection.catch_up()
-            if connection.usable:
+            if connection.usable and not connection.doubtful:
                 return connection
         # Each waiter connects itself if the one before it gave up: one cancelled caller must not
         # take the others down with it.
         async with self._locks.setdefault(namespace, asyncio.Lock()):
             connection = self._connections.get(namespace)
-            if connection is not None and connection.usable:
+            if connection is not None and connection.usable and await connection.sure():
                 return connection
             self._check_open()
-            replaced = self._connections.pop(namespace, None)
-            if replaced is not None and not replaced.ending:
-                replaced.abort(
-                    LMStudioConnectionError("This connection was replaced by a new one.")
-                )
+            self._replace(namespace)
             connection = await self._connect(namespace)
             self._connections[namespace] = connection
             return connection
+
+    def _replace(self, namespace: str) -> None:
+        """Let go of the namespace's socket; calls that still wait there may yet be answered."""
+        replaced = self._connections.pop(namespace, None)
+        for connection in [*self._aside, *([] if replaced is None else [replaced])]:
+            if connection.mux.idle:
+                self._aside.discard(connection)
+                connection.abort(
+                    LMStudioConnectionError("This connection was replaced by a new one.")
+                )
+            else:
+                self._aside.add(connection)
 
     async def _connect(self, namespace: str) -> Connection:
         address = await self._address(None)
@@ -118,7 +132,7 @@ class AsyncDriver:
 
     async def _open(self, namespace: str, address: Address) -> Connection:
         self._check_open()
-        connection = Connection(address, namespace, self._creds)
+        connection = Connection(address, namespace, self._creds, self._pings)
         self._opening.add(connection)  # so that aclose() finds it
         try:
             await connection.open()
@@ -162,6 +176,7 @@ class AsyncDriver:
         self._closed = True
         connections = self._sockets()
         self._connections.clear()
+        self._aside.clear()
         for connection in connections:  # all at once, even if this task is cancelled meanwhile
             if connection.loop is running_loop():
                 connection.abort(_closed_error())
@@ -350,9 +365,11 @@ class AsyncChannelStream(Generic[E, R]):
             self._waiting = False
 
     def _end(self, error: BaseException | None) -> None:
-        if self._ended:
-            return
-        self._ended = True
+        if not self._ended:
+            self._ended = True
+            self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
         reader, connection = self._reader, self._connection
         if reader is None or connection is None:
             return
@@ -395,8 +412,13 @@ class AsyncChannelStream(Generic[E, R]):
         was turned away because of that task.
         """
         connection = self._connection
-        if not (self._ended or self._waiting or connection is None or connection.loop.is_closed()):
-            self._end_in_its_loop()
+        if self._ended or self._waiting or connection is None or connection.loop.is_closed():
+            return
+        # A collection may run in the middle of the connection's own code, or in another thread: so
+        # the server is told when the loop gets to it. It may close this very moment.
+        self._ended = True
+        with contextlib.suppress(RuntimeError):
+            connection.loop.call_soon_threadsafe(self._finish, None)
 
     def _end_in_its_loop(self) -> None:
         try:

@@ -12,11 +12,13 @@ from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeErro
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.conversations import CallState, ChannelState, Conversation
+from ..protocol.liveness import Liveness, Pings
 from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
-from ..timeouts import Limits
+from ..timeouts import Limits, clock
 from .loops import at_loop_end, in_time, running_loop
+from .sync_socket import unsent
 from .wire import Wire, unreachable
 
 __all__ = ["Connection"]
@@ -36,8 +38,17 @@ _ENDED: Final[int] = sum(
 class Connection(asyncio.Protocol):
     """A socket to one namespace; ``open`` it first. It belongs to the loop that made it."""
 
-    def __init__(self, address: Address, namespace: str, creds: Credentials) -> None:
+    def __init__(
+        self, address: Address, namespace: str, creds: Credentials, pings: Pings | None = None
+    ) -> None:
         self.loop = running_loop()
+        self.reads = 0
+        self._seen = 0
+        self._written = 0
+        self._pings = pings or Pings()
+        self._alive = Liveness(self._pings, clock())
+        self._watcher: asyncio.TimerHandle | None = None
+        self._probe: asyncio.Future[Any] | None = None
         self._wire = Wire(address, namespace, creds)
         self._transport: asyncio.Transport | None = None
         self._poll: Callable[[int], list[tuple[int, int]]] | None = None
@@ -68,12 +79,16 @@ class Connection(asyncio.Protocol):
                 stream.abort()
             else:
                 self._write_outgoing()
+                self._watch()
         except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
             self._break(error)
 
     def data_received(self, data: bytes) -> None:
         """Part of ``asyncio.Protocol``."""
         try:
+            self.reads += 1
+            if self._probe is not None:
+                _answered(self._probe)
             self._wake(self._wire.receive(data))
             self._write_outgoing()
             if self._wire.closed:
@@ -97,6 +112,7 @@ class Connection(asyncio.Protocol):
             self._wake(self._wire.fail(self._wire.lost(exc or ConnectionError("it was closed"))))
         finally:
             self._writable.set()
+            self._stop_watching()
             for future in (self._opened, self._gone):
                 if not future.done():
                     future.set_result(None)
@@ -137,21 +153,22 @@ class Connection(asyncio.Protocol):
                     waiter.set_result(None)
 
     def _write_outgoing(self) -> None:
-        if data := self._wire.outgoing():
-            self._write(data)
+        self._write(self._wire.outgoing())
 
     def _write(self, data: bytes) -> None:
         # A transport that has noticed its end tells in the loop's next turn. Until then it takes no
         # more, and after some attempts it says so on stderr.
-        if self._transport is None or self._transport.is_closing():
+        if not data or self._transport is None or self._transport.is_closing():
             return
         try:
+            self._written += len(data)
             self._transport.write(data)
         except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
             self._break(error)
 
     def _end(self) -> None:
         """Nobody has anything to expect of this socket any more."""
+        self._stop_watching()
         if not self._opened.done():
             self._opened.set_result(None)
         if self._transport is None or self._transport.is_closing():
@@ -231,6 +248,74 @@ class Connection(asyncio.Protocol):
                 "asyncio.run_coroutine_threadsafe(…, loop) runs a call there."
             )
 
+    # -- whether the server is still there -------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Look soon whether something came. One timer serves for all calls, and ends with them."""
+        seconds = self._alive.glance
+        if seconds is not None and not self._wire.closed:
+            self._watcher = self.loop.call_later(seconds, self._look, seconds)
+
+    def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+        if self._probe is not None:
+            _answered(self._probe)
+
+    def _look(self, seconds: float) -> None:
+        self._watcher = None
+        try:
+            self._judge(seconds)
+        except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
+            self._break(error)
+
+    def _judge(self, seconds: float) -> None:
+        writing = not self._writable.is_set()
+        if self._wire.closed or not (self.mux.awaited or writing or not self._opened.done()):
+            return
+        transport = self._transport
+        left_over = 0 if transport is None else transport.get_write_buffer_size()
+        taken = 0 if transport is None else unsent(transport.get_extra_info("socket"))
+        verdict = self._alive.silent(
+            0.0 if self.reads != self._seen else seconds,
+            clock(),
+            reads=self.reads,
+            written=self._written,
+            unsent=left_over + taken,
+        )
+        self._seen = self.reads
+        if verdict == "ping":
+            self._write(self._wire.ping())
+        elif verdict == "dead" and not self.unread:  # a loop that stood still has yet to read
+            self._wake(self._wire.fail(self._wire.silent(self._alive.allowed)))
+            self._end()
+        self._watch()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it was left alone for long, or a call timed out on it: see ``sure``."""
+        return self._alive.doubtful(clock(), self.reads)
+
+    async def sure(self) -> bool:
+        """Whether the server is there; a doubtful one is asked for a sign of life first.
+
+        One task does it for all; nothing has been sent yet, so nothing is lost.
+        """
+        if not self.doubtful:
+            return True
+        before = self.reads
+        probe = self._probe = self.loop.create_future()
+        self._write(self._wire.ping())
+        timer = self.loop.call_later(self._pings.probe or 0.0, _answered, probe)
+        try:
+            await probe
+        finally:
+            timer.cancel()
+            self._probe = None
+        self._alive.heard(clock())
+        return self.reads != before and not self._wire.closed
+
     # -- conversations ---------------------------------------------------------------------------
 
     def call(self, endpoint: Endpoint, parameter: Any, *, soon: bool = False) -> CallState:
@@ -283,6 +368,18 @@ class Connection(asyncio.Protocol):
         Raises:
             LMStudioTimeoutError: It took longer than the limits allow.
         """
+        if self._watcher is None:
+            self._watch()
+        before = self.reads
+        try:
+            await self._wait(state, limits)
+        except BaseException:
+            if self.reads == before:  # given up, and nothing came meanwhile
+                self._alive.doubt(before)
+            raise
+        self._alive.heard(clock())
+
+    async def _wait(self, state: Conversation, limits: Limits | None) -> None:
         while not state.ready:
             self._check_loop()
             waiter = state.waiter = self.loop.create_future()
@@ -338,6 +435,11 @@ class Connection(asyncio.Protocol):
         self.abort(failure)
         if self._transport is not None:
             await asyncio.shield(self._gone)
+
+
+def _answered(probe: asyncio.Future[Any]) -> None:
+    if not probe.done():
+        probe.set_result(None)
 
 
 def _expire(waiter: asyncio.Future[Any]) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, cast
-
-from typing_extensions import Self
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.liveness import Pings
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
-from ..protocol.outcome import ChannelReader, call_result
+from ..protocol.outcome import call_result
 from ..runner import Observer
 from ..timeouts import Limits, sync_limits, using
 from .batches import SyncBatchStream
@@ -27,8 +23,9 @@ from .keeper import Keeper
 from .locks import held, take
 from .sync_connection import Connection
 from .sync_socket import LONGEST_WAIT
+from .sync_stream import SyncChannelStream
 
-__all__ = ["SyncChannelStream", "SyncDriver"]
+__all__ = ["SyncDriver"]
 
 R = TypeVar("R")
 E = TypeVar("E")
@@ -298,155 +295,3 @@ class SyncDriver:
 
 def _closed_error() -> LMStudioError:
     return LMStudioRuntimeError("This client is closed; make a new one.")
-
-
-_PATIENT: Final = Limits(idle_timeout=math.inf)
-
-
-class SyncChannelStream(Generic[E, R]):
-    """A running channel. See ``lmstudio_core.runner.ChannelStream``."""
-
-    def __init__(
-        self, driver: SyncDriver, channel: Channel[E, R], limits: Limits | None = None
-    ) -> None:
-        self._driver = driver
-        # What a patient channel waits for may take days; getting it opened may not.
-        self._limits = _PATIENT if channel.patient and limits is None else limits
-        # Popped by whoever ends the stream: an atomic step, so that a signal handler which closes
-        # it while it ends (or another thread) does not end it twice.
-        self._open: list[bool] = []
-        self._waiting = self._keep = False
-        self._started = time.perf_counter()
-        channel.on_begin()
-        try:
-            with using(limits):
-                self._connection = driver.connection(channel.endpoint.namespace)
-                state = self._connection.open_channel(channel.endpoint, channel.parameter)
-        except BaseException as error:
-            channel.on_end(error, None)
-            raise
-        self._reader = ChannelReader(channel, state)
-        self._open.append(True)
-
-    def __iter__(self) -> Iterator[E]:
-        try:
-            while (event := self._step()) is not None:
-                yield event[0]
-        finally:
-            # This generator goes away with the loop that was left early, and so does the stream.
-            self.abandon()
-
-    def __next__(self) -> E:
-        event = self._step()
-        if event is None:
-            raise StopIteration
-        return event[0]
-
-    def receive(self, limits: Limits | None = None) -> tuple[E] | None:
-        """The next event in a tuple, or ``None`` at the end, within limits of its own.
-
-        For channels that live on: when the limits are exceeded or the wait is interrupted, the
-        channel stays open, other than with ``next``.
-        """
-        self._limits, self._keep = limits, True
-        return self._step()
-
-    def _step(self) -> tuple[E] | None:
-        """The next event, in a tuple since an event may be anything; ``None`` at the end."""
-        reader = self._reader
-        if self._waiting:
-            raise LMStudioRuntimeError("Another thread is waiting for this stream's next event.")
-        try:
-            while self._open:
-                event = reader.take()
-                if event is not None:
-                    return event
-                if reader.finished:
-                    break
-                if self._limits is not None:
-                    self._limits.check(reader.channel.endpoint)
-                self._wait()
-        except BaseException as error:
-            if not self._keep or reader.state.closed:
-                self._end(error)
-            raise
-        self._end(None)
-        return None
-
-    def _wait(self) -> None:
-        self._waiting = True
-        try:
-            with using(self._limits):
-                self._connection.wait(self._reader.state)
-        finally:
-            self._waiting = False
-
-    def _end(self, error: BaseException | None) -> None:
-        try:
-            self._open.pop()
-        except IndexError:  # it has ended
-            return
-        reader = self._reader
-        if not reader.state.closed:
-            self._connection.abandon(reader.state, reader.cancel_message)
-        reader.channel.on_end(error, self._connection.address)
-        self._driver.observe(reader.channel.endpoint, self._started, error)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is over: read to its end, closed, left early, or failed."""
-        return not self._open
-
-    def cancel(self) -> None:
-        """Ask the server to stop; go on iterating to get what it still sends, and the result.
-
-        It may be called anywhere, in a signal handler, say, and waits for nothing.
-        """
-        message = self._reader.cancel_message
-        if message is not None and self._open:
-            self._connection.say(self._reader.state, message)
-
-    def send(self, message: Any) -> None:
-        """Send a packet on the channel."""
-        self._connection.send(self._reader.state, message)
-
-    def close(self) -> None:
-        """Stop waiting; the server is told if it had not finished. It may be called anywhere."""
-        self._end(None)
-
-    def abandon(self) -> None:
-        """``close`` for finalizers.
-
-        Nothing happens while a thread waits for an event: then what went away is an iteration
-        that was turned away because of that thread.
-        """
-        if not self._waiting:
-            self._end(None)
-
-    def result(self) -> R:
-        """The result, once the iteration has ended.
-
-        Raises:
-            LMStudioRuntimeError: The channel has not ended, or was closed before its end.
-        """
-        if not self._reader.channel.done:
-            raise LMStudioRuntimeError(
-                f"There is no result yet: iterate over the whole stream of "
-                f"{self._reader.channel.endpoint} first."
-            )
-        return self._reader.channel.result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_open", False):  # an exception may have kept it from being made
-            self.abandon()

@@ -133,6 +133,13 @@ class Liveness:
         return None if limit is None else max(limit - self._quiet, 0.001)
 
     @property
+    def glance(self) -> float | None:
+        """``patience`` in parts, for a driver that looks now and then whether something came."""
+        limit = self._pings.timeout if self._asked else self._pings.interval
+        patience = self.patience
+        return None if limit is None or patience is None else min(patience, limit / 4)
+
+    @property
     def allowed(self) -> float:
         """The seconds of silence after which a peer is taken for dead; for messages."""
         return (self._pings.interval or 0.0) + (self._pings.timeout or 0.0)

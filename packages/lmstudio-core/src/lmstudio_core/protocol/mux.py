@@ -193,6 +193,11 @@ class Mux:
         )
 
     @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for a conversation right now."""
+        return any(state.waiter is not None for state in self._all())
+
+    @property
     def exhausted(self) -> bool:
         """Whether the server has gone silent about bad requests on this socket."""
         return self.warnings >= WARNING_LIMIT
