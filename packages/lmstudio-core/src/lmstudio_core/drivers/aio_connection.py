@@ -359,6 +359,8 @@ class Connection(asyncio.Protocol):
     async def drain(self, limits: Limits | None = None) -> None:
         """Wait until the socket has taken what was written, so that uploads do not pile up."""
         if not self._writable.is_set():
+            if self._watcher is None:
+                self._watch()
             upload = f"the upload to {self._wire.namespace}"
             await in_time(self._writable.wait(), limits, upload)
 

@@ -40,7 +40,7 @@ def unsent(sock: Any) -> int:
             return int.from_bytes(waiting, sys.byteorder)
         if sys.platform == "darwin":
             return int(sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE))
-    except (OSError, ValueError):  # it is closed
+    except (AttributeError, OSError, ValueError):  # a transport without a socket, or a closed one
         pass
     return 0
 
