@@ -157,9 +157,12 @@ class Liveness:
             unsent: How many of them the peer's system has not confirmed.
         """
         took, self._looked_at = now - self._looked_at, now
-        if reads != self._reads or self._progress(written, unsent):
+        if self._progress(written, unsent):
+            self._calm()
+            return "wait"
+        if reads != self._reads:
             self._reads = reads
-            self._calm()  # it was alive a moment ago; the silence since then is what was watched
+            self._calm()
         self._quiet += seconds
         interval, timeout = self._pings.interval, self._pings.timeout
         if not self._asked:
