@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from typing_extensions import Self
+
 PATIENCE = 20.0
 
 
@@ -68,7 +70,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._do(self._start())
         return self
@@ -133,5 +135,5 @@ class Proxy:
                     await asyncio.sleep(link.pace)
                 if not await link.forward(data, writer, down):
                     return
-        while link.black:  # a vanished host does not close either
-            await asyncio.sleep(0.01)
+        if link.black:  # a vanished host does not close either; the proxy's end cancels this
+            await asyncio.get_running_loop().create_future()

@@ -94,9 +94,11 @@ def test_a_server_that_never_answers_the_handshake(connect, server):
     class Black(Link):
         black = True
 
-    with Proxy(server.api_host, Black) as proxy:
-        with pytest.raises(errors.LMStudioConnectionError, match="not even an answer"):
-            connect(proxy.host).run(echo(1))
+    with (
+        Proxy(server.api_host, Black) as proxy,
+        pytest.raises(errors.LMStudioConnectionError, match="not even an answer"),
+    ):
+        connect(proxy.host).run(echo(1))
 
 
 def test_a_server_that_hangs_while_it_is_sent_to(connect, server, monkeypatch):
@@ -128,14 +130,9 @@ def test_nobody_waits_so_nobody_asks(face, server, pings):
     assert face.run(echo(1)) == 1
     before = len(pings)
     if face.kind == "async":
-
-        async def until_it_stops_watching():
-            while connection_of(face)._watcher is not None:
-                await asyncio.sleep(0.001)
-
-        face._do(until_it_stops_watching())
-        assert not connection_of(face)._look(1.0)
-        assert connection_of(face)._watcher is None
+        connection_of(face)._stop_watching()
+        connection_of(face)._look(1.0)
+        assert connection_of(face)._watcher is None  # nobody waits: it does not go on
     else:
         face.client._driver._keeper.look()
     assert len(pings) == before
@@ -232,7 +229,7 @@ def test_a_loop_that_stood_still_reads_before_it_judges(server):
             request = await seen(server.wait_for_request, "test.echo")
             for _ in range(3):
                 await asyncio.sleep(0)
-                time.sleep(0.5)  # what is tested: a blocking call in the loop
+                time.sleep(0.5)  # noqa: ASYNC251 - what is tested: a blocking call in the loop
             request.reply("there")
             assert await call == "there"
         assert len(server.sockets) == 1

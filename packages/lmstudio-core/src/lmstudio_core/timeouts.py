@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import math
 import time
 from collections.abc import Callable, Generator
@@ -35,12 +36,13 @@ _timeout: float | None = DEFAULT_SYNC_TIMEOUT
 _CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
-def clock() -> float:
-    """Seconds that go on while the machine sleeps, where it has such a clock.
+clock: Final[Callable[[], float]] = (
+    time.monotonic if _CLOCK is None else functools.partial(time.clock_gettime, _CLOCK)
+)
+"""Seconds that go on while the machine sleeps, where it has such a clock.
 
-    Only Linux has one of its own for that; ``time.monotonic`` stands still there and on macOS.
-    """
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+Only Linux has one of its own for that; ``time.monotonic`` stands still there and on macOS.
+"""
 
 
 def get_sync_api_timeout() -> float | None:

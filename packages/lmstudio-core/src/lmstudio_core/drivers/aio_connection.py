@@ -374,28 +374,26 @@ class Connection(asyncio.Protocol):
             self._watch()
         before = self.reads
         try:
-            await self._wait(state, limits)
+            while not state.ready:
+                self._check_loop()
+                waiter = state.waiter = self.loop.create_future()
+                longest = None if limits is None else limits.longest_wait
+                if limits is None or longest is None:
+                    await waiter
+                    continue
+                # Not asyncio.wait_for: in Python 3.10 it may swallow a cancellation.
+                timer = self.loop.call_later(longest, _expire, waiter)
+                try:
+                    await waiter
+                finally:
+                    timer.cancel()
+                if waiter.result() is _EXPIRED:
+                    raise limits.error(state.endpoint)
         except BaseException:
             if self.reads == before:  # given up, and nothing came meanwhile
                 self._alive.doubt(before)
             raise
         self._alive.heard(clock())
-
-    async def _wait(self, state: Conversation, limits: Limits | None) -> None:
-        while not state.ready:
-            self._check_loop()
-            waiter = state.waiter = self.loop.create_future()
-            longest = None if limits is None else limits.longest_wait
-            if limits is None or longest is None:
-                await waiter
-                continue
-            timer = self.loop.call_later(longest, _expire, waiter)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-            if waiter.result() is _EXPIRED:
-                raise limits.error(state.endpoint)
 
     def abandon(self, state: Conversation, message: Any = None) -> None:
         """Nobody waits for ``state`` any more; ``message`` tells the server to stop.

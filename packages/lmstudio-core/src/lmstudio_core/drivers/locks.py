@@ -10,7 +10,9 @@ holds, nor walk into the middle of what that lock guards.
 
 from __future__ import annotations
 
+import operator
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .sync_socket import LONGEST_WAIT
@@ -18,10 +20,8 @@ from .sync_socket import LONGEST_WAIT
 __all__ = ["held", "sleep_until_released", "take"]
 
 
-def held(lock: Any) -> bool:
-    """Whether this very thread holds a ``threading.RLock``."""
-    owned: bool = lock._is_owned()  # noqa: SLF001 - as threading.Condition asks it
-    return owned
+held: Callable[[Any], bool] = operator.methodcaller("_is_owned")
+"""Whether this very thread holds a ``threading.RLock``; as ``threading.Condition`` asks it."""
 
 
 def take(got: list[bool], lock: Any, timeout: float | None = 0) -> bool:

@@ -64,7 +64,7 @@ class Connection(Line):
             return False
         if self.mux.exhausted and self.mux.idle:
             return False
-        if not self.entered:
+        if self._leader is None and not self.entered:  # a leader finds out by itself
             with self._lock:
                 self._catch_up()
             if self._posted:
@@ -277,7 +277,11 @@ class Connection(Line):
                     return False
                 if seconds is None or left < seconds:
                     seconds = left
-            if self._read(seconds):
+            if self._outbox:
+                if self._read_and_write(seconds):
+                    return True
+            elif self._readable(seconds):
+                self._receive()
                 return True
             self._ask(seconds or 0.0)
             if self._wire.closed:

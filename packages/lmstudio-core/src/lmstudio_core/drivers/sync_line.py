@@ -1,9 +1,9 @@
 """The blocking driver's socket with its locks: what any thread writes, reads and ends.
 
 Two locks, and no thread ever sleeps with one: ``_lock`` guards the state, ``_write_lock`` the order of
-what is written. Reading is done with ``_lock`` held, so that bytes are filed in the order in which
-they came, whoever reads. Writing goes through ``_outbox``: whoever has something appends it, and
-whoever gets ``_write_lock`` writes for everybody; the others need not wait.
+what is written. One thread at a time reads and files, so that bytes are filed in the order in which
+they came. Writing goes through ``_outbox``: whoever has something appends it, and whoever gets
+``_write_lock`` writes for everybody, as much as fits.
 
 What must be safe anywhere (``cancel``, ``close``, ``abandon``: in a signal handler or finalizer that
 runs while this very thread is inside ``with self._lock``, or in a log handler whose own lock another
@@ -59,6 +59,7 @@ class Line:
         self._awaited: Conversation | None = None  # what that thread waits for
         self._parked: dict[Conversation, Any] = {}
         self._probe: Conversation | None = None
+        self._reading = False  # the leader has taken bytes that are not filed yet
         self._released = False
         self._written = 0
         self.reads = 0
@@ -78,8 +79,12 @@ class Line:
 
     @property
     def entered(self) -> bool:
-        """Whether this thread is inside the locks: a signal handler or finalizer is asking."""
-        return held(self._lock) or held(self._write_lock)
+        """Whether this thread is at work here further out: a signal handler or the like is asking."""
+        return (
+            held(self._lock)
+            or held(self._write_lock)
+            or (self._reading and self._leader == threading.get_ident())
+        )
 
     def _check_alive(self) -> None:
         if self._wire.failure is not None:
@@ -206,30 +211,25 @@ class Line:
         except (OSError, ValueError):  # closed by another thread
             return True
 
-    def _read(self, timeout: float | None) -> bool:
-        """Read once and file what came; ``False`` if nothing came in time.
+    def _receive(self) -> None:
+        """Read once and file what came; by the leader, or with the lock held while there is none.
 
         Waiting may be interrupted at any point. An interrupt between reading and filing would lose
         bytes, so that one ends the connection.
         """
-        if self._outbox:
-            return self._read_and_write(timeout)
-        if not self._readable(timeout):
-            return False
-        self._receive()
-        return True
-
-    def _receive(self) -> None:
+        self._reading = True
         try:
-            with self._lock:
-                data = self._socket.receive()
-                if data is not None:
+            data = self._socket.receive()
+            if data is not None:
+                with self._lock:
                     self._take(data)
         except OSError as error:
             self._lose(error)
         except BaseException as interrupt:
+            self._reading = False
             self._lose(interrupt)
             raise
+        self._reading = False
         if self._posted:
             self._settle()
         if self._outbox:  # pongs, goodbyes
@@ -244,7 +244,10 @@ class Line:
             self._collect(self._wire.outgoing())
 
     def _read_and_write(self, timeout: float | None) -> bool:
-        """``_read`` while something is left over that the full socket did not take."""
+        """Read once and write on, while something is left over that the full socket did not take.
+
+        ``False`` if neither could be done in time.
+        """
         try:
             readable, writable = self._socket.wait(timeout, reading=True, writing=True)
         except (OSError, ValueError):  # closed by another thread
@@ -263,21 +266,15 @@ class Line:
             self._outbox.append(data)
 
     def _flush(self) -> None:
-        """Write as much of the outbox as fits now, unless another thread is writing and will.
+        """Write as much of the outbox as fits now, unless the code below a signal handler will.
 
         The first of it may be a part of a frame, and an interrupt between writing and noting how
         much was written ends the connection: the rest could not follow.
         """
-        while self._outbox:
-            got: list[bool] = []
-            try:
-                if not take(got, self._write_lock):
-                    return
+        while self._outbox and not held(self._write_lock):
+            with self._write_lock:  # its holder never sleeps, and calls nobody's code
                 if not self._write():
                     return
-            finally:
-                if True in got:
-                    self._write_lock.release()
 
     def _write(self) -> bool:
         """Write what is in the outbox; ``False`` if the socket takes no more."""

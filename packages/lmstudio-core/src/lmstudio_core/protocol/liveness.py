@@ -109,7 +109,7 @@ class Liveness:
 
     __slots__ = (
         "_acked", "_asked", "_backlog", "_doubted", "_excuses", "_heard_at", "_looked_at", "_pings",
-        "_quiet", "_reads",
+        "_quiet", "_reads", "patience",
     )  # fmt: skip
 
     def __init__(self, pings: Pings, now: float) -> None:
@@ -120,17 +120,13 @@ class Liveness:
         self._doubted = -1
         self._heard_at = self._looked_at = now
         self._calm()
+        self.patience = pings.interval
+        """How long to watch before ``silent`` is to be asked; ``None``: for ever."""
 
     def _calm(self) -> None:
         self._quiet = 0.0
         self._asked = False
         self._excuses = EXCUSES
-
-    @property
-    def patience(self) -> float | None:
-        """How long to watch before ``silent`` is to be asked; ``None``: for ever."""
-        limit = self._pings.timeout if self._asked else self._pings.interval
-        return None if limit is None else max(limit - self._quiet, 0.001)
 
     @property
     def glance(self) -> float | None:
@@ -147,7 +143,7 @@ class Liveness:
     def silent(
         self, seconds: float, now: float, *, reads: int, written: int, unsent: int
     ) -> Verdict:
-        """Nothing came while the driver watched for ``seconds``.
+        """Nothing came while the driver watched for ``seconds``; what to do.
 
         Args:
             seconds: For how long it meant to watch, and has; not how long it took.
@@ -156,8 +152,14 @@ class Liveness:
             written: Bytes given to the system so far.
             unsent: How many of them the peer's system has not confirmed.
         """
+        verdict = self._judge(seconds, now, reads, self._progress(written, unsent))
+        limit = self._pings.timeout if self._asked else self._pings.interval
+        self.patience = None if limit is None else max(limit - self._quiet, 0.001)
+        return verdict
+
+    def _judge(self, seconds: float, now: float, reads: int, progress: bool) -> Verdict:
         took, self._looked_at = now - self._looked_at, now
-        if self._progress(written, unsent):
+        if progress:
             self._calm()
             return "wait"
         if reads != self._reads:
