@@ -88,7 +88,10 @@ class StreamSocket:
             return True
         if self._poll is None:
             return self.wait(timeout, reading=True, writing=False)[0]
-        return bool(self._poll(None if timeout is None else min(timeout, LONGEST_WAIT) * 1000))
+        try:
+            return bool(self._poll(None if timeout is None else min(timeout, LONGEST_WAIT) * 1000))
+        except RuntimeError:  # the code below a signal handler is in it, in this very thread
+            return self.wait(timeout, reading=True, writing=False)[0]
 
     def wait(self, timeout: float | None, *, reading: bool, writing: bool) -> tuple[bool, bool]:
         """Wait for either; whether there is something to receive, and whether something fits."""
