@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from core_async import run, seen
-from core_clients import PATIENCE, Count, echo, eventually, in_thread, numbers
+from core_clients import Count, echo, in_thread, numbers
 from typing_extensions import Self
 
 import lmstudio_core
@@ -30,6 +30,7 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER
+from waiting import PATIENCE, eventually
 
 DRIVER = str(Path(lmstudio_core.__file__).parent / "drivers")
 PROTOCOL = str(Path(lmstudio_core.__file__).parent / "protocol")

@@ -281,7 +281,7 @@ def test_a_server_that_reads_late(face, server):
     connection = face.client._driver._connections["test"]
 
     def is_stuck():
-        return connection._write_lock.locked() if face.kind == "sync" else connection.congested
+        return connection._full if face.kind == "sync" else connection.congested
 
     def read_on():
         eventually(is_stuck)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from core_async import run, seen
-from core_clients import PATIENCE, Count, echo, eventually, in_thread
+from core_clients import Count, echo, in_thread
 from core_proxy import Link, Proxy
 from websockets.frames import Opcode
 from websockets.server import ServerProtocol
@@ -21,6 +21,7 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.testing import NO_ANSWER
 from lmstudio_core.timeouts import set_sync_api_timeout
+from waiting import PATIENCE, eventually
 
 QUICK = "0.1"
 
