@@ -39,7 +39,6 @@ async def main():
     global phase
     sys.addaudithook(hook)
     async with lms.AsyncClient(sys.argv[1]) as client:
-        threads = threading.active_count()
         phase = "using"
         model = await client.llm.model("any")
         said = [str(await model.respond("Hello"))]
@@ -48,7 +47,10 @@ async def main():
         said.append((await model.act("What is 6 times 7?", [multiply])).final)
         embedder = await client.embedding.model("any")
         said.append(len(await embedder.embed("Hello")))
-    print(json.dumps({"said": said, "threads": threads, **told}))
+    for thread in threading.enumerate():  # an executor's would not end before the loop does
+        if thread is not threading.main_thread():
+            thread.join(10)
+    print(json.dumps({"said": said, "threads": threading.active_count(), **told}))
 
 asyncio.run(main())
 """
