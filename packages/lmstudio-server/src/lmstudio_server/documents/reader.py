@@ -115,7 +115,8 @@ class Documents:
         try:
             command = python_command(*worker, purpose="The reader of documents")
         except FrozenProgramError as error:
-            raise _unreadable(upload, str(error)) from error
+            what = f'The file "{upload.name}" cannot be parsed.'
+            raise WireError(what, cause=str(error), suggestion="Or send its text.") from error
         process = await asyncio.create_subprocess_exec(
             *command,
             env=python_environment(),
