@@ -342,8 +342,11 @@ def test_a_program_that_closes_nothing_ends_in_silence(server, options):
 
 @pytest.mark.parametrize("way", ["reset", "end", "goodbye"])
 @pytest.mark.parametrize("flying", [False, True], ids=["idle", "busy"])
-def test_a_connection_lost_while_the_loop_stood_still(server, each_loop, way, flying, caplog):
+def test_a_connection_lost_while_the_loop_stood_still(
+    server, each_loop, way, flying, caplog, monkeypatch
+):
     """Nobody gets the dead socket; what was under way on it fails with the reason."""
+    monkeypatch.setattr(aio_connection, "_STILL_SECONDS", -1.0)  # as after any time
     server.on("test.echo", lambda n: n)
     server.on("test.slow", NO_ANSWER)
 

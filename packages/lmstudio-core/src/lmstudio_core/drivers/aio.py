@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
@@ -84,7 +83,7 @@ class AsyncDriver:
         """The namespace's socket, if nothing has to be waited for."""
         self._adopt_loop()
         connection = self._connections.get(namespace)
-        if connection is None or connection.unread or connection.doubtful or not connection.usable:
+        if connection is None or connection.behind or connection.doubtful or not connection.usable:
             return None
         return connection
 
@@ -175,11 +174,11 @@ class AsyncDriver:
         """Close every socket; whoever waits gets an error, and so do later calls."""
         self._closed = True
         connections = self._sockets()
-        self._connections.clear()
-        self._aside.clear()
         for connection in connections:  # all at once, even if this task is cancelled meanwhile
             if connection.loop is running_loop():
                 connection.abort(_closed_error())
+        self._connections.clear()
+        self._aside.clear()
         for connection in connections:
             await self._close_one(connection, _closed_error())
 
@@ -358,6 +357,7 @@ class AsyncChannelStream(Generic[E, R]):
             return None
 
     async def _wait(self, connection: Connection, reader: ChannelReader[E, R]) -> None:
+        connection.check_loop()
         self._waiting = True
         try:
             await connection.wait(reader.state, self._limits)
@@ -403,34 +403,24 @@ class AsyncChannelStream(Generic[E, R]):
 
     async def aclose(self) -> None:
         """Stop waiting; the server is told if it had not finished."""
-        self._end_in_its_loop()
+        self._end(None)
 
     def abandon(self) -> None:
-        """``aclose`` for finalizers; a loop that is gone has nothing left to tell.
+        """``aclose`` for finalizers.
 
         Nothing happens while a task waits for an event: then what went away is an iteration that
         was turned away because of that task.
         """
         connection = self._connection
-        if self._ended or self._waiting or connection is None or connection.loop.is_closed():
+        if self._ended or self._waiting or connection is None:
             return
         # A collection may run in the middle of the connection's own code, or in another thread: so
-        # the server is told when the loop gets to it. It may close this very moment.
+        # the server is told when the loop gets to it. A loop that is closed has nothing to tell.
         self._ended = True
-        with contextlib.suppress(RuntimeError):
-            connection.loop.call_soon_threadsafe(self._finish, None)
-
-    def _end_in_its_loop(self) -> None:
         try:
-            running = asyncio.get_running_loop()
+            connection.loop.call_soon_threadsafe(self._finish, None)
         except RuntimeError:
-            running = None
-        loop = running if self._connection is None else self._connection.loop
-        if loop is None or loop is running or loop.is_closed():
-            self._end(None)
-        else:  # in another thread; the loop may close this very moment
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._end, None)
+            self._finish(None)
 
     def result(self) -> R:
         """The result, once the iteration has ended.

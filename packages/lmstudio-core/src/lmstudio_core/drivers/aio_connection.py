@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
@@ -28,6 +30,9 @@ _EXPIRED: Final = object()
 
 _MOST_HELD: Final = 8
 """Requests that are written together: most of a small one's cost is the system call."""
+
+_STILL_SECONDS: Final = 0.01
+"""A loop that has read nothing for so long, although something has come, stood still."""
 
 _ENDED: Final[int] = sum(
     getattr(select, name, 0) for name in ("POLLHUP", "POLLERR", "POLLNVAL", "POLLRDHUP")
@@ -54,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._poll: Callable[[int], list[tuple[int, int]]] | None = None
         self._ignore_loop_end: Callable[[], None] | None = None
         self._outlived_loop = False
+        self._heard = 0.0  # when bytes came last, by time.monotonic()
         self._held: list[bytes] = []
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self._gone: asyncio.Future[None] = self.loop.create_future()
@@ -87,6 +93,7 @@ class Connection(asyncio.Protocol):
         """Part of ``asyncio.Protocol``."""
         try:
             self.reads += 1
+            self._heard = time.monotonic()
             if self._probe is not None:
                 _answered(self._probe)
             self._wake(self._wire.receive(data))
@@ -189,7 +196,13 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether a new call may use this socket."""
-        return not (self._wire.closed or self.ending or (self.mux.exhausted and self.mux.idle))
+        transport, mux = self._transport, self._wire.mux
+        return (
+            transport is not None
+            and not transport.is_closing()
+            and not self._wire.closed
+            and not (mux.exhausted and mux.idle)
+        )
 
     @property
     def ending(self) -> bool:
@@ -202,13 +215,24 @@ class Connection(asyncio.Protocol):
         events = self._poll(0) if self._poll is not None else ()
         return events[0][1] if events else 0
 
+    @property
+    def behind(self) -> bool:
+        """Whether the loop should take what has come before the next call."""
+        if not (unread := self.unread):
+            return False
+        # While others wait for answers, something is always on its way; to let each call wait for
+        # that would cost a fifth of the calls per second. It matters after the loop stood still.
+        still = time.monotonic() - self._heard > _STILL_SECONDS
+        return still or bool(unread & _ENDED) or self.mux.idle
+
     async def catch_up(self) -> None:
         """Let the loop take what has come: after it stood still, a lost connection looks open."""
         for turn in range(6):
-            unread = self.unread
+            if not (unread := self.unread):
+                return
             # In its first turn the loop notices, in the second it reads; more may have come then,
             # which only matters if it is the end. That has to go through TLS, for one.
-            if self._wire.closed or not unread or (turn > 1 and not unread & _ENDED):
+            if turn > 1 and not unread & _ENDED:
                 return
             await asyncio.sleep(0)
 
@@ -241,12 +265,23 @@ class Connection(asyncio.Protocol):
         if self._wire.failure is not None:
             raise own_copy(self._wire.failure)
 
-    def _check_loop(self) -> None:
-        if running_loop() is not self.loop:
+    def check_loop(self) -> None:
+        """What lives on is used where it was made.
+
+        Raises:
+            LMStudioRuntimeError: Another event loop runs here, or none.
+        """
+        if not self._in_loop():
             raise LMStudioRuntimeError(
                 "This belongs to another event loop, or another thread's. Use it where it was made: "
                 "asyncio.run_coroutine_threadsafe(…, loop) runs a call there."
             )
+
+    def _in_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:  # none runs here
+            return False
 
     # -- whether the server is still there -------------------------------------------------------
 
@@ -332,13 +367,13 @@ class Connection(asyncio.Protocol):
 
     def send(self, state: ChannelState, message: Any) -> None:
         """Send a packet on a channel, if it is still open."""
+        self.check_loop()
         payload = self.mux.send(state, message)
         if payload is not None:
             self._send(payload)
 
     def _send(self, payload: bytes, *, soon: bool = False) -> None:
         self._check_alive()
-        self._check_loop()
         held = self._held
         held.append(self._wire.frame(payload))
         if not soon or len(held) >= _MOST_HELD:
@@ -375,7 +410,6 @@ class Connection(asyncio.Protocol):
         before = self.reads
         try:
             while not state.ready:
-                self._check_loop()
                 waiter = state.waiter = self.loop.create_future()
                 longest = None if limits is None else limits.longest_wait
                 if limits is None or longest is None:
@@ -398,9 +432,14 @@ class Connection(asyncio.Protocol):
     def abandon(self, state: Conversation, message: Any = None) -> None:
         """Nobody waits for ``state`` any more; ``message`` tells the server to stop.
 
-        It is written at once: a cancelled task may not get to await anything.
+        It is written at once: a cancelled task may not get to await anything. Only from another
+        thread, where finalizers may run, it is left to the loop.
         """
-        if self.loop.is_closed():
+        if not self._in_loop():
+            with contextlib.suppress(
+                RuntimeError
+            ):  # a loop that is closed has nothing left to tell
+                self.loop.call_soon_threadsafe(self.abandon, state, message)
             return
         if message is not None and isinstance(state, ChannelState) and not self._wire.closed:
             self.send(state, message)

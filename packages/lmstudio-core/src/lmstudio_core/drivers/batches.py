@@ -128,6 +128,7 @@ class AsyncBatchStream(_BatchStream[R]):
             if self._waiting:
                 state, connection = self._oldest()
                 if not state.ready:
+                    connection.check_loop()
                     await connection.wait(state, self._limits)
                 return self._settle()
         except BaseException:
