@@ -61,6 +61,24 @@ def test_an_exception_in_a_callback_fails_whoever_waits(server, each_loop, name,
     assert not logged
 
 
+def test_an_exception_that_nobody_waits_for_is_logged(server, each_loop, monkeypatch, caplog):
+    async def test():
+        server.on("test.echo", 5)
+        async with AsyncClient(server.api_host) as client:
+            await client.run(echo(1))
+            (connection,) = client._driver._connections.values()
+            monkeypatch.setattr(connection._wire, "receive", broken)
+            server.sockets[0].send_text("news")
+            while client.is_connected("test"):
+                await asyncio.sleep(0.001)
+            assert await client.run(echo(1)) == 5
+
+    run(test)
+    assert [r.levelname for r in caplog.records if "a fault of ours" in r.getMessage()] == [
+        "WARNING"
+    ]
+
+
 @pytest.mark.parametrize("name", ["_poll_of", "at_loop_end"])
 def test_an_exception_while_connecting_reaches_the_caller(server, each_loop, name, monkeypatch):
     async def test():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import select
 import ssl
 import time
@@ -25,6 +26,8 @@ from .wire import Wire, unreachable
 
 __all__ = ["Connection"]
 
+
+logger = logging.getLogger("lmstudio")
 
 _EXPIRED: Final = object()
 
@@ -136,10 +139,13 @@ class Connection(asyncio.Protocol):
 
     def _break(self, error: BaseException) -> None:
         """A callback failed, so that this connection cannot be relied on; Ctrl-C goes on from here."""
-        self._wake(self._wire.fail(self._wire.lost(error)))
+        waiting = self._wire.fail(lost := self._wire.lost(error))
+        self._wake(waiting)
         self._writable.set()
         if not self._opened.done():
             self._opened.set_result(None)
+        elif not waiting:
+            logger.warning("%s", lost, exc_info=error)
         if self._transport is not None:
             self._transport.abort()
         if not isinstance(error, Exception):
