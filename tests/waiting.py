@@ -31,3 +31,13 @@ async def eventually_async(condition: Callable[[], Any], patience: float = PATIE
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         await asyncio.sleep(_PAUSE)
+
+
+def stand_still(seconds: float) -> None:
+    """Let this thread do nothing, where a pause is what the test is about; nothing waits for it."""
+    time.sleep(seconds)
+
+
+async def trickle(seconds: float) -> None:
+    """``stand_still`` for a peer that is slow on purpose."""
+    await asyncio.sleep(seconds)

@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-PATIENCE = 20.0
+from waiting import PATIENCE, trickle
 
 
 class Link:
@@ -132,7 +132,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536 if link.pace is None else 32768):
                 if link.pace is not None:
-                    await asyncio.sleep(link.pace)
+                    await trickle(link.pace)
                 if not await link.forward(data, writer, down):
                     return
         if link.black:  # a vanished host does not close either; the proxy's end cancels this

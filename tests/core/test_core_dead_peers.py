@@ -21,7 +21,7 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.testing import NO_ANSWER
 from lmstudio_core.timeouts import set_sync_api_timeout
-from waiting import PATIENCE, eventually
+from waiting import PATIENCE, eventually, stand_still
 
 QUICK = "0.1"
 
@@ -230,7 +230,7 @@ def test_a_loop_that_stood_still_reads_before_it_judges(server):
             request = await seen(server.wait_for_request, "test.echo")
             for _ in range(3):
                 await asyncio.sleep(0)
-                time.sleep(0.5)  # noqa: ASYNC251 - what is tested: a blocking call in the loop
+                stand_still(0.5)  # what is tested: a blocking call in the loop
             request.reply("there")
             assert await call == "there"
         assert len(server.sockets) == 1
@@ -255,7 +255,7 @@ def test_a_process_that_was_stopped_reads_before_it_judges(server):
     ) as child:
         request = server.wait_for_request("test.echo")
         os.kill(child.pid, signal.SIGSTOP)
-        time.sleep(1.0)  # what is tested: a pause that is longer than both limits
+        stand_still(1.0)  # what is tested: a pause that is longer than both limits
         request.reply("there")
         os.kill(child.pid, signal.SIGCONT)
         assert child.communicate(timeout=PATIENCE)[0] == "there\n"

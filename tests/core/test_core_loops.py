@@ -20,7 +20,7 @@ from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.drivers import aio_connection, loops
 from lmstudio_core.protocol.operations import Invoke, InvokeMany
 from lmstudio_core.testing import NO_ANSWER
-from waiting import PATIENCE
+from waiting import PATIENCE, eventually_async
 
 ROOT = Path(__file__).parents[2]
 each_loop = each_loop
@@ -69,8 +69,7 @@ def test_an_exception_that_nobody_waits_for_is_logged(server, each_loop, monkeyp
             (connection,) = client._driver._connections.values()
             monkeypatch.setattr(connection._wire, "receive", broken)
             server.sockets[0].send_text("news")
-            while client.is_connected("test"):
-                await asyncio.sleep(0.001)
+            await eventually_async(lambda: not client.is_connected("test"))
             assert await client.run(echo(1)) == 5
 
     run(test)

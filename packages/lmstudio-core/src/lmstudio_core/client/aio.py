@@ -121,7 +121,7 @@ class AsyncClient(ClientBase):
     async def _ready_driver(self) -> AsyncDriver:
         """The driver; if it is not made yet, a thread imports before what it and its users need."""
         if self._made_driver is None:
-            running_loop()
+            running_loop()  # its error tells what to do where there is none
             await _prepare()
         return self._driver
 

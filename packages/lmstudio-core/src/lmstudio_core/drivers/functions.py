@@ -87,8 +87,11 @@ async def off_loop(function: Callable[[], R]) -> R:
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it
             ended.set_exception(error)
 
-    threading.Thread(target=work, name="lmstudio-import").start()
-    return await asyncio.wrap_future(ended)
+    thread = threading.Thread(target=work, name="lmstudio-import")
+    thread.start()
+    result = await asyncio.wrap_future(ended)
+    thread.join()  # it has nothing left to do but to end, and callers may count threads
+    return result
 
 
 async def invoke_many_async(
