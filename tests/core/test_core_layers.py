@@ -21,7 +21,7 @@ MODULES = {
 ALLOWED_IN_PROTOCOL = {"pydantic", "pydantic_core", "typing_extensions", "lmstudio_core"}
 NOT_IN_PROTOCOL = {"asyncio", "threading", "socket", "time", "ssl", "select", "selectors", "os"}
 BELOW_PROTOCOL = tuple(
-    f"lmstudio_core.{part}" for part in ("protocol", "errors", "server_errors", "shapes")
+    f"lmstudio_core.{part}" for part in ("protocol", "errors", "server_errors", "shapes", "halves")
 )
 FAMILY = {"lmstudio", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_server"}
 
@@ -65,7 +65,7 @@ def test_the_protocol_does_no_io(name):
 @pytest.mark.parametrize("name", ["lmstudio_core.errors", "lmstudio_core.server_errors"])
 def test_errors_need_only_data(name):
     inside = {module for module in imports(name) if top(module) == "lmstudio_core"}
-    assert inside <= {f"lmstudio_core.{part}" for part in ("errors", "data", "shapes")}
+    assert inside <= {f"lmstudio_core.{part}" for part in ("errors", "data", "shapes", "halves")}
 
 
 @pytest.mark.parametrize("name", [m for m in MODULES if m.startswith("lmstudio_core.drivers")])

@@ -190,6 +190,13 @@ def test_auth_replies():
         ("ws://host", "ws://host:80/llm"),
         ("wss://host/a/b/", "wss://host:443/a/b/llm"),
         ("host:1/prefix", "ws://host:1/prefix/llm"),
+        ("host:1/a b%20ü/".replace(" ", ""), "ws://host:1/ab%20%C3%BC/llm"),
+        ("0.0.0.0:1234", "ws://127.0.0.1:1234/llm"),
+        ("[::]:1234", "ws://[::1]:1234/llm"),
+        ("http://[::]:1234/v1", "ws://[::1]:1234/v1/llm"),
+        ("[fe80::1%eth0]:1234", "ws://[fe80::1]:1234/llm"),
+        ("http://[fe80::1%25eth0]:1234", "ws://[fe80::1]:1234/llm"),
+        ("https://me:my%40word@host/p", "wss://host:443/p/llm"),
     ],
 )
 def test_addresses(text, uri):
@@ -201,7 +208,7 @@ def test_addresses(text, uri):
 @pytest.mark.parametrize(
     "text",
     ["", "  ", "host", "host:", "host:port", "host:70000", ":1234", "ftp://host:1", "ws://h:1?q=1",
-     "ws://h:1#f", "ws://user:secret@h:1", "user:secret@h:1", None, 1234, b"host:1", "[::1:80", "a b:1", "h\x00:1", "h:0", "["],
+     "ws://h:1#f", "ws://user:secret@h:1?q=1", "user:secret@h", "user:secret@h:x", "::1:1234", None, 1234, b"host:1", "[::1:80", "a b:1", "h\x00:1", "h:0", "["],
 )  # fmt: skip
 def test_what_is_no_address(text):
     with pytest.raises(errors.LMStudioValueError, match="host:port") as caught:
@@ -224,6 +231,27 @@ def test_addresses_that_need_more_than_host_and_port_show_it():
     assert str(Address("h", 1)) == "h:1"
     assert str(Address("h", 1, secure=True)) == "wss://h:1"
     assert parse_api_host(str(Address("h", 1, prefix="/p"))) == Address("h", 1, prefix="/p")
+
+
+def test_a_password_in_an_address_is_sent_and_never_shown():
+    address = parse_api_host("https://me:my%40word@host/p")
+    assert address.access.headers == (("Authorization", "Basic bWU6bXlAd29yZA=="),)
+    assert str(address) == "wss://host:443/p"
+    for shown in (repr(address), repr(address.access), str(address)):
+        assert "word" not in shown
+        assert "bWU6" not in shown
+    with pytest.raises(TypeError, match="pickled"):
+        pickle.dumps(address)
+    assert pickle.loads(pickle.dumps(Address("h", 1))) == Address("h", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [("localhost:1", True), ("127.9.0.1:1", True), ("[::1]:1", True), ("a.localhost:1", True),
+     ("0.0.0.0:1", True), ("10.0.0.1:1", False), ("host:1", False), ("[fe80::1%a]:1", False)],
+)  # fmt: skip
+def test_which_addresses_are_on_this_machine(text, local):
+    assert parse_api_host(text).local is local
 
 
 # -- operations ------------------------------------------------------------------------------------

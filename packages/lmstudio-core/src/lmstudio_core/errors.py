@@ -302,7 +302,14 @@ class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: 
 
 
 class LMStudioWebsocketError(LMStudioClientError):
-    """The connection to the server failed."""
+    """The connection to the server failed.
+
+    ``status`` is the HTTP status with which it, or a proxy on the way, refused to open one.
+    """
+
+    def __init__(self, message: str = "", *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
     _unsaid = "The connection to the server failed."
 
@@ -315,8 +322,10 @@ class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
 
     _unsaid = "No server was reached, or the connection was lost."
 
-    def __init__(self, message: str = "", *, tried: Sequence[str] = ()) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "", *, tried: Sequence[str] = (), status: int | None = None
+    ) -> None:
+        super().__init__(message, status=status)
         self.tried = tuple(tried)
 
 

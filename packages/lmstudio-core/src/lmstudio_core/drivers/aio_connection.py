@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import select
-import ssl
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
@@ -20,9 +19,10 @@ from ..protocol.mux import Mux
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
 from ..timeouts import Limits, clock
+from .aio_dialing import dial
 from .loops import at_loop_end, in_time, running_loop
 from .sync_socket import unsent
-from .wire import Wire, unreachable
+from .wire import Wire
 
 __all__ = ["Connection"]
 
@@ -250,22 +250,12 @@ class Connection(asyncio.Protocol):
             LMStudioWebsocketError: The server refused, or is none.
         """
         try:
-            await self._connect(self._wire.address)
+            await dial(self.loop, self, self._wire.address)
             await self._opened
             self._check_alive()
         except BaseException:
             self.abort(LMStudioConnectionError("This connection was given up."))
             raise
-
-    async def _connect(self, address: Address) -> None:
-        tls = ssl.create_default_context() if address.secure else None
-        host = address.host if tls else None
-        try:
-            await self.loop.create_connection(
-                lambda: self, address.host, address.port, ssl=tls, server_hostname=host
-            )
-        except OSError as error:
-            raise unreachable(address, error) from error
 
     def _check_alive(self) -> None:
         if self._wire.failure is not None:

@@ -14,10 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..errors import LMStudioConnectionError
 from ..protocol.address import Address
-from ..shapes import error_text
-from .wire import unreachable
+from .dialing import dial
 
 __all__ = ["LONGEST_WAIT", "StreamSocket", "connect", "unsent"]
 
@@ -129,21 +127,4 @@ def connect(address: Address, timeout: float | None) -> StreamSocket:
     Raises:
         LMStudioConnectionError: Nothing answers there.
     """
-    limit = None if timeout is None else min(timeout, LONGEST_WAIT)
-    try:
-        sock = socket.create_connection((address.host, address.port), timeout=limit)
-    except OSError as error:
-        raise unreachable(address, error) from error
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if address.secure:
-            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=address.host)
-        return StreamSocket(sock)
-    except OSError as error:
-        sock.close()
-        raise LMStudioConnectionError(
-            f"No encrypted connection to {address}: {error_text(error)}.", tried=(str(address),)
-        ) from error
-    except BaseException:
-        sock.close()
-        raise
+    return StreamSocket(dial(address, None if timeout is None else min(timeout, LONGEST_WAIT)))

@@ -5,39 +5,28 @@ Framing is the ``websockets`` library's Sans-I/O layer.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from ..errors import LMStudioConnectionError, LMStudioError, LMStudioWebsocketError
+from ..errors import LMStudioConnectionError, LMStudioError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials, auth_request, check_auth_reply
 from ..protocol.conversations import Conversation
 from ..protocol.mux import Mux
+from ..protocol.refusals import no_http, path_hint, refused, tls_failed
+from ..protocol.replies import NotHttpError, read_reply
 from ..shapes import error_text
 
-__all__ = ["Wire", "unreachable"]
+__all__ = ["Wire"]
 
 _Stage = Literal["handshake", "auth", "open", "closed"]
 _NONE: Final[Sequence[Conversation]] = ()
-
-
-def unreachable(address: Address, error: OSError) -> LMStudioConnectionError:
-    """The exception for a server that could not be connected to."""
-    reason = error.strerror or error_text(error)
-    if error.errno and reason.startswith("Connect call failed"):  # asyncio's, with the address
-        reason = os.strerror(error.errno)
-    return LMStudioConnectionError(
-        f"No server answers at {address}: {reason}. Is LM Studio running, with its server on?",
-        tried=(str(address),),
-    )
 
 
 class Wire:
@@ -53,7 +42,12 @@ class Wire:
         # One frame may hold a whole file, so there is no limit to a message's size.
         self._protocol = ClientProtocol(parse_uri(address.uri(namespace)), max_size=None)
         self._protocol.debug = False  # it would log the credentials, and what people write
-        self._protocol.send_request(self._protocol.connect())
+        request = self._protocol.connect()
+        for name, value in address.access.headers:
+            request.headers.pop(name, None)
+            request.headers[name] = value
+        self._protocol.send_request(request)
+        self._reply = b""
         self._partial: list[bytes] = []
 
     @property
@@ -88,31 +82,38 @@ class Wire:
 
     def receive(self, data: bytes) -> Sequence[Conversation]:
         """Take bytes of the socket; returns the conversations that changed."""
+        if self._stage == "handshake":
+            return self._on_reply(data)
         protocol = self._protocol
         protocol.receive_data(data)
         changed: list[Conversation] = []
         last: Conversation | None = None
-        for event in protocol.events_received():
-            if isinstance(event, Frame):
-                if event.opcode is Opcode.TEXT and event.fin and self._stage == "open":
-                    payload: Any = event.data  # any buffer will do
-                    state = self.mux.receive(payload)  # every token comes this way
-                else:
-                    state = self._on_frame(event)
-                if state is not None and state is not last:
-                    changed.append(state)
-                    last = state
-            elif isinstance(event, Response):
-                self._on_response()
-        if self._stage == "handshake":
-            if protocol.handshake_exc is not None:  # what came is not even HTTP
-                self._on_response()
-        elif protocol.state is not State.OPEN:
+        try:
+            for event in protocol.events_received():
+                if isinstance(event, Frame):
+                    if event.opcode is Opcode.TEXT and event.fin and self._stage == "open":
+                        payload: Any = event.data  # any buffer will do
+                        state = self.mux.receive(payload)  # every token comes this way
+                    else:
+                        state = self._on_frame(event)
+                    if state is not None and state is not last:
+                        changed.append(state)
+                        last = state
+                elif isinstance(event, Response):
+                    self._on_response()
+        except UnicodeDecodeError as error:  # RFC 6455 wants this end
+            protocol.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
+            failure = self._lost("it sent text that is not UTF-8")
+            failure.__cause__ = error
+            return [*changed, *self.fail(failure)]
+        if protocol.state is not State.OPEN:
             changed += self._on_close()
         return changed
 
     def receive_eof(self) -> Sequence[Conversation]:
         """The socket has ended."""
+        if self._stage == "handshake":
+            return self._on_reply(b"", ended=True)
         self._protocol.receive_eof()
         return self.fail(self._lost("the server closed the connection"))
 
@@ -139,14 +140,20 @@ class Wire:
 
     def lost(self, error: BaseException) -> LMStudioConnectionError:
         """The exception for a socket error."""
+        if self._stage == "handshake" and "SSL" in type(error).__name__:
+            failure = tls_failed(self.address, error)  # some refuse a client's certificate so late
+            failure.__cause__ = error
+            return failure
         failure = self._lost(error_text(error))
         failure.__cause__ = error
         return failure
 
     def _lost(self, reason: str) -> LMStudioConnectionError:
+        # Before anything was said, a path that is no namespace's is a likely cause.
+        hint = path_hint(self.address) if self._stage in ("handshake", "auth") else ""
         return LMStudioConnectionError(
             f"The connection to {self.address} ({self.namespace}) was lost: {reason}. "
-            "The next call opens a new one.",
+            f"{hint or 'The next call opens a new one.'}",
             tried=(str(self.address),),
         )
 
@@ -176,23 +183,32 @@ class Wire:
                 self._stage = "open"
         return None
 
+    def _on_reply(self, data: bytes, *, ended: bool = False) -> Sequence[Conversation]:
+        """Bytes of the answer to the handshake. One that refuses is read here, since it says why."""
+        self._reply += data
+        try:
+            reply = read_reply(self._reply, ended=ended)
+        except NotHttpError as error:
+            return self.fail(no_http(self.address, self.namespace, str(error)))
+        if reply is None:
+            return _NONE
+        if reply.status != 101:
+            secrets = (self._creds.passkey,)
+            return self.fail(refused(self.address, self.namespace, reply, secrets))
+        data, self._reply = self._reply, b""
+        self._stage = "auth"
+        return self.receive(data)
+
     def _on_response(self) -> None:
         error = self._protocol.handshake_exc
-        if error is None:
-            self._stage = "auth"
-            if self._protocol.state is State.OPEN:  # else it was closed in the same breath
-                self._protocol.send_text(auth_request(self._creds))
-            return
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        what = f"HTTP status {status}" if status else error_text(error)
-        self.fail(
-            LMStudioWebsocketError(
-                f"{self.address} did not open the namespace {self.namespace!r}: {what}. "
-                "Is it an LM Studio server, and new enough?"
+        if error is not None:
+            self.fail(
+                no_http(
+                    self.address, self.namespace, f"its handshake is wrong ({error_text(error)})"
+                )
             )
-            if isinstance(error, InvalidHandshake)
-            else self._lost(what)
-        )
+        elif self._protocol.state is State.OPEN:  # else it was closed in the same breath
+            self._protocol.send_text(auth_request(self._creds))
 
     def _on_close(self) -> Sequence[Conversation]:
         close = self._protocol.close_rcvd

@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
-from urllib.parse import urlsplit
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Final, cast
+from urllib.parse import SplitResult, quote, urlsplit
 
 from ..errors import LMStudioValueError
+from .access import DIRECT, Access, basic, user_info
 
 __all__ = ["Address", "parse_api_host"]
+
+_IN_A_PATH: Final = "/:@!$&'()*+,;=~%"
 
 
 @dataclass(frozen=True)
 class Address:
-    """A server's address. ``prefix`` is a path that its namespaces are below, or empty."""
+    """A server's address. ``prefix`` is a path that its namespaces are below, or empty.
+
+    ``access`` is how it is reached beside that, and is never shown.
+    """
 
     host: str
     port: int
     secure: bool = False
     prefix: str = ""
+    access: Access = field(default=DIRECT, repr=False, compare=False)
 
     @property
     def netloc(self) -> str:
         """``host:port``, with brackets around an IPv6 address."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def name(self) -> str:
+        """The host as a server knows it: which of this machine's networks leads there is our affair."""
+        return self.host.partition("%")[0] if ":" in self.host else self.host
+
+    @property
+    def local(self) -> bool:
+        """Whether it is on this machine."""
+        name = self.name.rstrip(".").lower()
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost" or name.endswith(".localhost")
 
     def __str__(self) -> str:
         scheme = "wss" if self.secure else "ws"
@@ -33,11 +55,15 @@ class Address:
 
     def uri(self, namespace: str) -> str:
         """The WebSocket address of a namespace."""
-        return f"{'wss' if self.secure else 'ws'}://{self.netloc}{self.prefix}/{namespace}"
+        netloc = f"[{self.name}]:{self.port}" if ":" in self.host else self.netloc
+        return f"{'wss' if self.secure else 'ws'}://{netloc}{self.prefix}/{namespace}"
 
 
 def parse_api_host(api_host: str) -> Address:
-    """The address that ``"host:port"`` or ``"ws[s]://host[:port][/prefix]"`` names.
+    """The address that ``"host:port"`` or ``"http[s]://[user:password@]host[:port][/prefix]"`` names.
+
+    ``ws`` and ``wss`` stand for the same. What a server listens on when it listens everywhere
+    (``0.0.0.0``, ``[::]``) is no address to connect to: it is taken for this machine's.
 
     Raises:
         LMStudioValueError: It names none.
@@ -49,23 +75,39 @@ def parse_api_host(api_host: str) -> Address:
     try:
         parts = urlsplit(text if "://" in text else f"ws://{text}")
         port = parts.port
+        info = user_info(parts)
     except ValueError as error:
         raise _not_an_address(api_host) from error
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    plain = not (parts.query or parts.fragment or parts.username or parts.password)
-    if scheme not in ("ws", "wss") or not parts.hostname or not plain or port == 0:
+    secure = parts.scheme in ("wss", "https")
+    if not (secure or parts.scheme in ("ws", "http")) or not parts.hostname or port == 0:
         raise _not_an_address(api_host)
-    if port is None:
-        if "://" not in text:
-            raise _not_an_address(api_host)
-        port = 443 if scheme == "wss" else 80
-    return Address(parts.hostname, port, scheme == "wss", parts.path.rstrip("/"))
+    if parts.query or parts.fragment or (port is None and "://" not in text):
+        raise _not_an_address(api_host)
+    access = DIRECT if info is None else Access((("Authorization", basic(*info)),))
+    prefix = quote(parts.path.rstrip("/"), safe=_IN_A_PATH)
+    return Address(_host(parts), port or (443 if secure else 80), secure, prefix, access)
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if ":" in host:
+        host = host.replace("%25", "%")  # how a URL writes the zone of a link-local address
+    try:
+        everywhere = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if not everywhere.is_unspecified:
+        return host
+    return "::1" if everywhere.version == 6 else "127.0.0.1"
 
 
 def _not_an_address(api_host: object) -> LMStudioValueError:
-    shown = repr(api_host)
-    if isinstance(api_host, str) and "@" in api_host:
-        shown = "what was given (it holds a user name or password)"
+    shown, hint = repr(api_host), ""
+    if isinstance(api_host, str):
+        if "@" in api_host or "?" in api_host:
+            shown = "what was given (it may hold a password)"
+        elif api_host.count(":") > 1 and "[" not in api_host and "://" not in api_host:
+            hint = " An IPv6 address stands in brackets: '[::1]:1234'."
     return LMStudioValueError(
-        f"A server's address is 'host:port', such as '127.0.0.1:1234', not {shown}."
+        f"A server's address is 'host:port', such as '127.0.0.1:1234', not {shown}.{hint}"
     )

@@ -1,9 +1,15 @@
-"""Frames: one JSON object per text message, and the wrapper that some values travel in."""
+"""Frames: one JSON object per text message, and the wrapper that some values travel in.
+
+Reading and writing are done by pydantic's JSON; what that does not take although it is legal JSON
+(half a surrogate pair, deep nesting, very long numbers) goes through the standard library's.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import pydantic_core
 
@@ -14,11 +20,40 @@ __all__ = ["decode_frame", "decode_value", "encode_frame", "encode_value"]
 
 
 def encode_frame(frame: Mapping[str, Any]) -> bytes:
-    """The UTF-8 text of a frame; keys whose value is ``VOID`` are left out."""
+    """The UTF-8 text of a frame; keys whose value is ``VOID`` are left out.
+
+    Raises:
+        ValueError: It holds what JSON cannot hold.
+    """
     if VOID in frame.values():
         frame = {key: value for key, value in frame.items() if value is not VOID}
     # A server drops what is not JSON without a word, so NaN goes out as null, as JavaScript does it.
-    return pydantic_core.to_json(frame, inf_nan_mode="null")
+    try:
+        return pydantic_core.to_json(frame, inf_nan_mode="null")
+    except ValueError:
+        try:
+            return json.dumps(_plain(frame), separators=(",", ":"), allow_nan=False).encode()
+        except RecursionError:
+            raise ValueError("it is nested too deeply, or holds itself") from None
+
+
+def _plain(value: Any) -> Any:
+    """``value`` in the types that the standard library writes, as ``encode_frame`` means them."""
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {key if isinstance(key, str) else _key(key): _plain(item) for key, item in items}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    simpler = pydantic_core.to_jsonable_python(value, inf_nan_mode="null")
+    return simpler if isinstance(simpler, (bool, int, float, str)) else _plain(simpler)
+
+
+def _key(key: Any) -> str:
+    return next(iter(cast("dict[str, Any]", pydantic_core.to_jsonable_python({key: None}))))
 
 
 def decode_frame(data: bytes | str) -> dict[str, Any] | None:
@@ -26,8 +61,27 @@ def decode_frame(data: bytes | str) -> dict[str, Any] | None:
     try:
         frame: Any = pydantic_core.from_json(data)
     except ValueError:
-        return None
+        frame = _decode(data)
     return cast("dict[str, Any]", frame) if isinstance(frame, dict) else None
+
+
+def _decode(data: bytes | str) -> Any:
+    try:
+        text = data if isinstance(data, str) else bytes(data).decode()
+        return _LENIENT.decode(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer(digits: str) -> int | float:
+    """A number without a point; Python reads only some thousand digits of one."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)  # as JavaScript reads it
+
+
+_LENIENT: Final = json.JSONDecoder(parse_int=_integer, strict=False)
 
 
 def encode_value(value: Any, serialization: Literal["raw", "superjson"]) -> Any:

@@ -3,7 +3,8 @@
 A driver asks for frames to send (``call``, ``open_channel``, …) and feeds every frame it receives
 to ``receive``, which files it with the conversation it belongs to and returns that one, so that the
 driver can wake who waits for it. Nothing here blocks, locks or knows the time; a driver that uses
-several threads guards it. A server may send anything: what does not fit is ignored, never fatal.
+several threads guards it. A server may send anything: kinds of frames that are not known are ignored,
+and a frame that cannot be read fails the conversation it was for, or is a warning in the log.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from ..errors import LMStudioError, LMStudioRequestRejectedError, LMStudioValueError
+from ..errors import (
+    LMStudioError,
+    LMStudioRequestRejectedError,
+    LMStudioServerError,
+    LMStudioValueError,
+)
+from ..halves import readable
 from ..shapes import as_list, error_text
 from .conversations import CallState, ChannelState, Conversation, SignalState
 from .frames import decode_frame, decode_value, encode_frame, encode_value
@@ -26,6 +33,9 @@ logger = logging.getLogger("lmstudio")
 
 WARNING_LIMIT: Final = 5
 """A server that has sent this many warnings on a socket says nothing more of bad requests."""
+
+_NAMED_ID = re.compile(rb'(?<!\\)"(callId|channelId|subscribeId)"\s*:\s*(\d{1,15})(?!\d)')
+"""The id in a frame that is no JSON; within a text its quotation marks would be escaped."""
 
 _WARNED_ENDPOINT = re.compile(r"endpoint(?:Name)?\s*=\s*\"?([A-Za-z0-9_.]+)")
 
@@ -54,6 +64,11 @@ class Mux:
             "writableSignalError": self._on_signal_error,
             "communicationWarning": self._on_warning,
             "keepAliveAck": _nothing,
+        }
+        self._by_id: dict[bytes, dict[int, Any]] = {
+            b"callId": self._calls,
+            b"channelId": self._channels,
+            b"subscribeId": self._signals,
         }
         self.warnings = 0
         self._warnings_sent = 0
@@ -210,17 +225,48 @@ class Mux:
     # -- what comes in ---------------------------------------------------------------------------
 
     def receive(self, data: bytes | str) -> Conversation | None:
-        """File one frame and return the conversation it changed; unknown frames change none."""
+        """File one frame and return the conversation it changed; unknown frames change none.
+
+        Raises:
+            UnicodeDecodeError: It is not UTF-8.
+        """
         frame = decode_frame(data)
         if frame is None:
-            logger.debug("ignored a message that is not a JSON object (%d bytes)", len(data))
-            return None
+            return self._unreadable(data.encode() if isinstance(data, str) else bytes(data))
         kind = frame.get("type")
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
-        if handler is None:
+        if handler is not None:
+            return handler(frame)
+        if isinstance(kind, str):  # a newer server's
             logger.debug("ignored a frame of unknown type %r", kind)
+        else:
+            logger.warning("The server sent a frame without a type; it was ignored.")
+        return None
+
+    def _unreadable(self, data: bytes) -> Conversation | None:
+        """A frame that is no JSON object: whoever waits for it would wait for ever."""
+        data.decode()  # text that is no UTF-8 ends a connection
+        named = _NAMED_ID.search(data)
+        state = _take(self._by_id[named[1]], int(named[2])) if named else None
+        if state is None:
+            logger.warning(
+                "The server sent a message that is not a JSON object (%d bytes); it was ignored.",
+                len(data),
+            )
             return None
-        return handler(frame)
+        return self._fail(state, f"a message of {len(data)} bytes that is no JSON this can read")
+
+    def _fail(self, state: Conversation, what: str) -> Conversation:
+        """End a conversation of which the server sent something that cannot be understood."""
+        for table in self._by_id.values():
+            table.pop(state.id, None)
+        state.failure = LMStudioServerError(
+            f"The server's answer to {state.endpoint} could not be read: it sent {what}. "
+            "Is this server newer or older than this package?",
+            endpoint=str(state.endpoint),
+        )
+        state.closed = True
+        return state
 
     def fail_all(self, failure: LMStudioError) -> Sequence[Conversation]:
         """The socket is gone: every conversation ends with ``failure``."""
@@ -295,8 +341,7 @@ class Mux:
         try:
             state.value = apply_patches(state.value, patches)
         except PatchError as error:
-            logger.warning("ignored an update of %s: %s", state.endpoint, error)
-            return None
+            return self._fail(state, f"an update that does not fit ({error})")
         tags = as_list(frame.get("tags"))
         state.unconfirmed = [change for change in state.unconfirmed if change[0] not in tags]
         state.started = True
@@ -306,7 +351,7 @@ class Mux:
     def _on_warning(self, frame: dict[str, Any]) -> Conversation | None:
         """A warning names no id: it fails the oldest request to its endpoint without an answer."""
         self.warnings += 1
-        text = str(frame.get("warning", ""))
+        text = readable(str(frame.get("warning", "")))
         match = _WARNED_ENDPOINT.search(text)
         state = self._oldest_unanswered(match[1].rstrip(".")) if match else None
         kind = frame.get("kind")
@@ -322,7 +367,7 @@ class Mux:
             kind=kind if isinstance(kind, str) else None,
         )
         state.closed = True
-        for table in (self._calls, self._channels, self._signals):
+        for table in self._by_id.values():
             table.pop(state.id, None)
         return state
 
@@ -336,12 +381,20 @@ def _nothing(_: dict[str, Any]) -> Conversation | None:
 
 
 def _find(table: dict[int, _C], identifier: Any) -> _C | None:
-    """The conversation of that id; a list cannot be looked up, and ``True`` is not the id 1."""
-    return table.get(identifier) if type(identifier) is int else None
+    """The conversation of that id, if somebody still waits for it."""
+    return table.get(identifier if type(identifier) is int else _odd_id(identifier))
 
 
 def _take(table: dict[int, _C], identifier: Any) -> _C | None:
-    return table.pop(identifier, None) if type(identifier) is int else None
+    return table.pop(identifier if type(identifier) is int else _odd_id(identifier), None)
+
+
+def _odd_id(identifier: Any) -> int:
+    """An id that is no integer: some servers write 1.0. ``True`` is not the id 1."""
+    if isinstance(identifier, float) and identifier.is_integer():
+        return int(identifier)
+    logger.warning("The server sent a frame that names nobody (its id is %.100r).", identifier)
+    return 0  # nobody's
 
 
 def _unsendable(endpoint: Endpoint, error: ValueError) -> LMStudioValueError:

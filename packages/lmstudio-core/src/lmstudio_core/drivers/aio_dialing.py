@@ -1,0 +1,164 @@
+"""Getting a transport to a server in an event loop: through a proxy, to the first address."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, cast
+
+from ..errors import LMStudioError
+from ..protocol.access import Proxy
+from ..protocol.address import Address
+from ..protocol.refusals import proxy_failed, tls_failed
+from .dialing import (
+    STAGGER,
+    Tunnel,
+    check_proxy,
+    server_name,
+    socks_arguments,
+    tls_context,
+    unreachable,
+    why,
+)
+
+__all__ = ["dial"]
+
+
+async def dial(
+    loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, address: Address
+) -> None:
+    """Connect ``protocol`` to a server; its ``connection_made`` is called once.
+
+    Raises:
+        LMStudioConnectionError: Nothing answers there, or not in TLS, or the proxy refuses.
+    """
+    tls = tls_context(address) if address.secure else None
+    proxy = address.access.proxy
+    try:
+        if proxy is None:
+            await _direct(loop, protocol, address, tls)
+            return
+        check_proxy(address, proxy)
+        if proxy.scheme == "http":
+            await _through_http(loop, protocol, address, proxy, tls)
+        else:
+            await _through_socks(loop, protocol, address, proxy, tls)
+    except ssl.SSLError as error:
+        raise tls_failed(address, error) from error
+    except LMStudioError:
+        raise
+    except ConnectionAbortedError as error:  # what asyncio says of a TLS handshake that got nowhere
+        raise (tls_failed if tls else unreachable)(address, error) from error
+    except OSError as error:
+        if tls and isinstance(error, ConnectionResetError):
+            raise tls_failed(address, error) from error
+        raise unreachable(address, error) from error
+
+
+async def _direct(
+    loop: asyncio.AbstractEventLoop,
+    protocol: asyncio.Protocol,
+    address: Address,
+    tls: ssl.SSLContext | None,
+) -> None:
+    await loop.create_connection(
+        lambda: protocol,
+        address.host,
+        address.port,
+        ssl=tls,
+        server_hostname=server_name(address) if tls else None,
+        happy_eyeballs_delay=STAGGER,
+    )
+
+
+async def _through_http(
+    loop: asyncio.AbstractEventLoop,
+    protocol: asyncio.Protocol,
+    address: Address,
+    proxy: Proxy,
+    tls: ssl.SSLContext | None,
+) -> None:
+    talk = _TunnelProtocol(loop, Tunnel(address, proxy))
+    try:
+        transport, _ = await loop.create_connection(
+            lambda: talk, proxy.host, proxy.port, happy_eyeballs_delay=STAGGER
+        )
+    except OSError as error:
+        raise proxy_failed(address, proxy, why(error)) from error
+    try:
+        try:
+            await talk.opened
+        except OSError as error:
+            if isinstance(error, LMStudioError):
+                raise
+            raise proxy_failed(address, proxy, why(error)) from error
+        if tls is None:
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            return
+        secured = await loop.start_tls(
+            transport, protocol, tls, server_hostname=server_name(address)
+        )
+        if secured is None:
+            raise ConnectionAbortedError("the connection was closed")
+        protocol.connection_made(cast("asyncio.Transport", secured))
+    except BaseException:
+        transport.abort()
+        raise
+
+
+async def _through_socks(
+    loop: asyncio.AbstractEventLoop,
+    protocol: asyncio.Protocol,
+    address: Address,
+    proxy: Proxy,
+    tls: ssl.SSLContext | None,
+) -> None:
+    from python_socks.async_.asyncio import Proxy as SocksProxy
+
+    try:
+        way = SocksProxy(**socks_arguments(proxy))
+        sock: Any = await way.connect(address.name, address.port)
+    except Exception as error:
+        raise proxy_failed(address, proxy, why(error)) from error
+    try:
+        await loop.create_connection(
+            lambda: protocol,
+            sock=sock,
+            ssl=tls,
+            server_hostname=server_name(address) if tls else None,
+        )
+    except BaseException:
+        sock.close()
+        raise
+
+
+class _TunnelProtocol(asyncio.Protocol):
+    """Speaks with a proxy until the way to the server is open."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tunnel: Tunnel) -> None:
+        self._tunnel = tunnel
+        self.opened: asyncio.Future[None] = loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of ``asyncio.Protocol``."""
+        cast("asyncio.WriteTransport", transport).write(self._tunnel.request)
+
+    def data_received(self, data: bytes) -> None:
+        """Part of ``asyncio.Protocol``."""
+        if self.opened.done():
+            return
+        try:
+            if self._tunnel.receive(data):
+                self.opened.set_result(None)
+        except LMStudioError as error:
+            self.opened.set_exception(error)
+
+    def eof_received(self) -> None:
+        """Part of ``asyncio.Protocol``."""
+        self.data_received(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Part of ``asyncio.Protocol``."""
+        if not self.opened.done():
+            self.opened.set_exception(exc or ConnectionError("it closed the connection"))
