@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from lmstudio_core.cli.common import get_model
+from lmstudio_core.cli.common import get_model, network_options
 from lmstudio_core.errors import LMStudioModelNotFoundError
 from lmstudio_core.shapes import error_text
 
@@ -52,6 +52,7 @@ __all__ = ["agent"]
 @click.option("--html", type=click.Path(dir_okay=False), help="Write the run to an HTML file.")
 @click.option("--host", help="host:port of the server; a local one by default.")
 @click.option("--api-token", help="The server's API token.")
+@network_options
 def agent(
     task: str | None,
     functions: tuple[str, ...],

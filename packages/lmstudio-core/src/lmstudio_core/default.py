@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .errors import LMStudioClientError
 
 if TYPE_CHECKING:
     from .client import Client
+    from .network import SslSetting
     from .protocol.liveness import PingSetting
 
 __all__ = ["configure_default_client", "get_default_client", "reset_default_client"]
 
 _lock = threading.RLock()  # a plugin may use the default client while it is being loaded
 _client: Client | None = None
-_api_host: str | None = None
-_api_token: str | None = None
-_pings: tuple[PingSetting, PingSetting] = (..., ...)
+_settings: dict[str, Any] = {}
 
 
 def configure_default_client(
     api_host: str | None = None,
     api_token: str | None = None,
     *,
+    headers: Mapping[str, str] | None = None,
+    ssl: SslSetting = None,
+    proxy: str | bool | None = None,
     ping_interval: PingSetting = ...,
     ping_timeout: PingSetting = ...,
 ) -> None:
@@ -33,14 +36,17 @@ def configure_default_client(
     Args:
         api_host: ``"host:port"`` of the server; ``None`` looks for a local one.
         api_token: The server's API token.
+        headers: Sent with every handshake; see ``Client``.
+        ssl: How an ``https`` address is checked; see ``Client``.
+        proxy: The URL of a proxy, or ``False`` for none; see ``Client``.
         ping_interval: Seconds of silence before a ping, as for ``Client``.
         ping_timeout: Seconds for its answer, as for ``Client``.
 
     Raises:
         LMStudioClientError: The default client exists already.
-        LMStudioValueError: The host, the token or a number is not of the form of one.
+        LMStudioValueError: An argument is not of the form of one.
     """
-    global _api_host, _api_token, _pings
+    global _settings
     with _lock:
         if _client is not None:
             raise LMStudioClientError(
@@ -49,9 +55,17 @@ def configure_default_client(
             )
         from .client import Client
 
-        # It complains of what is wrong now, not later.
-        Client(api_host, api_token, ping_interval=ping_interval, ping_timeout=ping_timeout).close()
-        _api_host, _api_token, _pings = api_host, api_token, (ping_interval, ping_timeout)
+        settings: dict[str, Any] = {
+            "api_host": api_host,
+            "api_token": api_token,
+            "headers": headers,
+            "ssl": ssl,
+            "proxy": proxy,
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
+        }
+        Client(**settings).close()  # complains of what is wrong now, not later
+        _settings = settings
 
 
 def get_default_client(api_host: str | None = None) -> Client:
@@ -70,17 +84,15 @@ def get_default_client(api_host: str | None = None) -> Client:
         if _client is None:
             from .client import Client
 
-            interval, timeout = _pings
-            _client = Client(_api_host, _api_token, ping_interval=interval, ping_timeout=timeout)
+            _client = Client(**_settings)
         return _client
 
 
 def reset_default_client() -> None:
     """Close the default client and forget its configuration; the next use makes a new one."""
-    global _client, _api_host, _api_token, _pings
+    global _client, _settings
     with _lock:
-        client, _client, _api_host, _api_token = _client, None, None, None
-        _pings = (..., ...)
+        client, _client, _settings = _client, None, {}
     if client is not None:
         client.close()
 

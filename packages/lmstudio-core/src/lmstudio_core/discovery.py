@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from .drivers.dialing import dial
 from .errors import LMStudioConnectionError, LMStudioValueError
 from .interpreter import why_no_python
 from .protocol.address import Address, parse_api_host
@@ -56,10 +57,11 @@ def get_json(address: Address, path: str, timeout: float = _PROBE_TIMEOUT) -> An
     """What ``address`` answers to ``GET path``: the parsed JSON of a 200, else ``None``."""
     import http.client  # takes a while, and most programs name their server
 
-    kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
-    connection = kind(address.host, address.port, timeout=timeout)
+    connection = http.client.HTTPConnection(address.name, address.port, timeout=timeout)
     try:
-        connection.request("GET", address.prefix + path)
+        connection.sock = dial(address, timeout)
+        connection.sock.settimeout(timeout)
+        connection.request("GET", address.prefix + path, headers=dict(address.access.headers))
         response = connection.getresponse()
         body = response.read(65536)
         return json.loads(body) if response.status == 200 else None

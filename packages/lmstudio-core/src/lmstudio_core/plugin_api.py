@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .capability import Capability as Capability
     from .cli.common import connected as connected
     from .cli.common import get_model as get_model
+    from .cli.common import network_options as network_options
     from .cli.common import print_json as print_json
     from .cli.common import print_table as print_table
     from .cli.common import server_options as server_options
@@ -67,6 +68,9 @@ if TYPE_CHECKING:
     from .gpu import GpuSettingDict as GpuSettingDict
     from .gpu import gpu_from_kv as gpu_from_kv
     from .gpu import gpu_to_kv as gpu_to_kv
+    from .halves import HalfJoiner as HalfJoiner
+    from .halves import mend as mend
+    from .halves import readable as readable
     from .health import Finding as Finding
     from .hookspecs import ENGINE_GROUP as ENGINE_GROUP
     from .hookspecs import hookimpl as hookimpl
@@ -299,10 +303,16 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "gpu_from_kv",
         "gpu_to_kv",
     ),
+    "halves": (
+        "HalfJoiner",
+        "mend",
+        "readable",
+    ),
     # commands
     "cli.common": (
         "connected",
         "get_model",
+        "network_options",
         "print_json",
         "print_table",
         "server_options",
@@ -349,6 +359,7 @@ __all__ = [
     "FrozenProgramError",
     "GpuSetting",
     "GpuSettingDict",
+    "HalfJoiner",
     "InputStruct",
     "Invoke",
     "InvokeMany",
@@ -416,13 +427,16 @@ __all__ = [
     "kv_values",
     "lazy_names",
     "limits_of",
+    "mend",
     "nearest",
+    "network_options",
     "plugins",
     "prepare_image",
     "print_json",
     "print_table",
     "python_command",
     "python_environment",
+    "readable",
     "remove_observer",
     "running_loop",
     "server_error",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
-from lmstudio_core.cli.common import get_model
+from lmstudio_core.cli.common import get_model, network_options
 from lmstudio_core.errors import LMStudioError, LMStudioModelNotFoundError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _KEYS: Final = "Ctrl-C stops an answer, Ctrl-D ends."
 
 
 def _connection_options(command: _F) -> _F:
-    """``--host`` and ``--api-token``."""
+    """``--host`` and ``--api-token``, and how the server is reached."""
+    command = network_options(command)
     command = click.option("--api-token", help="The server's API token.")(command)
     return click.option("--host", help="host:port of the server; a local one by default.")(command)
 

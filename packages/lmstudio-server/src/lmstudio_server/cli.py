@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lmstudio_core.cli.common import network_options
 from lmstudio_core.errors import FrozenProgramError
 from lmstudio_core.shapes import error_text
 
@@ -199,6 +200,7 @@ def start(
 
 @server.command()
 @click.option("--host", help="host:port of one server, whoever started it.")
+@network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(host: str | None, as_json: bool) -> None:
     """Show the servers that run, LM Studio's too; the exit code is 3 when there is none."""

@@ -22,6 +22,7 @@ from ..errors import (
 )
 from ..health import Finding
 from ..installed import FAMILY, version_of_distribution
+from ..network import Network
 from ..plugin_state import PROBLEMS, PluginState
 from ..plugins import plugins
 from ..protocol.address import Address, parse_api_host
@@ -112,7 +113,7 @@ def _server(host: str | None, api_token: str | None) -> Iterator[Finding]:
         yield from _local_server(api_token)
         return
     try:
-        address = parse_api_host(named)
+        address = Network().to(parse_api_host(named), written=True)
     except LMStudioValueError as error:
         yield Finding("server", "problem", f"{source}: {error}")
         return
@@ -127,7 +128,7 @@ def _local_server(api_token: str | None) -> Iterator[Finding]:
     tried: list[str] = []
     address = _run(find_local_server(os.environ, Path.home(), tried))
     if address is not None:
-        yield _talk(address, api_token)
+        yield _talk(Network().to(address), api_token)
         return
     text = f"no LM Studio runs on this machine\nTried: {', '.join(tried)}"
     if version_of_distribution("lmstudio-server") is not None:

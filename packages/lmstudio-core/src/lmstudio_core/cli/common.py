@@ -33,6 +33,7 @@ __all__ = [
     "exit_code",
     "get_model",
     "json_option",
+    "network_options",
     "new_client",
     "plugins_print_aside",
     "print_json",
@@ -64,9 +65,46 @@ def exit_code(error: BaseException) -> int:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def network_options(command: _F) -> _F:
+    """``--header``, ``--ca``, ``--insecure`` and ``--proxy``, for every client that the command makes."""
+
+    def option(name: str, **details: Any) -> None:
+        nonlocal command
+        command = click.option(name, expose_value=False, callback=_use, **details)(command)
+
+    option("--proxy", metavar="URL", help="The proxy that leads to the server; 'none' for none.")
+    option("--insecure", is_flag=True, help="Do not check the server's certificate.")
+    option("--ca", metavar="PATH", help="Certificates of the CA that the server's comes from.")
+    option(
+        "--header",
+        multiple=True,
+        metavar="'NAME: VALUE'",
+        help="A header for a proxy before the server; may be repeated.",
+    )
+    return command
+
+
+def _use(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Let clients use what an option says, until the command ends."""
+    if not value or ctx.resilient_parsing:
+        return
+    from ..network import command_options, read_headers, read_switch
+
+    try:
+        given = {
+            "proxy": lambda: {"proxy": read_switch(value)},
+            "insecure": lambda: {"ssl": False},
+            "ca": lambda: {"ssl": value},
+            "header": lambda: {"headers": read_headers("\n".join(value))},
+        }[parameter.name or ""]()
+    except LMStudioValueError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
+    ctx.with_resource(command_options(**given))
+
+
 def server_options(command: _F) -> _F:
-    """``--host``, ``--api-token`` and ``--json``."""
-    command = json_option(command)
+    """``--host``, ``--api-token``, ``--json``, and those of ``network_options``."""
+    command = network_options(json_option(command))
     command = click.option("--api-token", help="The server's API token.")(command)
     return click.option("--host", help="host:port of the server; a local one by default.")(command)
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..shapes import as_mapping, is_list
-from .common import EXIT_NO_SERVER, json_option, print_json
+from .common import EXIT_NO_SERVER, json_option, network_options, print_json
 
 __all__ = ["in_words", "no_answer", "server_command", "server_that_answers"]
 
@@ -34,6 +34,7 @@ server_command = _Group("server", help="Show the server that runs.")
 
 @server_command.command("status")
 @click.option("--host", help="host:port of the server; a local one by default.")
+@network_options
 @json_option
 def status_command(host: str | None, as_json: bool) -> None:
     """Show the server that answers; the exit code is 3 when there is none. Starts none."""
@@ -58,8 +59,10 @@ def _named(host: str | None) -> str | None:
 
 def no_answer(host: str | None) -> str | None:
     """What to say when the server of that name does not answer; ``None`` if none was named."""
+    from ..protocol.address import parse_api_host
+
     where = _named(host)
-    return f"No server answers at {where}." if where else None
+    return f"No server answers at {parse_api_host(where)}." if where else None
 
 
 def server_that_answers(host: str | None) -> dict[str, Any]:
@@ -69,16 +72,17 @@ def server_that_answers(host: str | None) -> dict[str, Any]:
     """
     from ..client import Client
     from ..discovery import get_json
+    from ..network import Network
     from ..protocol.address import parse_api_host
 
     where = _named(host) or Client.find_default_local_api_host()
     if where is None:
         return {}
-    address = parse_api_host(where)
+    address = Network().to(parse_api_host(where), written=True)
     found = as_mapping(get_json(address, "/lms-status")) or as_mapping(
         get_json(address, "/lmstudio-greeting")
     )
-    return {"address": where, **found} if found else {}
+    return {"address": str(address), **found} if found else {}
 
 
 def in_words(found: Mapping[str, Any]) -> str:

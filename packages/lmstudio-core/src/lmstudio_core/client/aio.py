@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -13,6 +14,7 @@ from ..capability import Capability
 from ..drivers.functions import off_loop
 from ..drivers.loops import running_loop
 from ..errors import LMStudioRuntimeError
+from ..network import SslSetting
 from ..protocol.address import Address
 from ..protocol.auth import credentials
 from ..protocol.liveness import PingSetting, ping_settings
@@ -74,6 +76,14 @@ class AsyncClient(ClientBase):
             ``LMS_PLUGIN_CLIENT_PASSKEY`` and ``LMS_PLUGIN_BASE_URL``; without ``api_host``, they
             are used where they are set.
         client_passkey: The ``client_passkey`` that goes with it.
+        headers: Sent with every handshake, for a proxy before the server; also
+            ``LMSTUDIO_API_HEADERS`` (lines of ``Name: value``, or a JSON object).
+        ssl: How an ``https`` address is checked: an ``SSLContext``; the path of a CA's
+            certificates; ``False`` for not at all, with a warning. By default it is this machine's
+            CAs. Also ``LMSTUDIO_API_SSL``.
+        proxy: The URL of the proxy that leads to the server; ``False`` for none. By default that of
+            the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) for
+            servers on other machines. Also ``LMSTUDIO_API_PROXY``.
         ping_interval: Seconds without a sign of life after which a call that waits pings the server;
             ``None`` for no pings. By default what ``LMSTUDIO_PING_INTERVAL`` says, else 20.
         ping_timeout: Seconds for the answer. Without one, all that wait get
@@ -81,7 +91,8 @@ class AsyncClient(ClientBase):
             ``LMSTUDIO_PING_TIMEOUT`` says, else 20.
 
     Raises:
-        LMStudioValueError: The host, the token, the pair or a number is not of the form of one.
+        LMStudioValueError: The host, the token, the pair or another argument is not of the form of
+            one.
 
     Example:
         >>> async def main() -> None:
@@ -101,10 +112,15 @@ class AsyncClient(ClientBase):
         *,
         client_identifier: str | None = None,
         client_passkey: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ssl: SslSetting = None,
+        proxy: str | bool | None = None,
         ping_interval: PingSetting = ...,
         ping_timeout: PingSetting = ...,
     ) -> None:
-        super().__init__(api_host, api_token, client_identifier, client_passkey)
+        super().__init__(
+            api_host, api_token, client_identifier, client_passkey, headers, ssl, proxy
+        )
         self._pings = ping_settings(ping_interval, ping_timeout, os.environ)
         self._made_driver: AsyncDriver | None = None
 
@@ -129,7 +145,7 @@ class AsyncClient(ClientBase):
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
         known = self._known
         if known is None or (known == refused and self._given is None):
-            known = self._found = await self._driver.run(find_server())
+            known = self._found = self._network.to(await self._driver.run(find_server()))
         return known
 
     @property
@@ -173,7 +189,10 @@ class AsyncClient(ClientBase):
 
     @classmethod
     async def is_valid_api_host(cls, api_host: str) -> bool:
-        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""
+        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``).
+
+        Headers, certificates and proxies are those of the environment.
+        """
         return bool(await _run_alone(is_valid(api_host)))
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
@@ -15,6 +15,7 @@ from typing_extensions import Self
 from ..capability import Capability
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from ..lazy import lazy_names
+from ..network import Network, SslSetting
 from ..protocol.address import Address, parse_api_host
 from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
 from ..protocol.operations import Invoke, Op
@@ -71,9 +72,10 @@ def is_valid(api_host: str) -> Op[bool]:
     from .. import discovery
 
     try:
-        address = parse_api_host(api_host)
+        parsed = parse_api_host(api_host)
     except LMStudioValueError:
         return False
+    address = Network().to(parsed)
     answer: bool = yield Invoke(lambda: discovery.answers_greeting(address), blocking=True)
     return answer
 
@@ -93,14 +95,20 @@ class ClientBase:
         api_token: str | None = None,
         client_identifier: str | None = None,
         client_passkey: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ssl: SslSetting = None,
+        proxy: str | bool | None = None,
     ) -> None:
+        self._network = Network(headers, ssl, proxy)
         # A plugin's credentials are for the server that gave them, not for any other.
         own = {} if api_host is None else dict.fromkeys(PLUGIN_VARIABLES, "")
         environment = {**os.environ, **own}
         self._credentials = credentials(api_token, environment, client_identifier, client_passkey)
         if api_host is None and self._credentials.from_plugin:
             api_host = os.environ.get(PLUGIN_URL_VARIABLE) or None
-        self._given = None if api_host is None else parse_api_host(api_host)
+        self._given = (
+            None if api_host is None else self._network.to(parse_api_host(api_host), written=True)
+        )
         self._found: Address | None = None
         self._namespaces: dict[str, Any] = {}
 

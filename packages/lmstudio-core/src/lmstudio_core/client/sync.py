@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
@@ -14,6 +15,7 @@ from ..capability import Capability
 from ..drivers.batches import SyncBatchStream
 from ..drivers.sync import SyncDriver
 from ..drivers.sync_stream import SyncChannelStream
+from ..network import SslSetting
 from ..protocol.address import Address
 from ..protocol.auth import credentials
 from ..protocol.liveness import PingSetting, ping_settings
@@ -61,6 +63,14 @@ class Client(ClientBase):
             ``LMS_PLUGIN_CLIENT_PASSKEY`` and ``LMS_PLUGIN_BASE_URL``; without ``api_host``, they
             are used where they are set.
         client_passkey: The ``client_passkey`` that goes with it.
+        headers: Sent with every handshake, for a proxy before the server; also
+            ``LMSTUDIO_API_HEADERS`` (lines of ``Name: value``, or a JSON object).
+        ssl: How an ``https`` address is checked: an ``SSLContext``; the path of a CA's
+            certificates; ``False`` for not at all, with a warning. By default it is this machine's
+            CAs. Also ``LMSTUDIO_API_SSL``.
+        proxy: The URL of the proxy that leads to the server; ``False`` for none. By default that of
+            the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) for
+            servers on other machines. Also ``LMSTUDIO_API_PROXY``.
         ping_interval: Seconds without a sign of life after which a call that waits pings the server;
             ``None`` for no pings. By default what ``LMSTUDIO_PING_INTERVAL`` says, else 20.
         ping_timeout: Seconds for the answer. Without one, all that wait get
@@ -68,7 +78,8 @@ class Client(ClientBase):
             ``LMSTUDIO_PING_TIMEOUT`` says, else 20.
 
     Raises:
-        LMStudioValueError: The host, the token, the pair or a number is not of the form of one.
+        LMStudioValueError: The host, the token, the pair or another argument is not of the form of
+            one.
 
     Example:
         >>> with Client() as client:
@@ -86,10 +97,15 @@ class Client(ClientBase):
         *,
         client_identifier: str | None = None,
         client_passkey: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ssl: SslSetting = None,
+        proxy: str | bool | None = None,
         ping_interval: PingSetting = ...,
         ping_timeout: PingSetting = ...,
     ) -> None:
-        super().__init__(api_host, api_token, client_identifier, client_passkey)
+        super().__init__(
+            api_host, api_token, client_identifier, client_passkey, headers, ssl, proxy
+        )
         pings = ping_settings(ping_interval, ping_timeout, os.environ)
         self._driver = SyncDriver(self._resolve, self._credentials, self._observer(), pings)
         _open.add(self)
@@ -98,7 +114,7 @@ class Client(ClientBase):
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
         known = self._known
         if known is None or (known == refused and self._given is None):
-            known = self._found = self._driver.run(find_server())
+            known = self._found = self._network.to(self._driver.run(find_server()))
         return known
 
     @property
@@ -132,7 +148,10 @@ class Client(ClientBase):
 
     @classmethod
     def is_valid_api_host(cls, api_host: str) -> bool:
-        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``)."""
+        """Whether an LM Studio server answers at ``api_host`` (``"host:port"``).
+
+        Headers, certificates and proxies are those of the environment.
+        """
         return bool(_run_alone(is_valid(api_host)))
 
     @classmethod

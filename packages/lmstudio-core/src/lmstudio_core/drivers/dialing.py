@@ -245,10 +245,10 @@ def _race(host: str, port: int, ends: float | None) -> socket.socket:
             pause = STAGGER if waiting else left
             for key, _ in selector.select(pause if left is None else min(pause or left, left)):
                 sock = selector.unregister(key.fileobj).fileobj  # type: ignore[assignment]
-                error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if not error:
+                number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not number:
                     return _won(sock)
-                first = first or OSError(error, os.strerror(error))
+                first = first or OSError(number, os.strerror(number))
                 sock.close()
 
 

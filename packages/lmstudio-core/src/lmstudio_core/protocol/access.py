@@ -63,7 +63,7 @@ class Access:
         own = [self.proxy.password] if self.proxy is not None and self.proxy.password else []
         return (*own, *values, *words)
 
-    def __reduce__(self) -> str:  # type: ignore[override] # a name is a way of pickling
+    def __reduce__(self) -> str:  # a name is a way of pickling
         if self == DIRECT:
             return "DIRECT"
         raise TypeError("How a server is reached may hold passwords, so it cannot be pickled.")

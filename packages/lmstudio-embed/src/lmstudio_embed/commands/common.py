@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from lmstudio_core.cli.common import get_model
+from lmstudio_core.cli.common import get_model, network_options
 from lmstudio_core.errors import LMStudioModelNotFoundError
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def connection_options(command: _F) -> _F:
-    """``--model``, ``--host`` and ``--api-token``."""
+    """``--model``, ``--host`` and ``--api-token``, and how the server is reached."""
+    command = network_options(command)
     command = click.option("--api-token", help="The server's API token.")(command)
     command = click.option("--host", help="host:port of the server; a local one by default.")(
         command
