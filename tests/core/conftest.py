@@ -20,8 +20,8 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """Makes clients of either kind, and closes them."""
     made: list[Any] = []
 
-    def make(host: str, token: str | None = None) -> Any:
-        made.append(FACES[request.param](host, token))
+    def make(host: str, token: str | None = None, **more: Any) -> Any:
+        made.append(FACES[request.param](host, token, **more))
         return made[-1]
 
     yield make

@@ -83,8 +83,8 @@ def numbers(*values: Any) -> list[dict[str, Any]]:
 class SyncFace:
     kind = "sync"
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.client = Client(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, **more: Any) -> None:
+        self.client = Client(host, token, **more)
 
     def run(self, operation: Any, **limits: Any) -> Any:
         return self.client.run(operation, **limits)
@@ -123,8 +123,8 @@ class SyncFace:
 class AsyncFace:
     kind = "async"
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.client = AsyncClient(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, **more: Any) -> None:
+        self.client = AsyncClient(host, token, **more)
         self.loop = self.new_loop()
 
     @staticmethod

@@ -90,13 +90,15 @@ def _use(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
         return
     from ..network import command_options, read_headers, read_switch
 
+    given: dict[str, Any] = {}
     try:
-        given = {
-            "proxy": lambda: {"proxy": read_switch(value)},
-            "insecure": lambda: {"ssl": False},
-            "ca": lambda: {"ssl": value},
-            "header": lambda: {"headers": read_headers("\n".join(value))},
-        }[parameter.name or ""]()
+        match parameter.name:
+            case "proxy":
+                given["proxy"] = read_switch(value)
+            case "header":
+                given["headers"] = read_headers("\n".join(value))
+            case name:
+                given["ssl"] = False if name == "insecure" else value
     except LMStudioValueError as error:
         raise click.BadParameter(str(error), ctx, parameter) from error
     ctx.with_resource(command_options(**given))

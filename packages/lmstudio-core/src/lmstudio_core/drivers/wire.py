@@ -19,7 +19,7 @@ from ..protocol.address import Address
 from ..protocol.auth import Credentials, auth_request, check_auth_reply
 from ..protocol.conversations import Conversation
 from ..protocol.mux import Mux
-from ..protocol.refusals import no_http, path_hint, refused, tls_failed
+from ..protocol.refusals import early_hint, no_http, path_hint, refused, tls_failed
 from ..protocol.replies import NotHttpError, read_reply
 from ..shapes import error_text
 
@@ -141,7 +141,7 @@ class Wire:
     def lost(self, error: BaseException) -> LMStudioConnectionError:
         """The exception for a socket error."""
         if self._stage == "handshake" and "SSL" in type(error).__name__:
-            failure = tls_failed(self.address, error)  # some refuse a client's certificate so late
+            failure = tls_failed(self.address, error, agreed=True)
             failure.__cause__ = error
             return failure
         failure = self._lost(error_text(error))
@@ -149,8 +149,7 @@ class Wire:
         return failure
 
     def _lost(self, reason: str) -> LMStudioConnectionError:
-        # Before anything was said, a path that is no namespace's is a likely cause.
-        hint = path_hint(self.address) if self._stage in ("handshake", "auth") else ""
+        hint = {"handshake": early_hint, "auth": path_hint}.get(self._stage, _no_hint)(self.address)
         return LMStudioConnectionError(
             f"The connection to {self.address} ({self.namespace}) was lost: {reason}. "
             f"{hint or 'The next call opens a new one.'}",
@@ -218,3 +217,7 @@ class Wire:
         elif self._protocol.parser_exc is not None:
             reason = f"it sent what is no WebSocket frame ({self._protocol.parser_exc})"
         return self.fail(self._lost(reason))
+
+
+def _no_hint(_: Address) -> str:
+    return ""

@@ -7,8 +7,9 @@ and the questions by which a server is found.
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -46,6 +47,11 @@ class Proxy:
         """The value of ``Proxy-Authorization``."""
         return basic(self.user, self.password) if self.user or self.password else None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be repeated."""
+        return tuple(_secrets_in(self.authorization or ""))
+
 
 @dataclass(frozen=True)
 class Access:
@@ -57,11 +63,9 @@ class Access:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be repeated, although a server may say it: the values of the headers."""
-        values = [value for _, value in self.headers]
-        words = [word for value in values for word in value.split() if len(word) >= 6]
-        own = [self.proxy.password] if self.proxy is not None and self.proxy.password else []
-        return (*own, *values, *words)
+        """What must not be repeated, although a server may say it."""
+        found = [secret for _, value in self.headers for secret in _secrets_in(value)]
+        return (*found, *(self.proxy.secrets if self.proxy is not None else ()))
 
     def __reduce__(self) -> str:  # a name is a way of pickling
         if self == DIRECT:
@@ -75,6 +79,18 @@ DIRECT: Final = Access()
 def basic(user: str, password: str) -> str:
     """The value of an ``Authorization`` header for a user name and a password."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+
+def _secrets_in(value: str) -> Iterator[str]:
+    """A header's value, and the parts of it that a server may repeat."""
+    if value:
+        yield value
+    words = value.split()
+    if len(words) == 2 and words[0].lower() == "basic":
+        with contextlib.suppress(ValueError):
+            yield base64.b64decode(words[1]).decode().partition(":")[2]
+    # Short words, such as the name of the scheme, would take harmless text out.
+    yield from (word for word in words if len(word) >= 7)
 
 
 def user_info(parts: SplitResult) -> tuple[str, str] | None:

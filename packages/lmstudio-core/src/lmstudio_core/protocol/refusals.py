@@ -19,7 +19,15 @@ from .access import Proxy
 from .address import Address
 from .replies import HttpReply, plain_line
 
-__all__ = ["no_http", "path_hint", "proxy_failed", "proxy_refused", "refused", "tls_failed"]
+__all__ = [
+    "early_hint",
+    "no_http",
+    "path_hint",
+    "proxy_failed",
+    "proxy_refused",
+    "refused",
+    "tls_failed",
+]
 
 _NOT_LMSTUDIO: Final = "Is it an LM Studio server, and new enough?"
 _NO_UPGRADE: Final = (
@@ -60,10 +68,8 @@ def no_http(address: Address, namespace: str, what: str) -> LMStudioWebsocketErr
     if "TLS" in what:
         return LMStudioWebsocketError(f"{message} Write https://{_bare(address)}.")
     if "closed" in what:
-        more = (
-            "" if address.secure else f" Does it expect TLS? Then write https://{_bare(address)}."
-        )
-        return LMStudioConnectionError(f"{message}{more}", tried=(str(address),))
+        hint = early_hint(address)
+        return LMStudioConnectionError(f"{message} {hint}".rstrip(), tried=(str(address),))
     return LMStudioWebsocketError(f"{message} Is it an LM Studio server, or another program?")
 
 
@@ -105,6 +111,13 @@ def path_hint(address: Address) -> str:
         f"Leave out {address.prefix}, which is the path of an HTTP API: the address for this "
         f"package is that of the server itself, {scheme}://{address.netloc}."
     )
+
+
+def early_hint(address: Address) -> str:
+    """What to say of a connection that is closed without a word of HTTP."""
+    if hint := path_hint(address):
+        return hint
+    return "" if address.secure else f"Does it expect TLS? Then write https://{_bare(address)}."
 
 
 def _after(reply: HttpReply) -> str:
@@ -155,7 +168,7 @@ def _who(address: Address, reply: HttpReply) -> str:
 
 def proxy_refused(address: Address, proxy: Proxy, reply: HttpReply) -> LMStudioConnectionError:
     """The exception for a proxy that answers, but opens no way to the server."""
-    said = _stopped(reply.summary(address.access.secrets))
+    said = _stopped(reply.summary((*proxy.secrets, *address.access.secrets)))
     if reply.status == 407:
         given = proxy.authorization is not None
         advice = (
@@ -195,16 +208,32 @@ _VERIFY: Final[Mapping[int, str]] = {
     20: f"the server's certificate comes from a CA that is not known here. If you trust it, {_TRUST}.",
     21: f"the server's certificate comes from a CA that is not known here. If you trust it, {_TRUST}.",
 }
+_ENDED: Final = (
+    "the server ended the connection in the middle of the TLS handshake. Does it speak TLS?"
+)
+_CLIENT_CERTIFICATE: Final = (
+    "asks for a certificate of this client: give ssl= an SSLContext with load_cert_chain()."
+)
 _OTHER_NAME: Final = (62, 64)
 _PLAIN: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE",
                  "PACKET_LENGTH_TOO_LONG", "BAD_RECORD_TYPE")  # fmt: skip
 
 
-def tls_failed(address: Address, error: BaseException) -> LMStudioConnectionError:
-    """The exception for an encrypted connection that does not come about."""
+def tls_failed(
+    address: Address, error: BaseException, *, agreed: bool = False
+) -> LMStudioConnectionError:
+    """The exception for an encrypted connection that does not come about.
+
+    Args:
+        address: The server's address.
+        error: What the TLS layer says.
+        agreed: Whether it had come about on this side: servers refuse a client's certificate later.
+    """
+    reason = _tls_reason(address, error)
+    if agreed and reason == _ENDED:
+        reason = f"the server ended it at once. It may be that it {_CLIENT_CERTIFICATE}"
     return LMStudioConnectionError(
-        f"No encrypted connection to {address}: {_tls_reason(address, error)}",
-        tried=(str(address),),
+        f"No encrypted connection to {address}: {reason}", tried=(str(address),)
     )
 
 
@@ -222,14 +251,11 @@ def _tls_reason(address: Address, error: BaseException) -> str:
     if reason in _PLAIN:
         return f"the server speaks no TLS. Write http://{_bare(address)}."
     if "CERTIFICATE_REQUIRED" in reason:
-        return (
-            "the server asks for a certificate of this client: give ssl= an SSLContext with "
-            "load_cert_chain()."
-        )
+        return f"the server {_CLIENT_CERTIFICATE}"
+    if isinstance(error, TimeoutError) or "longer than" in str(error):
+        return "the server does not go on with the TLS handshake. Does it speak TLS?"
     if "ALERT" in reason or "PROTOCOL" in reason:
         return f"the server and this program find no common way to encrypt ({reason})."
     if isinstance(error, (ConnectionError, EOFError)) or "EOF" in reason or "EOF" in str(error):
-        return (
-            "the server ended the connection in the middle of the TLS handshake. Does it speak TLS?"
-        )
+        return _ENDED
     return f"{plain_line(str(error)) or type(error).__name__}."

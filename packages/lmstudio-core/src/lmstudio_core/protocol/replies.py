@@ -53,6 +53,8 @@ class HttpReply:
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             return ""
         text = self.body.decode("utf-8", "replace").strip()
+        if text in ("null", "[]"):
+            return ""
         if text.startswith("{"):
             try:
                 return _from_json(json.loads(text))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final
@@ -14,6 +15,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from ..drivers.dialing import dial, tls_context
+from ..network import Network
 from ..protocol.address import parse_api_host
 from ..protocol.operations import VOID
 from ..shapes import as_mapping, error_text
@@ -22,6 +25,9 @@ from .local_server import LocalServer
 from .recordings import RecordedRequest, Recording, Scrubber
 
 __all__ = ["RecordingProxy"]
+
+_PATIENCE: Final = 20.0
+"""Seconds that the server may take to answer."""
 
 _IDS: Final = {
     "rpcResult": "callId",
@@ -42,7 +48,8 @@ class RecordingProxy(LocalServer):
     through and is not recorded; credentials in requests and answers are replaced by ``***``.
 
     Args:
-        target: ``"host:port"`` of the server.
+        target: ``"host:port"`` of the server, or all that ``Client`` takes for one; headers,
+            certificates and proxies are those of the environment.
         path: The file to write when the ``with`` block ends; ``None`` writes none.
         secrets: More texts to hide.
         keep_timings: Whether to keep what differs in every run: speeds, durations, times of use.
@@ -67,10 +74,11 @@ class RecordingProxy(LocalServer):
         keep_timings: bool = False,
     ) -> None:
         super().__init__()
-        self.target = target
-        self._address = parse_api_host(target)
+        self._address = Network().to(parse_api_host(target), written=True)
+        self.target = str(self._address)  # without the password that it may hold
         self._path = path
-        self._scrubber = Scrubber(secrets, keep_timings=keep_timings)
+        hidden = (*secrets, *self._address.access.secrets)
+        self._scrubber = Scrubber(hidden, keep_timings=keep_timings)
         self._recorded: list[RecordedRequest] = []
         self._recording_lock = threading.Lock()
 
@@ -106,6 +114,9 @@ class RecordingProxy(LocalServer):
         try:
             async with connect(
                 self._address.uri(socket.namespace),
+                sock=await asyncio.to_thread(dial, replace(self._address, secure=False), _PATIENCE),
+                ssl=tls_context(self._address) if self._address.secure else None,
+                additional_headers=self._address.access.headers,
                 compression=None,
                 max_size=None,
                 ping_interval=None,
