@@ -181,7 +181,7 @@ def test_tls_and_plain_confused(connect, ca):
             f"https://{plain.host}",
         )
     with tls_server(server_context(ca), b"") as peer:
-        refusal(connect, errors.LMStudioWebsocketError, "https://", peer.host)
+        refusal(connect, errors.LMStudioConnectionError, "https://", peer.host)
 
 
 def test_a_server_that_hangs_up_in_the_tls_handshake(connect):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
+from lmstudio_core.halves import json_text
 from lmstudio_llm.messages import (
     AnyChatMessage,
     FileHandle,
@@ -105,7 +105,7 @@ def _record_of(
 
 
 def _short_json(value: Any) -> str:
-    return _one_line(json.dumps(to_jsonable_python(value, fallback=repr), ensure_ascii=False))
+    return _one_line(json_text(to_jsonable_python(value, fallback=repr)))
 
 
 def _one_line(text: str, limit: int = 500) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -11,6 +9,7 @@ from typing import Any, cast
 from pydantic_core import to_jsonable_python
 
 from lmstudio_core.files import FileHandle, LocalFileInput
+from lmstudio_core.halves import json_text
 
 __all__ = ["ImageInput", "ToolImage", "encoded", "without_images"]
 
@@ -37,16 +36,12 @@ ImageInput = ToolImage | FileHandle
 """What a tool may return for an image: one still to be sent, or the handle of one that was."""
 
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
 def encoded(value: Any) -> str:
     """The JSON text in which the model gets ``value``; pydantic models, dates and the like too.
 
     Halves of surrogate pairs, which names of files may hold, stay escaped: UTF-8 has none.
     """
-    text = json.dumps(to_jsonable_python(value), ensure_ascii=False)
-    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return json_text(to_jsonable_python(value))
 
 
 def without_images(value: Any) -> tuple[Any, list[ImageInput]]:

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, cast
 from typing_extensions import TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.halves import readable
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.messages import (
     AssistantResponse,
@@ -189,7 +190,7 @@ class ActResult(Generic[T]):
         """
         from .timeline import page
 
-        Path(path).write_text(page(self, title), encoding="utf-8")
+        Path(path).write_text(readable(page(self, title)), encoding="utf-8")
 
 
 def _taken(given: dict[str, Any], request: ToolCallRequest, pending: Sequence[Any]) -> Any:

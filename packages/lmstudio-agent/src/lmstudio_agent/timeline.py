@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
+from lmstudio_core.halves import json_text
 from lmstudio_llm.messages import AnyChatMessage, FileHandle, TextData
 
 from .display import arguments_text, summary, visible
@@ -173,7 +174,7 @@ def _readable(content: str) -> str:
         return content
     if isinstance(value, str):
         return value
-    plain = json.dumps(value, ensure_ascii=False)
+    plain = json_text(value)
     return plain if len(plain) <= _LONGEST else _json(value)
 
 
@@ -197,4 +198,4 @@ def _folded(name: str, text: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(to_jsonable_python(value, fallback=repr), indent=2, ensure_ascii=False)
+    return json_text(to_jsonable_python(value, fallback=repr), indent=2)

@@ -7,12 +7,13 @@ that are not UTF-8 hold such halves, too. Python keeps them, but nothing can pri
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
 from .shapes import is_list, is_mapping
 
-__all__ = ["HalfJoiner", "joined", "mend", "readable"]
+__all__ = ["HalfJoiner", "joined", "json_text", "mend", "readable"]
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _FIRST_HALVES: Final = ("\ud800", "\udbff")
@@ -47,6 +48,18 @@ def mend(value: Any) -> Any:
     if is_mapping(value):
         return {key: mend(item) for key, item in value.items()}
     return [mend(item) for item in value] if is_list(value) else value
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """``json.dumps`` with characters as they are, and halves of them escaped, as JSON may.
+
+    >>> json_text({"ü": "\ud83d"})
+    '{"ü": "\\ud83d"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, **options)
+    if text.isascii():
+        return text
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 class HalfJoiner:

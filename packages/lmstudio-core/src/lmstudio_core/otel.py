@@ -7,7 +7,6 @@ recorded unless ``capture_content`` or OpenTelemetry's environment variable for 
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from .config import stack_values
 from .errors import LMStudioValueError
+from .halves import json_text
 from .hookspecs import hookimpl
 from .observing import (
     ActObservation,
@@ -344,7 +344,7 @@ def _settings(parameter: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=repr)
+    return json_text(value, default=repr)
 
 
 def _text(content: Any) -> dict[str, Any]:

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .gpu import gpu_from_kv as gpu_from_kv
     from .gpu import gpu_to_kv as gpu_to_kv
     from .halves import HalfJoiner as HalfJoiner
+    from .halves import json_text as json_text
     from .halves import mend as mend
     from .halves import readable as readable
     from .health import Finding as Finding
@@ -305,6 +306,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "halves": (
         "HalfJoiner",
+        "json_text",
         "mend",
         "readable",
     ),
@@ -423,6 +425,7 @@ __all__ = [
     "is_list",
     "is_mapping",
     "is_observed",
+    "json_text",
     "kv_config",
     "kv_values",
     "lazy_names",

@@ -16,6 +16,7 @@ from .errors import (
     LMStudioServerError,
     with_endpoint,
 )
+from .halves import readable
 from .shapes import as_list, as_mapping, is_blank, is_mapping
 
 __all__ = ["SerializedLMSExtendedError", "server_error"]
@@ -101,5 +102,5 @@ def server_error(
     code = data.get("code")
     cls = _BY_CODE.get(code, default) if isinstance(code, str) else default
     said = str(details)
-    message = "\n".join([said, *_samples(data, said)])
+    message = readable("\n".join([said, *_samples(data, said)]))
     return cls(with_endpoint(message, endpoint), details, endpoint=endpoint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Union, cast, overload
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.halves import json_text
 from lmstudio_core.shapes import error_text
 
 from .chat_parts import (
@@ -144,7 +145,7 @@ class Chat:
                 if isinstance(part, ToolCallRequestData) and part.tool_call_request.raw_content:
                     # The server is not to get it back, so ``to_dict`` leaves it out.
                     into["toolCallRequest"]["rawContent"] = part.tool_call_request.raw_content
-        return json.dumps(data, ensure_ascii=False)
+        return json_text(data)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

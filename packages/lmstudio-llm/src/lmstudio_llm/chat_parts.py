@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import pydantic
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.halves import json_text
 
 from .messages import (
     AnyChatMessage,
@@ -129,7 +129,7 @@ def lines(messages: Iterable[AnyChatMessage]) -> Iterator[str]:
                 yield f"{message.role}: [{part.file_type}: {part.name}]"
             elif isinstance(part, ToolCallRequestData):
                 call = part.tool_call_request
-                arguments = json.dumps(call.arguments or {}, ensure_ascii=False)
+                arguments = json_text(call.arguments or {})
                 yield f"{message.role}: [calls {call.name}({arguments})]"
             else:
                 yield f"{message.role}: {part.content}"

@@ -7,11 +7,11 @@ result where one message here holds all of a round, and its assistant's text com
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.halves import json_text
 
 from .messages import (
     AnyChatMessage,
@@ -81,7 +81,7 @@ def _written_part(
 
 
 def _written_call(call: Any) -> dict[str, Any]:
-    arguments = "" if call.arguments is None else json.dumps(call.arguments, ensure_ascii=False)
+    arguments = "" if call.arguments is None else json_text(call.arguments)
     written = {"type": "function", "function": {"name": call.name, "arguments": arguments}}
     return written if call.id is None else {"id": call.id, **written}
 

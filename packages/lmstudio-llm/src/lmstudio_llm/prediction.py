@@ -38,13 +38,13 @@ from .fragments import (
     PredictionEvent,
     PromptProcessingDetails,
     PromptProcessingProgress,
-    ToolCallArgumentsFragment,
     ToolCallGenerationEnd,
     ToolCallGenerationFailed,
     ToolCallGenerationStart,
     ToolCallNameReceived,
     fragment_from_wire,
 )
+from .halves import ArgumentsJoiner, FragmentJoiner, shown
 from .messages import AssistantResponse, ToolCallRequest
 from .narrow import is_mapping, mapping, text
 from .reasoning import DEFAULT_TAGS, ReasoningSplitter
@@ -129,6 +129,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._on_fragment = self._callbacks.on_prediction_fragment
         self.more_attempts = False
         self._splitter = ReasoningSplitter(tags)
+        self._halves, self._arguments = FragmentJoiner(), ArgumentsJoiner()
         self._begun = False
         self._cancelled = False
         self._dropped = False
@@ -159,11 +160,13 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                     if self._observation is not None:
                         self._observation.first_token()
                     self._call("on_first_token", self._callbacks.on_first_token)
-                return self._keep(self._splitter.feed(fragment))
+                if fragment.content.isascii() and not self._halves.holds and not fragment.tokens:
+                    return self._keep(self._splitter.feed(fragment))
+                return self._keep(self._split(self._halves.feed(fragment)))
             return self._other(kind, message)
         except (KeyError, TypeError, AttributeError):
             # Only a packet of a shape that no server is known to send.
-            logger.debug("A packet of %s was not understood: %.200r", self.endpoint, message)
+            logger.warning("A packet of %s was not understood: %.200r", self.endpoint, message)
             return _NOTHING
 
     def _other(self, kind: Any, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
@@ -177,9 +180,9 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             case "toolCallGenerationArgumentFragmentGenerated":
                 return self._after_text(self._call_arguments(packet))
             case "toolCallGenerationEnd":
-                return self._after_text(self._call_ended(packet))
+                return self._after_text([*self._arguments.flush(), *self._call_ended(packet)])
             case "toolCallGenerationFailed":
-                return self._after_text(self._call_failed(packet))
+                return self._after_text([*self._arguments.flush(), *self._call_failed(packet)])
             case "success":
                 return self._succeeded(packet)
             case _:
@@ -200,8 +203,15 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def _after_text(self, events: Sequence[PredictionEvent]) -> Sequence[PredictionEvent]:
         """These events, after the text that came before them."""
-        held = self._keep(self._splitter.flush())
+        held = self._keep(self._rest())
         return [*held, *events] if held else events
+
+    def _rest(self) -> list[LlmPredictionFragment]:
+        """What is still held back of the text: what may be a tag, or half a character."""
+        return [*self._split(self._halves.flush()), *self._splitter.flush()]
+
+    def _split(self, whole: Sequence[LlmPredictionFragment]) -> list[LlmPredictionFragment]:
+        return [part for fragment in whole for part in self._splitter.feed(fragment)]
 
     def cancelled(self) -> None:
         """The caller wants no more: text that is still on its way is dropped.
@@ -276,15 +286,15 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         return (ToolCallGenerationStart(self._open_call_id),)
 
     def _call_named(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
-        name = text(packet.get("name"))
+        name = shown(packet.get("name"))
         return (ToolCallNameReceived(name),) if name else _NOTHING
 
     def _call_arguments(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
         content = text(packet.get("content"))
-        return (ToolCallArgumentsFragment(content),) if content else _NOTHING
+        return self._arguments.feed(content) if content else _NOTHING
 
     def _call_ended(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
-        raw, raw_text = packet.get("toolCallRequest"), text(packet.get("rawContent"))
+        raw, raw_text = packet.get("toolCallRequest"), shown(packet.get("rawContent"))
         given = dict(mapping(raw))
         # Some servers give the id only when the call starts.
         given["id"] = given.get("id") or self._open_call_id
@@ -300,7 +310,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
     def _call_failed(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
         self._open_call_id = None
         details = SerializedLMSExtendedError.read(packet.get("error"))
-        return self._failed(details, text(packet.get("rawContent")))
+        return self._failed(details, shown(packet.get("rawContent")))
 
     def _failed(
         self, error: SerializedLMSExtendedError, raw_text: str | None
@@ -310,7 +320,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         return (failed,)
 
     def _succeeded(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
-        rest = self._keep(self._splitter.flush())
+        rest = self._keep(self._rest())
         self.done = True
         self._result = self._build(packet)
         retried = self.more_attempts and self._result.may_be_retried
@@ -373,10 +383,9 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         return content, reasoning, output
 
     def _call(self, name: str, callback: Callable[..., Any] | None, *args: Any) -> None:
-        if callback is None:
-            return
         try:
-            callback(*args)
+            if callback is not None:
+                callback(*args)
         except Exception:
             # A callback that fails usually fails for every fragment; once is enough to see.
             level = logging.DEBUG if name in self._failed_callbacks else logging.ERROR

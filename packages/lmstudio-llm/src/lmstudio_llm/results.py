@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from lmstudio_core.data import ServerStruct
 from lmstudio_core.errors import LMStudioPredictionError
+from lmstudio_core.halves import readable
 from lmstudio_core.models.infos import LlmInstanceInfo
 
 from .config import LlmLoadModelConfig, LlmPredictionConfig
@@ -287,7 +288,7 @@ class PredictionResult(Generic[T]):
         """The content; structured output as indented JSON."""
         if not self.structured or self._problems:
             return self.content
-        return json.dumps(self._parsed, indent=2, ensure_ascii=False)
+        return readable(json.dumps(self._parsed, indent=2, ensure_ascii=False))
 
     def __repr__(self) -> str:
         shown = [f"content={self.content!r}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Mapping
@@ -113,6 +114,9 @@ def run(args: list[str] | None = None) -> Any:
     if completing():
         logging.disable()  # the shell is in the middle of a line
     plugins.aside = plugins_print_aside
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files that are not UTF-8, and whatever a terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = build().main(args=args, prog_name="lmstudio", standalone_mode=False)
     except click.ClickException as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -18,6 +17,7 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
+from ..halves import json_text
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -161,4 +161,4 @@ def get_model(namespace: Any, key: str) -> Any:
 
 def print_json(value: Any) -> None:
     """Plain data on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value, indent=2))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from .. import __version__
 from ..errors import LMStudioError, LMStudioValueError
+from ..halves import json_text
 from .common import connected, new_client, print_json, server_options, starting_none
 
 __all__ = ["completion_command", "log_command", "version_command"]
@@ -56,7 +56,7 @@ def log_command(limit: int | None, host: str | None, api_token: str | None, as_j
         try:
             for number, event in enumerate(log, 1):
                 if as_json:
-                    click.echo(json.dumps(event.to_dict(), ensure_ascii=False))
+                    click.echo(json_text(event.to_dict()))
                 else:
                     click.echo(_line(event))
                 if number == limit:

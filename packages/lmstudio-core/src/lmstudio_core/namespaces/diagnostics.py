@@ -11,6 +11,7 @@ from typing_extensions import Self, Unpack
 
 from ..capability import Capability
 from ..data import Number, ServerStruct
+from ..halves import HalfJoiner
 from ..protocol.operations import Channel, Endpoint
 from ..runner import AsyncChannelStream, ChannelStream
 from ..timeouts import CallLimits
@@ -31,6 +32,9 @@ CAPABILITY: Final[Capability[DiagnosticsNamespace, AsyncDiagnosticsNamespace]] =
     sync_namespace=f"{__name__}:DiagnosticsNamespace",
     async_namespace=f"{__name__}:AsyncDiagnosticsNamespace",
 )
+
+
+_TEXTS: Final = ("content", "message", "input", "output")
 
 
 class LogEvent(ServerStruct):
@@ -58,7 +62,7 @@ class LogEvent(ServerStruct):
     @property
     def text(self) -> str:
         """The line of the log, the model's input, or its output."""
-        for key in ("content", "message", "input", "output"):
+        for key in _TEXTS:
             if key in self.data:
                 return str(self.data[key])
         return ""
@@ -81,11 +85,25 @@ class _LogChannel(Channel[LogEvent, None]):
     patient = True  # a quiet server has nothing to log
     done = False
 
+    def __init__(self) -> None:
+        self._pieces: dict[tuple[str, ...], HalfJoiner] = {}
+
     def feed(self, message: Any) -> Sequence[LogEvent]:
         packet = mapping(message)
         if packet.get("type") != "log":
             return ()
-        return (LogEvent.from_dict(mapping(packet.get("log"))),)
+        log = mapping(packet.get("log"))
+        return (LogEvent.from_dict({**log, "data": self._whole(mapping(log.get("data")))}),)
+
+    def _whole(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The event's data with whole characters: a model's output comes in pieces."""
+        changed: dict[str, Any] = {}
+        for key in _TEXTS:
+            if isinstance(piece := data.get(key), str):
+                source = (key, str(data.get("type")), str(data.get("modelIdentifier")))
+                joiner = self._pieces.setdefault(source, HalfJoiner())
+                changed[key] = joiner.feed(piece)
+        return {**data, **changed}
 
     def result(self) -> None:
         return None

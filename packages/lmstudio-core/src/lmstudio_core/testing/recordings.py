@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from typing_extensions import Self
 
+from ..halves import json_text
 from ..protocol.operations import VOID
 from ..shapes import as_mapping, is_list, is_mapping
 
@@ -136,9 +137,7 @@ class Recording:
                 asked["parameter"] = request.parameter
             lines.append(asked)
             lines += [{"request": number, **step} for step in request.steps]
-        text = "".join(
-            f"{json.dumps(line, sort_keys=True, ensure_ascii=False)}\n" for line in lines
-        )
+        text = "".join(f"{json_text(line, sort_keys=True)}\n" for line in lines)
         Path(path).write_text(text, encoding="utf-8")
 
     @classmethod
@@ -183,7 +182,7 @@ def _check_format(header: Mapping[str, Any], path: str | Path) -> None:
 def _shown(value: Any) -> str:
     if value is VOID:
         return "nothing"
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr)
+    text = json_text(value, sort_keys=True, default=repr)
     return text if len(text) <= 120 else f"{text[:117]}…"
 
 

@@ -23,6 +23,7 @@ import click
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.halves import json_text
 from lmstudio_core.shapes import error_text
 
 __all__ = ["Entry", "Journal"]
@@ -186,7 +187,7 @@ class Journal:
             )
 
     def _write(self, fields: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._file.write(json_text(fields).encode() + b"\n")
         now = time.monotonic()
         if now - self._flushed > _FLUSH_SECONDS:
             self._file.flush()

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, Final
 
 import click
 
+from lmstudio_core.halves import json_text
+
 from .journal import Entry, Journal
 
 __all__ = ["WRITERS", "check_output", "load_pyarrow", "write_output"]
@@ -90,14 +92,14 @@ def _write_npy(stream: BinaryIO, journal: Journal) -> None:
 def _write_jsonl(stream: BinaryIO, journal: Journal) -> None:
     """An object a line: text, and embedding or error."""
     for entry in journal.entries():
-        head = json.dumps({"text": entry.text}, ensure_ascii=False)[:-1]
+        head = json_text({"text": entry.text})[:-1]
         if entry.vector is None:
-            rest = f'"error": {json.dumps(entry.error, ensure_ascii=False)}}}'
+            rest = f'"error": {json_text(entry.error)}}}'
         else:
             # Nine digits are what a float32 holds.
             numbers = struct.unpack(f"<{len(entry.vector) // 4}f", entry.vector)
             rest = f'"embedding": [{", ".join(map("{:.9g}".format, numbers))}]}}'
-        stream.write(f"{head}, {rest}\n".encode("utf-8", "replace"))
+        stream.write(f"{head}, {rest}\n".encode())
 
 
 def _write_parquet(stream: BinaryIO, journal: Journal) -> None:

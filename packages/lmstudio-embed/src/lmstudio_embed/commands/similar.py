@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from lmstudio_core.halves import json_text
 
 from ..nearest import EmbeddingMatch, search
 from .common import connect, connection_options, find_model
@@ -65,4 +66,4 @@ def _json(match: EmbeddingMatch, index: Index) -> str:
     fields: dict[str, object] = {"row": match.position, "score": round(match.score, 6)}
     if index.texts is not None:
         fields["text"] = index.texts[match.position]
-    return json.dumps(fields, ensure_ascii=False)
+    return json_text(fields)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
+
+from lmstudio_core.halves import json_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -18,7 +19,7 @@ __all__ = ["EventStream", "event"]
 
 def event(data: Mapping[str, Any] | str, name: str | None = None) -> bytes:
     """One event. JSON holds no line breaks, so one line of data is enough."""
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    text = data if isinstance(data, str) else json_text(data)
     head = "" if name is None else f"event: {name}\n"
     return f"{head}data: {text}\n\n".encode()
 

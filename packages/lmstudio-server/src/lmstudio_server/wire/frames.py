@@ -6,9 +6,12 @@ A frame that does not fit its schema yields ``None``: the protocol drops it with
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
+
+from lmstudio_core.halves import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +29,7 @@ __all__ = [
     "SignalSubscribe",
     "SignalUnsubscribe",
     "SignalUpdate",
+    "Unreadable",
     "dump",
     "load_object",
     "parse",
@@ -101,6 +105,14 @@ class KeepAlive:
     pass
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """Text that is no JSON, and whose sender can be told all the same."""
+
+    kind: str
+    identifier: int
+
+
 ClientFrame: TypeAlias = (
     RpcCall
     | ChannelCreate
@@ -111,7 +123,13 @@ ClientFrame: TypeAlias = (
     | SignalUpdate
     | PeerWarning
     | KeepAlive
+    | Unreadable
 )
+
+
+_LOOKED_AT: Final = 1000
+_KIND: Final = re.compile(r'(?<!\\)"type"\s*:\s*"(rpcCall|channelCreate|channelSend)"')
+_ID: Final = re.compile(r'(?<!\\)"(?:callId|channelId)"\s*:\s*(\d{1,15})(?![\d.])')
 
 
 class _BadFrame(Exception):  # noqa: N818 - a signal inside this module, never raised out of it
@@ -120,14 +138,7 @@ class _BadFrame(Exception):  # noqa: N818 - a signal inside this module, never r
 
 def dump(frame: Mapping[str, Any]) -> str:
     """One frame as the text that goes on the socket."""
-    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            # Half of a surrogate pair, which JSON can escape and UTF-8 cannot carry.
-            return json.dumps(frame, separators=(",", ":"), allow_nan=False)
-    return text
+    return json_text(frame, separators=(",", ":"), allow_nan=False)
 
 
 def load_object(text: str) -> dict[str, Any] | None:
@@ -148,7 +159,7 @@ def parse(text: str) -> ClientFrame | None:
     """Read one frame of a client; ``None`` when it fits no frame of the protocol."""
     frame = load_object(text)
     if frame is None:
-        return None
+        return _unreadable(text)
     kind = frame.get("type")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
@@ -157,6 +168,15 @@ def parse(text: str) -> ClientFrame | None:
         return reader(frame)
     except _BadFrame:
         return None
+
+
+def _unreadable(text: str) -> Unreadable | None:
+    """What a text that is no JSON object was to be, as far as its beginning tells."""
+    head = text[:_LOOKED_AT]
+    kind, identifier = _KIND.search(head), _ID.search(head)
+    if kind is None or identifier is None:
+        return None
+    return Unreadable(kind[1], int(identifier[1]))
 
 
 def _text(frame: Mapping[str, Any], key: str) -> str:

@@ -153,6 +153,8 @@ class Session:
                 return [Reply(frames.dump({"type": "keepAliveAck"}))]
             case frames.PeerWarning():
                 return [WarningReceived(frame.warning, frame.kind)]
+            case frames.Unreadable():
+                return self._unreadable(frame)
             case frames.ChannelAck() | None:
                 # No port of the protocol sends acks on receipt; a bad frame gets no answer.
                 return []
@@ -197,6 +199,18 @@ class Session:
         if self._channels.pop(channel_id, None) is None:
             return None
         return frames.dump({"type": "channelError", "channelId": channel_id, "error": error})
+
+    def _unreadable(self, frame: frames.Unreadable) -> list[Event]:
+        """A frame that is no JSON we can read: whoever sent it would wait for ever for an answer."""
+        title = "The request could not be read: it is no JSON, or nested too deeply."
+        error = {"title": title, "rootTitle": title}
+        if frame.kind == "rpcCall":
+            return [Reply(self.rpc_error(frame.identifier, error))]
+        if frame.kind == "channelSend":
+            text = self.channel_error(frame.identifier, error)
+            return [] if text is None else [Reply(text)]
+        failed = {"type": "channelError", "channelId": frame.identifier, "error": error}
+        return [Reply(frames.dump(failed))]
 
     def _authenticate(self, text: str) -> list[Event]:
         credentials = parse_credentials(text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lmstudio_core.halves import json_text
 from lmstudio_server.doors.errors import DoorError, model_unloaded
 
 __all__ = ["Answer", "Generation", "embedding_answer", "error_answer", "model_object"]
@@ -107,7 +107,7 @@ class Generation:
         return {"content": raw}
 
     def _call_end(self, request: Mapping[str, Any]) -> Json | None:
-        text = json.dumps(request["arguments"], ensure_ascii=False)
+        text = json_text(request["arguments"])
         call = self.calls[-1]
         call["id"] = request["id"] or call["id"]
         call["function"] = {"name": request["name"], "arguments": text}
@@ -257,7 +257,11 @@ def _message(one: Generation) -> Json:
 
 def _logprob(token: Mapping[str, Any]) -> Json:
     text: str = token["text"]
-    return {"token": text, "logprob": token["logProb"], "bytes": list(text.encode())}
+    return {
+        "token": text,
+        "logprob": token["logProb"],
+        "bytes": list(text.encode("utf-8", "surrogatepass")),
+    }
 
 
 def embedding_answer(
