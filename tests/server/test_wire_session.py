@@ -282,6 +282,18 @@ class TestFrames:
     def test_what_is_no_frame_gets_no_answer(self, text: str) -> None:
         assert entered().receive(text) == []
 
+    def test_json_that_is_nested_too_deeply_is_answered(self) -> None:
+        """It may be right, and whoever sent it waits."""
+        deep = '{"a":' * 100_000
+        session = entered()
+        [reply] = session.receive(f'{{"type":"rpcCall","callId":7,"parameter":{deep}')
+        answer = json.loads(reply.text)
+        assert (answer["type"], answer["callId"]) == ("rpcError", 7)
+        [reply] = session.receive(f'{{"type":"channelCreate","channelId":8,"parameter":{deep}')
+        assert json.loads(reply.text)["type"] == "channelError"
+        # A message for a channel that is not open is as if it had not come.
+        assert session.receive(f'{{"type":"channelSend","channelId":9,"message":{deep}') == []
+
     def test_five_warnings_and_no_more(self) -> None:
         session = entered()
         for _ in range(5):

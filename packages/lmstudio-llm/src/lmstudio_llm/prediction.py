@@ -130,9 +130,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self.more_attempts = False
         self._splitter = ReasoningSplitter(tags)
         self._halves, self._arguments = FragmentJoiner(), ArgumentsJoiner()
-        self._begun = False
-        self._cancelled = False
-        self._dropped = False
+        self._begun = self._cancelled = self._dropped = False
         self._told_progress = -1.0
         self._observation: PredictionObservation | None = None
         self._observed_in: tuple[Observation | None, int | None] = (None, None)

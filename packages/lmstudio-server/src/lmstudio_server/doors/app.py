@@ -10,12 +10,13 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route, Router
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from lmstudio_server.doors.sse import JSONResponse
 from lmstudio_server.serving.http import (
     GREETING_PATH,
     STATUS_PATH,

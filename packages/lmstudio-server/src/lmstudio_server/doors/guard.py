@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
 
 from lmstudio_server.api.namespaces import NAMESPACES
+from lmstudio_server.doors.sse import JSONResponse
 from lmstudio_server.serving.http import refusal
 
 from .errors import DoorError, described

@@ -1,10 +1,11 @@
-"""Answers that are a stream of server-sent events."""
+"""Answers: JSON, and streams of server-sent events."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from starlette import responses
 from starlette.responses import Response
 
 from lmstudio_core.halves import json_text
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["EventStream", "event"]
+__all__ = ["EventStream", "JSONResponse", "event"]
+
+
+class JSONResponse(responses.JSONResponse):
+    """Starlette's, for names of files that are not UTF-8, too: it would fail to encode them."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json_text(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 def event(data: Mapping[str, Any] | str, name: str | None = None) -> bytes:

@@ -107,7 +107,7 @@ class KeepAlive:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Text that is no JSON, and whose sender can be told all the same."""
+    """JSON that is nested too deeply to be read; its sender can be told all the same."""
 
     kind: str
     identifier: int
@@ -128,6 +128,8 @@ ClientFrame: TypeAlias = (
 
 
 _LOOKED_AT: Final = 1000
+_DEEP: Final = 200
+"""Brackets in a text below which its nesting is not why it cannot be read."""
 _KIND: Final = re.compile(r'(?<!\\)"type"\s*:\s*"(rpcCall|channelCreate|channelSend)"')
 _ID: Final = re.compile(r'(?<!\\)"(?:callId|channelId)"\s*:\s*(\d{1,15})(?![\d.])')
 
@@ -144,10 +146,18 @@ def dump(frame: Mapping[str, Any]) -> str:
 def load_object(text: str) -> dict[str, Any] | None:
     """The JSON object in ``text``, or ``None`` if it holds anything else."""
     try:
-        value: Any = json.loads(text, parse_constant=_refuse_constant)
+        value: Any = json.loads(text, parse_constant=_refuse_constant, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _whole_number(digits: str) -> int | float:
+    """JSON knows no longest number, and Python does; JavaScript reads such a one as Infinity."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def _refuse_constant(name: str) -> None:
@@ -159,7 +169,7 @@ def parse(text: str) -> ClientFrame | None:
     """Read one frame of a client; ``None`` when it fits no frame of the protocol."""
     frame = load_object(text)
     if frame is None:
-        return _unreadable(text)
+        return _unreadable(text) if text.count("[") + text.count("{") > _DEEP else None
     kind = frame.get("type")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
@@ -171,7 +181,7 @@ def parse(text: str) -> ClientFrame | None:
 
 
 def _unreadable(text: str) -> Unreadable | None:
-    """What a text that is no JSON object was to be, as far as its beginning tells."""
+    """What a frame that cannot be read was to be, as far as its beginning tells."""
     head = text[:_LOOKED_AT]
     kind, identifier = _KIND.search(head), _ID.search(head)
     if kind is None or identifier is None:

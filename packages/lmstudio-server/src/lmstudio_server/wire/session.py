@@ -201,8 +201,8 @@ class Session:
         return frames.dump({"type": "channelError", "channelId": channel_id, "error": error})
 
     def _unreadable(self, frame: frames.Unreadable) -> list[Event]:
-        """A frame that is no JSON we can read: whoever sent it would wait for ever for an answer."""
-        title = "The request could not be read: it is no JSON, or nested too deeply."
+        """JSON that we cannot read although it may be right: whoever sent it waits for an answer."""
+        title = "The request could not be read: it is nested too deeply."
         error = {"title": title, "rootTitle": title}
         if frame.kind == "rpcCall":
             return [Reply(self.rpc_error(frame.identifier, error))]

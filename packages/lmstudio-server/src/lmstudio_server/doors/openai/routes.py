@@ -9,7 +9,7 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lmstudio_core.shapes import error_text
@@ -17,7 +17,7 @@ from lmstudio_server.doors.bodies import read
 from lmstudio_server.doors.calls import Caller, model_not_found, specifier
 from lmstudio_server.doors.errors import described, invalid, not_implemented
 from lmstudio_server.doors.messages import history_of
-from lmstudio_server.doors.sse import EventStream, event
+from lmstudio_server.doors.sse import EventStream, JSONResponse, event
 
 from .answers import Answer, Generation, embedding_answer, error_answer, model_object
 from .requests import (

@@ -11,10 +11,11 @@ from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lmstudio_server._version import __version__
+from lmstudio_server.doors.sse import JSONResponse
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lmstudio_server.doors.bodies import read
 from lmstudio_server.doors.errors import DoorError, described, invalid, not_implemented
 from lmstudio_server.doors.openai.routes import json_body
+from lmstudio_server.doors.sse import JSONResponse
 from lmstudio_server.hub.errors import HubError, NotOnHubError
 
 from .answers import job_answer

@@ -7,7 +7,7 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lmstudio_server.doors.bodies import read
@@ -15,7 +15,7 @@ from lmstudio_server.doors.calls import Caller, last, stack
 from lmstudio_server.doors.errors import DoorError, described
 from lmstudio_server.doors.messages import history_of
 from lmstudio_server.doors.openai.routes import json_body
-from lmstudio_server.doors.sse import EventStream, event
+from lmstudio_server.doors.sse import EventStream, JSONResponse, event
 
 from .answers import ChatEvents, error_answer, load_answer, model_answer
 from .chats import Chats
