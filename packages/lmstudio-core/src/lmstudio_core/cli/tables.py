@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from ..halves import readable
+
 __all__ = ["print_table"]
 
 
@@ -18,7 +20,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
     show = _show_on_terminal if used and sys.stdout.isatty() else _show_plain
-    show([[line[i] for i in used] for line in (header, *rows)])
+    show([[readable(line[i]) for i in used] for line in (header, *rows)])
 
 
 def _show_plain(lines: Sequence[Sequence[str]]) -> None:

@@ -5,7 +5,12 @@ Older servers leave out some of these fields; they have defaults, so that parsin
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from ..data import InputStruct, Number, ServerStruct
+from ..halves import readable
 from ..namespaces.packets import mapping
 
 __all__ = [
@@ -43,7 +48,7 @@ class ModelInfoBase(ServerStruct):
     type: str = ""
     model_key: str = ""
     format: str = ""
-    display_name: str = ""
+    display_name: Annotated[str, AfterValidator(readable)] = ""
     publisher: str | None = None
     path: str = ""
     size_bytes: int = 0

@@ -106,7 +106,7 @@ def _not_an_address(api_host: object) -> LMStudioValueError:
     if isinstance(api_host, str):
         if "@" in api_host or "?" in api_host:
             shown = "what was given (it may hold a password)"
-        elif api_host.count(":") > 1 and "[" not in api_host and "://" not in api_host:
+        elif api_host.count(":") > 1 and not any(mark in api_host for mark in (".", "[", "/")):
             hint = " An IPv6 address stands in brackets: '[::1]:1234'."
     return LMStudioValueError(
         f"A server's address is 'host:port', such as '127.0.0.1:1234', not {shown}.{hint}"
