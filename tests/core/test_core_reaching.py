@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from lmstudio_core import default, errors
 from lmstudio_core.cli import command
 from lmstudio_core.client import Client
-from lmstudio_core.drivers import dialing
+from lmstudio_core.drivers import aio_dialing, dialing
 from lmstudio_core.network import Network
 from lmstudio_core.protocol.access import DIRECT, check_headers, parse_proxy
 from lmstudio_core.protocol.address import parse_api_host
@@ -519,9 +519,64 @@ def test_ipv6(connect):
     assert f"Host: [::1]:{port}\r\n" in seen[0]
 
 
+@pytest.mark.parametrize("good", [0, 1, 2])
+def test_loops_that_know_no_race_run_it_here(answers, monkeypatch, good):
+    """uvloop's, for one; nothing is left open."""
+    targets = [("127.0.0.1", closed_port()) for _ in range(3)]
+    targets[good] = ("127.0.0.1", int(port_of(answers)))
+    several_addresses(monkeypatch, *targets)
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        with await aio_dialing.race(loop, "several", 1) as sock:
+            assert sock.getpeername() == targets[good]
+        several_addresses(monkeypatch, ("127.0.0.1", closed_port()), ("127.0.0.1", closed_port()))
+        with pytest.raises(ConnectionRefusedError):
+            await aio_dialing.race(loop, "several", 1)
+
+    asyncio.run(run())
+
+
+class Hello(asyncio.Protocol):
+    """Sends a request when it is connected, and keeps what comes."""
+
+    def __init__(self):
+        self.got = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(b"GET / HTTP/1.1\r\n\r\n")
+
+    def data_received(self, data):
+        if not self.got.done():
+            self.got.set_result(data)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("way", ["direct", "proxy"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_every_kind_of_loop_gets_there(ca, monkeypatch, kind, way, tls):
+    loop = pytest.importorskip(kind).new_event_loop()
+    serve = tls_server(server_context(ca), b"hello") if tls else answering(b"hello")
+
+    async def run(address):
+        hello = Hello()
+        await aio_dialing.dial(loop, hello, address)
+        assert await hello.got == b"hello"
+        hello.transport.abort()
+
+    with contextlib.closing(loop), serve as peer, ConnectProxy() as proxy:
+        port = peer.host.rpartition(":")[2]
+        several_addresses(monkeypatch, ("127.0.0.1", closed_port()), ("127.0.0.1", int(port)))
+        host = f"127.0.0.1:{port}" if way == "proxy" or tls else f"several:{port}"
+        given = {"proxy": proxy.host if way == "proxy" else None, "ssl": ca.path if tls else None}
+        address = parse_api_host(f"{'https' if tls else 'http'}://{host}")
+        loop.run_until_complete(run(Network(**given).to(address)))
+
+
 def test_addresses_of_both_families_take_turns():
     six, four = [(10, n) for n in range(3)], [(2, n) for n in range(2)]
-    assert list(dialing._interleaved(six + four)) == [
+    assert list(dialing.interleaved(six + four)) == [
         (10, 0), (2, 0), (10, 1), (2, 1), (10, 2)]  # fmt: skip
 
 

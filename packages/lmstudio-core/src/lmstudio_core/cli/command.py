@@ -6,7 +6,7 @@ import io
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 
@@ -114,9 +114,10 @@ def run(args: list[str] | None = None) -> Any:
     if completing():
         logging.disable()  # the shell is in the middle of a line
     plugins.aside = plugins_print_aside
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    out: object = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
         # Names of files that are not UTF-8, and whatever a terminal's encoding lacks.
-        sys.stdout.reconfigure(errors="replace")
+        cast("io.TextIOWrapper", out).reconfigure(errors="replace")
     try:
         code = build().main(args=args, prog_name="lmstudio", standalone_mode=False)
     except click.ClickException as error:

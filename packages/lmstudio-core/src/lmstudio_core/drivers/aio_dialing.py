@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from .dialing import (
     STAGGER,
     Tunnel,
     check_proxy,
+    interleaved,
     server_name,
     socks_arguments,
     tls_context,
@@ -61,14 +63,56 @@ async def _direct(
     address: Address,
     tls: ssl.SSLContext | None,
 ) -> None:
-    await loop.create_connection(
-        lambda: protocol,
-        address.host,
-        address.port,
-        ssl=tls,
-        server_hostname=server_name(address) if tls else None,
-        happy_eyeballs_delay=STAGGER,
-    )
+    where = await _where(loop, address.host, address.port)
+    # A socket has no name of its own that a certificate could be compared with.
+    name = server_name(address) if tls else None
+    await loop.create_connection(lambda: protocol, ssl=tls, server_hostname=name, **where)
+
+
+async def _where(loop: asyncio.AbstractEventLoop, host: str, port: int) -> dict[str, Any]:
+    """Arguments for ``create_connection`` by which the first address that answers is taken.
+
+    asyncio's own loops can do that; others, such as uvloop's, get a connected socket.
+    """
+    if isinstance(loop, asyncio.BaseEventLoop):
+        return {"host": host, "port": port, "happy_eyeballs_delay": STAGGER}
+    return {"sock": await race(loop, host, port)}
+
+
+async def race(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
+    """A socket that is connected to the first address of ``host`` that answers."""
+    waiting = list(interleaved(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    tasks: set[asyncio.Task[socket.socket]] = set()
+    first: BaseException | None = None
+    try:
+        while waiting or tasks:
+            if waiting:
+                tasks.add(loop.create_task(_connect(loop, waiting.pop(0))))
+            done, _ = await asyncio.wait(
+                tasks, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                tasks.discard(task)
+                if (error := task.exception()) is None:
+                    return task.result()
+                first = first or error
+        raise first or OSError(f"{host} has no address")
+    finally:
+        for task in tasks:
+            if not task.cancel() and not task.cancelled() and task.exception() is None:
+                task.result().close()  # it lost by a hair
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, info: Any) -> socket.socket:
+    family, kind, protocol, _, target = info
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, target)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def _through_http(
@@ -80,9 +124,8 @@ async def _through_http(
 ) -> None:
     talk = _TunnelProtocol(loop, Tunnel(address, proxy))
     try:
-        transport, _ = await loop.create_connection(
-            lambda: talk, proxy.host, proxy.port, happy_eyeballs_delay=STAGGER
-        )
+        where = await _where(loop, proxy.host, proxy.port)
+        transport, _ = await loop.create_connection(lambda: talk, **where)
     except OSError as error:
         raise proxy_failed(address, proxy, why(error)) from error
     try:
@@ -101,7 +144,7 @@ async def _through_http(
         )
         if secured is None:
             raise ConnectionAbortedError("the connection was closed")
-        protocol.connection_made(cast("asyncio.Transport", secured))
+        protocol.connection_made(secured)
     except BaseException:
         transport.abort()
         raise

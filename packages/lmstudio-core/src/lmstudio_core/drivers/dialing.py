@@ -13,7 +13,8 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from importlib.util import find_spec
+from typing import Any, Final, cast
 
 from ..errors import LMStudioConnectionError, LMStudioValueError
 from ..protocol.access import Proxy
@@ -26,6 +27,7 @@ __all__ = [
     "Tunnel",
     "check_proxy",
     "dial",
+    "interleaved",
     "server_name",
     "socks_arguments",
     "tls_context",
@@ -75,13 +77,10 @@ def check_proxy(address: Address, proxy: Proxy) -> None:
             "proxies have an http:// port for the same; the way to an https:// server is encrypted "
             "within it all the same."
         )
-    if proxy.scheme.startswith("socks"):
-        try:
-            import python_socks  # noqa: F401
-        except ImportError as error:
-            raise proxy_failed(
-                address, proxy, "SOCKS needs a package: pip install 'lmstudio-core[socks]'"
-            ) from error
+    if proxy.scheme.startswith("socks") and find_spec("python_socks") is None:
+        raise proxy_failed(
+            address, proxy, "SOCKS needs a package: pip install 'lmstudio-core[socks]'"
+        )
 
 
 class Tunnel:
@@ -227,7 +226,7 @@ def _race(host: str, port: int, ends: float | None) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if len(found) == 1:
         return _connect_one(found[0], ends)
-    waiting = list(_interleaved(found))
+    waiting = list(interleaved(found))
     first: OSError | None = None
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as losers:
         while True:
@@ -238,13 +237,14 @@ def _race(host: str, port: int, ends: float | None) -> socket.socket:
                     first = first or error
                     continue
                 losers.callback(sock.close)
-                selector.register(sock, selectors.EVENT_WRITE)
+                selector.register(sock, selectors.EVENT_WRITE, sock)
             if not selector.get_map():
                 raise first or OSError(f"{host} has no address")
             left = _left(ends)
             pause = STAGGER if waiting else left
             for key, _ in selector.select(pause if left is None else min(pause or left, left)):
-                sock = selector.unregister(key.fileobj).fileobj  # type: ignore[assignment]
+                selector.unregister(key.fileobj)
+                sock = cast("socket.socket", key.data)
                 number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if not number:
                     return _won(sock)
@@ -285,7 +285,7 @@ def _begin(info: _Info) -> socket.socket:
     return sock
 
 
-def _interleaved(found: Sequence[Any]) -> Iterator[Any]:
+def interleaved(found: Sequence[Any]) -> Iterator[Any]:
     """Addresses of the two families in turn, beginning with the one that the system prefers."""
     first = [info for info in found if info[0] == found[0][0]]
     other = [info for info in found if info[0] != found[0][0]]
