@@ -208,7 +208,7 @@ def test_addresses(text, uri):
 @pytest.mark.parametrize(
     "text",
     ["", "  ", "host", "host:", "host:port", "host:70000", ":1234", "ftp://host:1", "ws://h:1?q=1",
-     "ws://h:1#f", "ws://user:secret@h:1?q=1", "user:secret@h", "user:secret@h:x", "::1:1234", None, 1234, b"host:1", "[::1:80", "a b:1", "h\x00:1", "h:0", "["],
+     "ws://h:1#f", "ws://user:secret@h:1?q=1", "user:secret@h", "user:secret@h:x", "a..b:1", f"{'a' * 64}:1", "::1:1234", None, 1234, b"host:1", "[::1:80", "a b:1", "h\x00:1", "h:0", "["],
 )  # fmt: skip
 def test_what_is_no_address(text):
     with pytest.raises(errors.LMStudioValueError, match="host:port") as caught:

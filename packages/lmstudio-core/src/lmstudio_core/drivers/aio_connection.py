@@ -123,6 +123,8 @@ class Connection(asyncio.Protocol):
         finally:
             self._writable.set()
             self._stop_watching()
+            if self._transport is not None:
+                self._transport.close()  # else Python 3.10 complains of a TLS one the peer ended
             for future in (self._opened, self._gone):
                 if not future.done():
                     future.set_result(None)

@@ -76,16 +76,17 @@ def parse_api_host(api_host: str) -> Address:
         parts = urlsplit(text if "://" in text else f"ws://{text}")
         port = parts.port
         info = user_info(parts)
+        host = _host(parts)
     except ValueError as error:
         raise _not_an_address(api_host) from error
     secure = parts.scheme in ("wss", "https")
-    if not (secure or parts.scheme in ("ws", "http")) or not parts.hostname or port == 0:
+    if not (secure or parts.scheme in ("ws", "http")) or not host or port == 0:
         raise _not_an_address(api_host)
     if parts.query or parts.fragment or (port is None and "://" not in text):
         raise _not_an_address(api_host)
     access = DIRECT if info is None else Access((("Authorization", basic(*info)),))
     prefix = quote(parts.path.rstrip("/"), safe=_IN_A_PATH)
-    return Address(_host(parts), port or (443 if secure else 80), secure, prefix, access)
+    return Address(host, port or (443 if secure else 80), secure, prefix, access)
 
 
 def _host(parts: SplitResult) -> str:
@@ -95,6 +96,7 @@ def _host(parts: SplitResult) -> str:
     try:
         everywhere = ipaddress.ip_address(host)
     except ValueError:
+        host.encode("idna")  # a name that has no such form cannot be looked up
         return host
     if not everywhere.is_unspecified:
         return host
