@@ -53,7 +53,11 @@ def test_legal_json_is_an_answer(face, server, name):
     assert face.run(echo(1)) == expected(LEGAL[name])
 
 
-@pytest.mark.parametrize("value", [HALF, {HALF: [HALF]}, "caf\udce9", {"\udce9": float("nan")}])
+@pytest.mark.parametrize(
+    "value",
+    [HALF, {HALF: [HALF]}, "caf\udce9", {"\udce9": float("nan")}],
+    ids=["text", "nested", "name", "key"],  # what runs tests in parallel could not send the values
+)
 def test_halves_are_sent_as_they_are(face, server, value):
     server.on("test.echo", lambda parameter: parameter)
     got = face.run(echo(value))

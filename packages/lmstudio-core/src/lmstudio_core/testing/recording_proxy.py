@@ -130,6 +130,7 @@ class RecordingProxy(LocalServer):
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.gather(*pumps, return_exceptions=True)
+            upstream.transport.close()  # else Python 3.10 complains of one whose TLS peer went first
         except (OSError, InvalidHandshake) as error:
             self.failures.append(
                 ConnectionError(
