@@ -53,8 +53,8 @@ def mend(value: Any) -> Any:
 def json_text(value: Any, **options: Any) -> str:
     """``json.dumps`` with characters as they are, and halves of them escaped, as JSON may.
 
-    >>> json_text({"ü": "\ud83d"})
-    '{"ü": "\\ud83d"}'
+    >>> json_text({"é": "\\ud83d"}) == '{"é": "' + "\\\\" + 'ud83d"}'
+    True
     """
     text = json.dumps(value, ensure_ascii=False, **options)
     if text.isascii():
