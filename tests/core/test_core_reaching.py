@@ -632,7 +632,12 @@ def test_options_of_a_command_that_are_wrong():
     assert "Name: value" in done.output
 
 
-def test_a_recording_through_a_reverse_proxy_holds_no_password(secure, ca, monkeypatch, tmp_path):
+def test_a_recording_through_a_reverse_proxy_holds_no_password(
+    secure, ca, monkeypatch, tmp_path, caplog
+):
+    caplog.set_level("DEBUG")
+    caplog.set_level("INFO", "websockets.server")  # the scripted server's own log
+    monkeypatch.setenv("LMSTUDIO_API_HEADERS", f"X-Key: {SECRET}")
     monkeypatch.setenv("LMSTUDIO_API_SSL", str(ca.path))
     file = tmp_path / "session.jsonl"
     target = secure.api_host.replace("://", f"://u:{SECRET}@")
@@ -641,6 +646,7 @@ def test_a_recording_through_a_reverse_proxy_holds_no_password(secure, ca, monke
         with Client(proxy.api_host) as client:
             assert client.run(echo(f"say {SECRET}")) == f"say {SECRET}"
     assert SECRET not in file.read_text("utf-8")
+    assert SECRET not in caplog.text
 
 
 # -- a reverse proxy -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -25,6 +26,9 @@ from .local_server import LocalServer
 from .recordings import RecordedRequest, Recording, Scrubber
 
 __all__ = ["RecordingProxy"]
+
+_quiet = logging.getLogger("lmstudio.recording_proxy")
+_quiet.setLevel(logging.INFO)  # websockets would log headers, and what people write
 
 _PATIENCE: Final = 20.0
 """Seconds that the server may take to answer."""
@@ -117,6 +121,7 @@ class RecordingProxy(LocalServer):
                 sock=await asyncio.to_thread(dial, replace(self._address, secure=False), _PATIENCE),
                 ssl=tls_context(self._address) if self._address.secure else None,
                 additional_headers=self._address.access.headers,
+                logger=_quiet,
                 compression=None,
                 max_size=None,
                 ping_interval=None,
