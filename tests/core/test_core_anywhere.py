@@ -106,7 +106,7 @@ def work(client: Client) -> None:
 # -- a handler at every step -----------------------------------------------------------------------
 
 
-def test_thousands_of_cancels_at_every_bytecode(client, server):
+def test_a_cancel_at_every_bytecode(client, server):
     other = client.open(Count(name="other"))
     request = server.wait_for_request("test.other")
 
@@ -115,7 +115,7 @@ def test_thousands_of_cancels_at_every_bytecode(client, server):
             work(client)
         return steps.calls
 
-    assert within(scenario) > 2000
+    assert within(scenario) > 1000
     request.wait_for_message("cancel")
     assert len(server.sockets) == 1
     other.close()
