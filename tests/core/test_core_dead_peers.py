@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.testing import NO_ANSWER
-from lmstudio_core.timeouts import set_sync_api_timeout
+from lmstudio_core.timeouts import clock, set_sync_api_timeout
 from waiting import PATIENCE, eventually, stand_still
 
 QUICK = "0.1"
@@ -61,7 +61,7 @@ def connection_of(face):
 
 def long_ago(face):
     """As if the socket had been left alone for a day."""
-    connection_of(face)._alive._heard_at -= 86400
+    connection_of(face)._alive.heard(clock() - 86400)
 
 
 # -- gone ------------------------------------------------------------------------------------------

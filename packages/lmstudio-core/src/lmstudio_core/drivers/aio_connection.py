@@ -328,7 +328,8 @@ class Connection(asyncio.Protocol):
     @property
     def doubtful(self) -> bool:
         """Whether it was left alone for long, or a call timed out on it: see ``sure``."""
-        return self._alive.doubtful(clock(), self.reads)
+        now = clock()
+        return now > self._alive.fresh_until and self._alive.doubtful(now, self.reads)
 
     async def sure(self) -> bool:
         """Whether the server is there; a doubtful one is asked for a sign of life first.

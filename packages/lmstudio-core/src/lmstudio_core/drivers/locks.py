@@ -10,18 +10,24 @@ holds, nor walk into the middle of what that lock guards.
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import Callable
 from typing import Any
 
 from .sync_socket import LONGEST_WAIT
 
-__all__ = ["held", "sleep_until_released", "take"]
+__all__ = ["held", "owner_check", "sleep_until_released", "take"]
 
 
-held: Callable[[Any], bool] = operator.methodcaller("_is_owned")
-"""Whether this very thread holds a ``threading.RLock``; as ``threading.Condition`` asks it."""
+def owner_check(lock: Any) -> Callable[[], bool]:
+    """What tells whether this very thread holds the ``threading.RLock``."""
+    check: Callable[[], bool] = lock._is_owned  # noqa: SLF001 - as threading.Condition asks it
+    return check
+
+
+def held(lock: Any) -> bool:
+    """Whether this very thread holds the ``threading.RLock``."""
+    return owner_check(lock)()
 
 
 def take(got: list[bool], lock: Any, timeout: float | None = 0) -> bool:

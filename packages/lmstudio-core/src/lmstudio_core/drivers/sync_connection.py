@@ -74,7 +74,8 @@ class Connection(Line):
     @property
     def doubtful(self) -> bool:
         """Whether it was left alone for long, or a call timed out on it: see ``sure``."""
-        return self._alive.doubtful(clock(), self.reads)
+        now = clock()
+        return now > self._alive.fresh_until and self._alive.doubtful(now, self.reads)
 
     def sure(self) -> bool:
         """Whether the server is there; a doubtful one is asked for a sign of life first.
@@ -257,7 +258,7 @@ class Connection(Line):
             except BaseException:  # an interrupt here would leave the others without a reader
                 self._leave(state, me, nested)
                 raise
-            if self.reads != before:
+            if self.reads != before and state.ready:  # else what was heard may be long past
                 self._alive.heard(clock())
 
     def _lead(self, state: Conversation, deadline: float | None) -> None:

@@ -31,7 +31,7 @@ from ..protocol.liveness import Liveness, Pings
 from ..protocol.mux import Mux
 from ..protocol.outcome import own_copy
 from ..timeouts import clock, sync_limits
-from .locks import held, take
+from .locks import owner_check, take
 from .sync_socket import connect
 from .wire import Wire
 
@@ -52,6 +52,9 @@ class Line:
         self._pid = os.getpid()
         self._lock: Any = threading.RLock()
         self._write_lock: Any = threading.RLock()
+        # Kept bound, since every call asks; see ``locks.owner_check``.
+        self._locked_here: Callable[[], bool] = owner_check(self._lock)
+        self._writing_here: Callable[[], bool] = owner_check(self._write_lock)
         self._posted: deque[Callable[[], None]] = deque()
         self._outbox: deque[bytes | memoryview] = deque()
         self._full = False  # the socket did not take all that was in the outbox
@@ -81,8 +84,8 @@ class Line:
     def entered(self) -> bool:
         """Whether this thread is at work here further out: a signal handler or the like is asking."""
         return (
-            held(self._lock)
-            or held(self._write_lock)
+            self._locked_here()
+            or self._writing_here()
             or (self._reading and self._leader == threading.get_ident())
         )
 
@@ -271,7 +274,7 @@ class Line:
         The first of it may be a part of a frame, and an interrupt between writing and noting how
         much was written ends the connection: the rest could not follow.
         """
-        while self._outbox and not held(self._write_lock):
+        while self._outbox and not self._writing_here():
             with self._write_lock:  # its holder never sleeps, and calls nobody's code
                 if not self._write():
                     return
