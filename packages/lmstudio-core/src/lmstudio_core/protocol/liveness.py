@@ -86,7 +86,7 @@ def _setting(
 def _seconds(name: str, value: float | None, shown: str) -> float | None:
     if value is None or value == float("inf"):
         return None
-    number: object = value  # callers without a type checker may pass anything
+    number = cast("object", value)  # callers without a type checker may pass anything
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not number > 0:
         off = "'off'" if name.isupper() else "None"
         raise LMStudioValueError(
