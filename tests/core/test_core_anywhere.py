@@ -13,7 +13,6 @@ import itertools
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,63 +22,18 @@ from typing import Any
 import pytest
 from core_async import run, seen
 from core_clients import Count, echo, in_thread, numbers
-from typing_extensions import Self
 
 import lmstudio_core
+from injection import Steps
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import NO_ANSWER
 from waiting import PATIENCE, eventually
 
-DRIVER = str(Path(lmstudio_core.__file__).parent / "drivers")
-PROTOCOL = str(Path(lmstudio_core.__file__).parent / "protocol")
+CORE = Path(lmstudio_core.__file__).parent
+CODE = (str(CORE / "drivers"), str(CORE / "protocol"))
 DEEP = bool(os.environ.get("LMSTUDIO_TEST_DEEP"))
-
-
-class Steps:
-    """Calls ``handler`` in the middle of what a thread does inside the driver and the protocol.
-
-    Args:
-        handler: What a signal handler would do.
-        at: The step at which it is called; ``None`` for all.
-        opcodes: Steps are bytecodes; else lines.
-    """
-
-    def __init__(
-        self, handler: Callable[[], Any], at: int | None = None, *, opcodes: bool = False
-    ) -> None:
-        self.count = self.calls = 0
-        self._handler = handler
-        self._at = at
-        self._opcodes = opcodes
-        self._inside = False
-
-    def __enter__(self) -> Self:
-        sys.settrace(self._enter)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _enter(self, frame: Any, event: str, arg: Any) -> Any:
-        if self._inside or not frame.f_code.co_filename.startswith((DRIVER, PROTOCOL)):
-            return None
-        frame.f_trace_opcodes = self._opcodes
-        frame.f_trace_lines = not self._opcodes
-        return self._step
-
-    def _step(self, frame: Any, event: str, arg: Any) -> Any:
-        if event in ("line", "opcode") and not self._inside:
-            self.count += 1
-            if self._at is None or self.count == self._at:
-                self.calls += 1
-                self._inside = True
-                try:
-                    self._handler()
-                finally:
-                    self._inside = False
-        return self._step
 
 
 def within(function: Callable[[], Any]) -> Any:
@@ -111,7 +65,7 @@ def test_a_cancel_at_every_bytecode(client, server):
     request = server.wait_for_request("test.other")
 
     def scenario():
-        with Steps(other.cancel, opcodes=True) as steps:
+        with Steps(other.cancel, CODE, opcodes=True) as steps:
             work(client)
         return steps.calls
 
@@ -133,7 +87,7 @@ def test_a_handler_cancels_the_very_stream_that_is_read(client, server):
     def scenario():
         stream = client.open(Count())
         assert next(stream) == 1
-        with Steps(stream.cancel, opcodes=True) as steps:
+        with Steps(stream.cancel, CODE, opcodes=True) as steps:
             assert list(stream) == [2]
         return steps.calls
 
@@ -161,7 +115,7 @@ def test_a_handler_at_any_line(server, name):
     def scenario(at: int) -> int:
         with Client(server.api_host) as client:
             stream = client.open(Count(name="other"))
-            with Steps(lambda: handler(client, stream), at) as steps:
+            with Steps(lambda: handler(client, stream), CODE, at) as steps:
                 try:
                     work(client)
                 except errors.LMStudioError:
@@ -320,7 +274,7 @@ def test_a_stream_collected_at_any_line_of_the_asyncio_driver(server):
                 streams.append(stream)
             del stream
             every = itertools.count()
-            with Steps(lambda: streams.pop() if next(every) % 7 == 0 and streams else None):
+            with Steps(lambda: streams.pop() if next(every) % 7 == 0 and streams else None, CODE):
                 for n in range(20):
                     assert await client.run(echo(n)) == n
                     assert await client.run(Count()) == [1, 2, 3]

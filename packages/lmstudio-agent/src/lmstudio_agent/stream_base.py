@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Generic, NoReturn
@@ -63,6 +64,13 @@ class ActStreamBase(Generic[T]):
             if isinstance(error, Exception):
                 self._failure = error
             raise
+
+    def _close_op(self) -> None:
+        """End the generator; one that is in the middle of a step (a callback closes the stream, or
+        a signal handler does) ends after it.
+        """
+        if inspect.getgeneratorstate(self._op) != inspect.GEN_RUNNING:
+            self._op.close()
 
     def _check_time(self) -> None:
         """Raise ``LMStudioTimeoutError`` if the time for the whole run is over; it begins here."""

@@ -46,6 +46,7 @@ class ActStream(ActStreamBase[T]):
         self._allowed: deque[PendingCall] = deque()
         self._threads = ToolThreads(self._work)
         self._requests: Requests | None = None
+        self._advancing = False
 
     def __iter__(self) -> Iterator[ActEvent]:
         return _Iteration(self)
@@ -77,16 +78,23 @@ class ActStream(ActStreamBase[T]):
         """End the run, if it has not ended: the server is told to stop, no tool is waited for."""
         if not self.over:
             self.over = True
-            if self._source is not None:
-                self._source.close()
+            if (source := self._source) is not None:
+                source.close()
             self.abandon()
 
     def abandon(self) -> None:
-        """``close`` for finalizers: nothing is waited for."""
+        """``close`` for finalizers: nothing is waited for.
+
+        A callback or a signal handler may be in the middle of a step, which then cleans up itself.
+        """
         self.over = True
+        if not self._advancing:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
         self._stop_reading()
         self._threads.abandon()
-        self._op.close()
+        self._close_op()
 
     def __enter__(self) -> Self:
         return self
@@ -103,15 +111,26 @@ class ActStream(ActStreamBase[T]):
 
     def _advance(self) -> None:
         """Take one small step, so that what it leads to can be told before the next."""
+        self._advancing = True
+        try:
+            self._take_step()
+        finally:
+            self._advancing = False
+            if self.over:
+                self._clean_up()
+
+    def _take_step(self) -> None:
         try:
             self._check_time()
             value = None if self._step is None else self._perform(self._step)
         except BaseException as error:  # noqa: BLE001 - the run gets it
+            if self.over and isinstance(error, Exception):
+                return  # it was closed meanwhile, and this comes of it
             self._threads.abandon()
             self._stop_reading()
             self._go(self._op.throw, error)
         else:
-            if value is not MORE:
+            if value is not MORE and not self.over:
                 self._go(self._op.send, value)
 
     def _perform(self, step: Any) -> Any:
@@ -125,6 +144,8 @@ class ActStream(ActStreamBase[T]):
         if self._source is None:
             self._requests = step.requests
             self._source = self._client.open(step.channel, **self._limits_left())
+            if self.over:  # closed meanwhile
+                return MORE
             self._reading = iter(self._source)  # when it goes away, so does the channel
         if self._allowed:
             return self._start(self._allowed.popleft(), step)

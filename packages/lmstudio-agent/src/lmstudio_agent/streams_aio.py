@@ -100,7 +100,7 @@ class AsyncActStream(ActStreamBase[T]):
         self._stop_reading()
         for task in self._tasks:
             task.cancel()
-        self._op.close()
+        self._close_op()
 
     async def __aenter__(self) -> Self:
         return self

@@ -93,10 +93,11 @@ class ToolThreads:
     def _work(self) -> None:
         while True:
             with self._lock:
-                if not self._queue:
+                try:
+                    context, call = self._queue.popleft()
+                except IndexError:
                     self._working -= 1
                     return
-                context, call = self._queue.popleft()
             error: BaseException | None = None
             try:
                 context.run(self._run, call)
@@ -156,9 +157,11 @@ class ToolThreads:
             _start(self._work)
 
     def abandon(self) -> None:
-        """Start none of those that wait, and wait for none of those that run."""
-        with self._lock:
-            self._queue.clear()
+        """Start none of those that wait, and wait for none of those that run.
+
+        Without the lock, which the code below a signal handler may hold: each step is atomic.
+        """
+        self._queue.clear()
         self._waited_for.clear()
 
 
