@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import gc
-import logging
 import os
 import random
 import signal
@@ -32,7 +31,6 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import FakeServer
-from lmstudio_core.timeouts import clock
 
 LIMIT = 0.3
 """Seconds for each call; what is swallowed costs this much at most."""
@@ -171,7 +169,7 @@ async def tasks_at_work(chaos: Chaos, host: str) -> None:
 def heal(client: Any) -> Any:
     """A call that must work: the network is well, the client has been left alone for a while."""
     for connection in client._driver._connections.values():
-        connection._alive.heard(clock() - 86400)
+        connection._alive._heard_at -= 86400
     return client.run(echo("healed"), timeout=20)
 
 
@@ -243,7 +241,6 @@ def play(faults: int, seed: int) -> Chaos:
 def main() -> None:
     faults, seed = int(sys.argv[1]), int(sys.argv[2])
     faulthandler.dump_traceback_later(60 + faults / 10, exit=True)
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # the scripted server's own
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads
     before_fds, before_threads = len(descriptors()), threading.active_count()
     began = time.monotonic()

@@ -56,7 +56,8 @@ class Connection(asyncio.Protocol):
         self._pings = pings or Pings()
         self._alive = Liveness(self._pings, clock())
         self._watcher: asyncio.TimerHandle | None = None
-        self._probe: asyncio.Future[Any] | None = None
+        self._probe: asyncio.Future[Any] | None = None  # who waits for the next pong
+        self._pongs = 0
         self._wire = Wire(address, namespace, creds)
         self._transport: asyncio.Transport | None = None
         self._poll: Callable[[int], list[tuple[int, int]]] | None = None
@@ -97,10 +98,10 @@ class Connection(asyncio.Protocol):
         try:
             self.reads += 1
             self._heard = time.monotonic()
-            if self._probe is not None:
-                _answered(self._probe)
             self._wake(self._wire.receive(data))
             self._write_outgoing()
+            if self._probe is not None and self._wire.pongs != self._pongs:
+                _answered(self._probe)
             if self._wire.closed:
                 self._end()
             elif self._wire.ready and not self._opened.done():
@@ -338,7 +339,7 @@ class Connection(asyncio.Protocol):
         """
         if not self.doubtful:
             return True
-        before = self.reads
+        self._pongs = self._wire.pongs
         probe = self._probe = self.loop.create_future()
         self._write(self._wire.ping())
         timer = self.loop.call_later(self._pings.probe or 0.0, _answered, probe)
@@ -348,7 +349,8 @@ class Connection(asyncio.Protocol):
             timer.cancel()
             self._probe = None
         self._alive.heard(clock())
-        return self.reads != before and not self._wire.closed
+        # Not just anything: what comes after a broken frame may be bytes that mean nothing.
+        return self._wire.pongs != self._pongs and not self._wire.closed
 
     # -- conversations ---------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class Connection(Line):
         seconds = self._pings.probe or 0.0
         probe = Conversation(0, Endpoint(self._wire.namespace, "ping"))
         with self._lock:
-            before = self.reads
+            self._pongs = self._wire.pongs
             self._probe = probe
             self._collect(self._wire.ping())
         self._flush()
@@ -102,7 +102,8 @@ class Connection(Line):
         except LMStudioTimeoutError:
             if longest is not None and longest < seconds:
                 raise limits.error(probe.endpoint, longest) from None
-        return self.reads != before and not self._wire.closed
+        # Not just anything: what comes after a broken frame may be bytes that mean nothing.
+        return self._wire.pongs != self._pongs and not self._wire.closed
 
     def tend(self) -> None:
         """Read what has come while nobody was waiting, and write what is left to be written.

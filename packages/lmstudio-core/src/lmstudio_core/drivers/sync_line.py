@@ -61,7 +61,8 @@ class Line:
         self._leader: int | None = None  # the thread that waits for the socket
         self._awaited: Conversation | None = None  # what that thread waits for
         self._parked: dict[Conversation, Any] = {}
-        self._probe: Conversation | None = None
+        self._probe: Conversation | None = None  # who waits for the next pong
+        self._pongs = 0
         self._reading = False  # the leader has taken bytes that are not filed yet
         self._released = False
         self._written = 0
@@ -201,7 +202,8 @@ class Line:
     def _file(self, changed: Iterable[Conversation]) -> None:
         """Something came, or the connection ended."""
         self._wake(changed)
-        if (probe := self._probe) is not None:  # that is the sign which it waits for
+        probe = self._probe
+        if probe is not None and (self._wire.pongs != self._pongs or self._wire.closed):
             self._probe = None
             probe.closed = True
             self._wake((probe,))

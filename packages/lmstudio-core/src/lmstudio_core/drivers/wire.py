@@ -37,6 +37,7 @@ class Wire:
         self.namespace = namespace
         self.mux = Mux()
         self.failure: LMStudioError | None = None
+        self.pongs = 0
         self._creds = creds
         self._stage: _Stage = "handshake"
         # One frame may hold a whole file, so there is no limit to a message's size.
@@ -158,6 +159,8 @@ class Wire:
 
     def _on_frame(self, frame: Frame) -> Conversation | None:
         opcode = frame.opcode
+        if opcode is Opcode.PONG:
+            self.pongs += 1
         if opcode is Opcode.TEXT and frame.fin:
             return self._on_message(bytes(frame.data))
         if opcode is Opcode.TEXT:
