@@ -179,7 +179,7 @@ class SyncDriver:
     def is_connected(self, namespace: str) -> bool:
         """Whether the namespace's socket is open."""
         connection = self._connections.get(namespace)
-        return connection is not None and connection.usable
+        return connection is not None and (connection.entered or connection.usable)
 
     def disconnect(self, namespace: str) -> None:
         """Close the namespace's socket, if it is open."""

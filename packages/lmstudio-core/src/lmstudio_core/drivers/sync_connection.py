@@ -59,12 +59,13 @@ class Connection(Line):
         """Whether a new call may use this socket; looks whether the server has closed it.
 
         Several threads that ask at once wait for the first of them to have read what there is.
+        Not to be asked by who has ``entered``.
         """
         if self._wire.closed or self._pid != os.getpid():
             return False
         if self.mux.exhausted and self.mux.idle:
             return False
-        if self._leader is None and not self.entered:  # a leader finds out by itself
+        if self._leader is None:  # a leader finds out by itself
             with self._lock:
                 self._catch_up()
             if self._posted:
@@ -151,9 +152,8 @@ class Connection(Line):
 
     def send(self, state: ChannelState, message: Any) -> None:
         """Send a packet on a channel, if it is still open."""
-        if self._pid != os.getpid():
-            self._check_alive()
-        self._check_entered()
+        if self._pid != os.getpid() or self.entered:
+            self._refuse()
         payload = self.mux.send(state, message)
         if payload is not None:
             self._send(payload)
@@ -227,9 +227,8 @@ class Connection(Line):
         """
         if state.ready:
             return
-        if self._pid != os.getpid():
-            self._check_alive()
-        self._check_entered()
+        if self._pid != os.getpid() or self.entered:
+            self._refuse()
         limits = sync_limits()
         limit = limits.longest_wait
         deadline = _deadline(limit)

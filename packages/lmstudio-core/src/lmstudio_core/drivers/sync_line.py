@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import LMStudioError, LMStudioRuntimeError
 from ..protocol.address import Address
@@ -98,13 +98,14 @@ class Line:
                 "This was started in the parent process; what it gets is for the parent alone."
             )
 
-    def _check_entered(self) -> None:
-        if self.entered:
-            raise LMStudioRuntimeError(
-                "A signal handler, finalizer or log handler interrupted this connection at work, "
-                "and cannot wait for the same stream there. cancel() and close() may be called "
-                "anywhere; for anything else, set a flag and do it outside."
-            )
+    def _refuse(self) -> NoReturn:
+        """For who may not wait here: a child process, or who has ``entered``."""
+        self._check_alive()
+        raise LMStudioRuntimeError(
+            "A signal handler, finalizer or log handler interrupted this connection at work, "
+            "and cannot wait for the same stream there. cancel() and close() may be called "
+            "anywhere; for anything else, set a flag and do it outside."
+        )
 
     # -- what may be asked for anywhere ----------------------------------------------------------
 

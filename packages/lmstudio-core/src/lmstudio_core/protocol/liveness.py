@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 
 from ..errors import LMStudioValueError
 
@@ -83,16 +83,15 @@ def _setting(
     return _seconds(variable, number, repr(text))
 
 
-def _seconds(name: str, value: float | None, shown: str) -> float | None:
+def _seconds(name: str, value: object, shown: str) -> float | None:
     if value is None or value == float("inf"):
         return None
-    number = cast("object", value)  # callers without a type checker may pass anything
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not number > 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         off = "'off'" if name.isupper() else "None"
         raise LMStudioValueError(
             f"{name} must be a number of seconds > 0, or {off} for no pings, got {shown}."
         )
-    return float(number)
+    return float(value)
 
 
 class Liveness:
@@ -109,7 +108,7 @@ class Liveness:
 
     __slots__ = (
         "_acked", "_asked", "_backlog", "_doubted", "_excuses", "_heard_at", "_looked_at", "_pings",
-        "_quiet", "_reads", "fresh_until", "patience",
+        "_quiet", "_reads", "patience",
     )  # fmt: skip
 
     def __init__(self, pings: Pings, now: float) -> None:
@@ -118,8 +117,7 @@ class Liveness:
         self._acked = 0
         self._backlog = False
         self._doubted = -1
-        self._looked_at = now
-        self.heard(now)
+        self._heard_at = self._looked_at = now
         self._calm()
         self.patience = pings.interval
         """How long to watch before ``silent`` is to be asked; ``None``: for ever."""
@@ -202,13 +200,10 @@ class Liveness:
     def heard(self, now: float) -> None:
         """A wait ended with something received."""
         self._heard_at = now
-        self.fresh_until = now + (self._pings.interval or 0.0)
-        """Until then there is no doubt, so that a call need not ask ``doubtful``."""
 
     def doubt(self, reads: int) -> None:
         """A call timed out; so far there were ``reads``."""
         self._doubted = reads
-        self.fresh_until = 0.0
 
     def doubtful(self, now: float, reads: int) -> bool:
         """Whether to ask for a sign of life before the next use, while nothing has been sent."""
