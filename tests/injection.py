@@ -15,7 +15,7 @@ class Steps:
     Args:
         handler: What a signal handler would do.
         folders: Where these modules are.
-        at: The step at which it is called; ``None`` for all.
+        at: The step at which it is called; ``None`` for all, each place in the code once.
         opcodes: Steps are bytecodes; else lines.
     """
 
@@ -33,6 +33,7 @@ class Steps:
         self._at = at
         self._opcodes = opcodes
         self._inside = False
+        self._places: set[tuple[Any, int]] = set()
 
     def __enter__(self) -> Self:
         sys.settrace(self._enter)
@@ -51,7 +52,9 @@ class Steps:
     def _step(self, frame: Any, event: str, arg: Any) -> Any:
         if event in ("line", "opcode") and not self._inside:
             self.count += 1
-            if self._at is None or self.count == self._at:
+            place = (frame.f_code, frame.f_lasti)
+            if self.count == self._at or (self._at is None and place not in self._places):
+                self._places.add(place)
                 self.calls += 1
                 self._inside = True
                 try:

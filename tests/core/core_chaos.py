@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import gc
+import logging
 import os
 import random
 import signal
@@ -241,6 +242,7 @@ def play(faults: int, seed: int) -> Chaos:
 def main() -> None:
     faults, seed = int(sys.argv[1]), int(sys.argv[2])
     faulthandler.dump_traceback_later(60 + faults / 10, exit=True)
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # the scripted server's own
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads
     before_fds, before_threads = len(descriptors()), threading.active_count()
     began = time.monotonic()

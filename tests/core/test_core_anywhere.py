@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +28,9 @@ import lmstudio_core
 from injection import Steps
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
+from lmstudio_core.protocol.conversations import ChannelState
 from lmstudio_core.protocol.operations import Batch
+from lmstudio_core.protocol.outcome import ChannelReader
 from lmstudio_core.testing import NO_ANSWER
 from waiting import PATIENCE, eventually
 
@@ -324,3 +327,23 @@ def test_tasks_that_call_at_once_after_an_idle_cut(server):
                 assert await asyncio.gather(*calls) == list(range(16))
 
     run(test)
+
+
+def test_the_end_that_is_filed_while_a_stream_is_read():
+    """By another thread or a handler's call, after the inbox was found empty."""
+    reader = ChannelReader(Count(), ChannelState(1, Count.endpoint))
+
+    class Late(deque[Any]):
+        def __bool__(self) -> bool:
+            found = len(self) > 0
+            if not reader.state.closed:
+                self.extend(numbers(5))
+                reader.state.closed = True
+            return found
+
+    reader.state.inbox = Late()
+    assert reader.take() is None
+    assert not reader.finished
+    assert reader.take() == (5,)
+    assert reader.take() is None
+    assert reader.finished

@@ -64,6 +64,9 @@ class ChannelReader(Generic[E, R]):
         if self._events:
             return (self._events.popleft(),)
         state = self.state
+        # Looked at first: another thread, or a signal handler's call, may file the last packets and
+        # the end between two steps here.
+        closed = state.closed
         inbox = state.inbox
         while inbox:
             events = self.channel.feed(inbox.popleft())
@@ -71,7 +74,7 @@ class ChannelReader(Generic[E, R]):
                 if len(events) > 1:
                     self._events.extend(events[1:])
                 return (events[0],)
-        if state.closed and not self.finished:
+        if closed and not self.finished:
             self._close()
         return None
 
