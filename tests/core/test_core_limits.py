@@ -17,7 +17,6 @@ from lmstudio_core.protocol.operations import Batch, Call, Invoke, InvokeMany
 from lmstudio_core.testing import NO_ANSWER
 from lmstudio_core.timeouts import (
     Limits,
-    current_limits,
     get_sync_api_timeout,
     limits_of,
     set_sync_api_timeout,
@@ -289,10 +288,10 @@ def test_what_is_no_limit(name, value):
 
 def test_the_limits_that_hold_now():
     mine = Limits(5)
-    assert current_limits() is None
+    assert sync_limits() is not mine
     with using(mine), using(None):
-        assert current_limits() is sync_limits() is mine
-    assert current_limits() is None
+        assert sync_limits() is mine
+    assert sync_limits() is not mine
     set_sync_api_timeout(7)
     assert get_sync_api_timeout() == sync_limits().idle == 7
     set_sync_api_timeout(None)

@@ -13,8 +13,6 @@ from lmstudio_core.protocol.operations import VOID, Endpoint
 
 ECHO = Endpoint("test", "echo")
 COUNT = Endpoint("test", "count", "channel")
-SIGNAL = Endpoint("test", "state", "signal")
-WRITABLE = Endpoint("test", "state", "writableSignal")
 
 
 def feed(mux, **frame):
@@ -44,33 +42,17 @@ def test_frames_of_every_kind():
     assert sent(mux.send(channel, {"type": "cancel"})) == {
         "type": "channelSend", "channelId": 2, "message": {"type": "cancel"},
     }  # fmt: skip
-    assert sent(mux.send(channel, 1, ack_id=7))["ackId"] == 7
-    signal, payload = mux.subscribe(SIGNAL, {"x": 1})
-    assert sent(payload) == {
-        "type": "signalSubscribe", "endpoint": "state", "subscribeId": 3,
-        "creationParameter": {"x": 1},
-    }  # fmt: skip
-    assert sent(mux.unsubscribe(signal)) == {"type": "signalUnsubscribe", "subscribeId": 3}
-    assert mux.unsubscribe(signal) is None
     assert sent(mux.keep_alive()) == {"type": "keepAlive"}
-    assert sent(mux.warning("odd", "unknown")) == {
-        "type": "communicationWarning", "warning": "odd", "kind": "unknown",
-    }  # fmt: skip
     assert call.id == 1
 
 
 def test_void_parameters_are_absent():
     mux = Mux()
-    for payload in (mux.call(ECHO)[1], mux.open_channel(COUNT)[1], mux.subscribe(SIGNAL)[1]):
+    for payload in (mux.call(ECHO)[1], mux.open_channel(COUNT)[1]):
         assert not {"parameter", "creationParameter"} & set(sent(payload))
 
 
-def test_at_most_five_warnings_go_out():
-    mux = Mux()
-    assert [mux.warning("x", "unknown") is None for _ in range(7)] == [False] * 5 + [True] * 2
-
-
-@pytest.mark.parametrize("start", ["call", "open_channel", "subscribe"])
+@pytest.mark.parametrize("start", ["call", "open_channel"])
 def test_what_cannot_be_sent_leaves_no_trace(start):
     mux = Mux()
     with pytest.raises(errors.LMStudioValueError, match=r"test\."):
@@ -148,13 +130,13 @@ def test_errors_of_channels():
     assert channel.raw_error == {"title": "bad"}
 
 
-def test_acks_are_noted():
+def test_acks_say_that_a_channel_was_opened():
     mux = Mux()
     channel, _ = mux.open_channel(COUNT)
-    assert feed(mux, type="channelAck", channelId=1, ackId=7) is None
-    feed(mux, type="channelAck", channelId=1, ackId="x")
     feed(mux, type="channelAck", channelId=9, ackId=1)
-    assert channel.acked == {7}
+    assert not channel.started
+    assert feed(mux, type="channelAck", channelId=1, ackId="x") is None
+    assert channel.started
     assert feed(mux, type="keepAliveAck") is None
 
 
@@ -226,11 +208,10 @@ def test_a_warning_fails_the_oldest_unanswered_request(text):
     assert feed(mux, type="communicationWarning", warning=text) is None
 
 
-def test_a_warning_may_fail_channels_and_signals():
+def test_a_warning_may_fail_channels():
     mux = Mux()
     channel, _ = mux.open_channel(COUNT)
-    signal, _ = mux.subscribe(SIGNAL)
-    assert feed(mux, type="communicationWarning", warning="endpoint = state") is signal
+    assert feed(mux, type="communicationWarning", warning="endpoint = state") is None
     assert feed(mux, type="communicationWarning", warning="endpoint = count") is channel
     assert mux.idle
 
@@ -261,104 +242,11 @@ def test_five_warnings_exhaust_a_socket():
 
 def test_fail_all():
     mux = Mux()
-    states = [mux.call(ECHO)[0], mux.open_channel(COUNT)[0], mux.subscribe(SIGNAL)[0]]
+    states = [mux.call(ECHO)[0], mux.open_channel(COUNT)[0]]
     left = mux.open_channel(COUNT)[0]
     mux.abandon(left)
     failure = errors.LMStudioConnectionError("gone")
-    assert mux.fail_all(failure) == [states[0], states[1], left, states[2]]
+    assert mux.fail_all(failure) == [*states, left]
     assert all(state.closed and state.failure is failure for state in states)
     assert mux.idle
     assert mux.fail_all(failure) == []
-
-
-# -- signals ---------------------------------------------------------------------------------------
-
-
-def test_a_signal_and_its_updates():
-    mux = Mux()
-    signal, _ = mux.subscribe(SIGNAL)
-    assert not signal.ready
-    assert signal.value is VOID
-    assert mux.signals == (signal,)
-    first = [{"op": "replace", "path": [], "value": {"a": [1]}}]
-    assert feed(mux, type="signalUpdate", subscribeId=1, patches=first, tags=[]) is signal
-    assert signal.ready
-    assert signal.take() == {"a": [1]}
-    assert not signal.ready
-    more = [{"op": "add", "path": ["a", 1], "value": 2}, {"op": "add", "path": ["b"], "value": 3}]
-    feed(mux, type="signalUpdate", subscribeId=1, patches=more)
-    assert signal.take() == {"a": [1, 2], "b": 3}
-    mux.unsubscribe(signal)
-    assert signal.ready
-    assert feed(mux, type="signalUpdate", subscribeId=1, patches=first) is None
-
-
-@pytest.mark.parametrize("patch", [{"op": "jump"}, 5])
-def test_updates_that_do_not_fit_end_the_subscription(patch):
-    """Its value would be wrong from then on, and whoever waits for it would wait for ever."""
-    mux = Mux()
-    signal, _ = mux.subscribe(SIGNAL)
-    assert feed(mux, type="signalUpdate", subscribeId=1, patches=7, tags=7) is signal
-    assert feed(mux, type="signalUpdate", subscribeId=1, patches=[patch]) is signal
-    assert signal.value is VOID
-    assert "test.state" in str(signal.failure)
-    assert signal.closed
-    assert mux.idle
-
-
-def test_errors_of_signals():
-    mux = Mux()
-    signal, _ = mux.subscribe(SIGNAL)
-    assert feed(mux, type="signalError", subscribeId=1, error={"title": "x"}) is signal
-    assert signal.raw_error == {"title": "x"}
-    assert mux.unsubscribe(signal) is None
-
-
-def test_writable_signals_are_optimistic():
-    mux = Mux()
-    signal, payload = mux.subscribe(WRITABLE, writable=True)
-    assert sent(payload)["type"] == "writableSignalSubscribe"
-    patch = [{"op": "replace", "path": ["a"], "value": 2}]
-    assert mux.update(signal, patch, "t1") is None  # before the first value
-    whole = [{"op": "replace", "path": [], "value": {"a": 1}}]
-    feed(mux, type="writableSignalUpdate", subscribeId=1, patches=whole, tags=[])
-    assert sent(mux.update(signal, patch, "t1")) == {
-        "type": "writableSignalUpdate", "subscribeId": 1, "patches": patch, "tags": ["t1"],
-    }  # fmt: skip
-    assert signal.value == {"a": 1}
-    assert signal.optimistic == {"a": 2}
-    feed(mux, type="writableSignalUpdate", subscribeId=1, patches=patch, tags=["t1"])
-    assert signal.unconfirmed == []
-    assert signal.optimistic == signal.value == {"a": 2}
-    assert sent(mux.unsubscribe(signal))["type"] == "writableSignalUnsubscribe"
-    assert mux.update(signal, patch, "t2") is None
-
-
-def test_an_unconfirmed_change_that_lost_its_place():
-    mux = Mux()
-    signal, _ = mux.subscribe(WRITABLE, writable=True)
-    whole = {"op": "replace", "path": [], "value": {"a": {"b": 1}}}
-    feed(mux, type="writableSignalUpdate", subscribeId=1, patches=[whole])
-    mux.update(signal, [{"op": "replace", "path": ["a", "b"], "value": 2}], "t1")
-    removal = [{"op": "remove", "path": ["a"]}]
-    feed(mux, type="writableSignalUpdate", subscribeId=1, patches=removal)
-    assert signal.optimistic == {}
-
-
-def test_a_subscription_is_carried_over_to_the_next_socket():
-    old, new = Mux(), Mux()
-    signal, _ = old.subscribe(WRITABLE, {"x": 1}, writable=True)
-    whole = [{"op": "replace", "path": [], "value": 1}]
-    feed(old, type="writableSignalUpdate", subscribeId=1, patches=whole)
-    old.update(signal, whole, "t1")
-    old.fail_all(errors.LMStudioConnectionError("gone"))
-    new.call(ECHO)
-    payload = new.resubscribe(signal)
-    assert sent(payload) == {
-        "type": "writableSignalSubscribe", "endpoint": "state", "subscribeId": 2,
-        "creationParameter": {"x": 1},
-    }  # fmt: skip
-    assert not signal.closed
-    assert signal.failure is None
-    assert signal.unconfirmed == []
-    assert new.signals == (signal,)

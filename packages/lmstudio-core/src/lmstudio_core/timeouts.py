@@ -20,7 +20,6 @@ __all__ = [
     "CallLimits",
     "Limits",
     "clock",
-    "current_limits",
     "get_sync_api_timeout",
     "limits_of",
     "set_sync_api_timeout",
@@ -199,11 +198,6 @@ def limits_of(
 _SETTINGS: Final = "settings of a prediction or of loading go into config={...}"
 _NO_LIMITS: Final = Limits(default=get_sync_api_timeout)
 _current: ContextVar[Limits | None] = ContextVar("lmstudio_limits", default=None)
-
-
-def current_limits() -> Limits | None:
-    """The limits of the call that the running code works for, if it has its own."""
-    return _current.get()
 
 
 def sync_limits() -> Limits:

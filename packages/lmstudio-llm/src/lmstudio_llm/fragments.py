@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from typing_extensions import Self
 
@@ -18,7 +18,6 @@ __all__ = [
     "PredictionEvent",
     "PromptProcessingDetails",
     "PromptProcessingProgress",
-    "ReasoningType",
     "ToolCallArgumentsFragment",
     "ToolCallGenerationEnd",
     "ToolCallGenerationFailed",
@@ -27,7 +26,6 @@ __all__ = [
     "fragment_from_wire",
 ]
 
-ReasoningType = Literal["none", "reasoning", "reasoningStartTag", "reasoningEndTag"]
 
 _WIRE: Final = (
     # Attribute, key on the wire; in the order of the slots.

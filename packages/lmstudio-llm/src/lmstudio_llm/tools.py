@@ -30,7 +30,6 @@ __all__ = [
     "ToolDefinition",
     "ToolFunctionDef",
     "ToolFunctionDefDict",
-    "ToolParameterDict",
     "defined_tool",
     "resolve_tool",
     "resolve_tools",
@@ -38,14 +37,6 @@ __all__ = [
 ]
 
 _NO_DEFAULT: Any = inspect.Parameter.empty
-
-
-class ToolParameterDict(TypedDict):
-    """A parameter with a default or a description: ``{"type": int, "default": 3}``."""
-
-    type: Any
-    default: NotRequired[Any]
-    description: NotRequired[str]
 
 
 class ToolFunctionDefDict(TypedDict):

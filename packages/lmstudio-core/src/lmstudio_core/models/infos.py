@@ -14,7 +14,6 @@ from ..halves import readable
 from ..namespaces.packets import mapping
 
 __all__ = [
-    "AnyModelInfo",
     "EmbeddingModelInfo",
     "EmbeddingModelInstanceInfo",
     "EstimatedMemory",
@@ -94,7 +93,6 @@ class EmbeddingModelInstanceInfo(_InstanceFields, EmbeddingModelInfo):
 
 ModelInfo = LlmInfo | EmbeddingModelInfo
 ModelInstanceInfo = LlmInstanceInfo | EmbeddingModelInstanceInfo
-AnyModelInfo = ModelInfoBase
 
 _INFO: dict[str, type[ModelInfoBase]] = {"llm": LlmInfo, "embedding": EmbeddingModelInfo}
 

@@ -21,11 +21,10 @@ from ..errors import (
     LMStudioValueError,
 )
 from ..halves import readable
-from ..shapes import as_list, error_text
-from .conversations import CallState, ChannelState, Conversation, SignalState
+from ..shapes import error_text
+from .conversations import CallState, ChannelState, Conversation
 from .frames import decode_frame, decode_value, encode_frame, encode_value
 from .operations import VOID, Endpoint
-from .signals import PatchError, apply_patches
 
 __all__ = ["Mux"]
 
@@ -34,7 +33,7 @@ logger = logging.getLogger("lmstudio")
 WARNING_LIMIT: Final = 5
 """A server that has sent this many warnings on a socket says nothing more of bad requests."""
 
-_NAMED_ID = re.compile(rb'(?<!\\)"(callId|channelId|subscribeId)"\s*:\s*(\d{1,15})(?!\d)')
+_NAMED_ID = re.compile(rb'(?<!\\)"(callId|channelId)"\s*:\s*(\d{1,15})(?!\d)')
 """The id in a frame that is no JSON; within a text its quotation marks would be escaped."""
 
 _WARNED_ENDPOINT = re.compile(r"endpoint(?:Name)?\s*=\s*\"?([A-Za-z0-9_.]+)")
@@ -50,7 +49,6 @@ class Mux:
         self._next_id = 0
         self._calls: dict[int, CallState] = {}
         self._channels: dict[int, ChannelState] = {}
-        self._signals: dict[int, SignalState] = {}
         self._handlers: dict[str, Callable[[dict[str, Any]], Conversation | None]] = {
             "channelSend": self._on_channel_send,
             "channelAck": self._on_channel_ack,
@@ -58,20 +56,14 @@ class Mux:
             "channelError": self._on_channel_error,
             "rpcResult": self._on_rpc_result,
             "rpcError": self._on_rpc_error,
-            "signalUpdate": self._on_signal_update,
-            "writableSignalUpdate": self._on_signal_update,
-            "signalError": self._on_signal_error,
-            "writableSignalError": self._on_signal_error,
             "communicationWarning": self._on_warning,
             "keepAliveAck": _nothing,
         }
         self._by_id: dict[bytes, dict[int, Any]] = {
             b"callId": self._calls,
             b"channelId": self._channels,
-            b"subscribeId": self._signals,
         }
         self.warnings = 0
-        self._warnings_sent = 0
 
     # -- what goes out ---------------------------------------------------------------------------
 
@@ -111,7 +103,7 @@ class Mux:
             del table[state.id]  # what cannot be sent gets no answer
             raise _unsendable(state.endpoint, error) from error
 
-    def send(self, state: ChannelState, message: Any, ack_id: int | None = None) -> bytes | None:
+    def send(self, state: ChannelState, message: Any) -> bytes | None:
         """A packet for a channel; ``None`` if the server has closed it, so that nobody would read it."""
         if state.closed:
             return None
@@ -119,72 +111,15 @@ class Mux:
             "type": "channelSend",
             "channelId": state.id,
             "message": encode_value(message, state.endpoint.serialization),
-            "ackId": VOID if ack_id is None else ack_id,
         }
         try:
             return encode_frame(frame)
         except ValueError as error:
             raise _unsendable(state.endpoint, error) from error
 
-    def subscribe(
-        self, endpoint: Endpoint, parameter: Any = VOID, *, writable: bool = False
-    ) -> tuple[SignalState, bytes]:
-        """Subscribe to a signal."""
-        state = SignalState(self._id(), endpoint, parameter, writable=writable)
-        return state, self._subscription(state)
-
-    def resubscribe(self, state: SignalState) -> bytes:
-        """Carry a subscription of a lost socket over to this one."""
-        state.id = self._id()
-        state.closed = False
-        state.failure = None
-        state.raw_error = VOID
-        state.unconfirmed.clear()
-        return self._subscription(state)
-
-    def _subscription(self, state: SignalState) -> bytes:
-        self._signals[state.id] = state
-        frame = {
-            "type": "writableSignalSubscribe" if state.writable else "signalSubscribe",
-            "endpoint": state.endpoint.name,
-            "subscribeId": state.id,
-            "creationParameter": encode_value(state.parameter, state.endpoint.serialization),
-        }
-        return self._encoded(self._signals, state, frame)
-
-    def unsubscribe(self, state: SignalState) -> bytes | None:
-        """End a subscription; updates still on their way are ignored."""
-        if self._signals.pop(state.id, None) is None:
-            return None
-        state.closed = True
-        kind = "writableSignalUnsubscribe" if state.writable else "signalUnsubscribe"
-        return encode_frame({"type": kind, "subscribeId": state.id})
-
-    def update(
-        self, state: SignalState, patches: Sequence[Mapping[str, Any]], tag: str
-    ) -> bytes | None:
-        """Change a writable signal; ``None`` before its first value, when servers allow no change."""
-        if not state.writable or state.value is VOID or state.closed:
-            return None
-        state.unconfirmed.append((tag, patches))
-        frame = {
-            "type": "writableSignalUpdate",
-            "subscribeId": state.id,
-            "patches": [encode_value(p, state.endpoint.serialization) for p in patches],
-            "tags": [tag],
-        }
-        return encode_frame(frame)
-
     def keep_alive(self) -> bytes:
         """A frame that the server acknowledges and that changes nothing."""
         return encode_frame({"type": "keepAlive"})
-
-    def warning(self, text: str, kind: str) -> bytes | None:
-        """A warning for the server; ``None`` once this socket has sent as many as are allowed."""
-        if self._warnings_sent >= WARNING_LIMIT:
-            return None
-        self._warnings_sent += 1
-        return encode_frame({"type": "communicationWarning", "warning": text, "kind": kind})
 
     def abandon(self, state: Conversation) -> None:
         """Nobody waits for this any more: what still comes for it is dropped."""
@@ -200,12 +135,8 @@ class Mux:
     @property
     def idle(self) -> bool:
         """Whether no conversation is under way that somebody waits for."""
-        return not (
-            self._calls
-            or self._signals
-            # A copy: other threads may open channels meanwhile.
-            or any(not c.abandoned for c in tuple(self._channels.values()))
-        )
+        # A copy: other threads may open channels meanwhile.
+        return not (self._calls or any(not c.abandoned for c in tuple(self._channels.values())))
 
     @property
     def awaited(self) -> bool:
@@ -216,11 +147,6 @@ class Mux:
     def exhausted(self) -> bool:
         """Whether the server has gone silent about bad requests on this socket."""
         return self.warnings >= WARNING_LIMIT
-
-    @property
-    def signals(self) -> Sequence[SignalState]:
-        """The subscriptions, for carrying them over to the next socket."""
-        return tuple(self._signals.values())
 
     # -- what comes in ---------------------------------------------------------------------------
 
@@ -276,12 +202,11 @@ class Mux:
             state.closed = True
         self._calls.clear()
         self._channels.clear()
-        self._signals.clear()
         return failed
 
     def _all(self) -> list[Conversation]:
         # A copy: a stream that is collected by the way gives its conversation up.
-        return [*self._calls.values(), *self._channels.values(), *self._signals.values()]
+        return [*self._calls.values(), *self._channels.values()]
 
     def _on_channel_send(self, frame: dict[str, Any]) -> Conversation | None:
         state = _find(self._channels, frame.get("channelId"))
@@ -296,9 +221,8 @@ class Mux:
 
     def _on_channel_ack(self, frame: dict[str, Any]) -> Conversation | None:
         state = _find(self._channels, frame.get("channelId"))
-        if state is not None and isinstance(ack := frame.get("ackId"), int):
+        if state is not None:
             state.started = True
-            state.acked.add(ack)
         return None
 
     def _on_channel_close(self, frame: dict[str, Any]) -> Conversation | None:
@@ -321,31 +245,12 @@ class Mux:
     def _on_rpc_error(self, frame: dict[str, Any]) -> Conversation | None:
         return self._end(_take(self._calls, frame.get("callId")), frame.get("error"))
 
-    def _on_signal_error(self, frame: dict[str, Any]) -> Conversation | None:
-        return self._end(_take(self._signals, frame.get("subscribeId")), frame.get("error"))
-
     @staticmethod
     def _end(state: Conversation | None, error: Any = VOID) -> Conversation | None:
         if state is None:
             return None
         state.raw_error = error
         state.closed = True
-        return state
-
-    def _on_signal_update(self, frame: dict[str, Any]) -> Conversation | None:
-        state = _find(self._signals, frame.get("subscribeId"))
-        if state is None:
-            return None
-        serialization = state.endpoint.serialization
-        patches = [decode_value(p, serialization) for p in as_list(frame.get("patches"))]
-        try:
-            state.value = apply_patches(state.value, patches)
-        except PatchError as error:
-            return self._fail(state, f"an update that does not fit ({error})")
-        tags = as_list(frame.get("tags"))
-        state.unconfirmed = [change for change in state.unconfirmed if change[0] not in tags]
-        state.started = True
-        state.version += 1
         return state
 
     def _on_warning(self, frame: dict[str, Any]) -> Conversation | None:

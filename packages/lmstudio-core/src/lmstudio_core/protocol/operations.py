@@ -64,7 +64,7 @@ class Endpoint:
 
     namespace: str
     name: str
-    kind: Literal["rpc", "channel", "signal", "writableSignal"] = "rpc"
+    kind: Literal["rpc", "channel"] = "rpc"
     serialization: Literal["raw", "superjson"] = "raw"
 
     def __str__(self) -> str:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from .fake_socket import FakeChannel as FakeChannel
     from .fake_socket import FakeRequest as FakeRequest
     from .fake_socket import FakeSocket as FakeSocket
-    from .fake_socket import FakeSubscription as FakeSubscription
     from .fake_socket import ServerFailure as ServerFailure
     from .predictions import PredictionRequest as PredictionRequest
     from .recording_proxy import RecordingProxy as RecordingProxy
@@ -65,7 +64,6 @@ __all__ = [
     "FakeRequest",
     "FakeServer",
     "FakeSocket",
-    "FakeSubscription",
     "Gate",
     "ModelScript",
     "Packet",
@@ -103,7 +101,6 @@ _HOMES = {
         "FakeChannel",
         "FakeRequest",
         "FakeSocket",
-        "FakeSubscription",
         "ServerFailure",
     ),
     "predictions": ("PredictionRequest",),

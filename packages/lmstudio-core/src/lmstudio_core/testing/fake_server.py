@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -22,7 +22,6 @@ from .fake_socket import (
     FakeChannel,
     FakeRequest,
     FakeSocket,
-    FakeSubscription,
     ServerFailure,
 )
 from .local_server import LocalServer
@@ -35,8 +34,6 @@ __all__ = ["FakeServer"]
 
 _WARNING_LIMIT: Final = 5
 _UNKNOWN: Final = object()
-
-ChannelScript = Iterable[Any] | Callable[[FakeChannel], Any]
 
 
 class FakeServer(LocalServer):
@@ -217,15 +214,6 @@ class FakeServer(LocalServer):
                 self._run_channel(channel, tasks)
             case "channelSend":
                 self._on_channel_send(socket, frame)
-            case "signalSubscribe" | "writableSignalSubscribe" as kind:
-                parameter = frame.get("creationParameter", VOID)
-                writable = kind.startswith("writable")
-                subscription = FakeSubscription(
-                    socket, frame["subscribeId"], endpoint, parameter, writable=writable
-                )
-                self._note(lambda: self._requests.append(subscription))
-                if self._replay is not None:
-                    self._replay.update(subscription)
             case "keepAlive":
                 socket.send_frame({"type": "keepAliveAck"})
             case _:

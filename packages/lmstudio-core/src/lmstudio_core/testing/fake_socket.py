@@ -28,7 +28,6 @@ __all__ = [
     "FakeChannel",
     "FakeRequest",
     "FakeSocket",
-    "FakeSubscription",
     "ServerFailure",
 ]
 
@@ -226,25 +225,6 @@ class FakeCall(FakeRequest):
         """Answer it with an error."""
         frame = {"type": "rpcError", "callId": self.id, "error": error_object(error)}
         self.socket.send_frame(frame)
-
-
-class FakeSubscription(FakeRequest):
-    """A subscription to a signal."""
-
-    kind = "signal"
-
-    def __init__(
-        self, socket: FakeSocket, identifier: int, endpoint: str, parameter: Any, *, writable: bool
-    ) -> None:
-        super().__init__(socket, identifier, endpoint, parameter)
-        self.writable = writable
-
-    def update(self, *patches: Mapping[str, Any], tags: Iterable[str] = ()) -> None:
-        """Send patches to the signal's value."""
-        kind = "writableSignalUpdate" if self.writable else "signalUpdate"
-        self.socket.send_frame(
-            {"type": kind, "subscribeId": self.id, "patches": patches, "tags": list(tags)}
-        )
 
 
 class FakeChannel(FakeRequest):

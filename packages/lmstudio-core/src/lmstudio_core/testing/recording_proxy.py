@@ -21,7 +21,7 @@ from ..network import Network
 from ..protocol.address import parse_api_host
 from ..protocol.operations import VOID
 from ..shapes import as_mapping, error_text
-from .fake_socket import FakeCall, FakeChannel, FakeRequest, FakeSocket, FakeSubscription
+from .fake_socket import FakeCall, FakeChannel, FakeRequest, FakeSocket
 from .local_server import LocalServer
 from .recordings import RecordedRequest, Recording, Scrubber
 
@@ -39,9 +39,6 @@ _IDS: Final = {
     "channelSend": "channelId",
     "channelClose": "channelId",
     "channelError": "channelId",
-    "signalUpdate": "subscribeId",
-    "writableSignalUpdate": "subscribeId",
-    "signalError": "subscribeId",
 }
 
 
@@ -247,15 +244,6 @@ class _Tape:
                 parameter = frame.get("creationParameter", VOID)
                 channel = FakeChannel(self._socket, frame["channelId"], endpoint, parameter)
                 self._begin("channelId", channel)
-            case "signalSubscribe" | "writableSignalSubscribe" as kind:
-                subscription = FakeSubscription(
-                    self._socket,
-                    frame["subscribeId"],
-                    endpoint,
-                    frame.get("creationParameter", VOID),
-                    writable=kind.startswith("writable"),
-                )
-                self._begin("subscribeId", subscription)
             case "channelSend":
                 found = self._open.get(("channelId", frame["channelId"]))
                 if found is not None:
@@ -284,7 +272,7 @@ class _Tape:
         if id_key is None or found is None:
             return
         self._proxy.note_step(found[1], _step(kind, frame))
-        if kind not in ("channelSend", "signalUpdate", "writableSignalUpdate"):
+        if kind != "channelSend":
             del self._open[id_key, frame[id_key]]
 
     def _warned(self, frame: Any) -> None:
@@ -298,9 +286,9 @@ class _Tape:
 
     def lost(self) -> None:
         """The connection ended, and whatever was open on it."""
-        for request, recorded in self._open.values():
+        for _, recorded in self._open.values():
             cancelled = any("sent" in step for step in recorded.steps)
-            if request.kind != "signal" and not cancelled:
+            if not cancelled:
                 self._proxy.note_step(recorded, {"lost": True})
         self._open.clear()
 
@@ -309,14 +297,12 @@ def _step(kind: str, frame: Any) -> dict[str, Any]:
     match kind:
         case "rpcResult":
             return {"result": frame["result"]} if "result" in frame else {"void": True}
-        case "rpcError" | "channelError" | "signalError":
+        case "rpcError" | "channelError":
             return {"error": frame.get("error")}
         case "channelSend":
             return {"packet": frame.get("message")}
-        case "channelClose":
-            return {"closed": True}
         case _:
-            return {"update": frame.get("patches"), "tags": frame.get("tags", [])}
+            return {"closed": True}
 
 
 def _read(message: Any) -> Any:

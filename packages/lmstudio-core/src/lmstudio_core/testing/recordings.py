@@ -105,12 +105,12 @@ class RecordedRequest:
     """One request and all that came for it.
 
     Attributes:
-        kind: ``"rpc"``, ``"channel"`` or ``"signal"``.
+        kind: ``"rpc"`` or ``"channel"``.
         endpoint: ``"namespace.name"``.
         parameter: What was asked; ``VOID`` for nothing.
-        steps: What followed, in order, one key each: ``result``, ``error``, ``packet`` and
-            ``update`` came from the server, ``sent`` from the program; ``closed`` ended a channel,
-            ``lost`` the connection; ``warning`` is an answer to what the server did not understand.
+        steps: What followed, in order, one key each: ``result``, ``error`` and ``packet`` came
+            from the server, ``sent`` from the program; ``closed`` ended a channel, ``lost`` the
+            connection; ``warning`` is an answer to what the server did not understand.
     """
 
     kind: str

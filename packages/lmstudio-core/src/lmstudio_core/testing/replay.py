@@ -7,7 +7,7 @@ import threading
 from typing import Any, Final
 
 from ..protocol.operations import VOID
-from .fake_socket import FakeCall, FakeChannel, FakeRequest, FakeSubscription
+from .fake_socket import FakeCall, FakeChannel, FakeRequest
 from .recordings import RecordedRequest, Recording, Scrubber, differences
 
 __all__ = ["Replay", "ReplayMismatchError"]
@@ -80,12 +80,6 @@ class Replay:
                     call.reply()
                 case _:
                     self._other(call, step)
-
-    def update(self, subscription: FakeSubscription) -> None:
-        """Send the recorded updates of a signal."""
-        for step in self.take(subscription).steps:
-            if "update" in step:
-                subscription.update(*step["update"], tags=step.get("tags", ()))
 
     async def run(self, channel: FakeChannel) -> None:
         """Send the recorded packets; what the program sends is waited for where it was recorded."""
