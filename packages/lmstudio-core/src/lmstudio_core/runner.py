@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from typing_extensions import Self, Unpack
 
 from .protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
-from .timeouts import CallLimits
+from .timeouts import CallLimits, Limits
 
 __all__ = ["AsyncChannelStream", "AsyncRunner", "ChannelStream", "Observer", "SyncRunner"]
 
@@ -32,6 +32,13 @@ class ChannelStream(Protocol, Generic[E_co, R_co]):
 
     def __iter__(self) -> Iterator[E_co]: ...
     def __next__(self) -> E_co: ...
+    def receive(self, limits: Limits | None = None) -> tuple[E_co] | None:
+        """The next event in a tuple, or ``None`` at the end; the channel outlives these limits."""
+        ...
+
+    def send(self, message: Any) -> None:
+        """Send a packet on the channel."""
+
     def cancel(self) -> None:
         """Ask the server to stop; go on iterating to get what it still sends, and the result."""
 
@@ -64,6 +71,13 @@ class AsyncChannelStream(Protocol, Generic[E_co, R_co]):
 
     def __aiter__(self) -> AsyncIterator[E_co]: ...
     async def __anext__(self) -> E_co: ...
+    async def receive(self, limits: Limits | None = None) -> tuple[E_co] | None:
+        """The next event in a tuple, or ``None`` at the end; the channel outlives these limits."""
+        ...
+
+    async def send(self, message: Any) -> None:
+        """Send a packet on the channel."""
+
     async def cancel(self) -> None:
         """Ask the server to stop; go on iterating to get what it still sends, and the result."""
 
@@ -112,6 +126,16 @@ class SyncRunner(Protocol):
         """The client's namespace of that name."""
         ...
 
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the socket of one of the server's namespaces is open."""
+        ...
+
+    def connect(self, namespace: str) -> None:
+        """Open a namespace's socket now instead of on first use."""
+
+    def disconnect(self, namespace: str) -> None:
+        """Close a namespace's socket; the next call opens it again."""
+
 
 class AsyncRunner(Protocol):
     """Runs operations in the running event loop."""
@@ -143,3 +167,13 @@ class AsyncRunner(Protocol):
     def capability(self, capability: str) -> Any:
         """The client's namespace of that name."""
         ...
+
+    def is_connected(self, namespace: str) -> bool:
+        """Whether the socket of one of the server's namespaces is open."""
+        ...
+
+    async def connect(self, namespace: str) -> None:
+        """Open a namespace's socket now instead of on first use."""
+
+    async def disconnect(self, namespace: str) -> None:
+        """Close a namespace's socket; the next call opens it again."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import Unpack
 
 from ..config import ConfigModel
+from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
 from .infos import ModelInfoBase
 from .operations import DEFAULT_TTL, LoadProgressCallback
-
-if TYPE_CHECKING:
-    from ..client import AsyncClient, Client
 
 __all__ = [
     "AnyAsyncDownloadedModel",
@@ -61,7 +59,7 @@ class DownloadedModelBase:
 class DownloadedModel(DownloadedModelBase):
     """A downloaded model. Of a domain whose package is not installed, it can only be looked at."""
 
-    def __init__(self, info: ModelInfoBase, client: Client) -> None:
+    def __init__(self, info: ModelInfoBase, client: SyncRunner) -> None:
         super().__init__(info)
         self._client = client
 
@@ -111,7 +109,7 @@ class DownloadedModel(DownloadedModelBase):
 class AsyncDownloadedModel(DownloadedModelBase):
     """A downloaded model, for asyncio."""
 
-    def __init__(self, info: ModelInfoBase, client: AsyncClient) -> None:
+    def __init__(self, info: ModelInfoBase, client: AsyncRunner) -> None:
         super().__init__(info)
         self._client = client
 

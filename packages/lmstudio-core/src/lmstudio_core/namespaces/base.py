@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import Unpack
 
 from ..protocol.operations import VOID, Call, Endpoint
+from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
-
-if TYPE_CHECKING:
-    from ..client import AsyncClient, Client
 
 __all__ = ["AsyncNamespace", "SyncNamespace"]
 
@@ -29,14 +27,14 @@ class SyncNamespace:
 
     server_namespace: ClassVar[str]
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: SyncRunner) -> None:
         self._client = client
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
 
     @property
-    def client(self) -> Client:
+    def client(self) -> SyncRunner:
         """The client that this namespace belongs to."""
         return self._client
 
@@ -80,14 +78,14 @@ class AsyncNamespace:
 
     server_namespace: ClassVar[str]
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncRunner) -> None:
         self._client = client
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
 
     @property
-    def client(self) -> AsyncClient:
+    def client(self) -> AsyncRunner:
         """The client that this namespace belongs to."""
         return self._client
 

@@ -152,7 +152,8 @@ class SystemNamespace(SyncNamespace):
 
     def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
         """All downloaded models, of every kind."""
-        return self._client.list_downloaded_models(**limits)
+        found: list[Any] = self._client.capability("models").list_downloaded(**limits)
+        return found
 
     def list_downloaded_model_variants(
         self, model_key: str, **limits: Unpack[CallLimits]
@@ -241,7 +242,9 @@ class AsyncSystemNamespace(AsyncNamespace):
 
     async def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
         """All downloaded models, of every kind."""
-        return await self._client.list_downloaded_models(**limits)
+        models = self._client.capability("models")
+        found: list[Any] = await models.list_downloaded(**limits)
+        return found
 
     async def list_downloaded_model_variants(
         self, model_key: str, **limits: Unpack[CallLimits]

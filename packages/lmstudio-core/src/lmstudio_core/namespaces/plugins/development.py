@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import Self, Unpack
 
 from ...errors import LMStudioRuntimeError
 from ...protocol.operations import Channel, Endpoint
+from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
 from ..packets import mapping
 from .data import HookRequest, PluginCredentials, PluginManifest
 from .operations import HookChannel
-
-if TYPE_CHECKING:
-    from ...client import AsyncClient, Client
 
 __all__ = [
     "AsyncDevelopmentPlugin",
@@ -69,7 +67,7 @@ class DevelopmentPlugin:
     """A plugin that is registered until ``close``."""
 
     def __init__(
-        self, channel: DevelopmentChannel, client: Client, **limits: Unpack[CallLimits]
+        self, channel: DevelopmentChannel, client: SyncRunner, **limits: Unpack[CallLimits]
     ) -> None:
         self._channel = channel
         self._stream = client.open(channel, **limits)
@@ -106,7 +104,7 @@ class AsyncDevelopmentPlugin:
     """A plugin that is registered until ``aclose``; for asyncio."""
 
     def __init__(
-        self, channel: DevelopmentChannel, client: AsyncClient, **limits: Unpack[CallLimits]
+        self, channel: DevelopmentChannel, client: AsyncRunner, **limits: Unpack[CallLimits]
     ) -> None:
         self._channel = channel
         self._stream = client.open(channel, **limits)
@@ -150,7 +148,9 @@ class HookStream:
     The packets are those of LM Studio's protocol; nothing is done for the plugin here.
     """
 
-    def __init__(self, channel: HookChannel, client: Client, **limits: Unpack[CallLimits]) -> None:
+    def __init__(
+        self, channel: HookChannel, client: SyncRunner, **limits: Unpack[CallLimits]
+    ) -> None:
         self._stream = client.open(channel, **limits)
 
     def __iter__(self) -> Iterator[HookRequest]:
@@ -183,7 +183,7 @@ class AsyncHookStream:
     """What the server asks of a plugin, for asyncio: iterate, and ``send`` the answers."""
 
     def __init__(
-        self, channel: HookChannel, client: AsyncClient, **limits: Unpack[CallLimits]
+        self, channel: HookChannel, client: AsyncRunner, **limits: Unpack[CallLimits]
     ) -> None:
         self._stream = client.open(channel, **limits)
 

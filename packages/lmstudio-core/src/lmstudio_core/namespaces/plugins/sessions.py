@@ -8,18 +8,16 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import Self, Unpack
 
 from ...errors import LMStudioError, LMStudioTimeoutError
 from ...protocol.outcome import own_copy
+from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits, Limits, get_sync_api_timeout, limits_of, sync_limits
 from .data import PluginTool
 from .tool_calls import Patience, PendingCall, TextCallback, ToolSessionChannel, definitions
-
-if TYPE_CHECKING:
-    from ...client import AsyncClient, Client
 
 __all__ = ["AsyncToolUseSession", "ToolUseSession"]
 
@@ -32,7 +30,7 @@ class ToolUseSession:
     """
 
     def __init__(
-        self, channel: ToolSessionChannel, client: Client, **limits: Unpack[CallLimits]
+        self, channel: ToolSessionChannel, client: SyncRunner, **limits: Unpack[CallLimits]
     ) -> None:
         self._channel = channel
         self._stream = client.open(channel, **limits)
@@ -143,7 +141,7 @@ class AsyncToolUseSession:
     """
 
     def __init__(
-        self, channel: ToolSessionChannel, client: AsyncClient, **limits: Unpack[CallLimits]
+        self, channel: ToolSessionChannel, client: AsyncRunner, **limits: Unpack[CallLimits]
     ) -> None:
         self._channel = channel
         self._stream = client.open(channel, **limits)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from typing_extensions import Unpack
 
+from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
 from . import operations as ops
 from .data import (
@@ -15,9 +14,6 @@ from .data import (
     ModelSearchResult,
 )
 from .downloads import download_model
-
-if TYPE_CHECKING:
-    from ...client import AsyncClient, Client
 
 __all__ = [
     "AsyncAvailableModel",
@@ -59,7 +55,7 @@ class _AvailableBase:
 class ModelDownloadOption(_OptionBase):
     """One way to download a model: a quantization, a size."""
 
-    def __init__(self, info: ModelDownloadOptionInfo, client: Client) -> None:
+    def __init__(self, info: ModelDownloadOptionInfo, client: SyncRunner) -> None:
         super().__init__(info)
         self._client = client
 
@@ -88,7 +84,7 @@ class ModelDownloadOption(_OptionBase):
 class AvailableModel(_AvailableBase):
     """A model that can be downloaded."""
 
-    def __init__(self, search_result: ModelSearchResult, client: Client) -> None:
+    def __init__(self, search_result: ModelSearchResult, client: SyncRunner) -> None:
         super().__init__(search_result)
         self._client = client
 
@@ -101,7 +97,7 @@ class AvailableModel(_AvailableBase):
 class AsyncModelDownloadOption(_OptionBase):
     """One way to download a model, for asyncio."""
 
-    def __init__(self, info: ModelDownloadOptionInfo, client: AsyncClient) -> None:
+    def __init__(self, info: ModelDownloadOptionInfo, client: AsyncRunner) -> None:
         super().__init__(info)
         self._client = client
 
@@ -130,7 +126,7 @@ class AsyncModelDownloadOption(_OptionBase):
 class AsyncAvailableModel(_AvailableBase):
     """A model that can be downloaded, for asyncio."""
 
-    def __init__(self, search_result: ModelSearchResult, client: AsyncClient) -> None:
+    def __init__(self, search_result: ModelSearchResult, client: AsyncRunner) -> None:
         super().__init__(search_result)
         self._client = client
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import Unpack
 
 from ...data import ServerStruct
 from ...errors import LMStudioValueError
 from ...protocol.operations import VOID, Call, Endpoint
+from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
 from .operations import text
-
-if TYPE_CHECKING:
-    from ...client import AsyncClient, Client
 
 __all__ = ["AsyncLmLink", "LmLink", "LmLinkLastError", "LmLinkPeer", "LmLinkStatus"]
 
@@ -77,7 +75,7 @@ def _set_preferred_device(device_identifier: str) -> Call[None]:
 class LmLink:
     """Other devices whose models the server can use."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: SyncRunner) -> None:
         self._client = client
 
     def status(self, **limits: Unpack[CallLimits]) -> LmLinkStatus:
@@ -100,7 +98,7 @@ class LmLink:
 class AsyncLmLink:
     """Other devices whose models the server can use, for asyncio."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncRunner) -> None:
         self._client = client
 
     async def status(self, **limits: Unpack[CallLimits]) -> LmLinkStatus:

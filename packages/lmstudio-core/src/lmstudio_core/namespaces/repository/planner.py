@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from typing_extensions import Self, Unpack
 
 from ...errors import LMStudioRuntimeError
+from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits, Limits, get_sync_api_timeout, limits_of
 from .data import DownloadFinalizedCallback, DownloadProgressCallback
 from .plans import DownloadPlan, PlanChannel
-
-if TYPE_CHECKING:
-    from ...client import AsyncClient, Client
 
 __all__ = ["AsyncDownloadPlanner", "DownloadPlanner"]
 
@@ -57,7 +54,7 @@ class DownloadPlanner(_PlannerBase):
         ...     planner.download()
     """
 
-    def __init__(self, channel: PlanChannel, client: Client) -> None:
+    def __init__(self, channel: PlanChannel, client: SyncRunner) -> None:
         super().__init__(channel)
         self._stream = client.open(channel)
 
@@ -145,7 +142,7 @@ class AsyncDownloadPlanner(_PlannerBase):
     plan up and stops the download. The server keeps what it has, and a new plan goes on from there.
     """
 
-    def __init__(self, channel: PlanChannel, client: AsyncClient) -> None:
+    def __init__(self, channel: PlanChannel, client: AsyncRunner) -> None:
         super().__init__(channel)
         self._stream = client.open(channel)
 
