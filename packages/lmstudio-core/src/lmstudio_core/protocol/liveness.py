@@ -108,7 +108,7 @@ class Liveness:
 
     __slots__ = (
         "_acked", "_asked", "_backlog", "_doubted", "_excuses", "_heard_at", "_looked_at", "_pings",
-        "_quiet", "_reads", "patience",
+        "_quiet", "_reads", "fresh_until", "patience",
     )  # fmt: skip
 
     def __init__(self, pings: Pings, now: float) -> None:
@@ -117,7 +117,8 @@ class Liveness:
         self._acked = 0
         self._backlog = False
         self._doubted = -1
-        self._heard_at = self._looked_at = now
+        self._looked_at = now
+        self.heard(now)
         self._calm()
         self.patience = pings.interval
         """How long to watch before ``silent`` is to be asked; ``None``: for ever."""
@@ -200,10 +201,13 @@ class Liveness:
     def heard(self, now: float) -> None:
         """A wait ended with something received."""
         self._heard_at = now
+        self.fresh_until = now + (self._pings.interval or 0.0)
+        """Until then there is no doubt, so that a call need not ask ``doubtful``."""
 
     def doubt(self, reads: int) -> None:
         """A call timed out; so far there were ``reads``."""
         self._doubted = reads
+        self.fresh_until = 0.0
 
     def doubtful(self, now: float, reads: int) -> bool:
         """Whether to ask for a sign of life before the next use, while nothing has been sent."""
