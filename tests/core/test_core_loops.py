@@ -17,7 +17,7 @@ from core_clients import Count, echo
 
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.drivers import aio_connection, loops
+from lmstudio_core.drivers import aio_connection, aio_line, loops
 from lmstudio_core.protocol.operations import Invoke, InvokeMany
 from lmstudio_core.testing import NO_ANSWER
 from waiting import PATIENCE, eventually_async
@@ -84,7 +84,7 @@ def test_an_exception_while_connecting_reaches_the_caller(server, each_loop, nam
         server.on("test.echo", 5)
         async with AsyncClient(server.api_host) as client:
             with monkeypatch.context() as patch:
-                patch.setattr(aio_connection, name, broken)
+                patch.setattr(aio_line, name, broken)
                 with pytest.raises(errors.LMStudioConnectionError, match="a fault of ours") as no:
                     await client.run(echo(1))
                 assert isinstance(no.value.__cause__, KeyError)
@@ -363,7 +363,7 @@ def test_a_connection_lost_while_the_loop_stood_still(
     server, each_loop, way, flying, caplog, monkeypatch
 ):
     """Nobody gets the dead socket; what was under way on it fails with the reason."""
-    monkeypatch.setattr(aio_connection, "_STILL_SECONDS", -1.0)  # as after any time
+    monkeypatch.setattr(aio_line, "_STILL_SECONDS", -1.0)  # as after any time
     server.on("test.echo", lambda n: n)
     server.on("test.slow", NO_ANSWER)
 

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     )
     from lmstudio_llm import AsyncDownloadedLlm, AsyncLLM, AsyncLLMNamespace
 
-    from ..drivers.aio import AsyncChannelStream, AsyncDriver
+    from ..drivers.aio import AsyncDriver
+    from ..drivers.aio_stream import AsyncChannelStream
     from ..drivers.batches import AsyncBatchStream
     from ..files import FileHandle, LocalFileInput
     from ..namespaces.diagnostics import AsyncDiagnosticsNamespace

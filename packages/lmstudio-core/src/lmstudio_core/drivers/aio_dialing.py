@@ -66,7 +66,16 @@ async def _direct(
     where = await _where(loop, address.host, address.port)
     # A socket has no name of its own that a certificate could be compared with.
     name = server_name(address) if tls else None
-    await loop.create_connection(lambda: protocol, ssl=tls, server_hostname=name, **where)
+    transport: asyncio.BaseTransport | None = None
+    try:
+        transport, _ = await loop.create_connection(
+            lambda: protocol, ssl=tls, server_hostname=name, **where
+        )
+    finally:
+        # uvloop has closed the descriptor then, and the socket, which knows nothing of that, would
+        # close it once more: by that time another file may have its number.
+        if "sock" in where and (transport is None or transport.is_closing()):
+            where["sock"].detach()
 
 
 async def _where(loop: asyncio.AbstractEventLoop, host: str, port: int) -> dict[str, Any]:
