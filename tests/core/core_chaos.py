@@ -32,6 +32,7 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.testing import FakeServer
+from waiting import eventually, trickle
 
 LIMIT = 0.3
 """Seconds for each call; what is swallowed costs this much at most."""
@@ -86,7 +87,7 @@ class FaultyLink(Link):
         chaos = self._chaos
         kind = None if self.black else chaos.draw(KINDS[:-1], 0.25)
         if kind == "delay":
-            await asyncio.sleep(chaos.random.random() * 0.02)
+            await trickle(chaos.random.random() * 0.02)
         elif kind == "split":
             for at in range(len(data)):
                 writer.write(data[at : at + 1])
@@ -248,11 +249,9 @@ def main() -> None:
     began = time.monotonic()
     chaos = play(faults, seed)
     gc.collect()
-    end = time.monotonic() + 10
-    while (len(descriptors()) > before_fds + 1 or threading.active_count() > before_threads) and (
-        time.monotonic() < end
-    ):
-        time.sleep(0.01)
+    eventually(
+        lambda: len(descriptors()) <= before_fds + 1 and threading.active_count() <= before_threads
+    )
     assert not chaos.wrong, chaos.wrong[:5]
     assert threading.active_count() == before_threads, threading.enumerate()
     assert len(descriptors()) <= before_fds + 1, descriptors()  # one: the resource tracker's

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 from core_async import run
-from core_clients import PATIENCE
 from test_core_cancellation import every_wait
 
 import lmstudio as lms
+from waiting import PATIENCE
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 3_000_000
 

@@ -19,6 +19,7 @@ def test_chaos(seed: int) -> None:
     script = Path(__file__).with_name("core_chaos.py")
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script), str(FAULTS), str(seed)],
+        env={**os.environ, "PYTHONPATH": str(script.parents[1])},
         capture_output=True,
         text=True,
         timeout=580,

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 from click.testing import CliRunner
-from core_clients import FACES, Count, echo, eventually, numbers
+from core_clients import FACES, Count, echo, numbers
 from core_peers import ConnectProxy, Peer, answering, http, read_head, tls_server
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +26,7 @@ from lmstudio_core.network import Network
 from lmstudio_core.protocol.access import DIRECT, check_headers, parse_proxy
 from lmstudio_core.protocol.address import parse_api_host
 from lmstudio_core.testing import FakeServer, RecordingProxy
+from waiting import eventually
 
 trustme = pytest.importorskip("trustme")
 
@@ -443,7 +444,11 @@ def several_addresses(monkeypatch, *targets):
             for ip, at in targets
         ]
 
+    async def resolve(_loop, host, port):
+        return getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(aio_dialing, "resolve", resolve)  # uvloop asks the system by itself
 
 
 def closed_port():

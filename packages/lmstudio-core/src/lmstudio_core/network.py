@@ -19,6 +19,7 @@ from typing import Any, Final, Union, cast
 from .errors import LMStudioValueError
 from .protocol.access import DIRECT, Access, Proxy, check_headers, parse_proxy
 from .protocol.address import Address
+from .shapes import error_text
 
 __all__ = [
     "HEADERS_VARIABLE",
@@ -192,7 +193,7 @@ def _context(setting: Any) -> ssl.SSLContext:
             cafile=None if folder else str(path), capath=str(path) if folder else None
         )
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or error_text(error)
         if isinstance(error, ssl.SSLError):
             reason = "it holds no certificates in PEM form"
         raise LMStudioValueError(f"ssl: {str(path)!r} cannot be used: {reason}.") from error

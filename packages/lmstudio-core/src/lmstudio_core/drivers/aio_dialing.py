@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, cast
 
 from ..errors import LMStudioError
@@ -22,8 +23,9 @@ from .dialing import (
     unreachable,
     why,
 )
+from .loops import end_tasks
 
-__all__ = ["dial"]
+__all__ = ["dial", "race", "resolve"]
 
 
 async def dial(
@@ -63,52 +65,88 @@ async def _direct(
     address: Address,
     tls: ssl.SSLContext | None,
 ) -> None:
-    where = await _where(loop, address.host, address.port)
+    sock = await race(loop, address.host, address.port)
     # A socket has no name of its own that a certificate could be compared with.
-    name = server_name(address) if tls else None
-    transport: asyncio.BaseTransport | None = None
+    await _adopt(loop, protocol, sock, tls, server_name(address) if tls else None)
+
+
+async def _adopt(
+    loop: asyncio.AbstractEventLoop,
+    protocol: asyncio.Protocol,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None = None,
+    name: str | None = None,
+) -> asyncio.Transport:
+    """Make a transport of a connected socket; the loop closes it, also if this fails."""
+    transport: asyncio.Transport | None = None
     try:
         transport, _ = await loop.create_connection(
-            lambda: protocol, ssl=tls, server_hostname=name, **where
+            lambda: protocol, sock=sock, ssl=tls, server_hostname=name
         )
+        return transport
     finally:
         # uvloop has closed the descriptor then, and the socket, which knows nothing of that, would
         # close it once more: by that time another file may have its number.
-        if "sock" in where and (transport is None or transport.is_closing()):
-            where["sock"].detach()
+        if not isinstance(loop, asyncio.BaseEventLoop) and (
+            transport is None or transport.is_closing()
+        ):
+            sock.detach()
 
 
-async def _where(loop: asyncio.AbstractEventLoop, host: str, port: int) -> dict[str, Any]:
-    """Arguments for ``create_connection`` by which the first address that answers is taken.
-
-    asyncio's own loops can do that; others, such as uvloop's, get a connected socket.
-    """
-    if isinstance(loop, asyncio.BaseEventLoop):
-        return {"host": host, "port": port, "happy_eyeballs_delay": STAGGER}
-    return {"sock": await race(loop, host, port)}
+async def resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> Sequence[Any]:
+    """The addresses of ``host``, as ``socket.getaddrinfo`` gives them; numbers take no thread."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 async def race(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
-    """A socket that is connected to the first address of ``host`` that answers."""
-    waiting = list(interleaved(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    """A socket that is connected to the first address of ``host`` that answers.
+
+    asyncio's own way leaves tasks and sockets behind when it is cancelled (before Python 3.12), and
+    uvloop has none.
+    """
+    waiting = list(interleaved(await resolve(loop, host, port)))
+    if len(waiting) == 1:
+        return await _connect(loop, waiting[0])
     tasks: set[asyncio.Task[socket.socket]] = set()
+    won: socket.socket | None = None
     first: BaseException | None = None
     try:
-        while waiting or tasks:
-            if waiting:
-                tasks.add(loop.create_task(_connect(loop, waiting.pop(0))))
-            done, _ = await asyncio.wait(
-                tasks, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                tasks.discard(task)
-                if (error := task.exception()) is None:
-                    return task.result()
-                first = first or error
+        try:
+            while won is None and (waiting or tasks):
+                if waiting:
+                    tasks.add(loop.create_task(_connect(loop, waiting.pop(0))))
+                done, _ = await asyncio.wait(
+                    tasks,
+                    timeout=STAGGER if waiting else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    if (error := task.exception()) is not None:
+                        tasks.discard(task)
+                        first = first or error
+                    elif won is None:
+                        tasks.discard(task)
+                        won = task.result()
+        finally:
+            await _give_up(tasks)
+    except BaseException:
+        if won is not None:
+            won.close()
+        raise
+    if won is None:
         raise first or OSError(f"{host} has no address")
+    return won
+
+
+async def _give_up(tasks: set[asyncio.Task[socket.socket]]) -> None:
+    try:
+        await end_tasks(tasks)
     finally:
         for task in tasks:
-            if not task.cancel() and not task.cancelled() and task.exception() is None:
+            if task.done() and not task.cancelled() and task.exception() is None:
                 task.result().close()  # it lost by a hair
 
 
@@ -133,8 +171,7 @@ async def _through_http(
 ) -> None:
     talk = _TunnelProtocol(loop, Tunnel(address, proxy))
     try:
-        where = await _where(loop, proxy.host, proxy.port)
-        transport, _ = await loop.create_connection(lambda: talk, **where)
+        transport = await _adopt(loop, talk, await race(loop, proxy.host, proxy.port))
     except OSError as error:
         raise proxy_failed(address, proxy, why(error)) from error
     try:
@@ -173,16 +210,7 @@ async def _through_socks(
         sock: Any = await way.connect(address.name, address.port)
     except Exception as error:
         raise proxy_failed(address, proxy, why(error)) from error
-    try:
-        await loop.create_connection(
-            lambda: protocol,
-            sock=sock,
-            ssl=tls,
-            server_hostname=server_name(address) if tls else None,
-        )
-    except BaseException:
-        sock.close()
-        raise
+    await _adopt(loop, protocol, sock, tls, server_name(address) if tls else None)
 
 
 class _TunnelProtocol(asyncio.Protocol):
