@@ -7,7 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from .errors import LMStudioClientError
+from .errors import LMStudioClientError, LMStudioConnectionError
 
 if TYPE_CHECKING:
     from .client import Client
@@ -35,8 +35,8 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
     with _lock:
         if _client is not None:
             raise LMStudioClientError(
-                "The default client exists already; configure it before the first call that uses "
-                "it, or make a Client of your own."
+                "The default client exists already. One that is already created cannot be "
+                "configured: do that before the first call, or make a Client of your own."
             )
         from .client import Client
 
@@ -51,18 +51,46 @@ def get_default_client(api_host: str | None = None) -> Client:
         api_host: Where to connect to, if it is not made yet.
 
     Raises:
-        LMStudioClientError: ``api_host`` is given and the default client exists already.
+        LMStudioClientError: ``api_host`` is given and the default client exists already, or no
+            server answers where it is looked for.
     """
     global _client
     if api_host is not None:
         configure_default_client(api_host)
     with _lock:
+        made = _client is None
         if _client is None:
             from .client import Client
 
             _client = Client(_api_host, _api_token)
             atexit.register(_leave)
-        return _client
+        client, given = _client, _api_host
+    if made:
+        # Not under the lock: a plugin that is asked for a server may use the default client.
+        try:
+            _check(client, given)
+        except BaseException:
+            _drop(client)
+            raise
+    return client
+
+
+def _check(client: Client, given: str | None) -> None:
+    """Raise unless there is a server: programs that make the default client ask for that."""
+    host = client.api_host  # looked for now, if none was given
+    if given is not None and not client.is_valid_api_host(host):
+        raise LMStudioConnectionError(
+            f"LM Studio is not reachable at {host}: no server answers there. Is LM Studio running, "
+            "with its server on?",
+            tried=(host,),
+        )
+
+
+def _drop(client: Client) -> None:
+    """Forget a default client that reached nothing, so that another host may be given."""
+    with _lock:
+        if _client is client:
+            reset_default_client()
 
 
 def reset_default_client() -> None:

@@ -5,6 +5,7 @@
     LMStudioError
     ├── LMStudioValueError            (ValueError)    an argument cannot be right
     │   └── ValidationError                           data does not fit its class
+    │       └── FieldNameError (TypeError, AttributeError)  by its names: unknown, missing, twice
     ├── LMStudioRuntimeError          (RuntimeError)  not possible in this state
     │   ├── CapabilityNotInstalledError               a package of the family is missing
     │   └── PluginLoadError                           an installed plugin is broken
@@ -22,13 +23,16 @@
     └── LMStudioClientError
         ├── LMStudioCancelledError                    cancelled by this program
         ├── LMStudioUnknownMessageWarning (UserWarning)
+        ├── LMStudioUnknownSettingWarning (UserWarning)   a key of a config dict was left out
         └── LMStudioWebsocketError                    the connection
+            ├── LMStudioClosedError (LMStudioRuntimeError)  closed by this program before
             ├── LMStudioConnectionError (ConnectionError)  no server there, or lost
             └── LMStudioAuthenticationError                the server refused the credentials
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +41,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapabilityNotInstalledError",
+    "FieldNameError",
     "LMStudioAmbiguousModelError",
     "LMStudioAuthenticationError",
     "LMStudioCancelledError",
     "LMStudioChannelClosedError",
     "LMStudioClientError",
+    "LMStudioClosedError",
     "LMStudioConnectionError",
     "LMStudioError",
     "LMStudioIdentifierInUseError",
@@ -55,6 +61,7 @@ __all__ = [
     "LMStudioServerError",
     "LMStudioTimeoutError",
     "LMStudioUnknownMessageWarning",
+    "LMStudioUnknownSettingWarning",
     "LMStudioValueError",
     "LMStudioWebsocketError",
     "PluginLoadError",
@@ -77,6 +84,14 @@ class LMStudioValueError(ValueError, LMStudioError):
 
 class ValidationError(LMStudioValueError):
     """Data does not fit the class it is made into; the message names each field, value and reason."""
+
+
+class FieldNameError(ValidationError, TypeError, AttributeError):
+    """The names of the data do not fit the class: one is unknown, missing, or given twice.
+
+    It is a ``TypeError`` as for any other call with wrong keywords, and an ``AttributeError`` as for
+    any other assignment to an attribute that is not there.
+    """
 
 
 class LMStudioRuntimeError(RuntimeError, LMStudioError):
@@ -133,19 +148,37 @@ class LMStudioServerError(LMStudioError):
     """The server answered with an error.
 
     ``server_error`` holds its title, cause, suggestion and display data; ``endpoint`` names what
-    was asked.
+    was asked. Given as a dict, as the server sends it, the details are added to the message.
     """
+
+    server_error: SerializedLMSExtendedError | None
 
     def __init__(
         self,
         message: str = "",
-        server_error: SerializedLMSExtendedError | None = None,
+        server_error: SerializedLMSExtendedError | Mapping[str, Any] | None = None,
         *,
         endpoint: str | None = None,
     ) -> None:
+        details = server_error
+        if isinstance(details, Mapping):
+            # Only programs for the official SDK make one so. What reads details builds on this
+            # module, so it is loaded by name.
+            read = importlib.import_module("lmstudio_core.server_errors")
+            details, text = read.described(details)
+            message = f"{message}: {text}"
         super().__init__(message)
-        self.server_error = server_error
+        self.server_error = details
         self.endpoint = endpoint
+
+    @property
+    def _raw_error(self) -> dict[str, Any] | None:
+        """The details as a dict, for programs that ask the official SDK's errors for it."""
+        if self.server_error is None:
+            return None
+        details = self.server_error.to_dict()
+        details.pop("stack", None)
+        return details
 
     @property
     def display_data(self) -> Mapping[str, Any]:
@@ -223,8 +256,16 @@ class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: 
     """The server sent something this version does not know; it was ignored."""
 
 
+class LMStudioUnknownSettingWarning(LMStudioClientError, UserWarning):  # noqa: N818 - as above
+    """A config dict has a key that this version does not know; the setting was left out."""
+
+
 class LMStudioWebsocketError(LMStudioClientError):
     """The connection to the server failed."""
+
+
+class LMStudioClosedError(LMStudioRuntimeError, LMStudioWebsocketError):
+    """The program closed the client, or this namespace of it, and then used it or still waits."""
 
 
 class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):

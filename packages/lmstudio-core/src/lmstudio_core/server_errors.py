@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from .errors import (
 )
 from .shapes import as_list, as_mapping, is_mapping
 
-__all__ = ["SerializedLMSExtendedError", "server_error"]
+__all__ = ["SerializedLMSExtendedError", "described", "server_error"]
 
 _UNKNOWN = "Unknown error"
 
@@ -68,6 +69,19 @@ def _samples(data: Mapping[str, Any], said: str) -> Iterator[str]:
         yield f"{title}: {', '.join(shown)}" + (f" and {more} more" if more else "")
 
 
+def described(raw: Mapping[str, Any]) -> tuple[SerializedLMSExtendedError, str]:
+    """The details that a server sends, and all of them as text."""
+    details = SerializedLMSExtendedError.from_dict(raw)
+    return details, "\n".join(
+        [str(details), *_data("Details", details.error_data), *_data("Data", details.display_data)]
+    )
+
+
+def _data(name: str, data: Mapping[str, Any] | None) -> Iterator[str]:
+    if data:
+        yield f"{name}: {json.dumps(data, default=str)}"
+
+
 def server_error(
     raw: Any, endpoint: str, *, default: type[LMStudioServerError]
 ) -> LMStudioServerError:
@@ -83,5 +97,5 @@ def server_error(
     code = data.get("code")
     cls = _BY_CODE.get(code, default) if isinstance(code, str) else default
     said = str(details)
-    message = "\n".join([said, *_samples(data, said)])
+    message = "\n".join([said, *_samples(data, said), *_data("Details", details.error_data)])
     return cls(message, details, endpoint=endpoint)

@@ -11,7 +11,12 @@ from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
-from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
+from ..errors import (
+    LMStudioClosedError,
+    LMStudioConnectionError,
+    LMStudioError,
+    LMStudioRuntimeError,
+)
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
@@ -136,7 +141,7 @@ class AsyncDriver:
         connection = self._connections.pop(namespace, None)
         if connection is not None:
             await self._close_one(
-                connection, LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected.")
+                connection, LMStudioClosedError(f"The namespace {namespace!r} was disconnected.")
             )
 
     async def close_idle(self) -> None:
@@ -237,7 +242,7 @@ class AsyncDriver:
 
 
 def _closed_error() -> LMStudioError:
-    return LMStudioRuntimeError("This client is closed; make a new one.")
+    return LMStudioClosedError("This client is closed; make a new one.")
 
 
 class AsyncChannelStream(Generic[E, R]):

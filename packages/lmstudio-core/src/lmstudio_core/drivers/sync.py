@@ -12,7 +12,12 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
-from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
+from ..errors import (
+    LMStudioClosedError,
+    LMStudioConnectionError,
+    LMStudioError,
+    LMStudioRuntimeError,
+)
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
@@ -151,7 +156,7 @@ class SyncDriver:
         with self._lock:
             connection = self._connections.pop(namespace, None)
         if connection is not None:
-            connection.close(LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected."))
+            connection.close(LMStudioClosedError(f"The namespace {namespace!r} was disconnected."))
 
     def close_idle(self) -> None:
         """Close the sockets on which no conversation is open."""
@@ -248,7 +253,7 @@ class SyncDriver:
 
 
 def _closed_error() -> LMStudioError:
-    return LMStudioRuntimeError("This client is closed; make a new one.")
+    return LMStudioClosedError("This client is closed; make a new one.")
 
 
 _PATIENT: Final = Limits(idle_timeout=math.inf)

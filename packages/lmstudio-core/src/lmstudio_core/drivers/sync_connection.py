@@ -56,7 +56,10 @@ class Connection:
         self._abandoned: deque[tuple[ChannelState, Any]] = deque()
         self._released = False
         self.reads = 0
-        self._socket = connect(address, sync_limits().longest_wait)
+        limits = sync_limits()
+        if limits.longest_wait == 0:  # for a socket, no time to wait means not to block
+            raise limits.error(f"a connection to {address}")
+        self._socket = connect(address, limits.longest_wait)
 
     @property
     def address(self) -> Address:
