@@ -136,7 +136,7 @@ class ConfigModel(InputStruct):
             if not left_out:
                 raise validation_error(cls, error) from error
         for message in left_out:
-            _warn(f"{message}. The setting was left out.")
+            _warn(f"A setting was left out: {message}")
         return cls.from_dict(kept)
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
 
@@ -95,6 +96,10 @@ class Struct(pydantic.BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """The dict with camelCase keys that goes over the wire; ``None`` fields are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def to_json(self) -> str:
+        """The same as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def __str__(self) -> str:
         return repr(self)

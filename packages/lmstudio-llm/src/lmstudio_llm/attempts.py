@@ -27,6 +27,7 @@ class Prediction(Generic[T]):
         fallback: Makes another channel, for servers that reject the first.
         again: Makes the channel for one more attempt after a result that is not in its format.
         retries: How many more attempts there may be.
+        strict: Whether a result that is not in its format is an error.
         sees: The model's specifier, if the chat holds images and has to be able to see them.
     """
 
@@ -36,6 +37,7 @@ class Prediction(Generic[T]):
         default=None, repr=False
     )
     retries: int = 0
+    strict: bool = False
     sees: Mapping[str, Any] | None = None
 
     def fall_back(self, error: LMStudioRequestRejectedError) -> PredictionChannel[T]:
@@ -56,6 +58,8 @@ class Prediction(Generic[T]):
             self.channel = self.again(result)
             self.channel.more_attempts = self.retries > 0
             result = yield self.channel
+        if self.strict:
+            result.check()
         return result
 
     def _attempt(self) -> Op[PredictionResult[T]]:

@@ -90,10 +90,11 @@ class LlmStructuredPredictionSetting(InputStruct):
 
 
 class LlmToolUseSetting(InputStruct):
-    """The tools that the model is told of, in the server's form."""
+    """The tools that the model is told of, in the server's form; ``force`` makes it call one."""
 
     type: Literal["none", "toolArray"]
     tools: Sequence[Mapping[str, Any]] | None = None
+    force: bool | None = None
 
 
 class LlmToolChoice(InputStruct):

@@ -75,7 +75,11 @@ PromptProcessingCallback = Callable[[float], Any]
 
 @dataclass(frozen=True)
 class PredictionCallbacks:
-    """Whom to tell what happens. One that raises is logged, and the prediction goes on."""
+    """Whom to tell what happens.
+
+    What ``on_message`` raises reaches the caller; by then, the prediction is over. Any other that
+    raises is logged, and the prediction goes on.
+    """
 
     on_message: PredictionMessageCallback | None = None
     on_first_token: PredictionFirstTokenCallback | None = None
@@ -112,6 +116,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
     Attributes:
         more_attempts: Whether another attempt follows if the output is not in its format; then
             ``on_message`` waits for that one.
+        continues: Whether the caller's chat ends with the beginning of the answer.
     """
 
     def __init__(
@@ -128,6 +133,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._callbacks = callbacks or PredictionCallbacks()
         self._on_fragment = self._callbacks.on_prediction_fragment
         self.more_attempts = False
+        self.continues = False
+        self._telling = False
         self._splitter = ReasoningSplitter(tags)
         self._begun = False
         self._cancelled = False
@@ -162,6 +169,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                 return self._keep(self._splitter.feed(fragment))
             return self._other(kind, message)
         except (KeyError, TypeError, AttributeError):
+            if self._telling:  # on_message raised it, so it is the caller's
+                raise
             # Only a packet of a shape that no server is known to send.
             logger.debug("A packet of %s was not understood: %.200r", self.endpoint, message)
             return _NOTHING
@@ -316,7 +325,9 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         retried = self.more_attempts and self._result.may_be_retried
         if self._callbacks.on_message is not None and not retried:
             message = Chat().add_assistant_response(self._result)
-            self._call("on_message", self._callbacks.on_message, message)
+            self._telling = True
+            self._callbacks.on_message(message.continuing() if self.continues else message)
+            self._telling = False
         return rest
 
     # --- the result ----------------------------------------------------------------------------
@@ -331,7 +342,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             parsed=output.parsed,
             value=output.value,
             problems=output.problems,
-            structured=self._format is not None and self._format.structured,
+            structured=self._format is not None
+            and (self._format.structured or is_mapping(output.parsed)),
             reasoning=reasoning,
             raw_content="".join(text(f.content) or "" for f in self._fragments),
             stats=LlmPredictionStats.from_dict(stats),

@@ -23,6 +23,7 @@ from lmstudio_core.errors import LMStudioValueError
 
 from .callables import docstring_of, parameters_of, positional_only
 from .narrow import mapping
+from .typed_dicts import portable
 
 __all__ = [
     "Tool",
@@ -344,6 +345,7 @@ def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
             kind, default = spec.get("type", Any), spec.get("default", _NO_DEFAULT)
             if "description" in spec:
                 kind = Annotated[kind, Field(description=spec["description"])]
+        kind = portable(kind)
         if default is _NO_DEFAULT:
             hints[parameter] = Required[kind]
         else:
