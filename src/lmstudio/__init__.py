@@ -216,7 +216,9 @@ if TYPE_CHECKING:
         LlmPredictionConfig,
     )
     from lmstudio_llm.config_types import (
+        LlmContextOverflowPolicy,
         LlmJinjaPromptTemplate,
+        LlmLlamaCacheQuantizationType,
         LlmLlamaCppArgument,
         LlmLlamaCppArgumentsOverride,
         LlmLoadModelConfigDict,
@@ -228,6 +230,7 @@ if TYPE_CHECKING:
         LlmReasoningParsing,
         LlmStructuredPredictionSetting,
         LlmToolChoice,
+        LlmToolNaming,
         LlmToolUseSetting,
     )
     from lmstudio_llm.convenience import (
@@ -263,6 +266,7 @@ if TYPE_CHECKING:
         TextDataDict,
         ToolCallRequest,
         ToolCallRequestData,
+        ToolCallRequestDataDict,
         ToolCallRequestDict,
         ToolCallResultData,
         ToolCallResultDataDict,
@@ -308,9 +312,32 @@ if TYPE_CHECKING:
         ToolDefinition,
         ToolFunctionDef,
         ToolFunctionDefDict,
+        ToolParameterDict,
     )
     from lmstudio_llm.vision import (
         LMStudioVisionError,
+    )
+
+    from . import (
+        _sdk_models as _sdk_models,
+    )
+    from . import (
+        async_api as async_api,
+    )
+    from . import (
+        history as history,
+    )
+    from . import (
+        json_api as json_api,
+    )
+    from . import (
+        schemas as schemas,
+    )
+    from . import (
+        sdk_api as sdk_api,
+    )
+    from . import (
+        sync_api as sync_api,
     )
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
@@ -488,7 +515,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmPredictionConfig",
     ),
     "lmstudio_llm.config_types": (
+        "LlmContextOverflowPolicy",
         "LlmJinjaPromptTemplate",
+        "LlmLlamaCacheQuantizationType",
         "LlmLlamaCppArgument",
         "LlmLlamaCppArgumentsOverride",
         "LlmLoadModelConfigDict",
@@ -500,6 +529,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmReasoningParsing",
         "LlmStructuredPredictionSetting",
         "LlmToolChoice",
+        "LlmToolNaming",
         "LlmToolUseSetting",
     ),
     "lmstudio_llm.convenience": ("llm",),
@@ -533,6 +563,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "TextDataDict",
         "ToolCallRequest",
         "ToolCallRequestData",
+        "ToolCallRequestDataDict",
         "ToolCallRequestDict",
         "ToolCallResultData",
         "ToolCallResultDataDict",
@@ -578,6 +609,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ToolDefinition",
         "ToolFunctionDef",
         "ToolFunctionDefDict",
+        "ToolParameterDict",
     ),
     "lmstudio_llm.vision": ("LMStudioVisionError",),
 }
@@ -677,9 +709,11 @@ __all__ = [
     "LMStudioValueError",
     "LMStudioVisionError",
     "LMStudioWebsocketError",
+    "LlmContextOverflowPolicy",
     "LlmInfo",
     "LlmInstanceInfo",
     "LlmJinjaPromptTemplate",
+    "LlmLlamaCacheQuantizationType",
     "LlmLlamaCppArgument",
     "LlmLlamaCppArgumentsOverride",
     "LlmLoadModelConfig",
@@ -695,6 +729,7 @@ __all__ = [
     "LlmReasoningParsing",
     "LlmStructuredPredictionSetting",
     "LlmToolChoice",
+    "LlmToolNaming",
     "LlmToolUseSetting",
     "LocalFileInput",
     "McpToolset",
@@ -744,6 +779,7 @@ __all__ = [
     "ToolCallRecord",
     "ToolCallRequest",
     "ToolCallRequestData",
+    "ToolCallRequestDataDict",
     "ToolCallRequestDict",
     "ToolCallResultData",
     "ToolCallResultDataDict",
@@ -751,6 +787,7 @@ __all__ = [
     "ToolFunctionDef",
     "ToolFunctionDefDict",
     "ToolImage",
+    "ToolParameterDict",
     "ToolResultMessage",
     "ToolResultMessageDict",
     "Toolset",
@@ -777,6 +814,21 @@ __all__ = [
 
 __version__: Final = "2.0.0"
 
+# The module paths that programs for the official SDK know; importing one costs nothing.
+_MODULES: Final = (
+    "_sdk_models",
+    "async_api",
+    "history",
+    "json_api",
+    "schemas",
+    "sdk_api",
+    "sync_api",
+)
+
 __getattr__, __dir__ = lazy_names(
-    __name__, {name: f"{home}:{name}" for name, home in HOME_OF.items()}
+    __name__,
+    {
+        **{name: f"{home}:{name}" for name, home in HOME_OF.items()},
+        **{name: f"{__name__}.{name}" for name in _MODULES},
+    },
 )

@@ -19,6 +19,7 @@ from .messages import ToolCallRequest
 from .schemas import NoValue
 
 __all__ = [
+    "AnyPrediction",
     "ContextUsage",
     "LlmPredictionStats",
     "PredictionResult",
@@ -29,6 +30,9 @@ __all__ = [
 
 T = TypeVar("T")
 S = TypeVar("S")
+
+AnyPrediction = dict[str, Any] | str
+"""What ``parsed`` is for most formats: data, or text."""
 
 _SAME: Final[Any] = object()
 
