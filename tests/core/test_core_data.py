@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from lmstudio_core import errors
 from lmstudio_core.config import KV, ConfigModel, config_stack, kv_config, kv_values
@@ -248,8 +248,15 @@ def test_a_setting_given_twice_is_an_error(data):
 
 @pytest.mark.parametrize("builtin", [TypeError, AttributeError, errors.ValidationError])
 def test_config_classes_are_strict(builtin):
-    with pytest.raises(builtin, match="Config has no field 'maxTokns'"):
+    with pytest.raises(
+        builtin, match=r"Config\(\) got an unexpected keyword argument 'maxTokns'; did"
+    ):
         Config(maxTokns=2)
+    with pytest.raises(
+        builtin, match=r"Strict\(\) got an unexpected keyword argument 'b'; known: a"
+    ):
+        Strict(b=1)
+    assert Strict.from_dict({"a": 1, "b": 1}) == Strict(a=1)
     with pytest.raises(builtin, match="Config has no field 'maxTokns'"):
         Config().maxTokns = 2
     with pytest.raises(builtin, match="Field required"):
@@ -257,6 +264,12 @@ def test_config_classes_are_strict(builtin):
     with pytest.raises(errors.ValidationError) as caught:
         Config(temperature="hot")
     assert not isinstance(caught.value, TypeError)
+
+
+class Strict(InputStruct):
+    model_config = ConfigDict(extra="ignore")
+
+    a: int = 0
 
 
 class Thing(SameOnServer):

@@ -145,7 +145,7 @@ class InputStruct(Struct):
             try:
                 super().__init__(**data)
             except pydantic.ValidationError as error:
-                raise validation_error(type(self), error) from error
+                raise validation_error(type(self), error, call=True) from error
 
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
@@ -201,35 +201,47 @@ def _check_keywords(cls: type[pydantic.BaseModel], data: Mapping[str, Any]) -> N
     known = _known_names(cls)
     for name in data:
         if name not in known:
-            raise FieldNameError(_unknown_field(cls, (name,)))
+            raise FieldNameError(_unknown_field(cls, (name,), call=True))
 
 
 def validation_error(
-    cls: type[pydantic.BaseModel], error: pydantic.ValidationError
+    cls: type[pydantic.BaseModel], error: pydantic.ValidationError, *, call: bool = False
 ) -> ValidationError:
-    """The error of this family for one of pydantic's; a ``FieldNameError`` if names are wrong."""
+    """The error of this family for one of pydantic's; a ``FieldNameError`` if names are wrong.
+
+    ``call`` says that the data are the keyword arguments of the class.
+    """
     by_name = any(problem["type"] in _NAMES for problem in error.errors())
-    return (FieldNameError if by_name else ValidationError)(validation_message(cls, error))
+    kind = FieldNameError if by_name else ValidationError
+    return kind(validation_message(cls, error, call=call))
 
 
-def validation_message(cls: type[pydantic.BaseModel], error: pydantic.ValidationError) -> str:
+def validation_message(
+    cls: type[pydantic.BaseModel], error: pydantic.ValidationError, *, call: bool = False
+) -> str:
     """One line per problem: the field, the value and the reason, and the nearest name."""
     lines: list[str] = []
     for problem in error.errors():
         if problem["type"] in _UNKNOWN:
-            lines.append(_unknown_field(cls, problem["loc"]))
+            lines.append(_unknown_field(cls, problem["loc"], call=call))
         else:
             where = ".".join(str(part) for part in problem["loc"])
             lines.append(f"{cls.__name__}.{where} = {problem['input']!r}: {problem['msg']}")
     return "\n".join(lines)
 
 
-def _unknown_field(cls: type[pydantic.BaseModel], loc: Sequence[int | str]) -> str:
+def _unknown_field(
+    cls: type[pydantic.BaseModel], loc: Sequence[int | str], *, call: bool = False
+) -> str:
     """What is wrong with the name at ``loc`` in the data of ``cls``."""
     name, owner = str(loc[-1]), _class_at(cls, loc)
     known = _known_names(owner)
     if name in known:
         return f"{owner.__name__} is given {name!r} twice, in two spellings"
+    if call and len(loc) == 1:
+        # In Python's own words: programs look for them to leave out what a version does not know.
+        said = f"got an unexpected keyword argument {name!r}"
+        return f"{owner.__name__}() {said}{_hint(name, owner)}"
     where = "" if owner is cls else f" of {cls.__name__}"
     return f"{owner.__name__}{where} has no field {name!r}{_hint(name, owner)}"
 
