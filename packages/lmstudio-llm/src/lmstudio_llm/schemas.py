@@ -136,7 +136,7 @@ def setting_format(setting: Mapping[str, Any]) -> OutputFormat[Any] | None:
     return None
 
 
-def _grammar(text: str) -> OutputFormat[str]:
+def _grammar(text: str) -> OutputFormat[Any]:
     if not text.strip():
         raise LMStudioValueError(
             "The GBNF grammar is empty; it needs at least a rule 'root ::= ...'."
@@ -145,10 +145,9 @@ def _grammar(text: str) -> OutputFormat[str]:
 
 
 def _by_grammar(output: str) -> StructuredOutput:
-    """What a grammar let through: data if it is a JSON object, else text."""
+    """What a grammar let through: data if it is a JSON object, else text; the value is the text."""
     data, _ = _json(output)
-    plain = data if is_mapping(data) else output
-    return StructuredOutput(plain, plain)
+    return StructuredOutput(data if is_mapping(data) else output, output)
 
 
 _NO_FORMAT: Final = OutputFormat[str](
