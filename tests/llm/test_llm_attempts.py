@@ -339,6 +339,7 @@ def test_settings_are_formats(
     plain = sent["type"] == "none"
     assert result.structured is not plain
     assert result.parsed == ('{"n": 1}' if plain else {"n": 1})
+    assert result.value == (result.parsed if sent["type"] == "json" else '{"n": 1}')
     if sent["type"] == "gbnf":  # only an object is data
         again = caller.run(caller.model.respond("hi", **how))
         assert (again.parsed, again.structured) == ("[1]", False)

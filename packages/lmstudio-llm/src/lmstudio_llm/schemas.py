@@ -51,6 +51,8 @@ class ModelSchema(Protocol):
 class GbnfGrammar:
     r"""A grammar in llama.cpp's GBNF notation that the output has to follow.
 
+    The result's ``value`` is the text; ``parsed`` is a dict if the text is a JSON object.
+
     Example:
         ``GbnfGrammar('root ::= "yes" | "no"')``
     """
