@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     )
     from .schemas import DictObject, DictSchema, GbnfGrammar, ModelSchema, ResponseSchema
     from .streams import AsyncPredictionStream, PredictionStream
-    from .tools import ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
+    from .tools import ToolDefinition, ToolFunctionDef, ToolFunctionDefDict, ToolParameterDict
     from .vision import LMStudioVisionError
 
 __version__: Final = "2.0.0"
