@@ -183,3 +183,13 @@ def test_what_the_server_sends_beside_its_words_is_in_the_text():
 def test_wrong_names_are_what_python_calls_them(builtin):
     with pytest.raises(builtin):
         raise errors.FieldNameError("x")
+
+
+def test_the_class_that_details_ask_for():
+    details = {"title": "No", "displayData": {"code": "generic.presetNotFound"}}
+    error = errors.LMStudioServerError.from_details("RPC error", details)
+    assert type(error) is errors.LMStudioPresetNotFoundError
+    assert error._raw_error == details
+    assert "RPC error: No" in str(error)
+    plain = errors.LMStudioServerError.from_details("RPC error", {"displayData": 3})
+    assert type(plain) is errors.LMStudioServerError

@@ -17,6 +17,7 @@ from lmstudio_llm import (
     LlmLoadModelConfigDict,
     LlmPredictionConfig,
     LlmPredictionConfigDict,
+    LlmReasoningParsing,
 )
 
 SCHEMA = Path(__file__).parents[3] / "shared" / "protocol" / "schema"
@@ -149,6 +150,11 @@ class TestPrediction:
         assert made.temperature == 1
         with pytest.raises(TypeError, match=says):
             LlmPredictionConfig(**config)
+
+    def test_so_is_one_of_the_values_in_it(self) -> None:
+        with pytest.warns(LMStudioUnknownSettingWarning, match="LlmReasoningParsing has no field"):
+            made = LlmReasoningParsing.from_dict({"enabled": True, "startStrings": "<t>"})
+        assert made == LlmReasoningParsing(enabled=True)
 
     def test_tools_may_be_forced(self) -> None:
         tools = {"type": "toolArray", "tools": [{"type": "function"}], "force": True}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .errors import LMStudioClosedError as LMStudioClosedError
     from .errors import LMStudioConnectionError as LMStudioConnectionError
     from .errors import LMStudioError as LMStudioError
+    from .errors import LMStudioHostError as LMStudioHostError
     from .errors import LMStudioIdentifierInUseError as LMStudioIdentifierInUseError
     from .errors import LMStudioModelDomainError as LMStudioModelDomainError
     from .errors import LMStudioModelNotFoundError as LMStudioModelNotFoundError
@@ -115,6 +116,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LMStudioClosedError",
         "LMStudioConnectionError",
         "LMStudioError",
+        "LMStudioHostError",
         "LMStudioModelNotFoundError",
         "LMStudioOSError",
         "LMStudioPredictionError",

@@ -107,7 +107,10 @@ def _fields_of(config: type[ConfigModel]) -> Mapping[str, Sequence[tuple[str, KV
 
 
 class ConfigModel(InputStruct):
-    """The base of all configs: made of keyword arguments, a dict in either spelling, or itself."""
+    """The base of all configs and of the structured values in them.
+
+    Made of keyword arguments, a dict in either spelling, or itself.
+    """
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return ((name, value) for name, value in super().__repr_args__() if value is not None)

@@ -22,6 +22,7 @@
     │   └── LMStudioRequestRejectedError              the server does not know or accept the request
     └── LMStudioClientError
         ├── LMStudioCancelledError                    cancelled by this program
+        ├── LMStudioHostError (LMStudioValueError)        the host cannot be one
         ├── LMStudioUnknownMessageWarning (UserWarning)
         ├── LMStudioUnknownSettingWarning (UserWarning)   a key of a config dict was left out
         └── LMStudioWebsocketError                    the connection
@@ -50,6 +51,7 @@ __all__ = [
     "LMStudioClosedError",
     "LMStudioConnectionError",
     "LMStudioError",
+    "LMStudioHostError",
     "LMStudioIdentifierInUseError",
     "LMStudioModelDomainError",
     "LMStudioModelNotFoundError",
@@ -171,6 +173,18 @@ class LMStudioServerError(LMStudioError):
         self.server_error = details
         self.endpoint = endpoint
 
+    @staticmethod
+    def from_details(message: str, details: Mapping[str, Any]) -> LMStudioServerError:
+        """The error that details mean, of the class that their code names.
+
+        Args:
+            message: What the text begins with.
+            details: The error as the server sends it.
+        """
+        read = importlib.import_module("lmstudio_core.server_errors")
+        cls: type[LMStudioServerError] = read.error_class(details, LMStudioServerError)
+        return cls(message, details)
+
     @property
     def _raw_error(self) -> dict[str, Any] | None:
         """The details as a dict, for programs that ask the official SDK's errors for it."""
@@ -250,6 +264,10 @@ class LMStudioClientError(LMStudioError):
 
 class LMStudioCancelledError(LMStudioClientError):
     """The program itself cancelled what it was waiting for."""
+
+
+class LMStudioHostError(LMStudioValueError, LMStudioClientError):
+    """What was given as the server's host is not of the form of one; nobody was asked."""
 
 
 class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: N818 - the official name

@@ -17,7 +17,7 @@ from .errors import (
 )
 from .shapes import as_list, as_mapping, is_mapping
 
-__all__ = ["SerializedLMSExtendedError", "described", "server_error"]
+__all__ = ["SerializedLMSExtendedError", "described", "error_class", "server_error"]
 
 _UNKNOWN = "Unknown error"
 
@@ -82,6 +82,14 @@ def _data(name: str, data: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{name}: {json.dumps(data, default=str)}"
 
 
+def error_class(
+    raw: Mapping[str, Any], default: type[LMStudioServerError]
+) -> type[LMStudioServerError]:
+    """The class that the code in an error's display data names, or ``default``."""
+    code = as_mapping(raw.get("displayData")).get("code")
+    return _BY_CODE.get(code, default) if isinstance(code, str) else default
+
+
 def server_error(
     raw: Any, endpoint: str, *, default: type[LMStudioServerError]
 ) -> LMStudioServerError:
@@ -94,8 +102,7 @@ def server_error(
     """
     details = SerializedLMSExtendedError.from_dict(as_mapping(raw))
     data: Mapping[str, Any] = details.display_data or {}
-    code = data.get("code")
-    cls = _BY_CODE.get(code, default) if isinstance(code, str) else default
+    cls = error_class(as_mapping(raw), default)
     said = str(details)
     message = "\n".join([said, *_samples(data, said), *_data("Details", details.error_data)])
     return cls(message, details, endpoint=endpoint)

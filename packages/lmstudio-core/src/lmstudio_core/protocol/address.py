@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
-from ..errors import LMStudioValueError
+from ..errors import LMStudioHostError
 
 __all__ = ["Address", "parse_api_host"]
 
@@ -40,7 +40,7 @@ def parse_api_host(api_host: str) -> Address:
     """The address that ``"host:port"`` or ``"ws[s]://host[:port][/prefix]"`` names.
 
     Raises:
-        LMStudioValueError: It names none.
+        LMStudioHostError: It names none.
     """
     given = cast("object", api_host)  # not everybody checks types
     text = given.strip() if isinstance(given, str) else ""
@@ -62,10 +62,10 @@ def parse_api_host(api_host: str) -> Address:
     return Address(parts.hostname, port, scheme == "wss", parts.path.rstrip("/"))
 
 
-def _not_an_address(api_host: object) -> LMStudioValueError:
+def _not_an_address(api_host: object) -> LMStudioHostError:
     shown = repr(api_host)
     if isinstance(api_host, str) and "@" in api_host:
         shown = "what was given (it holds a user name or password)"
-    return LMStudioValueError(
+    return LMStudioHostError(
         f"A server's address is 'host:port', such as '127.0.0.1:1234', not {shown}."
     )
