@@ -221,6 +221,8 @@ class TestHistory:
                 Chat.from_history(messages("user", role, role))
             with pytest.raises(LMStudioRuntimeError, match="consecutive"):
                 history_data(messages(role, role))
+        pairs = Chat.from_history({"messages": (("user", "x"), ["assistant", "y"], ("user", "z"))})
+        assert [message.text() for message in pairs] == ["x", "y", "z"]
         user = UserMessage(content=[TextData(text="x")])
         kept = ChatHistoryData(messages=[user, user])  # already in the server's form
         assert len(Chat.from_history(kept)) == 2

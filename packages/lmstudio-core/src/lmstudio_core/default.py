@@ -87,10 +87,13 @@ def _check(client: Client, given: str | None) -> None:
 
 
 def _drop(client: Client) -> None:
-    """Forget a default client that reached nothing, so that another host may be given."""
+    """Forget a default client that reached nothing; where it looks stays as it was configured."""
+    global _client
     with _lock:
         if _client is client:
-            reset_default_client()
+            _client = None
+            atexit.unregister(_leave)
+    client.close()
 
 
 def reset_default_client() -> None:

@@ -20,6 +20,7 @@ from .chat_parts import (
     make_message,
     message_list,
     message_of,
+    pair_of,
     request_part,
     response_parts,
     system_parts,
@@ -100,8 +101,7 @@ class Chat:
         if isinstance(history, ChatHistoryData):
             return cls._of(history.messages)
         chat = cls()
-        for item in message_list(history):
-            chat.append(item)
+        chat.add_entries(message_list(history))
         return chat
 
     # --- reading -------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ class Chat:
     ) -> Sequence[AnyChatMessage]:
         """Add several messages: whole ones, dicts, or pairs of role and content."""
         return [
-            self.add_entry(*entry) if isinstance(entry, tuple) else self.append(entry)
+            self.add_entry(*pair) if (pair := pair_of(entry)) else self.append(cast("Any", entry))
             for entry in entries
         ]
 

@@ -38,6 +38,7 @@ __all__ = [
     "make_message",
     "message_list",
     "message_of",
+    "pair_of",
     "request_part",
     "response_parts",
     "system_parts",
@@ -72,6 +73,11 @@ def message_of(message: Any) -> AnyChatMessage:
     if isinstance(getattr(message, "content", None), str):  # a result
         hint = "; chat.add_assistant_response(result) adds the answer of a prediction"
     raise LMStudioValueError(f"A message is a message object or a dict, not {message!r}{hint}.")
+
+
+def pair_of(entry: Any) -> tuple[str, Any] | None:
+    """The role and the content, if an entry is a pair of them; in JSON, that is a list."""
+    return (entry[0], entry[1]) if is_list(entry) and len(entry) == 2 else None
 
 
 def make_message(cls: type[MessageType], parts: Sequence[Any]) -> MessageType:
