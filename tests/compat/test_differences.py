@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -89,6 +91,8 @@ def test_wrong_settings_are_told(model: Any) -> None:
         model.respond("Hi", config={"maxTokenz": 1, "maxTokens": 1})
     with pytest.raises(lms.LMStudioValueError, match="max_tokens"):
         lms.LlmPredictionConfig(max_tokens="many")  # type: ignore[arg-type]
+    with pytest.raises(lms.LMStudioValueError, match="did you mean 'identifier'"):
+        lms.ModelQuery.from_dict({"identifer": "x"})
     with pytest.raises(lms.LMStudioValueError, match="no option 'x'"):
         model.apply_prompt_template("Hi", {"x": 1})
     with pytest.raises(lms.LMStudioValueError):
@@ -121,6 +125,13 @@ def test_a_result_outlives_its_callback(model: Any) -> None:
     with pytest.raises(KeyError, match="mine"):
         list(stream)
     assert stream.result().content
+
+
+def test_a_result_tells_itself(model: Any) -> None:
+    result = model.respond("Hi", config={"maxTokens": 1})
+    assert not dataclasses.is_dataclass(result)
+    wanted = {"content", "parsed", "structured", "stats", "modelInfo"}
+    assert wanted <= set(json.loads(result.to_json()))
 
 
 # --- models and clients --------------------------------------------------------------------------
@@ -196,6 +207,15 @@ def test_logs_are_plain_lines(server: FakeServer, caplog: pytest.LogCaptureFixtu
 
 
 # --- agents and the rest -------------------------------------------------------------------------
+
+
+def test_tools_have_type_hints() -> None:
+    def tool(x) -> str:  # type: ignore[no-untyped-def]
+        """Do it."""
+        return str(x)
+
+    with pytest.raises(lms.LMStudioValueError, match="'x' of the tool 'tool' has no type hint"):
+        lms.ToolFunctionDef.from_callable(tool)
 
 
 def test_act_takes_no_tools_as_well(model: Any) -> None:
