@@ -83,6 +83,17 @@ class TestRetries:
         with pytest.raises(StructuredOutputError):
             result.value  # noqa: B018
 
+    def test_of_an_answer_that_was_begun(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, " 1}", '{"n": 2}')
+        chat = Chat.from_history("hi")
+        chat.add_assistant_response('{"n":')
+        result = caller.run(caller.model.respond(chat, response_format=Even, retries=1))
+        assert result.value.n == 2
+        said = server.requests_to(PREDICT)[1].parameter["history"]["messages"]
+        assert [message["role"] for message in said] == ["user", "assistant", "user"]
+        assert [part["text"] for part in said[1]["content"]] == ['{"n":', " 1}"]
+        assert len(chat[1].content) == 1
+
     def test_what_was_cut_off_is_asked_for_again_as_before(
         self, server: FakeServer, caller: Caller
     ) -> None:

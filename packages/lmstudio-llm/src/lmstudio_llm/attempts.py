@@ -95,10 +95,12 @@ def corrected(history: Mapping[str, Any], result: PredictionResult[Any]) -> dict
     messages = list(history["messages"])
     if result.stats.stop_reason in ("maxPredictedTokensReached", "contextLengthReached"):
         return {"messages": messages}
-    said = (("assistant", result.content), ("user", _ADVICE.format(wrong)))
-    messages += [
-        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in said if text
-    ]
+    for role, text in (("assistant", result.content), ("user", _ADVICE.format(wrong))):
+        parts = [{"type": "text", "text": text}] if text else []
+        if parts and messages[-1]["role"] == role:  # the chat ended with the answer's beginning
+            messages[-1] = {**messages[-1], "content": [*messages[-1]["content"], *parts]}
+        elif parts:
+            messages.append({"role": role, "content": parts})
     return {"messages": messages}
 
 
