@@ -285,6 +285,9 @@ class LMStudioWebsocketError(LMStudioClientError):
 class LMStudioClosedError(LMStudioRuntimeError, LMStudioWebsocketError):
     """The program closed the client, or this namespace of it, and then used it or still waits."""
 
+    def __init__(self, message: str = "This client is closed; make a new one.") -> None:
+        super().__init__(message)
+
 
 class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
     """No server could be reached, or the connection to it was lost.

@@ -75,11 +75,7 @@ PromptProcessingCallback = Callable[[float], Any]
 
 @dataclass(frozen=True)
 class PredictionCallbacks:
-    """Whom to tell what happens.
-
-    What ``on_message`` raises reaches the caller; by then, the prediction is over. Any other that
-    raises is logged, and the prediction goes on.
-    """
+    """Whom to tell. What ``on_message`` raises is the caller's; others that raise are logged."""
 
     on_message: PredictionMessageCallback | None = None
     on_first_token: PredictionFirstTokenCallback | None = None
@@ -132,9 +128,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._format = output_format
         self._callbacks = callbacks or PredictionCallbacks()
         self._on_fragment = self._callbacks.on_prediction_fragment
-        self.more_attempts = False
-        self.continues = False
-        self._telling = False
+        self.more_attempts = self.continues = self._telling = False
         self._splitter = ReasoningSplitter(tags)
         self._begun = False
         self._cancelled = False

@@ -129,7 +129,7 @@ class AsyncDriver:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise _closed_error()
+            raise LMStudioClosedError
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the namespace's socket is open."""
@@ -156,9 +156,9 @@ class AsyncDriver:
         self._connections.clear()
         for connection in connections:  # all at once, even if this task is cancelled meanwhile
             if connection.loop is asyncio.get_running_loop():
-                connection.abort(_closed_error())
+                connection.abort(LMStudioClosedError())
         for connection in connections:
-            await self._close_one(connection, _closed_error())
+            await self._close_one(connection, LMStudioClosedError())
 
     @staticmethod
     async def _close_one(connection: Connection, failure: LMStudioError) -> None:
@@ -239,10 +239,6 @@ class AsyncDriver:
     def stream(self, batch: Batch[R], limits: Limits | None = None) -> AsyncBatchStream[R]:
         """The results of a batch, in order, as they come."""
         return AsyncBatchStream(self, batch, limits)
-
-
-def _closed_error() -> LMStudioError:
-    return LMStudioClosedError("This client is closed; make a new one.")
 
 
 class AsyncChannelStream(Generic[E, R]):

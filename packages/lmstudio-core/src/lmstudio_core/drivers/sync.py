@@ -15,7 +15,6 @@ from typing_extensions import Self
 from ..errors import (
     LMStudioClosedError,
     LMStudioConnectionError,
-    LMStudioError,
     LMStudioRuntimeError,
 )
 from ..protocol.address import Address
@@ -138,11 +137,11 @@ class SyncDriver:
         self._opening = set()
         self._pid = os.getpid()
         for connection in inherited:
-            connection.close(_closed_error())
+            connection.close(LMStudioClosedError())
 
     def _check_open(self) -> None:
         if self._closed:
-            raise _closed_error()
+            raise LMStudioClosedError
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the namespace's socket is open."""
@@ -174,7 +173,7 @@ class SyncDriver:
             connections = [*self._connections.values(), *self._opening]
             self._connections.clear()
         for connection in connections:
-            connection.close(_closed_error())
+            connection.close(LMStudioClosedError())
         self._keeper.stop()
 
     # -- operations ------------------------------------------------------------------------------
@@ -250,10 +249,6 @@ class SyncDriver:
     def stream(self, batch: Batch[R], limits: Limits | None = None) -> SyncBatchStream[R]:
         """The results of a batch, in order, as they come."""
         return SyncBatchStream(self, batch, limits)
-
-
-def _closed_error() -> LMStudioError:
-    return LMStudioClosedError("This client is closed; make a new one.")
 
 
 _PATIENT: Final = Limits(idle_timeout=math.inf)
