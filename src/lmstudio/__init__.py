@@ -82,14 +82,17 @@ if TYPE_CHECKING:
     )
     from lmstudio_core.errors import (
         CapabilityNotInstalledError,
+        FieldNameError,
         FrozenProgramError,
         LMStudioAmbiguousModelError,
         LMStudioAuthenticationError,
         LMStudioCancelledError,
         LMStudioChannelClosedError,
         LMStudioClientError,
+        LMStudioClosedError,
         LMStudioConnectionError,
         LMStudioError,
+        LMStudioHostError,
         LMStudioIdentifierInUseError,
         LMStudioModelDomainError,
         LMStudioModelNotFoundError,
@@ -101,6 +104,7 @@ if TYPE_CHECKING:
         LMStudioServerError,
         LMStudioTimeoutError,
         LMStudioUnknownMessageWarning,
+        LMStudioUnknownSettingWarning,
         LMStudioValueError,
         LMStudioWebsocketError,
         PluginLoadError,
@@ -112,6 +116,10 @@ if TYPE_CHECKING:
         FileHandleInput,
         FileType,
         LocalFileInput,
+    )
+    from lmstudio_core.gpu import (
+        GpuSetting,
+        GpuSettingDict,
     )
     from lmstudio_core.models.downloaded import (
         AnyAsyncDownloadedModel,
@@ -210,7 +218,9 @@ if TYPE_CHECKING:
         LlmPredictionConfig,
     )
     from lmstudio_llm.config_types import (
+        LlmContextOverflowPolicy,
         LlmJinjaPromptTemplate,
+        LlmLlamaCacheQuantizationType,
         LlmLlamaCppArgument,
         LlmLlamaCppArgumentsOverride,
         LlmLoadModelConfigDict,
@@ -222,6 +232,7 @@ if TYPE_CHECKING:
         LlmReasoningParsing,
         LlmStructuredPredictionSetting,
         LlmToolChoice,
+        LlmToolNaming,
         LlmToolUseSetting,
     )
     from lmstudio_llm.convenience import (
@@ -257,6 +268,7 @@ if TYPE_CHECKING:
         TextDataDict,
         ToolCallRequest,
         ToolCallRequestData,
+        ToolCallRequestDataDict,
         ToolCallRequestDict,
         ToolCallResultData,
         ToolCallResultDataDict,
@@ -302,9 +314,32 @@ if TYPE_CHECKING:
         ToolDefinition,
         ToolFunctionDef,
         ToolFunctionDefDict,
+        ToolParameterDict,
     )
     from lmstudio_llm.vision import (
         LMStudioVisionError,
+    )
+
+    from . import (
+        _sdk_models as _sdk_models,
+    )
+    from . import (
+        async_api as async_api,
+    )
+    from . import (
+        history as history,
+    )
+    from . import (
+        json_api as json_api,
+    )
+    from . import (
+        schemas as schemas,
+    )
+    from . import (
+        sdk_api as sdk_api,
+    )
+    from . import (
+        sync_api as sync_api,
     )
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
@@ -360,14 +395,17 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "lmstudio_core.errors": (
         "CapabilityNotInstalledError",
+        "FieldNameError",
         "FrozenProgramError",
         "LMStudioAmbiguousModelError",
         "LMStudioAuthenticationError",
         "LMStudioCancelledError",
         "LMStudioChannelClosedError",
         "LMStudioClientError",
+        "LMStudioClosedError",
         "LMStudioConnectionError",
         "LMStudioError",
+        "LMStudioHostError",
         "LMStudioIdentifierInUseError",
         "LMStudioModelDomainError",
         "LMStudioModelNotFoundError",
@@ -379,6 +417,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LMStudioServerError",
         "LMStudioTimeoutError",
         "LMStudioUnknownMessageWarning",
+        "LMStudioUnknownSettingWarning",
         "LMStudioValueError",
         "LMStudioWebsocketError",
         "PluginLoadError",
@@ -390,6 +429,10 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "FileHandleInput",
         "FileType",
         "LocalFileInput",
+    ),
+    "lmstudio_core.gpu": (
+        "GpuSetting",
+        "GpuSettingDict",
     ),
     "lmstudio_core.models.downloaded": (
         "AnyAsyncDownloadedModel",
@@ -476,7 +519,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmPredictionConfig",
     ),
     "lmstudio_llm.config_types": (
+        "LlmContextOverflowPolicy",
         "LlmJinjaPromptTemplate",
+        "LlmLlamaCacheQuantizationType",
         "LlmLlamaCppArgument",
         "LlmLlamaCppArgumentsOverride",
         "LlmLoadModelConfigDict",
@@ -488,6 +533,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmReasoningParsing",
         "LlmStructuredPredictionSetting",
         "LlmToolChoice",
+        "LlmToolNaming",
         "LlmToolUseSetting",
     ),
     "lmstudio_llm.convenience": ("llm",),
@@ -521,6 +567,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "TextDataDict",
         "ToolCallRequest",
         "ToolCallRequestData",
+        "ToolCallRequestDataDict",
         "ToolCallRequestDict",
         "ToolCallResultData",
         "ToolCallResultDataDict",
@@ -566,6 +613,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ToolDefinition",
         "ToolFunctionDef",
         "ToolFunctionDefDict",
+        "ToolParameterDict",
     ),
     "lmstudio_llm.vision": ("LMStudioVisionError",),
 }
@@ -633,20 +681,25 @@ __all__ = [
     "EmbeddingStream",
     "EstimatedMemory",
     "EstimatedResources",
+    "FieldNameError",
     "FileHandle",
     "FileHandleDict",
     "FileHandleInput",
     "FileType",
     "FrozenProgramError",
     "GbnfGrammar",
+    "GpuSetting",
+    "GpuSettingDict",
     "LLMNamespace",
     "LMStudioAmbiguousModelError",
     "LMStudioAuthenticationError",
     "LMStudioCancelledError",
     "LMStudioChannelClosedError",
     "LMStudioClientError",
+    "LMStudioClosedError",
     "LMStudioConnectionError",
     "LMStudioError",
+    "LMStudioHostError",
     "LMStudioIdentifierInUseError",
     "LMStudioModelDomainError",
     "LMStudioModelNotFoundError",
@@ -658,12 +711,15 @@ __all__ = [
     "LMStudioServerError",
     "LMStudioTimeoutError",
     "LMStudioUnknownMessageWarning",
+    "LMStudioUnknownSettingWarning",
     "LMStudioValueError",
     "LMStudioVisionError",
     "LMStudioWebsocketError",
+    "LlmContextOverflowPolicy",
     "LlmInfo",
     "LlmInstanceInfo",
     "LlmJinjaPromptTemplate",
+    "LlmLlamaCacheQuantizationType",
     "LlmLlamaCppArgument",
     "LlmLlamaCppArgumentsOverride",
     "LlmLoadModelConfig",
@@ -679,6 +735,7 @@ __all__ = [
     "LlmReasoningParsing",
     "LlmStructuredPredictionSetting",
     "LlmToolChoice",
+    "LlmToolNaming",
     "LlmToolUseSetting",
     "LocalFileInput",
     "McpToolset",
@@ -728,6 +785,7 @@ __all__ = [
     "ToolCallRecord",
     "ToolCallRequest",
     "ToolCallRequestData",
+    "ToolCallRequestDataDict",
     "ToolCallRequestDict",
     "ToolCallResultData",
     "ToolCallResultDataDict",
@@ -735,6 +793,7 @@ __all__ = [
     "ToolFunctionDef",
     "ToolFunctionDefDict",
     "ToolImage",
+    "ToolParameterDict",
     "ToolResultMessage",
     "ToolResultMessageDict",
     "Toolset",
@@ -761,6 +820,21 @@ __all__ = [
 
 __version__: Final = "2.0.0"
 
+# The module paths that programs for the official SDK know; importing one costs nothing.
+_MODULES: Final = (
+    "_sdk_models",
+    "async_api",
+    "history",
+    "json_api",
+    "schemas",
+    "sdk_api",
+    "sync_api",
+)
+
 __getattr__, __dir__ = lazy_names(
-    __name__, {name: f"{home}:{name}" for name, home in HOME_OF.items()}
+    __name__,
+    {
+        **{name: f"{home}:{name}" for name, home in HOME_OF.items()},
+        **{name: f"{__name__}.{name}" for name in _MODULES},
+    },
 )

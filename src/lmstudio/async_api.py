@@ -1,36 +1,83 @@
-"""The asynchronous names under the import path that existing programs use."""
+"""What is for asyncio, under the import path of the official SDK.
+
+Written by ``scripts/facade.py``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.lazy import lazy_names
-
-from . import HOME_OF
+from ._official import official_names
 
 if TYPE_CHECKING:
-    from lmstudio import (
-        ActResult,
-        AsyncClient,
-        AsyncDownloadedEmbeddingModel,
-        AsyncDownloadedLlm,
-        AsyncEmbeddingModel,
-        AsyncLLM,
-        AsyncPredictionStream,
-        Chat,
+    from lmstudio_agent.results import ActResult as ActResult
+    from lmstudio_core.client import AsyncClient as AsyncClient
+    from lmstudio_core.models.downloaded import AnyAsyncDownloadedModel as AnyAsyncDownloadedModel
+    from lmstudio_core.models.downloaded import AsyncDownloadedModel as AsyncDownloadedModel
+    from lmstudio_core.models.handles import AsyncModelHandle as AsyncModelHandle
+    from lmstudio_core.namespaces.files import AsyncFilesNamespace
+    from lmstudio_core.namespaces.repository import AsyncRepositoryNamespace
+    from lmstudio_core.namespaces.repository.available import (
+        AsyncAvailableModel as AsyncAvailableModel,
     )
+    from lmstudio_core.namespaces.repository.available import (
+        AsyncModelDownloadOption as AsyncModelDownloadOption,
+    )
+    from lmstudio_core.namespaces.system import AsyncSystemNamespace
+    from lmstudio_embed.downloaded import (
+        AsyncDownloadedEmbeddingModel as AsyncDownloadedEmbeddingModel,
+    )
+    from lmstudio_embed.models import AsyncEmbeddingModel as AsyncEmbeddingModel
+    from lmstudio_embed.namespaces import AsyncEmbeddingNamespace
+    from lmstudio_llm.chat import Chat as Chat
+    from lmstudio_llm.downloaded import AsyncDownloadedLlm as AsyncDownloadedLlm
+    from lmstudio_llm.models import AsyncLLM as AsyncLLM
+    from lmstudio_llm.namespaces import AsyncLLMNamespace
+    from lmstudio_llm.results import T as T
+    from lmstudio_llm.streams import AsyncPredictionStream as AsyncPredictionStream
+
+    _AsyncSessionEmbedding = AsyncEmbeddingNamespace
+    _AsyncSessionFiles = AsyncFilesNamespace
+    _AsyncSessionLlm = AsyncLLMNamespace
+    _AsyncSessionRepository = AsyncRepositoryNamespace
+    _AsyncSessionSystem = AsyncSystemNamespace
+
+_HOMES: Final = {
+    "ActResult": "lmstudio_agent.results:ActResult",
+    "AnyAsyncDownloadedModel": "lmstudio_core.models.downloaded:AnyAsyncDownloadedModel",
+    "AsyncAvailableModel": "lmstudio_core.namespaces.repository.available:AsyncAvailableModel",
+    "AsyncClient": "lmstudio_core.client:AsyncClient",
+    "AsyncDownloadedEmbeddingModel": "lmstudio_embed.downloaded:AsyncDownloadedEmbeddingModel",
+    "AsyncDownloadedLlm": "lmstudio_llm.downloaded:AsyncDownloadedLlm",
+    "AsyncDownloadedModel": "lmstudio_core.models.downloaded:AsyncDownloadedModel",
+    "AsyncEmbeddingModel": "lmstudio_embed.models:AsyncEmbeddingModel",
+    "AsyncLLM": "lmstudio_llm.models:AsyncLLM",
+    "AsyncModelDownloadOption": "lmstudio_core.namespaces.repository.available:AsyncModelDownloadOption",
+    "AsyncModelHandle": "lmstudio_core.models.handles:AsyncModelHandle",
+    "AsyncPredictionStream": "lmstudio_llm.streams:AsyncPredictionStream",
+    "Chat": "lmstudio_llm.chat:Chat",
+    "T": "lmstudio_llm.results:T",
+    "_AsyncSessionEmbedding": "lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
+    "_AsyncSessionFiles": "lmstudio_core.namespaces.files:AsyncFilesNamespace",
+    "_AsyncSessionLlm": "lmstudio_llm.namespaces:AsyncLLMNamespace",
+    "_AsyncSessionRepository": "lmstudio_core.namespaces.repository:AsyncRepositoryNamespace",
+    "_AsyncSessionSystem": "lmstudio_core.namespaces.system:AsyncSystemNamespace",
+}
 
 __all__ = [
     "ActResult",
+    "AnyAsyncDownloadedModel",
+    "AsyncAvailableModel",
     "AsyncClient",
     "AsyncDownloadedEmbeddingModel",
     "AsyncDownloadedLlm",
+    "AsyncDownloadedModel",
     "AsyncEmbeddingModel",
     "AsyncLLM",
+    "AsyncModelDownloadOption",
+    "AsyncModelHandle",
     "AsyncPredictionStream",
     "Chat",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    __name__, {name: f"{home}:{name}" for name, home in HOME_OF.items()}
-)
+__getattr__, __dir__ = official_names(__name__, _HOMES)

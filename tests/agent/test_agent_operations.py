@@ -150,7 +150,7 @@ def test_what_is_no_list_of_tools_is_refused(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"chat": 7}, {"chat": Chat()}, {"config": {"maxTokenz": 1}}, {"config": "hot"}]
+    "arguments", [{"chat": 7}, {"chat": Chat()}, {"config": {"maxTokens": "x"}}, {"config": "hot"}]
 )
 def test_mistakes_are_found_before_anything_is_sent(arguments: dict[str, Any]) -> None:
     chat = arguments.get("chat", "Hi")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -88,8 +89,30 @@ def test_the_model_calls_a_tool_and_uses_its_result(host: str, act: Act, tool: A
     assert record.result == 12345 * 54321
     assert "670592745" in result.final
     assert [m.role for m in chat] == ["user", "assistant", "tool", "assistant"]
-    assert chat == result.transcript
+    assert chat.to_dict() == result.transcript.to_dict()
     assert result.usage.total_tokens > 20
+
+
+@BOTH
+def test_an_answer_that_was_begun_goes_on(host: str, act: Act) -> None:
+    chat = Chat.from_history("What is the capital of France?")
+    chat.add_assistant_response("The capital")
+    result = act(host, chat, [multiply], on_message=chat.append)
+    assert [m.role for m in result.transcript] == ["user", "assistant"]
+    assert result.transcript[-1].text() == "The capital" + result.final
+    assert chat.to_dict() == result.transcript.to_dict()
+
+
+@BOTH
+def test_a_run_as_plain_data(host: str, act: Act) -> None:
+    result = act(host, PRODUCT, [multiply])
+    data = result.to_dict()
+    assert json.loads(result.to_json()) == data
+    assert (data["rounds"], data["final"]) == (2, result.final)
+    [call] = data["toolCalls"]
+    assert (call["name"], call["content"], call["outcome"]) == ("multiply", "670592745.0", "ok")
+    assert [prediction["roundIndex"] for prediction in data["predictions"]] == [0, 1]
+    assert data["transcript"] == result.transcript.to_dict()
 
 
 @BOTH

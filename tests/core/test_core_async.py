@@ -195,7 +195,7 @@ def test_aclose_leaves_nothing(server):
         await seen(server.wait_for_request, "test.echo", 2)
         await client.aclose()
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(o) for o in outcomes] == [errors.LMStudioRuntimeError] * 3
+        assert [type(o) for o in outcomes] == [errors.LMStudioClosedError] * 3
         assert all("closed" in str(o) for o in outcomes)
         await seen(server.wait_until_closed)
 

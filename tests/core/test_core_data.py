@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from lmstudio_core import errors
 from lmstudio_core.config import KV, ConfigModel, config_stack, kv_config, kv_values
-from lmstudio_core.data import BaseModel, InputStruct, ServerStruct, nearest
+from lmstudio_core.data import BaseModel, InputStruct, SameOnServer, ServerStruct, nearest
+from lmstudio_core.files import FileHandle
+from lmstudio_core.gpu import GpuSetting
 from lmstudio_core.models.infos import LlmInstanceInfo, parse_model_info
 
 ODD = st.recursive(
@@ -188,3 +191,102 @@ def test_kv_configs():
 def test_no_kv_config_is_fatal(value):
     kv_values(value)
     kv_values({"fields": value})
+
+
+class Nesting(ConfigModel):
+    gpu: GpuSetting | None = None
+    parts: list[GpuSetting] | None = None
+    plain: dict[str, int] | None = None
+
+
+@pytest.mark.parametrize(
+    ("data", "messages", "made"),
+    [
+        ({"maxTokns": 2}, ["Config has no field 'maxTokns'; did you mean 'max_?[tT]okens'"], {}),
+        ({"zzz": 2, "temperature": 1}, ["no field 'zzz'; known: temp"], {"temperature": 1}),
+        ({"a1": 1, "b2": 2}, ["no field 'a1'", "no field 'b2'"], {}),
+    ],
+)
+def test_unknown_keys_of_a_config_dict_are_left_out_with_a_warning(data, messages, made):
+    given = dict(data)
+    with pytest.warns(errors.LMStudioUnknownSettingWarning) as caught:
+        assert Config.parse(given) == Config(**made)
+    assert given == data
+    for warning, message in zip(caught, messages, strict=True):
+        assert re.search("^A setting was left out: .*" + message, str(warning.message))
+        assert warning.filename == __file__
+
+
+def test_unknown_keys_inside_a_config_dict():
+    data = {"gpu": {"ratio": 1, "ratioo": 2}, "parts": [{"mainGpu": 1, "x": 1}], "plain": {"y": 1}}
+    with pytest.warns(errors.LMStudioUnknownSettingWarning) as caught:
+        made = Nesting.from_dict(data)
+    assert made == Nesting(gpu=GpuSetting(ratio=1), parts=[GpuSetting(main_gpu=1)], plain={"y": 1})
+    said = [str(warning.message) for warning in caught]
+    assert "GpuSetting of Nesting has no field 'ratioo'; did you mean 'ratio'?" in said[0]
+    assert "no field 'x'" in said[1]
+    assert data["gpu"] == {"ratio": 1, "ratioo": 2}
+
+
+def test_a_value_that_is_wrong_stays_an_error_beside_an_unknown_key():
+    with (
+        pytest.warns(errors.LMStudioUnknownSettingWarning),
+        pytest.raises(errors.ValidationError, match="temperature = 'hot'"),
+    ):
+        Config.from_dict({"temperature": "hot", "zzz": 1})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"maxTokens": 1, "max_tokens": 2}, {"gpu": {"mainGpu": 1, "main_gpu": 2}}],
+)
+def test_a_setting_given_twice_is_an_error(data):
+    cls = Nesting if "gpu" in data else Config
+    with pytest.raises(errors.FieldNameError, match="twice, in two spellings"):
+        cls.parse(data)
+
+
+@pytest.mark.parametrize("builtin", [TypeError, AttributeError, errors.ValidationError])
+def test_config_classes_are_strict(builtin):
+    with pytest.raises(
+        builtin, match=r"Config\(\) got an unexpected keyword argument 'maxTokns'; did"
+    ):
+        Config(maxTokns=2)
+    with pytest.raises(
+        builtin, match=r"Strict\(\) got an unexpected keyword argument 'b'; known: a"
+    ):
+        Strict(b=1)
+    assert Strict.from_dict({"a": 1, "b": 1}) == Strict(a=1)
+    with pytest.raises(builtin, match="Field required"):
+        FileHandle(name="a")
+    with pytest.raises(errors.ValidationError) as caught:
+        Config(temperature="hot")
+    assert not isinstance(caught.value, TypeError)
+
+
+class Strict(InputStruct):
+    model_config = ConfigDict(extra="ignore")
+
+    a: int = 0
+
+
+class Thing(SameOnServer):
+    def __init__(self, client, name):
+        self._client, self.name = client, name
+
+    def _same(self):
+        return self.name
+
+
+class OtherThing(Thing):
+    pass
+
+
+def test_things_of_a_client_are_equal_if_they_are_the_same():
+    here, there = object(), object()
+    thing = Thing(here, "a")
+    assert thing == Thing(here, "a")
+    assert thing in [Thing(here, "b"), Thing(here, "a")]
+    assert {thing, Thing(here, "a")} == {thing}
+    for other in (Thing(here, "b"), Thing(there, "a"), OtherThing(here, "a"), "a"):
+        assert thing != other

@@ -103,3 +103,18 @@ def test_importing_is_light(package):
     done = python(f"import sys, {package}; print(*sorted(sys.modules))")
     assert done.returncode == 0, done.stderr
     assert not (heavy | others) & set(done.stdout.split())
+
+
+def test_a_host_where_nothing_answers_is_told_at_once_and_forgotten(server):
+    with pytest.raises(lms.LMStudioClientError, match=r"not reachable at 127\.0\.0\.1:9"):
+        lms.get_default_client("127.0.0.1:9")
+    lms.configure_default_client("127.0.0.1:9")
+    for _ in range(2):  # the host that was configured is asked again, and no other
+        with pytest.raises(lms.LMStudioConnectionError, match=r"not reachable at 127\.0\.0\.1:9"):
+            lms.list_downloaded_models()
+    for host in ("unreachable", "http://"):  # not even an address
+        with pytest.raises(lms.LMStudioClientError, match="host"):
+            lms.get_default_client(host)
+        with pytest.raises(lms.LMStudioValueError, match="host"):
+            lms.Client(host)
+    assert lms.get_default_client(server.api_host).api_host == server.api_host

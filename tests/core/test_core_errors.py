@@ -317,3 +317,47 @@ def test_the_words_of_foreign_exceptions_come_from_one_place():
 def test_that_check_sees_what_it_is_about():
     code = "try: f()\nexcept (OSError, GgufError) as e: g(f'x: {e}', str(e), f'{e!r}', e.errno)"
     assert list(bare_uses(ast.parse(code))) == [2, 2]
+
+
+def test_details_given_as_a_dict_are_read_and_told():
+    details = {
+        "title": "No",
+        "cause": "Because",
+        "suggestion": "Ask",
+        "errorData": {"n": 1},
+        "displayData": {"code": "x"},
+        "stack": "at line 1",
+    }
+    error = errors.LMStudioServerError("Prediction error", details)
+    assert isinstance(error.server_error, SerializedLMSExtendedError)
+    assert error._raw_error == {k: v for k, v in details.items() if k != "stack"}
+    assert error.display_data == {"code": "x"}
+    for part in ("Prediction error: No", "Because", "Ask", '{"n": 1}', '{"code": "x"}'):
+        assert part in str(error)
+    assert "line 1" not in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert errors.LMStudioServerError("alone")._raw_error is None
+
+
+def test_what_the_server_sends_beside_its_words_is_in_the_text():
+    error = server_error(
+        {"title": "No", "errorData": {"tokens": 7}}, "llm.x", default=errors.LMStudioServerError
+    )
+    assert str(error) == 'No\nDetails: {"tokens": 7}\nEndpoint: llm.x'
+    assert error._raw_error == {"title": "No", "errorData": {"tokens": 7}}
+
+
+@pytest.mark.parametrize("builtin", [TypeError, AttributeError, ValueError])
+def test_wrong_names_are_what_python_calls_them(builtin):
+    with pytest.raises(builtin):
+        raise errors.FieldNameError("x")
+
+
+def test_the_class_that_details_ask_for():
+    details = {"title": "No", "displayData": {"code": "generic.presetNotFound"}}
+    error = errors.LMStudioServerError.from_details("RPC error", details)
+    assert type(error) is errors.LMStudioPresetNotFoundError
+    assert error._raw_error == details
+    assert "RPC error: No" in str(error)
+    plain = errors.LMStudioServerError.from_details("RPC error", {"displayData": 3})
+    assert type(plain) is errors.LMStudioServerError

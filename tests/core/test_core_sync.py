@@ -100,7 +100,7 @@ def test_no_timeout_and_very_long_ones(client, server, limit):
     assert [w.result(PATIENCE) for w in waiting] == [0, 1]
 
 
-@pytest.mark.parametrize("wrong", [0, -1, "5", True, float("nan"), [1]])
+@pytest.mark.parametrize("wrong", [-1, "5", True, float("nan"), [1]])
 def test_what_is_no_timeout(wrong):
     with pytest.raises(errors.LMStudioValueError, match="positive number of seconds"):
         set_sync_api_timeout(wrong)
@@ -321,3 +321,21 @@ def test_who_is_to_lead_next_and_has_no_time_left_leaves_it_to_another(
     server.wait_for_request("test.echo").reply("done")
     assert last.result(PATIENCE) == "done"
     assert connection._leader is None
+
+
+def test_a_timeout_of_nothing_fails_every_call(client, server):
+    server.on("test.echo", 1)
+    for _ in range(2):  # without a connection, and with one
+        set_sync_api_timeout(0)
+        assert get_sync_api_timeout() == 0
+        with pytest.raises(errors.LMStudioTimeoutError, match="in 0 seconds"):
+            client.run(echo(1))
+        set_sync_api_timeout(PATIENCE)
+        client.run(echo(1))
+    server.on("test.echo", NO_ANSWER)
+    set_sync_api_timeout(0)
+    with pytest.raises(errors.LMStudioTimeoutError, match="in 0 seconds"):
+        client.run(echo(1))
+    set_sync_api_timeout(PATIENCE)
+    server.on("test.echo", 1)
+    assert client.run(echo(1)) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.errors import LMStudioUnknownSettingWarning, LMStudioValueError
 from lmstudio_core.gpu import GpuSetting
 from lmstudio_embed import EmbeddingLoadModelConfig
 
@@ -89,7 +89,6 @@ def test_unknown_and_odd_values_from_the_wire_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"contextLenght": 512}, "did you mean 'contextLength'"),
         ({"contextLength": 0}, "context"),
         ({"contextLength": "long"}, "'long'"),
         ({"ropeFrequencyBase": True}, "ropeFrequencyBase"),
@@ -101,3 +100,9 @@ def test_unknown_and_odd_values_from_the_wire_are_left_out() -> None:
 def test_mistakes_are_named(config: object, said: str) -> None:
     with pytest.raises(LMStudioValueError, match=said):
         EmbeddingLoadModelConfig.parse(config)
+
+
+def test_a_key_that_is_unknown_is_left_out_with_a_warning() -> None:
+    with pytest.warns(LMStudioUnknownSettingWarning, match="did you mean 'contextLength'"):
+        made = EmbeddingLoadModelConfig.parse({"contextLenght": 512, "gpu": {"ratio": 1}})
+    assert made == EmbeddingLoadModelConfig(gpu={"ratio": 1})

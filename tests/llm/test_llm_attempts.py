@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, ClassVar
 
 import pydantic
 import pytest
 from llm_scripts import INFO, Caller, fragment, success, tool_call
 
-from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
+from lmstudio_core.errors import (
+    LMStudioPredictionError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+)
 from lmstudio_core.files import FileHandle
 from lmstudio_core.testing import FakeServer, ServerFailure
-from lmstudio_llm import Chat, ContextUsage, GbnfGrammar, LMStudioVisionError, StructuredOutputError
+from lmstudio_llm import (
+    Chat,
+    ContextUsage,
+    GbnfGrammar,
+    LlmStructuredPredictionSetting,
+    LMStudioVisionError,
+    PredictionRoundResult,
+    StructuredOutputError,
+)
 
 PREDICT, RAW = "llm.predict", "llm.completeRawText"
 INFO_OF = "llm.getModelInfo"
@@ -69,6 +82,17 @@ class TestRetries:
         assert len(heard) == 1
         with pytest.raises(StructuredOutputError):
             result.value  # noqa: B018
+
+    def test_of_an_answer_that_was_begun(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, " 1}", '{"n": 2}')
+        chat = Chat.from_history("hi")
+        chat.add_assistant_response('{"n":')
+        result = caller.run(caller.model.respond(chat, response_format=Even, retries=1))
+        assert result.value.n == 2
+        said = server.requests_to(PREDICT)[1].parameter["history"]["messages"]
+        assert [message["role"] for message in said] == ["user", "assistant", "user"]
+        assert [part["text"] for part in said[1]["content"]] == ['{"n":', " 1}"]
+        assert len(chat[1].content) == 1
 
     def test_what_was_cut_off_is_asked_for_again_as_before(
         self, server: FakeServer, caller: Caller
@@ -205,3 +229,141 @@ class TestContextUsage:
         usage = ContextUsage(tokens=5000, context_length=2048)
         assert (usage.remaining, usage.fits) == (0, False)
         assert not ContextUsage(2048, 2048).fits
+
+
+class TestStrict:
+    CUT: ClassVar[Any] = ('{"n"', "maxPredictedTokensReached")
+
+    def test_what_was_cut_off_keeps_its_text(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, self.CUT)
+        answers(server, RAW, self.CUT)
+        for attempt in (caller.model.respond, caller.model.complete):
+            result = caller.run(attempt("hi", response_format=Even))
+            assert result.content == str(result) == '{"n"'
+            for read in (lambda r: r.parsed, lambda r: r.value):
+                with pytest.raises(StructuredOutputError, match="it was cut off, so raise"):
+                    read(result)
+            kept = json.loads(result.to_json())
+            assert (kept["content"], kept["parsed"]) == ('{"n"', None)
+            assert "not JSON" in kept["problems"][0]
+
+    def test_or_is_an_error_at_once(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, self.CUT, '{"n": 1}', '{"n": 2}')
+        answers(server, RAW, self.CUT)
+        with pytest.raises(StructuredOutputError, match="it was cut off") as caught:
+            caller.run(caller.model.respond("hi", response_format=Even, strict=True))
+        assert caught.value.text == '{"n"'
+        with pytest.raises(StructuredOutputError, match="it was cut off"):
+            caller.run(caller.model.complete("hi", response_format=Even, strict=True))
+        result = caller.run(
+            caller.model.respond("hi", response_format=Even, strict=True, retries=1)
+        )
+        assert result.parsed == {"n": 2}
+
+    def test_of_a_stream_is_its_results_error(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, self.CUT, self.CUT)
+        stream = caller.model.respond_stream("hi", response_format=Even, strict=True)
+        assert [piece.content for piece in caller.take(stream)] == ['{"n"']
+        for read in (lambda: stream.result(), lambda: caller.run(stream.wait_for_result())):
+            with pytest.raises(StructuredOutputError, match="it was cut off"):
+                read()
+        lenient = caller.model.respond_stream("hi", response_format=Even)
+        assert caller.run(lenient.wait_for_result()).content == '{"n"'
+
+
+class TestCallbackErrors:
+    def test_on_message_reaches_the_caller(self, server: FakeServer, caller: Caller) -> None:
+        def bad(_: Any) -> None:
+            raise KeyError("mine")
+
+        answers(server, PREDICT, "a", "b", "c")
+        answers(server, RAW, "a")
+        for attempt in (caller.model.respond, caller.model.complete):
+            with pytest.raises(KeyError, match="mine"):
+                caller.run(attempt("hi", on_message=bad))
+        stream = caller.model.respond_stream("hi", on_message=bad)
+        with pytest.raises(KeyError, match="mine"):
+            caller.take(stream)
+        assert caller.run(stream.result()).content == "b"
+        assert caller.run(caller.model.respond("hi")).content == "c"  # the connection goes on
+
+    def test_an_answer_that_was_begun_is_taken(self, server: FakeServer, caller: Caller) -> None:
+        answers(server, PREDICT, " capital is Paris.", "Yes.")
+        chat = Chat()
+        chat.add_user_message("What is the capital of France?")
+        chat.add_assistant_response("The")
+        heard: list[Any] = []
+
+        def take(message: Any) -> None:
+            heard.append(message.text())
+            chat.append(message)
+
+        caller.run(caller.model.respond(chat, on_message=take))
+        assert heard == [" capital is Paris."]
+        assert [message.text() for message in chat] == [
+            "What is the capital of France?",
+            "The capital is Paris.",
+        ]
+        with pytest.raises(LMStudioRuntimeError, match="consecutive"):
+            chat.append({"role": "assistant", "content": "More."})
+        chat.add_user_message("Sure?")
+        caller.run(caller.model.respond(chat, on_message=chat.append))
+        assert [len(message.content) for message in chat] == [1, 1, 1, 1]
+
+
+def test_empty_text_is_sent(server: FakeServer, caller: Caller) -> None:
+    answers(server, PREDICT, "a")
+    assert caller.run(caller.model.respond("")).content == "a"
+    [request] = server.requests_to(PREDICT)
+    [message] = request.parameter["history"]["messages"]
+    assert message == {"role": "user", "content": [{"type": "text", "text": ""}]}
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (
+            LlmStructuredPredictionSetting(type="json", json_schema=SCHEMA),
+            {"type": "json", "jsonSchema": SCHEMA},
+        ),
+        ({"type": "json", "json_schema": SCHEMA}, {"type": "json", "jsonSchema": SCHEMA}),
+        (
+            LlmStructuredPredictionSetting(type="gbnf", gbnf_grammar="root ::= x"),
+            {"type": "gbnf", "gbnfGrammar": "root ::= x"},
+        ),
+        (LlmStructuredPredictionSetting(type="none"), {"type": "none"}),
+    ],
+)
+@pytest.mark.parametrize("by_config", [False, True])
+def test_settings_are_formats(
+    server: FakeServer, caller: Caller, given: Any, sent: Any, by_config: bool
+) -> None:
+    answers(server, PREDICT, '{"n": 1}', "[1]")
+    how = {"config": {"structured": given}} if by_config else {"response_format": given}
+    result = caller.run(caller.model.respond("hi", **how))
+    [layer] = server.requests_to(PREDICT)[0].parameter["predictionConfigStack"]["layers"]
+    [field] = layer["config"]["fields"]
+    assert field == {"key": "llm.prediction.structured", "value": sent}
+    plain = sent["type"] == "none"
+    assert result.structured is not plain
+    assert result.parsed == ('{"n": 1}' if plain else {"n": 1})
+    assert result.value == (result.parsed if sent["type"] == "json" else '{"n": 1}')
+    if sent["type"] == "gbnf":  # only an object is data
+        again = caller.run(caller.model.respond("hi", **how))
+        assert (again.parsed, again.structured) == ("[1]", False)
+
+
+def test_results_as_plain_data(server: FakeServer, caller: Caller) -> None:
+    answers(server, PREDICT, '{"n": 1}')
+    result = caller.run(caller.model.respond("hi", response_format=SCHEMA))
+    data = result.to_dict()
+    assert json.loads(result.to_json()) == data
+    assert (data["content"], data["parsed"], data["structured"]) == ('{"n": 1}', {"n": 1}, True)
+    assert data["stats"]["stopReason"] == "eosFound"
+    assert data["modelInfo"]["modelKey"] == "scripted"
+    assert data["loadConfig"] == {"contextLength": 2048}
+    assert PredictionRoundResult.from_result(result, 3).to_dict() == {**data, "roundIndex": 3}
+    assert json.loads(result.stats.to_json()) == data["stats"]

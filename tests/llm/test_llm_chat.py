@@ -20,6 +20,7 @@ from lmstudio_llm import (
     SystemPrompt,
     TextData,
     ToolCallRequest,
+    ToolCallRequestData,
     ToolCallResultData,
     UserMessage,
 )
@@ -54,11 +55,16 @@ class TestAdding:
         assert [getattr(part, "text", part) for part in first.content] == ["a", "b", "c", IMAGE]
         assert len(chat) == 1
 
-    @pytest.mark.parametrize("content", ["", [], [""], [TextData(text="")]])
-    def test_an_empty_user_message_is_refused(self, content) -> None:
+    @pytest.mark.parametrize("content", ["", [""], TextData(text=""), {"type": "text", "text": ""}])
+    def test_empty_text_is_text(self, content) -> None:
+        chat = Chat()
+        assert chat.add_user_message(content).content == [TextData(text="")]
+        assert history_data(chat) == history_data("") == chat.to_dict()
+
+    def test_a_user_message_without_a_part_is_refused(self) -> None:
         chat = Chat()
         with pytest.raises(LMStudioValueError, match="empty"):
-            chat.add_user_message(content)
+            chat.add_user_message([])
         assert len(chat) == 0
 
     def test_an_image_alone_is_a_message(self) -> None:
@@ -84,11 +90,11 @@ class TestAdding:
 
     def test_consecutive_system_prompts_and_responses_are_refused(self) -> None:
         chat = Chat("one")
-        with pytest.raises(LMStudioRuntimeError, match="system prompts"):
+        with pytest.raises(LMStudioRuntimeError, match="Multi-part or consecutive system prompts"):
             chat.add_system_prompt("two")
         chat.add_user_message("x")
         chat.add_assistant_response("a")
-        with pytest.raises(LMStudioRuntimeError, match="assistant responses"):
+        with pytest.raises(LMStudioRuntimeError, match="consecutive assistant responses"):
             chat.add_assistant_response("b")
         chat.add_system_prompt("in between is fine")
 
@@ -127,7 +133,42 @@ class TestAdding:
         other = Chat()
         for message in chat:
             other.append(message)
-        assert other == chat
+        assert other.to_dict() == chat.to_dict()
+
+    @pytest.mark.parametrize("file", [IMAGE, dict(IMAGE_DICT), IMAGE.to_dict()])
+    def test_a_file_is_part_of_a_response_and_not_of_a_system_prompt(self, file) -> None:
+        assert Chat().add_assistant_response(file).content == [IMAGE]
+        for add in (Chat().add_system_prompt, lambda it: Chat().add_entry("system", it)):
+            with pytest.raises(LMStudioValueError, match="Unable to parse system prompt"):
+                add(file)
+        with pytest.raises(LMStudioValueError, match="Unable to parse system prompt"):
+            Chat().add_system_prompt(3)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        "request_form",
+        [
+            CALL,
+            ToolCallRequestData(tool_call_request=CALL),
+            CALL.to_dict(),
+            {"name": "add", "id": "1", "arguments": {"a": 1, "b": None}},
+            {"type": "toolCallRequest", "toolCallRequest": CALL.to_dict()},
+            {"type": "toolCallRequest", "tool_call_request": CALL},
+            {"toolCallRequest": CALL.to_dict()},
+            {
+                "id": "1",
+                "type": "function",
+                "function": {"name": "add", "arguments": '{"a": 1, "b": null}'},
+            },
+        ],
+    )
+    def test_requests_in_every_form(self, request_form) -> None:
+        response = Chat().add_assistant_response("text", [request_form])
+        assert response.tool_call_requests == [CALL]
+
+    @pytest.mark.parametrize("wrong", ["add", 3, {"type": "toolCallRequest"}, {"x": 1}, ["add"]])
+    def test_what_is_no_request_is_said_to_be_none(self, wrong) -> None:
+        with pytest.raises(LMStudioValueError, match="Unable to parse tool call request"):
+            Chat().add_assistant_response("text", [wrong])
 
     def test_entries(self) -> None:
         chat = Chat()
@@ -143,18 +184,17 @@ class TestAdding:
 
 class TestHistory:
     def test_of_text_a_dict_and_a_chat(self) -> None:
-        assert Chat.from_history("hi") == Chat.from_history(
-            {"messages": [{"role": "user", "content": "hi"}]}
-        )
+        same = Chat.from_history({"messages": [{"role": "user", "content": "hi"}]})
+        assert Chat.from_history("hi").to_dict() == same.to_dict()
         chat = full_chat()
         again = Chat.from_history(chat)
         again.add_user_message("more")
         assert len(again) == len(chat) + 1
-        assert Chat.from_history(ChatHistoryData(messages=list(chat))) == chat
+        assert Chat.from_history(ChatHistoryData(messages=list(chat))).to_dict() == chat.to_dict()
 
     def test_wire_form_is_loss_free(self) -> None:
         chat = full_chat()
-        assert Chat.from_history(chat.to_dict()) == chat
+        assert Chat.from_history(chat.to_dict()).to_dict() == chat.to_dict()
         assert chat.to_dict()["messages"][2]["content"] == [
             {"type": "text", "text": ""},
             {
@@ -168,9 +208,24 @@ class TestHistory:
             },
         ]
 
-    def test_history_is_kept_as_it_is(self) -> None:
-        odd = {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}
-        assert len(Chat.from_history(odd)) == 2
+    def test_a_dict_follows_the_rules_of_a_chat(self) -> None:
+        def messages(*roles: str):
+            return {"messages": [{"role": role, "content": "x"} for role in roles]}
+
+        for merged in (Chat.from_history(messages("user", "user")).to_dict(),
+                       history_data(messages("user", "user"))):  # fmt: skip
+            [message] = merged["messages"]
+            assert [part["text"] for part in message["content"]] == ["x", "x"]
+        for role in ("system", "assistant"):
+            with pytest.raises(LMStudioRuntimeError, match="consecutive"):
+                Chat.from_history(messages("user", role, role))
+            with pytest.raises(LMStudioRuntimeError, match="consecutive"):
+                history_data(messages(role, role))
+        pairs = Chat.from_history({"messages": (("user", "x"), ["assistant", "y"], ("user", "z"))})
+        assert [message.text() for message in pairs] == ["x", "y", "z"]
+        user = UserMessage(content=[TextData(text="x")])
+        kept = ChatHistoryData(messages=[user, user])  # already in the server's form
+        assert len(Chat.from_history(kept)) == 2
 
     def test_openai_form(self) -> None:
         chat = Chat.from_history(
@@ -229,21 +284,37 @@ class TestHistory:
 
     def test_json(self) -> None:
         chat = full_chat()
-        assert Chat.from_json(chat.to_json()) == chat
+        chat.insert(1, chat[0])
+        chat.insert(3, {"role": "user", "content": "again"})
+        assert Chat.from_json(chat.to_json()).to_json() == chat.to_json()
         for text in ("{", '"x"', "[]"):
             with pytest.raises(LMStudioValueError):
                 Chat.from_json(text)
 
     def test_copies_are_independent(self) -> None:
         chat = full_chat()
-        for other in (chat.copy(), copy.deepcopy(chat), pickle.loads(pickle.dumps(chat))):
-            assert other == chat
+        before = chat.to_dict()
+        for other in (
+            chat.copy(), copy.copy(chat), copy.deepcopy(chat), pickle.loads(pickle.dumps(chat))
+        ):  # fmt: skip
+            assert other.to_dict() == before
             other[1].content.append(TextData(text="more"))
-            assert other != chat
+            other.add_user_message("more")
+            assert chat.to_dict() == before
+            assert type(other) is Chat
+
+    def test_a_chat_is_itself_alone(self) -> None:
+        chat, other = full_chat(), full_chat()
+        assert chat != other
+        assert chat in [other, chat]
+        assert len({chat, other, chat}) == 2
+        empty = Chat()
+        assert empty
+        assert (empty or other) is empty
 
     def test_repr_can_be_evaluated(self) -> None:
         chat = full_chat()
-        assert eval(repr(chat)) == chat
+        assert eval(repr(chat)).to_dict() == chat.to_dict()
 
     def test_str_is_readable(self) -> None:
         assert str(full_chat()).splitlines() == [
@@ -284,12 +355,13 @@ class TestSending:
         with pytest.raises(LMStudioValueError, match="empty"):
             history_data(Chat())
 
-    def test_a_result_without_a_request_is_refused(self) -> None:
+    def test_a_trimmed_history_is_sent(self) -> None:
         chat = Chat()
-        chat.add_user_message("x")
         chat.add_tool_result(ToolCallResultData(content="1", tool_call_id="9"))
-        with pytest.raises(LMStudioValueError, match="'9'"):
-            history_data(chat)
+        chat.add_user_message("x")
+        assert history_data(chat) == chat.to_dict()
+        whole = full_chat().to_dict()["messages"]
+        assert history_data({"messages": whole[3:]})["messages"] == whole[3:]
 
     def test_servers_that_give_no_ids_are_fine(self) -> None:
         chat = Chat()
@@ -320,7 +392,7 @@ def test_any_chat_goes_there_and_back(entries) -> None:
     for entry in entries:
         with contextlib.suppress(LMStudioRuntimeError):
             chat.append(entry)
-    assert Chat.from_history(chat.to_dict()) == chat
-    assert Chat.from_json(chat.to_json()) == chat
+    assert Chat.from_history(chat.to_dict()).to_dict() == chat.to_dict()
+    assert Chat.from_json(chat.to_json()).to_json() == chat.to_json()
     assert json.loads(chat.to_json()) == chat.to_dict()
     assert chat.copy().to_dict() == chat.to_dict()

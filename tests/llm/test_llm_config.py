@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.errors import LMStudioUnknownSettingWarning, LMStudioValueError
 from lmstudio_llm import (
     LlmLoadModelConfig,
     LlmLoadModelConfigDict,
     LlmPredictionConfig,
     LlmPredictionConfigDict,
+    LlmReasoningParsing,
 )
 
 SCHEMA = Path(__file__).parents[3] / "shared" / "protocol" / "schema"
@@ -111,9 +112,6 @@ class TestPrediction:
     @pytest.mark.parametrize(
         ("config", "says"),
         [
-            ({"maxTokenz": 5}, "did you mean 'maxTokens'"),
-            ({"max_token": 5}, "did you mean 'max_tokens'"),
-            ({"zzz": 5}, "known: max_tokens"),
             ({"maxTokens": True}, "False to turn it off"),
             ({"maxTokens": 0}, "maxTokens = 0"),
             ({"maxTokens": "many"}, "'many'"),
@@ -135,6 +133,34 @@ class TestPrediction:
     def test_what_is_wrong_is_said(self, config, says) -> None:
         with pytest.raises(LMStudioValueError, match=says):
             LlmPredictionConfig.parse(config)
+
+    @pytest.mark.parametrize(
+        ("config", "says"),
+        [
+            ({"maxTokenz": 5}, "did you mean 'maxTokens'"),
+            ({"max_token": 5}, "did you mean 'max_tokens'"),
+            ({"zzz": 5}, "known: max_tokens"),
+            ({"rawTools": {"type": "none", "forced": True}}, "did you mean 'force'"),
+            ({"structured": {"type": "none", "schema": {}}}, "did you mean 'json_?[sS]chema'"),
+        ],
+    )
+    def test_a_key_that_is_unknown_is_left_out_with_a_warning(self, config, says) -> None:
+        with pytest.warns(LMStudioUnknownSettingWarning, match=says):
+            made = LlmPredictionConfig.parse({**config, "temperature": 1})
+        assert made.temperature == 1
+        with pytest.raises(TypeError, match=says):
+            LlmPredictionConfig(**config)
+
+    def test_so_is_one_of_the_values_in_it(self) -> None:
+        with pytest.warns(LMStudioUnknownSettingWarning, match="LlmReasoningParsing has no field"):
+            made = LlmReasoningParsing.from_dict({"enabled": True, "startStrings": "<t>"})
+        assert made == LlmReasoningParsing(enabled=True)
+
+    def test_tools_may_be_forced(self) -> None:
+        tools = {"type": "toolArray", "tools": [{"type": "function"}], "force": True}
+        assert LlmPredictionConfig.parse({"rawTools": tools}).to_kv() == {
+            "llm.prediction.tools": tools
+        }
 
     def test_constructor_and_assignment_check_too(self) -> None:
         with pytest.raises(LMStudioValueError, match="did you mean 'max_tokens'"):

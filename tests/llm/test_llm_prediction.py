@@ -195,6 +195,16 @@ class TestCallbacks:
         result_of(tool_call(a=1), success(), on_message=messages.append)
         assert messages[0].tool_call_requests[0].arguments == {"a": 1}
 
+    @pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, TypeError, AttributeError])
+    def test_what_on_message_raises_is_the_callers(self, error: type[Exception]) -> None:
+        def bad(_: Any) -> None:
+            raise error("mine")
+
+        channel, _ = fold(*HELLO[:-1], on_message=bad)
+        with pytest.raises(error, match="mine"):
+            channel.feed(HELLO[-1])
+        assert channel.result().content == "Hello"
+
     def test_one_that_raises_is_logged_once_and_breaks_nothing(self, caplog) -> None:
         def bad(*_: Any) -> None:
             raise ZeroDivisionError
@@ -202,7 +212,6 @@ class TestCallbacks:
         with caplog.at_level(logging.ERROR, "lmstudio"):
             result = result_of(
                 *HELLO,
-                on_message=bad,
                 on_first_token=bad,
                 on_prediction_fragment=bad,
                 on_prompt_processing_progress=bad,
@@ -212,7 +221,6 @@ class TestCallbacks:
             "on_prompt_processing_progress",
             "on_first_token",
             "on_prediction_fragment",
-            "on_message",
         ]
 
 

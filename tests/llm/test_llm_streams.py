@@ -274,7 +274,7 @@ class TestErrors:
     def test_nothing_is_sent_when_an_argument_is_wrong(self, server, caller) -> None:
         model = caller.model
         for attempt in (
-            lambda: model.respond("hi", config={"maxTokenz": 1}),
+            lambda: model.respond("hi", config={"maxTokens": "x"}),
             lambda: model.respond({"messages": []}),
             lambda: model.respond("hi", response_format={"a": 1}),
             lambda: model.respond("hi", preset=3),
@@ -287,7 +287,7 @@ class TestErrors:
         ):
             with pytest.raises(LMStudioValueError):
                 caller.run(attempt())
-        for attempt in (lambda: model.respond_stream(""), lambda: model.complete_stream(None)):
+        for attempt in (lambda: model.respond_stream(3), lambda: model.complete_stream(None)):
             with pytest.raises(LMStudioValueError):
                 attempt()
         assert server.requests == ()

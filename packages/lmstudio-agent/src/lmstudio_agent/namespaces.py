@@ -11,7 +11,7 @@ from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
 from lmstudio_core.namespaces.base import AsyncNamespace, SyncNamespace
 from lmstudio_llm.chat import ChatInput
 from lmstudio_llm.config import LlmPredictionConfig
-from lmstudio_llm.schemas import GbnfGrammar, ResponseSchema
+from lmstudio_llm.schemas import DataFormat, GbnfGrammar, ResponseSchema
 
 from .operations import start
 from .options import ActKeywords
@@ -56,7 +56,7 @@ class AgentNamespace(SyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,
@@ -140,7 +140,7 @@ class AgentNamespace(SyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,
@@ -224,7 +224,7 @@ class AsyncAgentNamespace(AsyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,
@@ -308,7 +308,7 @@ class AsyncAgentNamespace(AsyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -62,6 +63,21 @@ class ToolCallRecord:
     changed_arguments: Mapping[str, Any] | None = None
     duration_seconds: float = 0.0
     reports: Sequence[tuple[str, str]] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The call as plain data with camelCase keys."""
+        return {
+            "name": self.name,
+            "arguments": dict(self.arguments),
+            "changedArguments": self.changed_arguments and dict(self.changed_arguments),
+            "callId": self.call_id,
+            "roundIndex": self.round_index,
+            "content": self.content,
+            "error": None if self.error is None else str(self.error),
+            "outcome": self.outcome,
+            "durationSeconds": self.duration_seconds,
+            "reports": [list(report) for report in self.reports],
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +176,27 @@ class ActResult(Generic[T]):
             for request, value in zip(self.pending, values, strict=True)
         }
         return _with_answers(self.transcript.copy(), self.pending, answers)
+
+    # --- to keep -------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run as plain data with camelCase keys.
+
+        What tools returned is in it as the text that the model got.
+        """
+        return {
+            "rounds": self.rounds,
+            "totalTimeSeconds": self.total_time_seconds,
+            "final": self.final,
+            "stopReason": self.stop_reason,
+            "predictions": [prediction.to_dict() for prediction in self.predictions],
+            "toolCalls": [call.to_dict() for call in self.tool_calls],
+            "transcript": self.transcript.to_dict(),
+        }
+
+    def to_json(self) -> str:
+        """The same as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     # --- to look at ----------------------------------------------------------------------------
 

@@ -12,7 +12,12 @@ from lmstudio_core.observing import ActObservation
 from lmstudio_core.protocol.operations import Invoke, Op
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.fragments import LlmPredictionFragment, ToolCallGenerationEnd
-from lmstudio_llm.messages import AnyChatMessage, ToolCallRequest, ToolCallResultData
+from lmstudio_llm.messages import (
+    AnyChatMessage,
+    AssistantResponse,
+    ToolCallRequest,
+    ToolCallResultData,
+)
 from lmstudio_llm.results import PredictionRoundResult
 from lmstudio_llm.tools import Tool
 
@@ -180,7 +185,12 @@ class Requests:
     def respond(self, content: str) -> Op[None]:
         """Add what the model said and asked for to the chat."""
         self._responded = True
-        yield from self.run.told(self.run.chat.add_assistant_response(content, self.asked))
+        message = Chat().add_assistant_response(content, self.asked)
+        chat = self.run.chat
+        if len(chat) and isinstance(chat[-1], AssistantResponse):
+            message.continuing()  # the caller began the answer
+        chat.append(message)
+        yield from self.run.told(message)
 
     def answer(self) -> Op[None]:
         """Add the results to the chat, in the order of the requests."""

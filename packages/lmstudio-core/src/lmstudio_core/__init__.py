@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from .default import configure_default_client as configure_default_client
     from .default import get_default_client as get_default_client
     from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
+    from .errors import FieldNameError as FieldNameError
     from .errors import FrozenProgramError as FrozenProgramError
     from .errors import LMStudioAmbiguousModelError as LMStudioAmbiguousModelError
     from .errors import LMStudioAuthenticationError as LMStudioAuthenticationError
     from .errors import LMStudioCancelledError as LMStudioCancelledError
     from .errors import LMStudioChannelClosedError as LMStudioChannelClosedError
     from .errors import LMStudioClientError as LMStudioClientError
+    from .errors import LMStudioClosedError as LMStudioClosedError
     from .errors import LMStudioConnectionError as LMStudioConnectionError
     from .errors import LMStudioError as LMStudioError
+    from .errors import LMStudioHostError as LMStudioHostError
     from .errors import LMStudioIdentifierInUseError as LMStudioIdentifierInUseError
     from .errors import LMStudioModelDomainError as LMStudioModelDomainError
     from .errors import LMStudioModelNotFoundError as LMStudioModelNotFoundError
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from .errors import LMStudioServerError as LMStudioServerError
     from .errors import LMStudioTimeoutError as LMStudioTimeoutError
     from .errors import LMStudioUnknownMessageWarning as LMStudioUnknownMessageWarning
+    from .errors import LMStudioUnknownSettingWarning as LMStudioUnknownSettingWarning
     from .errors import LMStudioValueError as LMStudioValueError
     from .errors import LMStudioWebsocketError as LMStudioWebsocketError
     from .errors import PluginLoadError as PluginLoadError
@@ -52,6 +56,8 @@ if TYPE_CHECKING:
     from .files import FileHandleInput as FileHandleInput
     from .files import FileType as FileType
     from .files import LocalFileInput as LocalFileInput
+    from .gpu import GpuSetting as GpuSetting
+    from .gpu import GpuSettingDict as GpuSettingDict
     from .models.downloaded import AnyAsyncDownloadedModel as AnyAsyncDownloadedModel
     from .models.downloaded import AnyDownloadedModel as AnyDownloadedModel
     from .models.handles import AsyncModelHandle as AsyncModelHandle
@@ -100,6 +106,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "default": ("configure_default_client", "get_default_client"),
     "errors": (
         "CapabilityNotInstalledError",
+        "FieldNameError",
         "FrozenProgramError",
         "LMStudioAmbiguousModelError",
         "LMStudioIdentifierInUseError",
@@ -108,8 +115,10 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LMStudioCancelledError",
         "LMStudioChannelClosedError",
         "LMStudioClientError",
+        "LMStudioClosedError",
         "LMStudioConnectionError",
         "LMStudioError",
+        "LMStudioHostError",
         "LMStudioModelNotFoundError",
         "LMStudioOSError",
         "LMStudioPredictionError",
@@ -119,12 +128,14 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LMStudioServerError",
         "LMStudioTimeoutError",
         "LMStudioUnknownMessageWarning",
+        "LMStudioUnknownSettingWarning",
         "LMStudioValueError",
         "LMStudioWebsocketError",
         "PluginLoadError",
         "ValidationError",
     ),
     "files": ("FileHandle", "FileHandleDict", "FileHandleInput", "FileType", "LocalFileInput"),
+    "gpu": ("GpuSetting", "GpuSettingDict"),
     "models.downloaded": ("AnyAsyncDownloadedModel", "AnyDownloadedModel"),
     "models.handles": ("AsyncModelHandle", "SyncModelHandle"),
     "models.infos": (

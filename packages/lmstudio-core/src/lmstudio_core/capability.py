@@ -31,9 +31,10 @@ A = TypeVar("A")
 
 
 def load_object(path: str) -> Any:
-    """Import what ``"package.module:name"`` names."""
+    """Import what ``"package.module:name"`` names; without a name, the module."""
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    found = importlib.import_module(module)
+    return getattr(found, name) if name else found
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ A field of a config class names its key with ``KV``::
 from __future__ import annotations
 
 import functools
+import inspect
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -21,8 +23,8 @@ from typing import Any, Final, cast
 from pydantic import ValidationError
 from typing_extensions import Self
 
-from .data import InputStruct
-from .errors import LMStudioValueError
+from .data import InputStruct, validation_error, without_unknown
+from .errors import LMStudioUnknownSettingWarning, LMStudioValueError
 from .shapes import as_list, as_mapping, is_mapping
 
 __all__ = [
@@ -105,7 +107,10 @@ def _fields_of(config: type[ConfigModel]) -> Mapping[str, Sequence[tuple[str, KV
 
 
 class ConfigModel(InputStruct):
-    """The base of all configs: made of keyword arguments, a dict in either spelling, or itself."""
+    """The base of all configs and of the structured values in them.
+
+    Made of keyword arguments, a dict in either spelling, or itself.
+    """
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return ((name, value) for name, value in super().__repr_args__() if value is not None)
@@ -118,11 +123,31 @@ class ConfigModel(InputStruct):
         return _keys_of(cls)
 
     @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make one from a dict with camelCase or snake_case keys.
+
+        Programs share such dicts among versions and kinds of models, so a key that is unknown
+        here is left out with an ``LMStudioUnknownSettingWarning``; the class itself takes none.
+
+        Raises:
+            ValidationError: A value is not of the field's type, or a key is given twice.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            kept, left_out = without_unknown(cls, data, error)
+            if not left_out:
+                raise validation_error(cls, error) from error
+        for message in left_out:
+            _warn(f"A setting was left out: {message}")
+        return cls.from_dict(kept)
+
+    @classmethod
     def parse(cls, config: Self | Mapping[str, Any] | None) -> Self:
         """The config object of whatever a caller passed; ``None`` is an empty config.
 
         Raises:
-            LMStudioValueError: A key is unknown, a value is wrong, or ``config`` is of a wrong type.
+            LMStudioValueError: A value is wrong, or ``config`` is of a wrong type.
         """
         if config is None:
             return cls()
@@ -169,6 +194,18 @@ class ConfigModel(InputStruct):
                 if len(kept) == len(found):
                     raise
                 found = kept
+
+
+def _warn(message: str) -> None:
+    """Warn where the program called, whatever is between it and here."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and _is_own(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, LMStudioUnknownSettingWarning, stacklevel=level)
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0].startswith("lmstudio")
 
 
 AnyLoadConfig = ConfigModel

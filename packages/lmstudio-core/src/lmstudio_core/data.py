@@ -4,30 +4,57 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
 
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from typing_extensions import Self
 
-from .errors import ValidationError
+from .errors import FieldNameError, ValidationError
 
 __all__ = [
     "AnyLMStudioStruct",
     "BaseModel",
     "InputStruct",
     "Number",
+    "SameOnServer",
     "ServerStruct",
     "Struct",
     "nearest",
+    "validation_error",
     "validation_message",
+    "without_unknown",
 ]
 
 
 Number: TypeAlias = int | float
 """A number of the protocol, which knows one kind of them: a whole one stays an ``int``."""
+
+
+class SameOnServer:
+    """A base for things that a client gives out: equal if they are the same thing of one client.
+
+    Each holds its client as ``_client``.
+    """
+
+    def _same(self) -> Hashable:
+        """What tells this thing from the others of its class."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        them = cast("SameOnServer", other)
+        return self._key() == them._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> Hashable:
+        return id(vars(self)["_client"]), self._same()
 
 
 class BaseModel(pydantic.BaseModel):
@@ -70,6 +97,10 @@ class Struct(pydantic.BaseModel):
         """The dict with camelCase keys that goes over the wire; ``None`` fields are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def to_json(self) -> str:
+        """The same as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
     def __str__(self) -> str:
         return repr(self)
 
@@ -108,10 +139,13 @@ class InputStruct(Struct):
     if not TYPE_CHECKING:  # checkers know the fields as keyword arguments
 
         def __init__(self, /, **data: Any) -> None:
+            if self.model_config.get("extra") == "ignore":
+                # What other programs wrote may hold more; a keyword in a program is a mistake.
+                _check_keywords(type(self), data)
             try:
                 super().__init__(**data)
             except pydantic.ValidationError as error:
-                raise ValidationError(validation_message(type(self), error)) from error
+                raise validation_error(type(self), error, call=True) from error
 
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
@@ -120,7 +154,7 @@ class InputStruct(Struct):
             try:
                 super().__setattr__(name, value)
             except pydantic.ValidationError as error:
-                raise ValidationError(validation_message(type(self), error)) from error
+                raise validation_error(type(self), error) from error
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -133,7 +167,7 @@ class InputStruct(Struct):
         try:
             return cls.model_validate(data)
         except pydantic.ValidationError as error:
-            raise ValidationError(validation_message(cls, error)) from error
+            raise validation_error(cls, error) from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -159,21 +193,107 @@ def _known_names(cls: type[pydantic.BaseModel]) -> list[str]:
     return names
 
 
-def validation_message(cls: type[pydantic.BaseModel], error: pydantic.ValidationError) -> str:
+_UNKNOWN: Final = ("extra_forbidden", "no_such_attribute")
+_NAMES: Final = (*_UNKNOWN, "missing")
+
+
+def _check_keywords(cls: type[pydantic.BaseModel], data: Mapping[str, Any]) -> None:
+    known = _known_names(cls)
+    for name in data:
+        if name not in known:
+            raise FieldNameError(_unknown_field(cls, (name,), call=True))
+
+
+def validation_error(
+    cls: type[pydantic.BaseModel], error: pydantic.ValidationError, *, call: bool = False
+) -> ValidationError:
+    """The error of this family for one of pydantic's; a ``FieldNameError`` if names are wrong.
+
+    ``call`` says that the data are the keyword arguments of the class.
+    """
+    by_name = any(problem["type"] in _NAMES for problem in error.errors())
+    kind = FieldNameError if by_name else ValidationError
+    return kind(validation_message(cls, error, call=call))
+
+
+def validation_message(
+    cls: type[pydantic.BaseModel], error: pydantic.ValidationError, *, call: bool = False
+) -> str:
     """One line per problem: the field, the value and the reason, and the nearest name."""
     lines: list[str] = []
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] in ("extra_forbidden", "no_such_attribute"):
-            known = _known_names(cls)
-            if where in known:
-                lines.append(f"{cls.__name__} is given {where!r} twice, in two spellings")
-                continue
-            like = nearest(where, known)
-            hint = (
-                f"; did you mean {like!r}?" if like else f"; known: {', '.join(cls.model_fields)}"
-            )
-            lines.append(f"{cls.__name__} has no field {where!r}{hint}")
+        if problem["type"] in _UNKNOWN:
+            lines.append(_unknown_field(cls, problem["loc"], call=call))
         else:
+            where = ".".join(str(part) for part in problem["loc"])
             lines.append(f"{cls.__name__}.{where} = {problem['input']!r}: {problem['msg']}")
     return "\n".join(lines)
+
+
+def _unknown_field(
+    cls: type[pydantic.BaseModel], loc: Sequence[int | str], *, call: bool = False
+) -> str:
+    """What is wrong with the name at ``loc`` in the data of ``cls``."""
+    name, owner = str(loc[-1]), _class_at(cls, loc)
+    known = _known_names(owner)
+    if name in known:
+        return f"{owner.__name__} is given {name!r} twice, in two spellings"
+    if call and len(loc) == 1:
+        # In Python's own words: programs look for them to leave out what a version does not know.
+        said = f"got an unexpected keyword argument {name!r}"
+        return f"{owner.__name__}() {said}{_hint(name, owner)}"
+    where = "" if owner is cls else f" of {cls.__name__}"
+    return f"{owner.__name__}{where} has no field {name!r}{_hint(name, owner)}"
+
+
+def _hint(name: str, owner: type[pydantic.BaseModel]) -> str:
+    like = nearest(name, _known_names(owner))
+    return f"; did you mean {like!r}?" if like else f"; known: {', '.join(owner.model_fields)}"
+
+
+def _class_at(cls: type[pydantic.BaseModel], loc: Sequence[int | str]) -> type[pydantic.BaseModel]:
+    """The class whose field the last part of ``loc`` would be."""
+    for part in loc[:-1]:
+        for name, field in cls.model_fields.items():
+            if part in (name, field.alias):
+                cls = next(iter(_models_in(field.annotation)), cls)
+                break
+    return cls
+
+
+def _models_in(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def without_unknown(
+    cls: type[pydantic.BaseModel], data: Mapping[str, Any], error: pydantic.ValidationError
+) -> tuple[dict[str, Any], list[str]]:
+    """The data without the keys that ``error`` calls unknown, and a message about each.
+
+    A key that is known and given twice stays: which of the two is meant cannot be told.
+    """
+    kept: dict[str, Any] = _copied(data)
+    left_out: list[str] = []
+    for problem in error.errors():
+        loc = problem["loc"]
+        if problem["type"] in _UNKNOWN and str(loc[-1]) not in _known_names(_class_at(cls, loc)):
+            holder: Any = kept
+            for part in loc[:-1]:
+                # Beside keys and indices, pydantic names the part of a union that it tried.
+                inside = isinstance(part, int) or part in holder
+                holder = holder[part] if inside else holder
+            if loc[-1] in holder:
+                del holder[loc[-1]]
+                left_out.append(_unknown_field(cls, loc))
+    return kept, left_out
+
+
+def _copied(value: Any) -> Any:
+    """Nested dicts and lists as new ones, so that the caller's stay as they are."""
+    if isinstance(value, Mapping):
+        return {key: _copied(part) for key, part in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_copied(part) for part in cast("Sequence[Any]", value)]
+    return value

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import LMStudioClientError
+from .errors import LMStudioClientError, LMStudioConnectionError
 
 if TYPE_CHECKING:
     from .client import Client
@@ -50,8 +50,8 @@ def configure_default_client(
     with _lock:
         if _client is not None:
             raise LMStudioClientError(
-                "The default client exists already; configure it before the first call that uses "
-                "it, or make a Client of your own."
+                "The default client exists already. One that is already created cannot be "
+                "configured: do that before the first call, or make a Client of your own."
             )
         from .client import Client
 
@@ -75,17 +75,52 @@ def get_default_client(api_host: str | None = None) -> Client:
         api_host: Where to connect to, if it is not made yet.
 
     Raises:
-        LMStudioClientError: ``api_host`` is given and the default client exists already.
+        LMStudioClientError: ``api_host`` is given and the default client exists already, or no
+            server answers where it is looked for.
     """
     global _client
     if api_host is not None:
         configure_default_client(api_host)
     with _lock:
+        made = _client is None
         if _client is None:
             from .client import Client
 
             _client = Client(**_settings)
-        return _client
+        client, given = _client, _settings.get("api_host")
+    if made:
+        # Not under the lock: a plugin that is asked for a server may use the default client.
+        try:
+            _check(client, given)
+        except BaseException:
+            _drop(client)
+            raise
+    return client
+
+
+def _check(client: Client, given: str | None) -> None:
+    """Raise unless there is a server: programs that make the default client ask for that."""
+    host = client.api_host  # looked for now, if none was given
+    if given is None:
+        return
+    from .discovery import answers_greeting
+
+    address = client._known  # noqa: SLF001 - with its headers, certificates and proxy
+    if address is None or not answers_greeting(address):
+        raise LMStudioConnectionError(
+            f"LM Studio is not reachable at {host}: no server answers there. Is LM Studio running, "
+            "with its server on?",
+            tried=(host,),
+        )
+
+
+def _drop(client: Client) -> None:
+    """Forget a default client that reached nothing; where it looks stays as it was configured."""
+    global _client
+    with _lock:
+        if _client is client:
+            _client = None
+    client.close()
 
 
 def reset_default_client() -> None:

@@ -5,6 +5,7 @@
     LMStudioError
     ├── LMStudioValueError            (ValueError)    an argument cannot be right
     │   └── ValidationError                           data does not fit its class
+    │       └── FieldNameError (TypeError, AttributeError)  by its names: unknown, missing, twice
     ├── LMStudioRuntimeError          (RuntimeError)  not possible in this state
     │   ├── CapabilityNotInstalledError               a package of the family is missing
     │   ├── FrozenProgramError                        a frozen program can start no Python
@@ -22,14 +23,18 @@
     │   └── LMStudioRequestRejectedError              the server does not know or accept the request
     └── LMStudioClientError
         ├── LMStudioCancelledError                    cancelled by this program
+        ├── LMStudioHostError (LMStudioValueError)        the host cannot be one
         ├── LMStudioUnknownMessageWarning (UserWarning)
+        ├── LMStudioUnknownSettingWarning (UserWarning)   a key of a config dict was left out
         └── LMStudioWebsocketError                    the connection
+            ├── LMStudioClosedError (LMStudioRuntimeError)  closed by this program before
             ├── LMStudioConnectionError (ConnectionError)  no server there, or lost
             └── LMStudioAuthenticationError                the server refused the credentials
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,14 +45,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapabilityNotInstalledError",
+    "FieldNameError",
     "FrozenProgramError",
     "LMStudioAmbiguousModelError",
     "LMStudioAuthenticationError",
     "LMStudioCancelledError",
     "LMStudioChannelClosedError",
     "LMStudioClientError",
+    "LMStudioClosedError",
     "LMStudioConnectionError",
     "LMStudioError",
+    "LMStudioHostError",
     "LMStudioIdentifierInUseError",
     "LMStudioModelDomainError",
     "LMStudioModelNotFoundError",
@@ -59,6 +67,7 @@ __all__ = [
     "LMStudioServerError",
     "LMStudioTimeoutError",
     "LMStudioUnknownMessageWarning",
+    "LMStudioUnknownSettingWarning",
     "LMStudioValueError",
     "LMStudioWebsocketError",
     "PluginLoadError",
@@ -107,6 +116,14 @@ class ValidationError(LMStudioValueError):
     """Data does not fit the class it is made into; the message names each field, value and reason."""
 
     _unsaid = "Data does not fit the class it was to become."
+
+
+class FieldNameError(ValidationError, TypeError, AttributeError):
+    """The names of the data do not fit the class: one is unknown, missing, or given twice.
+
+    It is a ``TypeError`` as for any other call with wrong keywords, and an ``AttributeError`` as for
+    any other assignment to an attribute that is not there.
+    """
 
 
 class LMStudioRuntimeError(RuntimeError, LMStudioError):
@@ -185,23 +202,53 @@ class LMStudioServerError(LMStudioError):
     """The server answered with an error.
 
     ``server_error`` holds its title, cause, suggestion and display data; ``endpoint`` names what
-    was asked. Without a message of its own, it says these.
+    was asked. Without a message of its own, it says these. Details given as a dict, as the server
+    sends them, are added to the message.
     """
 
     _unsaid = "The server answered with an error and gave no reason."
+    server_error: SerializedLMSExtendedError | None
 
     def __init__(
         self,
         message: str = "",
-        server_error: SerializedLMSExtendedError | None = None,
+        server_error: SerializedLMSExtendedError | Mapping[str, Any] | None = None,
         *,
         endpoint: str | None = None,
     ) -> None:
-        if server_error is not None and (not message or is_blank(str(message))):
-            message = with_endpoint(str(server_error), endpoint)
+        details = server_error
+        if isinstance(details, Mapping):
+            # Only programs for the official SDK make one so. What reads details builds on this
+            # module, so it is loaded by name.
+            read = importlib.import_module("lmstudio_core.server_errors")
+            details, text = read.described(details)
+            message = f"{message}: {text}"
+        elif details is not None and (not message or is_blank(str(message))):
+            message = with_endpoint(str(details), endpoint)
         super().__init__(message)
-        self.server_error = server_error
+        self.server_error = details
         self.endpoint = endpoint
+
+    @staticmethod
+    def from_details(message: str, details: Mapping[str, Any]) -> LMStudioServerError:
+        """The error that details mean, of the class that their code names.
+
+        Args:
+            message: What the text begins with.
+            details: The error as the server sends it.
+        """
+        read = importlib.import_module("lmstudio_core.server_errors")
+        cls: type[LMStudioServerError] = read.error_class(details, LMStudioServerError)
+        return cls(message, details)
+
+    @property
+    def _raw_error(self) -> dict[str, Any] | None:
+        """The details as a dict, for programs that ask the official SDK's errors for it."""
+        if self.server_error is None:
+            return None
+        details = self.server_error.to_dict()
+        details.pop("stack", None)
+        return details
 
     @property
     def display_data(self) -> Mapping[str, Any]:
@@ -295,10 +342,18 @@ class LMStudioCancelledError(LMStudioClientError):
     _unsaid = "This was cancelled by the program itself."
 
 
+class LMStudioHostError(LMStudioValueError, LMStudioClientError):
+    """What was given as the server's host is not of the form of one; nobody was asked."""
+
+
 class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: N818 - the official name
     """The server sent something this version does not know; it was ignored."""
 
     _unsaid = "The server sent something unknown; it was ignored."
+
+
+class LMStudioUnknownSettingWarning(LMStudioClientError, UserWarning):  # noqa: N818 - as above
+    """A config dict has a key that this version does not know; the setting was left out."""
 
 
 class LMStudioWebsocketError(LMStudioClientError):
@@ -312,6 +367,13 @@ class LMStudioWebsocketError(LMStudioClientError):
         self.status = status
 
     _unsaid = "The connection to the server failed."
+
+
+class LMStudioClosedError(LMStudioRuntimeError, LMStudioWebsocketError):
+    """The program closed the client, or this namespace of it, and then used it or still waits."""
+
+    def __init__(self, message: str = "This client is closed; make a new one.") -> None:
+        super().__init__(message)
 
 
 class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,7 @@ from .errors import (
 from .halves import readable
 from .shapes import as_list, as_mapping, is_blank, is_mapping
 
-__all__ = ["SerializedLMSExtendedError", "server_error"]
+__all__ = ["SerializedLMSExtendedError", "described", "error_class", "server_error"]
 
 _UNKNOWN: Final = "Unknown error"
 
@@ -87,6 +88,27 @@ def _samples(data: Mapping[str, Any], said: str) -> Iterator[str]:
         yield f"{title}: {', '.join(shown)}" + (f" and {more} more" if more else "")
 
 
+def described(raw: Mapping[str, Any]) -> tuple[SerializedLMSExtendedError, str]:
+    """The details that a server sends, and all of them as text."""
+    details = SerializedLMSExtendedError.from_dict(raw)
+    return details, "\n".join(
+        [str(details), *_data("Details", details.error_data), *_data("Data", details.display_data)]
+    )
+
+
+def _data(name: str, data: Mapping[str, Any] | None) -> Iterator[str]:
+    if data:
+        yield f"{name}: {json.dumps(data, default=str)}"
+
+
+def error_class(
+    raw: Mapping[str, Any], default: type[LMStudioServerError]
+) -> type[LMStudioServerError]:
+    """The class that the code in an error's display data names, or ``default``."""
+    code = as_mapping(raw.get("displayData")).get("code")
+    return _BY_CODE.get(code, default) if isinstance(code, str) else default
+
+
 def server_error(
     raw: Any, endpoint: str, *, default: type[LMStudioServerError]
 ) -> LMStudioServerError:
@@ -99,8 +121,8 @@ def server_error(
     """
     details = SerializedLMSExtendedError.read(raw)
     data: Mapping[str, Any] = details.display_data or {}
-    code = data.get("code")
-    cls = _BY_CODE.get(code, default) if isinstance(code, str) else default
+    cls = error_class(as_mapping(raw), default)
     said = str(details)
-    message = readable("\n".join([said, *_samples(data, said)]))
+    lines = [said, *_samples(data, said), *_data("Details", details.error_data)]
+    message = readable("\n".join(lines))
     return cls(with_endpoint(message, endpoint), details, endpoint=endpoint)

@@ -60,13 +60,15 @@ def set_sync_api_timeout(timeout: float | None) -> None:
     ``timeout`` or an ``idle_timeout`` of their own go by these instead.
 
     Args:
-        timeout: Seconds, more than 0; ``None`` waits for ever.
+        timeout: Seconds; 0 waits for nothing, so that every call fails; ``None`` waits for ever.
 
     Raises:
         LMStudioValueError: ``timeout`` is not such a number.
     """
     global _timeout
-    _timeout = None if timeout is None else _seconds("timeout", timeout)
+    given: Any = timeout  # what the caller wrote, whatever the annotation says
+    nothing = not isinstance(given, bool) and given == 0
+    _timeout = timeout if given is None or nothing else _seconds("timeout", given)
 
 
 class CallLimits(TypedDict, total=False):

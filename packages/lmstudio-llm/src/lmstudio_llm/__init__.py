@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from .chat import Chat
     from .config import LlmLoadModelConfig, LlmPredictionConfig
     from .config_types import (
+        LlmContextOverflowPolicy,
         LlmJinjaPromptTemplate,
+        LlmLlamaCacheQuantizationType,
         LlmLlamaCppArgument,
         LlmLlamaCppArgumentsOverride,
         LlmLoadModelConfigDict,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         LlmReasoningParsing,
         LlmStructuredPredictionSetting,
         LlmToolChoice,
+        LlmToolNaming,
         LlmToolUseSetting,
     )
     from .convenience import llm
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
         TextDataDict,
         ToolCallRequest,
         ToolCallRequestData,
+        ToolCallRequestDataDict,
         ToolCallRequestDict,
         ToolCallResultData,
         ToolCallResultDataDict,
@@ -87,7 +91,7 @@ if TYPE_CHECKING:
     )
     from .schemas import DictObject, DictSchema, GbnfGrammar, ModelSchema, ResponseSchema
     from .streams import AsyncPredictionStream, PredictionStream
-    from .tools import ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
+    from .tools import ToolDefinition, ToolFunctionDef, ToolFunctionDefDict, ToolParameterDict
     from .vision import LMStudioVisionError
 
 __version__: Final = "2.0.0"
@@ -113,7 +117,9 @@ __all__ = [
     "GbnfGrammar",
     "LLMNamespace",
     "LMStudioVisionError",
+    "LlmContextOverflowPolicy",
     "LlmJinjaPromptTemplate",
+    "LlmLlamaCacheQuantizationType",
     "LlmLlamaCppArgument",
     "LlmLlamaCppArgumentsOverride",
     "LlmLoadModelConfig",
@@ -129,6 +135,7 @@ __all__ = [
     "LlmReasoningParsing",
     "LlmStructuredPredictionSetting",
     "LlmToolChoice",
+    "LlmToolNaming",
     "LlmToolUseSetting",
     "ModelSchema",
     "PredictionEvent",
@@ -155,12 +162,14 @@ __all__ = [
     "ToolCallNameReceived",
     "ToolCallRequest",
     "ToolCallRequestData",
+    "ToolCallRequestDataDict",
     "ToolCallRequestDict",
     "ToolCallResultData",
     "ToolCallResultDataDict",
     "ToolDefinition",
     "ToolFunctionDef",
     "ToolFunctionDefDict",
+    "ToolParameterDict",
     "ToolResultMessage",
     "ToolResultMessageDict",
     "UserMessage",
@@ -176,7 +185,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmPredictionConfig",
     ),
     "config_types": (
+        "LlmContextOverflowPolicy",
         "LlmJinjaPromptTemplate",
+        "LlmLlamaCacheQuantizationType",
         "LlmLlamaCppArgument",
         "LlmLlamaCppArgumentsOverride",
         "LlmLoadModelConfigDict",
@@ -188,6 +199,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmReasoningParsing",
         "LlmStructuredPredictionSetting",
         "LlmToolChoice",
+        "LlmToolNaming",
         "LlmToolUseSetting",
     ),
     "convenience": ("llm",),
@@ -221,6 +233,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "TextDataDict",
         "ToolCallRequest",
         "ToolCallRequestData",
+        "ToolCallRequestDataDict",
         "ToolCallRequestDict",
         "ToolCallResultData",
         "ToolCallResultDataDict",
@@ -266,6 +279,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ToolDefinition",
         "ToolFunctionDef",
         "ToolFunctionDefDict",
+        "ToolParameterDict",
     ),
     "vision": ("LMStudioVisionError",),
 }

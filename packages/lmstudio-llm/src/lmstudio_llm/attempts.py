@@ -27,6 +27,7 @@ class Prediction(Generic[T]):
         fallback: Makes another channel, for servers that reject the first.
         again: Makes the channel for one more attempt after a result that is not in its format.
         retries: How many more attempts there may be.
+        strict: Whether a result that is not in its format is an error.
         sees: The model's specifier, if the chat holds images and has to be able to see them.
     """
 
@@ -36,6 +37,7 @@ class Prediction(Generic[T]):
         default=None, repr=False
     )
     retries: int = 0
+    strict: bool = False
     sees: Mapping[str, Any] | None = None
 
     def fall_back(self, error: LMStudioRequestRejectedError) -> PredictionChannel[T]:
@@ -56,6 +58,8 @@ class Prediction(Generic[T]):
             self.channel = self.again(result)
             self.channel.more_attempts = self.retries > 0
             result = yield self.channel
+        if self.strict:
+            result.check()
         return result
 
     def _attempt(self) -> Op[PredictionResult[T]]:
@@ -91,10 +95,12 @@ def corrected(history: Mapping[str, Any], result: PredictionResult[Any]) -> dict
     messages = list(history["messages"])
     if result.stats.stop_reason in ("maxPredictedTokensReached", "contextLengthReached"):
         return {"messages": messages}
-    said = (("assistant", result.content), ("user", _ADVICE.format(wrong)))
-    messages += [
-        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in said if text
-    ]
+    for role, text in (("assistant", result.content), ("user", _ADVICE.format(wrong))):
+        parts = [{"type": "text", "text": text}] if text else []
+        if parts and messages[-1]["role"] == role:  # the chat ended with the answer's beginning
+            messages[-1] = {**messages[-1], "content": [*messages[-1]["content"], *parts]}
+        elif parts:
+            messages.append({"role": role, "content": parts})
     return {"messages": messages}
 
 

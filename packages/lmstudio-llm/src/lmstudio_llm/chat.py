@@ -14,13 +14,18 @@ from lmstudio_core.shapes import error_text
 
 from .chat_parts import (
     MessageType,
+    RequestInput,
+    continued,
     image_handles,
     lines,
     listed_parts,
     make_message,
     message_list,
     message_of,
+    pair_of,
+    request_part,
     response_parts,
+    system_parts,
 )
 from .messages import (
     AnyChatMessage,
@@ -33,14 +38,11 @@ from .messages import (
     SystemPrompt,
     TextData,
     TextDataDict,
-    ToolCallRequest,
     ToolCallRequestData,
-    ToolCallRequestDict,
     ToolCallResultData,
     ToolCallResultDataDict,
     ToolResultMessage,
     UserMessage,
-    content_parts,
     parse_message,
 )
 from .openai_messages import from_openai, to_openai
@@ -51,13 +53,16 @@ if TYPE_CHECKING:
 __all__ = ["Chat", "ChatInput", "history_data"]
 
 UserInput = str | TextData | TextDataDict | FileHandleInput
-ResponseInput = Union[str, TextData, TextDataDict, AssistantResponse, "PredictionResult[Any]"]
+ResponseInput = Union[
+    str, TextData, TextDataDict, FileHandleInput, AssistantResponse, "PredictionResult[Any]"
+]
 
 
 class Chat:
     """A conversation: system prompts, what the user said, responses, results of tools.
 
     Wherever a chat is taken, a string (one user message) or a dict with ``messages`` is too.
+    A chat changes, so it is equal only to itself; ``to_dict()`` compares what chats hold.
 
     Args:
         initial_prompt: The system prompt, if there is to be one.
@@ -82,10 +87,12 @@ class Chat:
         Args:
             history: Text is one user message. The messages of a dict have a ``role`` and a
                 ``content``: text, or parts as the server writes them; OpenAI's ``tool_calls``
-                and ``tool_call_id`` are understood.
+                and ``tool_call_id`` are understood. They are added one by one, so that
+                consecutive user messages become one.
 
         Raises:
             LMStudioValueError: ``history`` is none of these, or a message in it is wrong.
+            LMStudioRuntimeError: Consecutive messages are system prompts, or responses.
         """
         if isinstance(history, str):
             chat = cls()
@@ -95,7 +102,9 @@ class Chat:
             return cls._of(history)
         if isinstance(history, ChatHistoryData):
             return cls._of(history.messages)
-        return cls._of(message_of(item) for item in message_list(history))
+        chat = cls()
+        chat.add_entries(message_list(history))
+        return chat
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -119,12 +128,9 @@ class Chat:
             return self._messages[index]
         return self._of(self._messages[index])
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Chat):
-            return NotImplemented
-        return self._messages == other._messages
-
-    __hash__ = None  # type: ignore[assignment]  # a chat changes
+    def __bool__(self) -> bool:
+        """True, so that ``chat = chat or Chat()`` keeps the caller's chat though it is empty."""
+        return True
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.from_history({self.to_dict()!r})"
@@ -162,7 +168,7 @@ class Chat:
             ) from error
         if isinstance(data, str):
             raise LMStudioValueError("This is the JSON of a string, not of a chat.")
-        return cls.from_history(data)
+        return cls._of(message_of(item) for item in message_list(data))
 
     def to_openai(self, image_url: Callable[[FileHandle], str] | None = None) -> list[Any]:
         """The chat as a list of messages in OpenAI's form; ``from_openai`` reads it again.
@@ -206,6 +212,11 @@ class Chat:
         """A chat with the same messages; changes to one do not reach the other."""
         return self._of(self._messages)
 
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.copy()
+
     @classmethod
     def _of(cls, messages: Iterable[AnyChatMessage]) -> Self:
         """A chat of copies of these messages."""
@@ -226,40 +237,42 @@ class Chat:
             The message that now holds the content.
 
         Raises:
-            LMStudioValueError: There is nothing in it, or something that is neither text nor file.
+            LMStudioValueError: There is no part in it, or one that is neither text nor file.
         """
         parts = [*listed_parts(content), *image_handles(images)]
-        message = make_message(UserMessage, parts)
-        if all(isinstance(part, TextData) and not part.text for part in message.content):
+        if not parts:
             raise LMStudioValueError("A user message must not be empty: give text or a file.")
-        return self._merge(message)
+        return self._merge(make_message(UserMessage, parts))
 
     def add_system_prompt(self, prompt: str | TextData | TextDataDict) -> SystemPrompt:
         """Add instructions for the model.
 
         Raises:
+            LMStudioValueError: It is not text.
             LMStudioRuntimeError: The last message is a system prompt already.
         """
-        return self._push(make_message(SystemPrompt, content_parts(prompt)))
+        return self._push(make_message(SystemPrompt, system_parts(prompt)))
 
     def add_assistant_response(
         self,
         response: ResponseInput,
-        tool_call_requests: Iterable[ToolCallRequest | ToolCallRequestDict] = (),
+        tool_call_requests: Iterable[RequestInput] = (),
     ) -> AssistantResponse:
         """Add what the model said.
 
         Args:
             response: Text, a prediction's result (its tool calls come along), or a whole message.
-            tool_call_requests: The tool calls that the model asked for.
+            tool_call_requests: The tool calls that the model asked for: objects, or dicts with a
+                ``name`` and ``arguments``, alone or inside ``{"type": "toolCallRequest", ...}``.
 
         Raises:
+            LMStudioValueError: One of them is none.
             LMStudioRuntimeError: The last message is the assistant's already.
         """
         parts, calls = response_parts(response), list(tool_call_requests)
         if not calls:
             calls = list(getattr(response, "tool_calls", ()))
-        parts += [{"type": "toolCallRequest", "toolCallRequest": call} for call in calls]
+        parts += [request_part(call) for call in calls]
         return self._push(make_message(AssistantResponse, parts))
 
     def add_tool_results(
@@ -292,6 +305,8 @@ class Chat:
 
     def add_entry(self, role: str, content: Any) -> AnyChatMessage:
         """Add a message by role: ``user``, ``system``, ``assistant`` or ``tool``."""
+        if role == "system":
+            return self.add_system_prompt(content)
         return self.append(parse_message({"role": role, "content": content}))
 
     def add_entries(
@@ -299,7 +314,7 @@ class Chat:
     ) -> Sequence[AnyChatMessage]:
         """Add several messages: whole ones, dicts, or pairs of role and content."""
         return [
-            self.add_entry(*entry) if isinstance(entry, tuple) else self.append(entry)
+            self.add_entry(*pair) if (pair := pair_of(entry)) else self.append(cast("Any", entry))
             for entry in entries
         ]
 
@@ -325,12 +340,15 @@ class Chat:
         return self._of(message for message in self._messages if keep(message))
 
     def _push(self, message: MessageType) -> MessageType:
-        if self._messages and isinstance(self._messages[-1], type(message)):
+        last = self._messages[-1] if self._messages else None
+        if last is not None and isinstance(last, type(message)):
+            if isinstance(message, AssistantResponse) and message.continues:
+                return cast("MessageType", continued(cast("AssistantResponse", last), message))
             role: str = message.role
             kind = "system prompts" if role == "system" else "assistant responses"
             raise LMStudioRuntimeError(
-                f"Consecutive {kind} are not possible; put the texts into one, or remove the last "
-                "message with chat.pop()."
+                f"Multi-part or consecutive {kind} are not supported: put the texts into one, or "
+                "remove the last message with chat.pop()."
             )
         self._messages.append(message)
         return message
@@ -352,25 +370,9 @@ def history_data(history: ChatInput) -> dict[str, Any]:
     """The chat to be sent to the model, checked.
 
     Raises:
-        LMStudioValueError: There is no message, or a tool's result without a request for it.
+        LMStudioValueError: There is no message.
     """
     chat = history if isinstance(history, Chat) else Chat.from_history(history)
     if not len(chat):
         raise LMStudioValueError("The chat is empty; add a message with chat.add_user_message().")
-    asked: set[str | None] = set()
-    for message in chat:
-        if isinstance(message, AssistantResponse):
-            asked.update(request.id for request in message.tool_call_requests)
-        elif isinstance(message, ToolResultMessage):
-            _check_results(message, asked)
     return chat.to_dict()
-
-
-def _check_results(message: ToolResultMessage, asked: set[str | None]) -> None:
-    for result in message.content:
-        if result.tool_call_id not in asked and (not asked or None not in asked):
-            raise LMStudioValueError(
-                f"The chat holds a tool result (tool_call_id={result.tool_call_id!r}) that no "
-                "assistant response before it asked for; add the response with its "
-                "tool_call_requests first."
-            )

@@ -16,23 +16,32 @@ from .messages import (
     FileHandle,
     SystemPrompt,
     TextData,
+    ToolCallRequest,
     ToolCallRequestData,
+    ToolCallRequestDataDict,
+    ToolCallRequestDict,
     ToolResultMessage,
     UserMessage,
     content_parts,
+    openai_tool_call,
     parse_message,
 )
 from .narrow import is_list, is_mapping
 
 __all__ = [
     "MessageType",
+    "RequestInput",
+    "continued",
     "image_handles",
     "lines",
     "listed_parts",
     "make_message",
     "message_list",
     "message_of",
+    "pair_of",
+    "request_part",
     "response_parts",
+    "system_parts",
 ]
 
 MessageType = TypeVar(
@@ -64,6 +73,11 @@ def message_of(message: Any) -> AnyChatMessage:
     if isinstance(getattr(message, "content", None), str):  # a result
         hint = "; chat.add_assistant_response(result) adds the answer of a prediction"
     raise LMStudioValueError(f"A message is a message object or a dict, not {message!r}{hint}.")
+
+
+def pair_of(entry: Any) -> tuple[str, Any] | None:
+    """The role and the content, if an entry is a pair of them; in JSON, that is a list."""
+    return (entry[0], entry[1]) if is_list(entry) and len(entry) == 2 else None
 
 
 def make_message(cls: type[MessageType], parts: Sequence[Any]) -> MessageType:
@@ -109,13 +123,69 @@ def response_parts(response: Any) -> list[Any]:
     """The parts of whatever stands for a response."""
     if isinstance(response, AssistantResponse):
         return list(response.content)
-    if isinstance(response, (str, TextData, Mapping, Sequence)):
+    if isinstance(response, (str, TextData, FileHandle, Mapping, Sequence)):
         return content_parts(response)
     if isinstance(text := getattr(response, "content", None), str):
         return [TextData(text=text)]
     raise LMStudioValueError(
-        f"A response is text, a PredictionResult or a message, not {type(response).__name__}."
+        "Unable to parse assistant response content: it is text, a PredictionResult or a message, "
+        f"not {type(response).__name__}."
     )
+
+
+RequestInput = ToolCallRequest | ToolCallRequestData | ToolCallRequestDict | ToolCallRequestDataDict
+"""Whatever stands for a tool call that a model asked for."""
+
+
+def request_part(request: Any) -> ToolCallRequestData:
+    """The part of a message that a tool call request makes, whichever form it has."""
+    if isinstance(request, ToolCallRequestData):
+        return request
+    inner = request
+    if is_mapping(request):
+        if "function" in request:
+            return openai_tool_call(request)
+        inner = request.get("toolCallRequest", request.get("tool_call_request", request))
+    if not isinstance(inner, ToolCallRequest) and not is_mapping(inner):
+        raise LMStudioValueError(_no_request(request))
+    try:
+        return ToolCallRequestData.model_validate({"toolCallRequest": inner})
+    except pydantic.ValidationError as error:
+        raise LMStudioValueError(_no_request(request)) from error
+
+
+def _no_request(request: object) -> str:
+    return (
+        "Unable to parse tool call request content: it is a ToolCallRequest, or a dict with a "
+        f"'name' and 'arguments', not {request!r}."
+    )
+
+
+def system_parts(prompt: Any) -> list[Any]:
+    """The parts of a system prompt: text alone, since servers show files with user messages."""
+    try:
+        parts = content_parts(prompt)
+    except LMStudioValueError as error:
+        raise LMStudioValueError(f"Unable to parse system prompt: {error}") from error
+    for part in parts:
+        if isinstance(part, FileHandle) or (is_mapping(part) and "identifier" in part):
+            raise LMStudioValueError(
+                f"Unable to parse system prompt: it is text, not a file; give {part!r} to "
+                "add_user_message()."
+            )
+    return parts
+
+
+def continued(message: AssistantResponse, rest: AssistantResponse) -> AssistantResponse:
+    """A message that the model was given the beginning of, with the rest added to it."""
+    last, first = message.content[-1:], rest.content[:1]
+    if last and first and isinstance(last[0], TextData) and isinstance(first[0], TextData):
+        # One text: what the model reads next time is what it wrote.
+        last[0].text += first[0].text
+        message.content.extend(rest.content[1:])
+    else:
+        message.content.extend(rest.content)
+    return message
 
 
 def lines(messages: Iterable[AnyChatMessage]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from lmstudio_core.data import InputStruct
+from lmstudio_core.config import ConfigModel
 from lmstudio_core.gpu import GpuSetting, GpuSettingDict
 
 __all__ = [
@@ -81,7 +81,7 @@ LlmLlamaCacheQuantizationType = Literal[
 ]
 
 
-class LlmStructuredPredictionSetting(InputStruct):
+class LlmStructuredPredictionSetting(ConfigModel):
     """How the output is constrained: not at all, by a JSON schema, or by a GBNF grammar."""
 
     type: Literal["none", "json", "gbnf"]
@@ -89,21 +89,22 @@ class LlmStructuredPredictionSetting(InputStruct):
     gbnf_grammar: str | None = None
 
 
-class LlmToolUseSetting(InputStruct):
-    """The tools that the model is told of, in the server's form."""
+class LlmToolUseSetting(ConfigModel):
+    """The tools that the model is told of, in the server's form; ``force`` makes it call one."""
 
     type: Literal["none", "toolArray"]
     tools: Sequence[Mapping[str, Any]] | None = None
+    force: bool | None = None
 
 
-class LlmToolChoice(InputStruct):
+class LlmToolChoice(ConfigModel):
     """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools."""
 
     type: Literal["generic"] = "generic"
     mode: Literal["none", "auto", "required"]
 
 
-class LlmReasoningParsing(InputStruct):
+class LlmReasoningParsing(ConfigModel):
     """Whether reasoning is told apart from the answer, and the tags by which it is found."""
 
     enabled: bool
@@ -111,13 +112,13 @@ class LlmReasoningParsing(InputStruct):
     end_string: str = "</think>"
 
 
-class LlmJinjaPromptTemplate(InputStruct):
+class LlmJinjaPromptTemplate(ConfigModel):
     """A chat template in Jinja."""
 
     template: str
 
 
-class LlmManualPromptTemplate(InputStruct):
+class LlmManualPromptTemplate(ConfigModel):
     """A chat template made of what stands before and after each role's text."""
 
     before_system: str = ""
@@ -128,7 +129,7 @@ class LlmManualPromptTemplate(InputStruct):
     after_assistant: str = ""
 
 
-class LlmPromptTemplate(InputStruct):
+class LlmPromptTemplate(ConfigModel):
     """The chat template of a prediction."""
 
     type: Literal["manual", "jinja"]
@@ -137,21 +138,21 @@ class LlmPromptTemplate(InputStruct):
     stop_strings: Sequence[str] = ()
 
 
-class LlmLoadPromptTemplate(InputStruct):
+class LlmLoadPromptTemplate(ConfigModel):
     """The chat template that a model is loaded with."""
 
     type: Literal["jinja"] = "jinja"
     jinja_prompt_template: LlmJinjaPromptTemplate
 
 
-class LlmLlamaCppArgument(InputStruct):
+class LlmLlamaCppArgument(ConfigModel):
     """One argument of llama.cpp's, such as ``--foo`` and ``1``."""
 
     key: str
     value: str
 
 
-class LlmLlamaCppArgumentsOverride(InputStruct):
+class LlmLlamaCppArgumentsOverride(ConfigModel):
     """Arguments passed to llama.cpp as they are, in place of the config's."""
 
     enabled: bool = True
@@ -160,7 +161,7 @@ class LlmLlamaCppArgumentsOverride(InputStruct):
     exclude_all_config: bool = False
 
 
-class LlmMlxKvCacheQuantization(InputStruct):
+class LlmMlxKvCacheQuantization(ConfigModel):
     """How MLX stores the KV cache: bits per value, group size, tokens before it begins."""
 
     enabled: bool = True

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pydantic
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 from typing_extensions import NotRequired, TypedDict
 
 from lmstudio_core.data import InputStruct
@@ -48,6 +48,8 @@ __all__ = [
     "UserMessage",
     "UserMessageContent",
     "UserMessageDict",
+    "content_parts",
+    "openai_tool_call",
     "parse_message",
 ]
 
@@ -133,11 +135,22 @@ class AssistantResponse(_Message):
 
     role: Literal["assistant"] = Field(default="assistant", repr=False)
     content: list[AssistantResponseContent]
+    _continues: bool = PrivateAttr(default=False)
 
     @property
     def tool_call_requests(self) -> list[ToolCallRequest]:
         """The tool calls in this message, in order."""
         return [p.tool_call_request for p in self.content if isinstance(p, ToolCallRequestData)]
+
+    @property
+    def continues(self) -> bool:
+        """Whether the model was given the beginning of this message as the end of the chat."""
+        return self._continues
+
+    def continuing(self) -> AssistantResponse:
+        """This message, as the rest of the one at the end of the chat; ``append`` joins the two."""
+        self._continues = True
+        return self
 
 
 class ToolResultMessage(_Message):
@@ -264,7 +277,7 @@ def _parts(message: Mapping[str, Any]) -> list[Any]:
         parts = [TextData(text="")]  # OpenAI writes null beside tool calls; LM Studio empty text
     else:
         parts = content_parts(content)
-    return [*parts, *(_openai_tool_call(call) for call in message.get("tool_calls") or ())]
+    return [*parts, *(openai_tool_call(call) for call in message.get("tool_calls") or ())]
 
 
 def _tool_parts(message: Mapping[str, Any]) -> list[Any]:
@@ -304,7 +317,8 @@ def _part(part: Any) -> Any:
     return part
 
 
-def _openai_tool_call(call: Any) -> ToolCallRequestData:
+def openai_tool_call(call: Any) -> ToolCallRequestData:
+    """The part of a message that a tool call in OpenAI's form makes."""
     if not is_mapping(call):
         raise LMStudioValueError(f"tool_calls holds dicts, not {type(call).__name__}.")
     function = mapping(call.get("function") or call)

@@ -81,6 +81,7 @@ def respond(
     tools: Iterable[ToolDefinition | Tool] | None = None,
     tool_choice: ToolChoice | None = None,
     retries: int = 0,
+    strict: bool = False,
     callbacks: PredictionCallbacks | None = None,
 ) -> Prediction[Any]:
     """The next response in a chat.
@@ -94,6 +95,7 @@ def respond(
         tools: What the model may call; an empty list tells it that there is nothing.
         tool_choice: Whether it may, must or must not call one.
         retries: How often to ask again if the output is not in its format.
+        strict: Whether output that is not is an error at once.
         callbacks: Whom to tell what happens.
 
     Raises:
@@ -118,12 +120,15 @@ def respond(
             **_preset(preset),
         }
         tags = reasoning_tags(values)
-        return PredictionChannel[Any]("predict", parameter, output_format, callbacks, tags)
+        made = PredictionChannel[Any]("predict", parameter, output_format, callbacks, tags)
+        made.continues = given["messages"][-1]["role"] == "assistant"
+        return made
 
     return Prediction[Any](
         channel(given),
         again=lambda failed: channel(corrected(given, failed)),
         retries=retries,
+        strict=strict,
         sees=specifier if has_images(given) else None,
     )
 
@@ -136,6 +141,7 @@ def complete(
     config: ConfigInput = None,
     preset: str | None = None,
     retries: int = 0,
+    strict: bool = False,
     callbacks: PredictionCallbacks | None = None,
     support: ServerSupport | None = None,
 ) -> Prediction[Any]:
@@ -186,8 +192,8 @@ def complete(
 
     known = support or ServerSupport()
     if not known.raw_completion:
-        return Prediction[Any](emulated(), again=once_more, retries=retries)
-    return Prediction[Any](raw(), emulated, once_more, retries)
+        return Prediction[Any](emulated(), None, once_more, retries, strict)
+    return Prediction[Any](raw(), emulated, once_more, retries, strict)
 
 
 def apply_prompt_template(model: Any, history: ChatInput, opts: Mapping[str, Any]) -> Call[str]:

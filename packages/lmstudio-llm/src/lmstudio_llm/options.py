@@ -45,6 +45,7 @@ class CompleteStreamOptions(CallLimits, total=False):
     on_first_token: PredictionFirstTokenCallback | None
     on_prediction_fragment: PredictionFragmentCallback | None
     on_prompt_processing_progress: PromptProcessingCallback | None
+    strict: bool
 
 
 class CompleteOptions(CompleteStreamOptions, total=False):

@@ -75,7 +75,7 @@ PromptProcessingCallback = Callable[[float], Any]
 
 @dataclass(frozen=True)
 class PredictionCallbacks:
-    """Whom to tell what happens. One that raises is logged, and the prediction goes on."""
+    """Whom to tell. What ``on_message`` raises is the caller's; others that raise are logged."""
 
     on_message: PredictionMessageCallback | None = None
     on_first_token: PredictionFirstTokenCallback | None = None
@@ -112,6 +112,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
     Attributes:
         more_attempts: Whether another attempt follows if the output is not in its format; then
             ``on_message`` waits for that one.
+        continues: Whether the caller's chat ends with the beginning of the answer.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._format = output_format
         self._callbacks = callbacks or PredictionCallbacks()
         self._on_fragment = self._callbacks.on_prediction_fragment
-        self.more_attempts = False
+        self.more_attempts = self.continues = self._telling = False
         self._splitter = ReasoningSplitter(tags)
         self._halves, self._arguments = FragmentJoiner(), ArgumentsJoiner()
         self._begun = self._cancelled = self._dropped = False
@@ -163,6 +164,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                 return self._keep(self._split(self._halves.feed(fragment)))
             return self._other(kind, message)
         except (KeyError, TypeError, AttributeError):
+            if self._telling:  # on_message raised it, so it is the caller's
+                raise
             # Only a packet of a shape that no server is known to send.
             logger.warning("A packet of %s was not understood: %.200r", self.endpoint, message)
             return _NOTHING
@@ -324,7 +327,9 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         retried = self.more_attempts and self._result.may_be_retried
         if self._callbacks.on_message is not None and not retried:
             message = Chat().add_assistant_response(self._result)
-            self._call("on_message", self._callbacks.on_message, message)
+            self._telling = True
+            self._callbacks.on_message(message.continuing() if self.continues else message)
+            self._telling = False
         return rest
 
     # --- the result ----------------------------------------------------------------------------
@@ -339,7 +344,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             parsed=output.parsed,
             value=output.value,
             problems=output.problems,
-            structured=self._format is not None and self._format.structured,
+            structured=self._format is not None
+            and (self._format.structured or is_mapping(output.parsed)),
             reasoning=reasoning,
             raw_content="".join(text(f.content) or "" for f in self._fragments),
             stats=LlmPredictionStats.from_dict(stats),

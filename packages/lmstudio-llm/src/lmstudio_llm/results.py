@@ -20,6 +20,7 @@ from .messages import ToolCallRequest
 from .schemas import NoValue
 
 __all__ = [
+    "AnyPrediction",
     "ContextUsage",
     "LlmPredictionStats",
     "PredictionResult",
@@ -30,6 +31,9 @@ __all__ = [
 
 T = TypeVar("T")
 S = TypeVar("S")
+
+AnyPrediction = dict[str, Any] | str
+"""What ``parsed`` is for most formats: data, or text."""
 
 _SAME: Final[Any] = object()
 
@@ -220,7 +224,7 @@ class PredictionResult(Generic[T]):
         Raises:
             StructuredOutputError: The output does not satisfy the format that was asked for.
         """
-        self._check()
+        self.check()
         return self._parsed
 
     @property
@@ -233,7 +237,7 @@ class PredictionResult(Generic[T]):
             StructuredOutputError: The output does not satisfy the format that was asked for, or
                 the class tells a schema and cannot be made of such data; ``parsed`` has it then.
         """
-        self._check()
+        self.check()
         if isinstance(self._value, NoValue):
             raise StructuredOutputError(
                 self.content, self.stats.stop_reason, [self._value.reason, "'parsed' has the data"]
@@ -252,9 +256,32 @@ class PredictionResult(Generic[T]):
         answered = not self.tool_calls and self.stats.stop_reason not in stopped
         return bool(self._problems) and answered
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise ``StructuredOutputError`` if the output does not satisfy its format."""
         if self._problems:
             raise StructuredOutputError(self.content, self.stats.stop_reason, self._problems)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data with camelCase keys, to be kept or sent on.
+
+        ``parsed`` is ``None`` if the output does not satisfy its format; ``problems`` then says why.
+        """
+        return {
+            "content": self.content,
+            "parsed": None if self._problems else self._parsed,
+            "structured": self.structured,
+            "problems": list(self._problems),
+            "reasoning": self.reasoning,
+            "toolCalls": [call.to_dict() for call in self.tool_calls],
+            "stats": self.stats.to_dict(),
+            "modelInfo": self.model_info.to_dict(),
+            "loadConfig": self.load_config.to_dict(),
+            "predictionConfig": self.prediction_config.to_dict(),
+        }
+
+    def to_json(self) -> str:
+        """The same as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def _fields(self) -> dict[str, Any]:
         """The arguments that make an equal result; what is unread stays so."""
@@ -334,3 +361,7 @@ class PredictionRoundResult(PredictionResult[T]):
 
     def _fields(self) -> dict[str, Any]:
         return {**super()._fields(), "round_index": self.round_index}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as of any result, and ``roundIndex``."""
+        return {**super().to_dict(), "roundIndex": self.round_index}

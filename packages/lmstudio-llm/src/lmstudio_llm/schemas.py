@@ -14,10 +14,13 @@ from pydantic import TypeAdapter
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.shapes import error_text
 
+from .config_types import LlmStructuredPredictionSetting
 from .jsonschema_check import schema_problems
 from .narrow import is_list, is_mapping, mapping
+from .typed_dicts import portable
 
 __all__ = [
+    "DataFormat",
     "DictObject",
     "DictSchema",
     "GbnfGrammar",
@@ -49,6 +52,8 @@ class ModelSchema(Protocol):
 class GbnfGrammar:
     r"""A grammar in llama.cpp's GBNF notation that the output has to follow.
 
+    The result's ``value`` is the text; ``parsed`` is a dict if the text is a JSON object.
+
     Example:
         ``GbnfGrammar('root ::= "yes" | "no"')``
     """
@@ -56,7 +61,10 @@ class GbnfGrammar:
     grammar: str
 
 
-ResponseSchema = type[ModelSchema] | type[Any] | Mapping[str, Any] | GbnfGrammar
+DataFormat = Mapping[str, Any] | LlmStructuredPredictionSetting
+"""A format without a class: a JSON schema, or a setting in the server's form or as an object."""
+
+ResponseSchema = type[ModelSchema] | type[Any] | DataFormat | GbnfGrammar
 """Whatever ``response_format=`` takes."""
 
 
@@ -83,7 +91,8 @@ class OutputFormat(Generic[T]):
     Attributes:
         setting: The value of ``llm.prediction.structured``.
         read: Turns the text of the output into plain data and a value.
-        structured: Whether the output is data; the text of a grammar is not.
+        structured: Whether the output is data in any case; that of a grammar is if it is a JSON
+            object.
     """
 
     setting: dict[str, Any]
@@ -97,11 +106,14 @@ def resolve_format(response_format: Any) -> OutputFormat[Any]:
     Args:
         response_format: A pydantic model or other class with ``model_json_schema``, a dataclass,
             a TypedDict or another type that pydantic has a schema for, a JSON schema as a dict, a
-            ``GbnfGrammar``, or a setting in the server's form.
+            ``GbnfGrammar``, or a setting: an ``LlmStructuredPredictionSetting``, or a dict in the
+            server's form.
 
     Raises:
         LMStudioValueError: It is none of these, or the schema is no schema.
     """
+    if isinstance(response_format, LlmStructuredPredictionSetting):
+        response_format = response_format.to_dict()
     if isinstance(response_format, GbnfGrammar):
         return _grammar(response_format.grammar)
     if is_mapping(response_format):
@@ -117,28 +129,40 @@ def resolve_format(response_format: Any) -> OutputFormat[Any]:
 
 def setting_format(setting: Mapping[str, Any]) -> OutputFormat[Any] | None:
     """The format that a server's setting describes; ``None`` if it asks for nothing."""
-    if setting.get("type") == "gbnf":
-        return _grammar(setting.get("gbnfGrammar") or "")
-    if setting.get("type") == "json":
-        return _of_schema(mapping(setting.get("jsonSchema")), dict(setting))
+    kind = setting.get("type")
+    named = {"json_schema": "jsonSchema", "gbnf_grammar": "gbnfGrammar"}
+    wired = {named.get(key, key): value for key, value in setting.items()}
+    if kind == "gbnf":
+        return _grammar(wired.get("gbnfGrammar") or "")
+    if kind == "json":
+        return _of_schema(mapping(wired.get("jsonSchema")), wired)
     return None
 
 
-def _grammar(text: str) -> OutputFormat[str]:
+def _grammar(text: str) -> OutputFormat[Any]:
     if not text.strip():
         raise LMStudioValueError(
             "The GBNF grammar is empty; it needs at least a rule 'root ::= ...'."
         )
-    return OutputFormat(
-        {"type": "gbnf", "gbnfGrammar": text},
-        lambda output: StructuredOutput(output, output),
-        structured=False,
-    )
+    return OutputFormat({"type": "gbnf", "gbnfGrammar": text}, _by_grammar, structured=False)
+
+
+def _by_grammar(output: str) -> StructuredOutput:
+    """What a grammar let through: data if it is a JSON object, else text; the value is the text."""
+    data, _ = _json(output)
+    return StructuredOutput(data if is_mapping(data) else output, output)
+
+
+_NO_FORMAT: Final = OutputFormat[str](
+    {"type": "none"}, lambda output: StructuredOutput(output, output), structured=False
+)
 
 
 def _of_dict(given: Mapping[str, Any]) -> OutputFormat[Any]:
     if (found := setting_format(given)) is not None:
         return found
+    if given.get("type") == "none":
+        return _NO_FORMAT
     return _of_schema(given, {"type": "json", "jsonSchema": dict(given)})
 
 
@@ -208,7 +232,7 @@ def _of_type(kind: Any) -> OutputFormat[Any]:
     if inspect.isroutine(kind):
         raise _no_schema(kind, "it is a function.")
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        adapter: TypeAdapter[Any] = TypeAdapter(portable(kind))
         schema = adapter.json_schema()
     except (pydantic.errors.PydanticUserError, AttributeError, TypeError, NameError) as error:
         raise _no_schema(kind, error) from error

@@ -47,6 +47,12 @@ class PredictionStreamBase(Generic[T, _S]):
         """Whether nothing more comes, though there is no result."""
         return self._closed or (self._source is not None and self._source.ended)
 
+    def _given(self, result: PredictionResult[T] | None) -> PredictionResult[T] | None:
+        """The result as it is handed out: a strict one satisfies its format."""
+        if result is not None and self._prediction.strict:
+            result.check()
+        return result
+
     def _finished(self) -> PredictionResult[T] | None:
         channel = self._prediction.channel
         return channel.result() if channel.done else None
@@ -185,16 +191,17 @@ class PredictionStream(
         """Run the prediction to its end, whatever was iterated over so far.
 
         Raises:
-            LMStudioPredictionError: The server could not finish it.
+            LMStudioPredictionError: The server could not finish it, or it is ``strict`` and the
+                output is not in its format.
             LMStudioCancelledError: The stream was left or closed before the end.
         """
         for _ in self.events():
             pass
-        return self._finished() or self._no_result()
+        return self._given(self._finished()) or self._no_result()
 
     def result(self) -> PredictionResult[T]:
         """The result; the prediction is run to its end first if need be. See ``wait_for_result``."""
-        return self._finished() or self.wait_for_result()
+        return self._given(self._finished()) or self.wait_for_result()
 
     def __enter__(self) -> Self:
         self.start()
@@ -303,12 +310,13 @@ class AsyncPredictionStream(
         """Run the prediction to its end, whatever was iterated over so far.
 
         Raises:
-            LMStudioPredictionError: The server could not finish it.
+            LMStudioPredictionError: The server could not finish it, or it is ``strict`` and the
+                output is not in its format.
             LMStudioCancelledError: The stream was left or closed before the end.
         """
         async for _ in self.events():
             pass
-        return self._finished() or self._no_result()
+        return self._given(self._finished()) or self._no_result()
 
     def result(self) -> PredictionResult[T]:
         """The result, after the end of the iteration; ``await wait_for_result()`` gets there.
@@ -317,7 +325,7 @@ class AsyncPredictionStream(
             LMStudioRuntimeError: The prediction has not ended.
             LMStudioCancelledError: The stream was closed before its end.
         """
-        result = self._finished()
+        result = self._given(self._finished())
         if result is None and self._left:
             self._no_result()
         if result is None:

@@ -24,12 +24,14 @@ from lmstudio_core.shapes import error_text
 
 from .callables import docstring_of, parameters_of, positional_only
 from .narrow import mapping
+from .typed_dicts import portable
 
 __all__ = [
     "Tool",
     "ToolDefinition",
     "ToolFunctionDef",
     "ToolFunctionDefDict",
+    "ToolParameterDict",
     "defined_tool",
     "resolve_tool",
     "resolve_tools",
@@ -37,6 +39,14 @@ __all__ = [
 ]
 
 _NO_DEFAULT: Any = inspect.Parameter.empty
+
+
+class ToolParameterDict(TypedDict):
+    """A parameter with a default or a description: ``{"type": int, "default": 3}``."""
+
+    type: Any
+    default: NotRequired[Any]
+    description: NotRequired[str]
 
 
 class ToolFunctionDefDict(TypedDict):
@@ -336,6 +346,7 @@ def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
             kind, default = spec.get("type", Any), spec.get("default", _NO_DEFAULT)
             if "description" in spec:
                 kind = Annotated[kind, Field(description=spec["description"])]
+        kind = portable(kind)
         if default is _NO_DEFAULT:
             hints[parameter] = Required[kind]
         else:

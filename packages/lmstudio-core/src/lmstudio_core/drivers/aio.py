@@ -7,7 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
-from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
+from ..errors import (
+    LMStudioClosedError,
+    LMStudioConnectionError,
+    LMStudioError,
+    LMStudioRuntimeError,
+)
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.liveness import Pings
@@ -68,7 +73,7 @@ class AsyncDriver:
                 "use one client per loop, or close it there first."
             )
         for connection in self._sockets():  # of a loop that is closed
-            connection.forsake(_closed_error())
+            connection.forsake(LMStudioClosedError())
         self._loop = loop
         self._locks = {}
         self._connections = {}
@@ -148,7 +153,7 @@ class AsyncDriver:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise _closed_error()
+            raise LMStudioClosedError
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the namespace's socket is open."""
@@ -160,7 +165,7 @@ class AsyncDriver:
         connection = self._connections.pop(namespace, None)
         if connection is not None:
             await self._close_one(
-                connection, LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected.")
+                connection, LMStudioClosedError(f"The namespace {namespace!r} was disconnected.")
             )
 
     async def close_idle(self) -> None:
@@ -174,11 +179,11 @@ class AsyncDriver:
         connections = self._sockets()
         for connection in connections:  # all at once, even if this task is cancelled meanwhile
             if connection.loop is running_loop():
-                connection.abort(_closed_error())
+                connection.abort(LMStudioClosedError())
         self._connections.clear()
         self._aside.clear()
         for connection in connections:
-            await self._close_one(connection, _closed_error())
+            await self._close_one(connection, LMStudioClosedError())
 
     @staticmethod
     async def _close_one(connection: Connection, failure: LMStudioError) -> None:
@@ -189,7 +194,7 @@ class AsyncDriver:
 
     def forsake(self) -> bool:
         """The client was dropped: close what it left open, and say whether that was something."""
-        left = [connection.forsake(_closed_error()) for connection in self._sockets()]
+        left = [connection.forsake(LMStudioClosedError()) for connection in self._sockets()]
         return any(left)
 
     # -- operations ------------------------------------------------------------------------------
@@ -263,7 +268,3 @@ class AsyncDriver:
     def stream(self, batch: Batch[R], limits: Limits | None = None) -> AsyncBatchStream[R]:
         """The results of a batch, in order, as they come."""
         return AsyncBatchStream(self, batch, limits)
-
-
-def _closed_error() -> LMStudioError:
-    return LMStudioRuntimeError("This client is closed; make a new one.")

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from ..errors import LMStudioConnectionError, LMStudioError, LMStudioRuntimeError
+from ..errors import (
+    LMStudioClosedError,
+    LMStudioConnectionError,
+)
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.liveness import Pings
@@ -167,14 +170,14 @@ class SyncDriver:
         self._keeper = Keeper(self._open_connections)
         self._pid = os.getpid()
         for connection in inherited:
-            connection.close(_closed_error())
+            connection.close(LMStudioClosedError())
 
     def _check_open(self, opened: Connection | None = None) -> None:
         if self._closed:
             if opened is not None:
-                opened.close(_closed_error())
+                opened.close(LMStudioClosedError())
                 self._keeper.stop()
-            raise _closed_error()
+            raise LMStudioClosedError
 
     def is_connected(self, namespace: str) -> bool:
         """Whether the namespace's socket is open."""
@@ -187,7 +190,7 @@ class SyncDriver:
             self._after_fork()
         connection = self._connections.pop(namespace, None)
         if connection is not None:
-            connection.close(LMStudioRuntimeError(f"The namespace {namespace!r} was disconnected."))
+            connection.close(LMStudioClosedError(f"The namespace {namespace!r} was disconnected."))
 
     def close_idle(self) -> None:
         """Close the sockets on which no conversation is open."""
@@ -204,7 +207,7 @@ class SyncDriver:
         self._connections.clear()
         self._aside.clear()
         for connection in connections:
-            connection.close(_closed_error())
+            connection.close(LMStudioClosedError())
         self._keeper.stop()
 
     def forsake(self) -> bool:
@@ -214,7 +217,7 @@ class SyncDriver:
         """
         connections = [*self._connections.values(), *self._opening]
         for connection in connections:
-            connection.close(_closed_error())
+            connection.close(LMStudioClosedError())
         self._keeper.stop(wait=False)  # it may need a lock of the thread that this runs in
         return self._pid == os.getpid() and bool(connections)
 
@@ -291,7 +294,3 @@ class SyncDriver:
     def stream(self, batch: Batch[R], limits: Limits | None = None) -> SyncBatchStream[R]:
         """The results of a batch, in order, as they come."""
         return SyncBatchStream(self, batch, limits)
-
-
-def _closed_error() -> LMStudioError:
-    return LMStudioRuntimeError("This client is closed; make a new one.")

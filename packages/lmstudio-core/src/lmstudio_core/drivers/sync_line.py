@@ -69,7 +69,10 @@ class Line:
         self.reads = 0
         self._pings = pings or Pings()
         self._alive = Liveness(self._pings, clock())
-        self._socket = connect(address, sync_limits().longest_wait)
+        limits = sync_limits()
+        if limits.longest_wait == 0:  # for a socket, no time to wait means not to block
+            raise limits.error(f"a connection to {address}")
+        self._socket = connect(address, limits.longest_wait)
 
     @property
     def address(self) -> Address:

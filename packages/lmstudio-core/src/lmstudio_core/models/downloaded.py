@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar
 
 from typing_extensions import Unpack
 
 from ..config import ConfigModel
+from ..data import SameOnServer
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
 from .infos import ModelInfoBase
@@ -22,8 +23,11 @@ __all__ = [
 ]
 
 
-class DownloadedModelBase:
-    """What both share: the info, its most used fields, and how it prints."""
+class DownloadedModelBase(SameOnServer):
+    """What both share: the info, its most used fields, and how it prints.
+
+    Two are equal if they are the same model of the same client.
+    """
 
     _namespace: ClassVar[str | None] = None
     _shown: ClassVar[tuple[str, ...]] = ("model_key", "display_name", "architecture")
@@ -50,6 +54,9 @@ class DownloadedModelBase:
     def model_key(self) -> str:
         """The key that loads the model."""
         return self._info.model_key
+
+    def _same(self) -> Hashable:
+        return self.type, self.path, self.model_key, self._info.device_identifier
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={getattr(self._info, name, None)!r}" for name in self._shown)

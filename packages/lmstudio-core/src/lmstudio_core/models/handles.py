@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, ClassVar, cast, overload
 
 from typing_extensions import Unpack
 
+from ..data import SameOnServer
 from ..protocol.operations import Batch
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
@@ -23,8 +24,11 @@ __all__ = [
 ]
 
 
-class ModelHandleBase:
-    """What both handles share: which model, and how it prints."""
+class ModelHandleBase(SameOnServer):
+    """What both handles share: which model, and how it prints.
+
+    Two are equal if they reach the same model through the same client.
+    """
 
     _kind: ClassVar[ModelKind]
     _device: str | None = None
@@ -43,6 +47,9 @@ class ModelHandleBase:
     @device_identifier.setter
     def device_identifier(self, device: str | None) -> None:
         self._device = device
+
+    def _same(self) -> Hashable:
+        return self.identifier, self._device
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(identifier={self.identifier!r})"

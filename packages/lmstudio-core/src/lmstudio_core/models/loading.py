@@ -124,8 +124,11 @@ class LoadChannel(Channel[float, ServerStruct]):
                 self._tell_candidates(packet)
                 return self._progress(0.0)
             case "unloadingOtherJITModel":
+                other = mapping(packet.get("info"))
                 logger.info(
-                    "The server unloads %s first.", mapping(packet.get("info")).get("identifier")
+                    "Unloading other JIT model %s (%s) to make room for this one.",
+                    other.get("identifier"),
+                    other.get("modelKey"),
                 )
                 return ()
             case "progress" | "loadProgress":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
-from ..errors import LMStudioValueError
+from ..errors import LMStudioHostError
 from .access import DIRECT, Access, basic, user_info
 
 __all__ = ["Address", "parse_api_host"]
@@ -66,7 +66,7 @@ def parse_api_host(api_host: str) -> Address:
     (``0.0.0.0``, ``[::]``) is no address to connect to: it is taken for this machine's.
 
     Raises:
-        LMStudioValueError: It names none.
+        LMStudioHostError: It names none.
     """
     given = cast("object", api_host)  # not everybody checks types
     text = given.strip() if isinstance(given, str) else ""
@@ -103,13 +103,13 @@ def _host(parts: SplitResult) -> str:
     return "::1" if everywhere.version == 6 else "127.0.0.1"
 
 
-def _not_an_address(api_host: object) -> LMStudioValueError:
+def _not_an_address(api_host: object) -> LMStudioHostError:
     shown, hint = repr(api_host), ""
     if isinstance(api_host, str):
         if "@" in api_host or "?" in api_host:
             shown = "what was given (it may hold a password)"
         elif api_host.count(":") > 1 and not any(mark in api_host for mark in (".", "[", "/")):
             hint = " An IPv6 address stands in brackets: '[::1]:1234'."
-    return LMStudioValueError(
+    return LMStudioHostError(
         f"A server's address is 'host:port', such as '127.0.0.1:1234', not {shown}.{hint}"
     )

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from lmstudio_core.models.handles import DraftingHandle
 
 from ..chat import ChatInput
-from ..schemas import GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
 from .acting_aio import AsyncActingHandle
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ActingHandle(DraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,
@@ -196,7 +196,7 @@ class ActingHandle(DraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,

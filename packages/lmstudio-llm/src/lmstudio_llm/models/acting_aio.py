@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from lmstudio_core.models.handles import AsyncDraftingHandle
 
 from ..chat import ChatInput
-from ..schemas import GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
 
 if TYPE_CHECKING:
     from lmstudio_agent import ActResult, AsyncActStream, Toolset
@@ -48,7 +48,7 @@ class AsyncActingHandle(AsyncDraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,
@@ -197,7 +197,7 @@ class AsyncActingHandle(AsyncDraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Unpack
@@ -20,7 +20,7 @@ from ..prediction import (
     PredictionMessageCallback,
     PromptProcessingCallback,
 )
-from ..schemas import GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
 from ..streams import AsyncPredictionStream
 from ..tools import ToolDefinition
 from .contexts import AsyncContextHandle
@@ -74,7 +74,7 @@ class AsyncLLM(AsyncContextHandle):
         self,
         history: ChatInput,
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         **options: Unpack[RespondOptions],
     ) -> PredictionResult[dict[str, Any]]: ...
     @overload
@@ -99,6 +99,7 @@ class AsyncLLM(AsyncContextHandle):
         tools: Iterable[ToolDefinition] | None = None,
         tool_choice: ops.ToolChoice | None = None,
         retries: int = 0,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> PredictionResult[Any]:
         """Let the model answer.
@@ -120,6 +121,9 @@ class AsyncLLM(AsyncContextHandle):
             retries: How often to ask again if the output does not satisfy ``response_format``; the
                 model is shown what is wrong. The callbacks hear of every attempt, ``on_message``
                 of the last one alone.
+            strict: Whether output that does not satisfy ``response_format``, because it was cut
+                off say, is an error at once. Else the result has the text, and ``result.parsed``
+                raises that error.
             **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
 
         Returns:
@@ -128,7 +132,8 @@ class AsyncLLM(AsyncContextHandle):
         Raises:
             LMStudioValueError: An argument cannot be right; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
-            LMStudioPredictionError: The server could not finish the prediction.
+            LMStudioPredictionError: The server could not finish the prediction, or (if ``strict``)
+                the output is not in its format.
             LMStudioTimeoutError: It took longer than the limits allow; the server was told to stop.
 
         Example:
@@ -146,6 +151,7 @@ class AsyncLLM(AsyncContextHandle):
             tools=tools,
             tool_choice=tool_choice,
             retries=retries,
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
@@ -165,7 +171,7 @@ class AsyncLLM(AsyncContextHandle):
         self,
         history: ChatInput,
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         **options: Unpack[RespondStreamOptions],
     ) -> AsyncPredictionStream[dict[str, Any]]: ...
     @overload
@@ -189,6 +195,7 @@ class AsyncLLM(AsyncContextHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         tools: Iterable[ToolDefinition] | None = None,
         tool_choice: ops.ToolChoice | None = None,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> AsyncPredictionStream[Any]:
         """Let the model answer, piece by piece.
@@ -219,6 +226,7 @@ class AsyncLLM(AsyncContextHandle):
             preset=preset,
             tools=tools,
             tool_choice=tool_choice,
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
@@ -231,7 +239,7 @@ class AsyncLLM(AsyncContextHandle):
     ) -> PredictionResult[T]: ...
     @overload
     async def complete(
-        self, prompt: str, *, response_format: Mapping[str, Any], **options: Unpack[CompleteOptions]
+        self, prompt: str, *, response_format: DataFormat, **options: Unpack[CompleteOptions]
     ) -> PredictionResult[dict[str, Any]]: ...
     @overload
     async def complete(
@@ -253,6 +261,7 @@ class AsyncLLM(AsyncContextHandle):
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         retries: int = 0,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> PredictionResult[Any]:
         """Let the model continue a text, without any chat template.
@@ -267,6 +276,7 @@ class AsyncLLM(AsyncContextHandle):
             on_prediction_fragment: Called with each fragment.
             on_prompt_processing_progress: Called with how much of the prompt is read, 0.0 to 1.0.
             retries: How often to try again if the output does not satisfy ``response_format``.
+            strict: See ``respond``.
             **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
 
         Returns:
@@ -275,7 +285,8 @@ class AsyncLLM(AsyncContextHandle):
         Raises:
             LMStudioValueError: An argument cannot be right; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
-            LMStudioPredictionError: The server could not finish the prediction.
+            LMStudioPredictionError: The server could not finish the prediction, or (if ``strict``)
+                the output is not in its format.
             LMStudioTimeoutError: It took longer than the limits allow; the server was told to stop.
 
         Example:
@@ -291,6 +302,7 @@ class AsyncLLM(AsyncContextHandle):
             preset=preset,
             support=ops.support_of(self._client),
             retries=retries,
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
@@ -306,7 +318,7 @@ class AsyncLLM(AsyncContextHandle):
         self,
         prompt: str,
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         **options: Unpack[CompleteStreamOptions],
     ) -> AsyncPredictionStream[dict[str, Any]]: ...
     @overload
@@ -328,6 +340,7 @@ class AsyncLLM(AsyncContextHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> AsyncPredictionStream[Any]:
         """Let the model continue a text, piece by piece; see ``complete`` and ``respond_stream``.
@@ -345,6 +358,7 @@ class AsyncLLM(AsyncContextHandle):
             config=config,
             preset=preset,
             support=ops.support_of(self._client),
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),

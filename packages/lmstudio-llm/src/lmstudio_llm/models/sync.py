@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Unpack
@@ -20,7 +20,7 @@ from ..prediction import (
     PredictionMessageCallback,
     PromptProcessingCallback,
 )
-from ..schemas import GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
 from ..streams import PredictionStream
 from ..tools import ToolDefinition
 from .contexts import ContextHandle
@@ -73,7 +73,7 @@ class LLM(ContextHandle):
         self,
         history: ChatInput,
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         **options: Unpack[RespondOptions],
     ) -> PredictionResult[dict[str, Any]]: ...
     @overload
@@ -98,6 +98,7 @@ class LLM(ContextHandle):
         tools: Iterable[ToolDefinition] | None = None,
         tool_choice: ops.ToolChoice | None = None,
         retries: int = 0,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> PredictionResult[Any]:
         """Let the model answer.
@@ -119,6 +120,9 @@ class LLM(ContextHandle):
             retries: How often to ask again if the output does not satisfy ``response_format``; the
                 model is shown what is wrong. The callbacks hear of every attempt, ``on_message``
                 of the last one alone.
+            strict: Whether output that does not satisfy ``response_format``, because it was cut
+                off say, is an error at once. Else the result has the text, and ``result.parsed``
+                raises that error.
             **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
 
         Returns:
@@ -127,7 +131,8 @@ class LLM(ContextHandle):
         Raises:
             LMStudioValueError: An argument cannot be right; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
-            LMStudioPredictionError: The server could not finish the prediction.
+            LMStudioPredictionError: The server could not finish the prediction, or (if ``strict``)
+                the output is not in its format.
             LMStudioTimeoutError: It took longer than the limits allow; the server was told to stop.
 
         Example:
@@ -143,6 +148,7 @@ class LLM(ContextHandle):
             tools=tools,
             tool_choice=tool_choice,
             retries=retries,
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
@@ -162,7 +168,7 @@ class LLM(ContextHandle):
         self,
         history: ChatInput,
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         **options: Unpack[RespondStreamOptions],
     ) -> PredictionStream[dict[str, Any]]: ...
     @overload
@@ -186,6 +192,7 @@ class LLM(ContextHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         tools: Iterable[ToolDefinition] | None = None,
         tool_choice: ops.ToolChoice | None = None,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> PredictionStream[Any]:
         """Let the model answer, piece by piece.
@@ -213,6 +220,7 @@ class LLM(ContextHandle):
             preset=preset,
             tools=tools,
             tool_choice=tool_choice,
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
@@ -225,7 +233,7 @@ class LLM(ContextHandle):
     ) -> PredictionResult[T]: ...
     @overload
     def complete(
-        self, prompt: str, *, response_format: Mapping[str, Any], **options: Unpack[CompleteOptions]
+        self, prompt: str, *, response_format: DataFormat, **options: Unpack[CompleteOptions]
     ) -> PredictionResult[dict[str, Any]]: ...
     @overload
     def complete(
@@ -247,6 +255,7 @@ class LLM(ContextHandle):
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         retries: int = 0,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> PredictionResult[Any]:
         """Let the model continue a text, without any chat template.
@@ -261,6 +270,7 @@ class LLM(ContextHandle):
             on_prediction_fragment: Called with each fragment.
             on_prompt_processing_progress: Called with how much of the prompt is read, 0.0 to 1.0.
             retries: How often to try again if the output does not satisfy ``response_format``.
+            strict: See ``respond``.
             **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
 
         Returns:
@@ -269,7 +279,8 @@ class LLM(ContextHandle):
         Raises:
             LMStudioValueError: An argument cannot be right; nothing was sent.
             LMStudioModelNotFoundError: The model is no longer loaded.
-            LMStudioPredictionError: The server could not finish the prediction.
+            LMStudioPredictionError: The server could not finish the prediction, or (if ``strict``)
+                the output is not in its format.
             LMStudioTimeoutError: It took longer than the limits allow; the server was told to stop.
 
         Example:
@@ -283,6 +294,7 @@ class LLM(ContextHandle):
             preset=preset,
             support=ops.support_of(self._client),
             retries=retries,
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),
@@ -298,7 +310,7 @@ class LLM(ContextHandle):
         self,
         prompt: str,
         *,
-        response_format: Mapping[str, Any],
+        response_format: DataFormat,
         **options: Unpack[CompleteStreamOptions],
     ) -> PredictionStream[dict[str, Any]]: ...
     @overload
@@ -320,6 +332,7 @@ class LLM(ContextHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        strict: bool = False,
         **limits: Unpack[CallLimits],
     ) -> PredictionStream[Any]:
         """Let the model continue a text, piece by piece; see ``complete`` and ``respond_stream``.
@@ -335,6 +348,7 @@ class LLM(ContextHandle):
             config=config,
             preset=preset,
             support=ops.support_of(self._client),
+            strict=strict,
             callbacks=PredictionCallbacks(
                 on_message, on_first_token, on_prediction_fragment, on_prompt_processing_progress
             ),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from typing_extensions import Unpack
 
+from ...data import SameOnServer
 from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
 from . import operations as ops
@@ -23,7 +26,7 @@ __all__ = [
 ]
 
 
-class _OptionBase:
+class _OptionBase(SameOnServer):
     def __init__(self, info: ModelDownloadOptionInfo) -> None:
         self._info = info
 
@@ -32,13 +35,16 @@ class _OptionBase:
         """All that the server told of it."""
         return self._info
 
+    def _same(self) -> Hashable:
+        return self._info.download_identifier
+
     def __repr__(self) -> str:
         shown = ("name", "quantization", "size_bytes", "fit_estimation", "recommended")
         fields = ", ".join(f"{name}={getattr(self._info, name)!r}" for name in shown)
         return f"{type(self).__name__}({fields})"
 
 
-class _AvailableBase:
+class _AvailableBase(SameOnServer):
     def __init__(self, search_result: ModelSearchResult) -> None:
         self._search_result = search_result
 
@@ -46,6 +52,9 @@ class _AvailableBase:
     def search_result(self) -> ModelSearchResult:
         """All that the server told of it."""
         return self._search_result
+
+    def _same(self) -> Hashable:
+        return self._search_result.identifier.identifier
 
     def __repr__(self) -> str:
         identifier = self._search_result.identifier.identifier

@@ -1,0 +1,167 @@
+"""The official SDK's module paths and the names there that have an equal here.
+
+``scripts/facade.py`` writes a module of ``src/lmstudio`` for each. Names that are the same under
+``lmstudio`` stand alone; the others have their home here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["MODULES", "OfficialModule"]
+
+_CORE: Final = "lmstudio_core"
+_LLM: Final = "lmstudio_llm"
+
+
+@dataclass(frozen=True)
+class OfficialModule:
+    """One module path.
+
+    Attributes:
+        about: The first line of its docstring.
+        same: The names that are those of the facade.
+        other: Name → ``"module:attribute"`` for the rest.
+    """
+
+    about: str
+    same: tuple[str, ...]
+    other: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+MODULES: Final = {
+    "history": OfficialModule(
+        "Chats, messages and files",
+        _words("""
+            AnyChatMessage AnyChatMessageDict AssistantResponse AssistantResponseContent Chat
+            ChatHistoryData ChatHistoryDataDict FileHandle FileHandleDict FileHandleInput FileType
+            LocalFileInput SystemPrompt SystemPromptContent TextData TextDataDict ToolCallRequest
+            ToolCallResultData ToolResultMessage UserMessage UserMessageContent UserMessageDict
+        """),
+        {
+            "AnyAssistantResponseInput": f"{_LLM}.chat:ResponseInput",
+            "AnyUserMessageInput": f"{_LLM}.chat:UserInput",
+            "AssistantResponseInput": f"{_LLM}.chat:ResponseInput",
+            "SystemPromptContentDict": f"{_LLM}.messages:TextDataDict",
+            "ToolCallRequestInput": f"{_LLM}.chat_parts:RequestInput",
+            "UserMessageInput": f"{_LLM}.chat:UserInput",
+        },
+    ),
+    "json_api": OfficialModule(
+        "Configs, results, errors and tools",
+        _words("""
+            ActResult AnyLoadConfig AnyModelSpecifier DownloadFinalizedCallback
+            DownloadProgressCallback DownloadProgressUpdate EmbeddingLoadModelConfig
+            EmbeddingLoadModelConfigDict EmbeddingModelInfo EmbeddingModelInstanceInfo
+            LMStudioCancelledError LMStudioChannelClosedError LMStudioClientError
+            LMStudioModelNotFoundError LMStudioPredictionError LMStudioPresetNotFoundError
+            LMStudioServerError LMStudioTimeoutError LMStudioUnknownMessageWarning
+            LMStudioWebsocketError LlmInfo LlmInstanceInfo LlmLoadModelConfig
+            LlmLoadModelConfigDict LlmPredictionConfig LlmPredictionConfigDict
+            LlmPredictionFragment LlmPredictionStats ModelInfo ModelInstanceInfo ModelLoadResult
+            ModelQuery ModelQueryDict ModelSpecifier ModelSpecifierDict
+            PredictionFirstTokenCallback PredictionFragmentCallback PredictionMessageCallback
+            PredictionResult PredictionRoundResult PromptProcessingCallback ResponseSchema
+            SerializedLMSExtendedError ToolDefinition ToolFunctionDef ToolFunctionDefDict
+        """),
+        {
+            "AnyPrediction": f"{_LLM}.results:AnyPrediction",
+            "ClientBase": f"{_CORE}.client.base:ClientBase",
+            "DEFAULT_TTL": f"{_CORE}.models.operations:DEFAULT_TTL",
+            "DownloadedModelBase": f"{_CORE}.models.downloaded:DownloadedModelBase",
+            "ModelHandleBase": f"{_CORE}.models.handles:ModelHandleBase",
+            "ModelLoadingCallback": f"{_CORE}.models.operations:LoadProgressCallback",
+            "ParamDefDict": f"{_LLM}.tools:ToolParameterDict",
+            "PredictionStreamBase": f"{_LLM}.streams:PredictionStreamBase",
+            "StructuredPrediction": f"{_LLM}.schemas:DictObject",
+            "T": f"{_LLM}.results:T",
+            "ToolParamDefDict": f"{_LLM}.tools:ToolParameterDict",
+            "UnstructuredPrediction": "builtins:str",
+        },
+    ),
+    "schemas": OfficialModule(
+        "What structured output is described by",
+        _words("AnyLMStudioStruct BaseModel DictObject DictSchema ModelSchema ValidationError"),
+    ),
+    "sdk_api": OfficialModule(
+        "The errors that others build on",
+        _words("LMStudioError LMStudioOSError LMStudioRuntimeError LMStudioValueError"),
+        {"_C": f"{_CORE}.protocol.mux:_C"},
+    ),
+    "sync_api": OfficialModule(
+        "What is for synchronous programs",
+        _words("""
+            ActResult AnyDownloadedModel AvailableModel Chat Client DownloadedEmbeddingModel
+            DownloadedLlm EmbeddingModel LLM ModelDownloadOption PredictionStream SyncModelHandle
+            configure_default_client embedding_model get_default_client get_sync_api_timeout
+            list_downloaded_models list_loaded_models llm prepare_image set_sync_api_timeout
+        """),
+        {
+            "DownloadedModel": f"{_CORE}.models.downloaded:DownloadedModel",
+            "T": f"{_LLM}.results:T",
+            "_DEFAULT_TIMEOUT": f"{_CORE}.timeouts:DEFAULT_SYNC_TIMEOUT",
+            "_SyncSessionEmbedding": "lmstudio_embed.namespaces:EmbeddingNamespace",
+            "_SyncSessionFiles": f"{_CORE}.namespaces.files:FilesNamespace",
+            "_SyncSessionLlm": f"{_LLM}.namespaces:LLMNamespace",
+            "_SyncSessionRepository": f"{_CORE}.namespaces.repository:RepositoryNamespace",
+            "_SyncSessionSystem": f"{_CORE}.namespaces.system:SystemNamespace",
+            "_reset_default_client": f"{_CORE}.default:reset_default_client",
+        },
+    ),
+    "async_api": OfficialModule(
+        "What is for asyncio",
+        _words("""
+            ActResult AnyAsyncDownloadedModel AsyncAvailableModel AsyncClient
+            AsyncDownloadedEmbeddingModel AsyncDownloadedLlm AsyncEmbeddingModel AsyncLLM
+            AsyncModelDownloadOption AsyncModelHandle AsyncPredictionStream Chat
+        """),
+        {
+            "AsyncDownloadedModel": f"{_CORE}.models.downloaded:AsyncDownloadedModel",
+            "T": f"{_LLM}.results:T",
+            "_AsyncSessionEmbedding": "lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
+            "_AsyncSessionFiles": f"{_CORE}.namespaces.files:AsyncFilesNamespace",
+            "_AsyncSessionLlm": f"{_LLM}.namespaces:AsyncLLMNamespace",
+            "_AsyncSessionRepository": f"{_CORE}.namespaces.repository:AsyncRepositoryNamespace",
+            "_AsyncSessionSystem": f"{_CORE}.namespaces.system:AsyncSystemNamespace",
+        },
+    ),
+    "_sdk_models": OfficialModule(
+        "Data of the protocol",
+        _words("""
+            AnyChatMessage AnyChatMessageDict AssistantResponse AssistantResponseDict
+            ChatHistoryData ChatHistoryDataDict DownloadProgressUpdate EmbeddingLoadModelConfig
+            EmbeddingLoadModelConfigDict EmbeddingModelInfo EmbeddingModelInstanceInfo FileHandle
+            FileHandleDict FileType GpuSetting GpuSettingDict LlmContextOverflowPolicy LlmInfo
+            LlmInstanceInfo LlmJinjaPromptTemplate LlmLlamaCacheQuantizationType LlmLoadModelConfig
+            LlmLoadModelConfigDict LlmManualPromptTemplate LlmMlxKvCacheQuantization
+            LlmPredictionConfig LlmPredictionConfigDict LlmPredictionFragment LlmPredictionStats
+            LlmPromptTemplate LlmReasoningParsing LlmStructuredPredictionSetting LlmToolUseSetting
+            ModelInfo ModelInstanceInfo ModelQuery ModelQueryDict ModelSpecifier ModelSpecifierDict
+            SerializedLMSExtendedError SystemPrompt SystemPromptDict TextData TextDataDict
+            ToolCallRequest ToolCallRequestData ToolCallRequestDataDict ToolCallRequestDict
+            ToolCallResultData ToolCallResultDataDict ToolResultMessage ToolResultMessageDict
+            UserMessage UserMessageDict
+        """),
+        {
+            "LocalArtifactFileList": f"{_CORE}.namespaces.repository.data:LocalArtifactFileList",
+            "ModelInfoBase": f"{_CORE}.models.infos:ModelInfoBase",
+            "ModelKey": "builtins:str",
+            "ModelSearchResultIdentifier": (
+                f"{_CORE}.namespaces.repository.data:ModelSearchResultIdentifier"
+            ),
+            "ModelSpecifierInstanceReference": f"{_CORE}.models.specifiers:ModelInstanceSpecifier",
+            "ModelSpecifierInstanceReferenceDict": (
+                f"{_CORE}.models.specifiers:ModelInstanceSpecifierDict"
+            ),
+            "ModelSpecifierQuery": f"{_CORE}.models.specifiers:ModelQuerySpecifier",
+            "ModelSpecifierQueryDict": f"{_CORE}.models.specifiers:ModelQuerySpecifierDict",
+            "PluginManifest": f"{_CORE}.namespaces.plugins.data:PluginManifest",
+        },
+    ),
+}
+"""Module below ``lmstudio`` → what is in it."""
