@@ -53,7 +53,9 @@ def run(host: str, tmp_path: Path) -> Run:
     return start
 
 
-@pytest.mark.parametrize("tools", ["my_tools", "my_tools:multiply"])
+@pytest.mark.parametrize(
+    "tools", ["my_tools", "my_tools:multiply", "my_tools.py", "./my_tools.py:multiply"]
+)
 def test_calls_and_the_outcome_are_shown(run: Run, tools: str, tmp_path: Path) -> None:
     done = run(TASK, "--tools", tools, "--yes", "-m", "pocket", "--html", "run.html")
     assert done.returncode == 0, done.stderr
@@ -92,9 +94,10 @@ def test_a_piped_task_and_an_mcp_server(run: Run) -> None:
         (["--tools", "no_such_module"], "cannot be imported"),
         (["--tools", "my_tools:divide"], "no function 'divide'"),
         (["--tools", "my_tools:number"], "no function 'number'"),
-        (["--tools", "this_is_empty"], "no __all__"),
+        (["--tools", "this_is_empty"], "no function of its own"),
         (["--tools", "this_is_broken"], "cannot be imported: ZeroDivisionError"),
-        (["--tools", "my_tools.py:multiply"], "without .py"),
+        (["--tools", "my_tools.py:multipli"], "Did you mean 'multiply'?"),
+        (["--tools", "nowhere/my_tools.py"], "there is no such file"),
         (["--mcp", "it's"], "as a shell would"),
         (["--html", "no-such-folder/run.html"], "There is no folder"),
         (["--toolset", "no-such-toolset"], "no-such-toolset"),

@@ -48,7 +48,7 @@ def mcp_tools(
     headers: Mapping[str, str] | None = None,
     start_timeout: float = 30.0,
 ) -> McpToolset:
-    """The tools of an MCP server. Needs the ``mcp`` package: ``pip install "lmstudio-agent[mcp]"``.
+    """The tools of an MCP server. Needs the ``mcp`` package: ``pip install mcp``.
 
     Args:
         server: The command that starts it (a string, split as a shell would, or a list), which is
@@ -289,9 +289,9 @@ def _require_mcp() -> None:
     except ImportError as error:
         raise CapabilityNotInstalledError(
             "Tools of MCP servers need the package 'mcp'. Install it with: "
-            'pip install "lmstudio-agent[mcp]"',
+            'pip install "mcp>=1.24"',
             capability="mcp",
-            package="lmstudio-agent[mcp]",
+            package="mcp",
         ) from error
 
 

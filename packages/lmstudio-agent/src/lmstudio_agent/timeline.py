@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
+from lmstudio_core.terminal import visible
 from lmstudio_llm.messages import AnyChatMessage, FileHandle, TextData
 
-from .display import arguments_text, summary, visible
+from .display import arguments_text, summary
 from .encoding import ToolImage, without_images
 
 if TYPE_CHECKING:

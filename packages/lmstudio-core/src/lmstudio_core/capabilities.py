@@ -90,7 +90,11 @@ class Capabilities(PluginLoader):
             )
         package = KNOWN_PACKAGES.get(name)
         names = ", ".join(self.capability_names()) or "none"
-        how = f"Install it with: pip install {package}" if package else f"Installed: {names}."
+        how = (
+            f"Install it with: {installed.how_to_install(package)}"
+            if package
+            else f"Installed: {names}."
+        )
         return CapabilityNotInstalledError(
             f"No installed package provides {name!r}. {how}", capability=name, package=package
         )

@@ -141,12 +141,14 @@ def find_server(
 
 
 def _not_found(tried: list[str]) -> LMStudioConnectionError:
+    from .installed import how_to_install  # which reads metadata, and is for this message alone
+
     turned_off = os.environ.get("LMSTUDIO_EMBEDDED", "").strip().lower() in _OFF
     own = (
         "Unset LMSTUDIO_EMBEDDED, which keeps the family's own server from being started."
         if turned_off
         else "Install the family's own server, which is started when needed: "
-        "pip install lmstudio-server"
+        f"{how_to_install('lmstudio-server')}"
     )
     return LMStudioConnectionError(
         "No LM Studio server was found. Tried: " + ", ".join(tried) + ".\nThree ways out:\n"

@@ -6,11 +6,18 @@ at once.
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import importlib_metadata
+
+from . import __version__
 
 __all__ = [
     "FAMILY",
@@ -18,6 +25,7 @@ __all__ = [
     "Unreadable",
     "distribution_of",
     "entry_points",
+    "how_to_install",
     "is_of_family",
     "normal",
     "unique",
@@ -148,3 +156,32 @@ def unique(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
         key = (entry.group, entry.name, entry.value, distribution_of(entry))
         found.setdefault(key, entry)
     return list(found.values())
+
+
+def how_to_install(*packages: str) -> str:
+    """The command that installs packages of the family, from where this one came.
+
+    A clone's packages are named by their folders: on an index the name may be a stranger's. From
+    elsewhere the version is said, since the packages fit together in one version only.
+    """
+    root = _clone()
+    return " ".join(["pip install", *(_requirement(package, root) for package in packages)])
+
+
+def _requirement(package: str, root: Path | None) -> str:
+    if root is not None:
+        folder = root if package == FAMILY[0] else root / "packages" / package
+        if (folder / "pyproject.toml").is_file():
+            return shlex.quote(str(folder))
+    return f"{package}=={__version__}"
+
+
+def _clone() -> Path | None:
+    """The clone that this package was installed from, if it was."""
+    try:
+        distribution = cast("Any", importlib_metadata).distribution("lmstudio-core")
+        url = json.loads(distribution.read_text("direct_url.json") or "{}").get("url", "")
+    except Exception:  # noqa: BLE001 - not installed, or its metadata cannot be read
+        return None
+    parts = urlsplit(str(url))
+    return Path(url2pathname(parts.path)).parent.parent if parts.scheme == "file" else None

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from .capability import OLDEST_API_VERSION as OLDEST_API_VERSION
     from .capability import Capability as Capability
     from .cli.common import connected as connected
-    from .cli.common import get_model as get_model
-    from .cli.common import print_json as print_json
-    from .cli.common import print_table as print_table
+    from .cli.common import connection_options as connection_options
+    from .cli.common import echo as echo
     from .cli.common import server_options as server_options
+    from .cli.given import can_ask as can_ask
+    from .cli.given import choose_model as choose_model
+    from .cli.given import get_model as get_model
+    from .cli.given import given_text as given_text
+    from .cli.given import model_option as model_option
+    from .cli.lines import LineReader as LineReader
+    from .cli.printing import AnswerPrinter as AnswerPrinter
+    from .cli.printing import print_json as print_json
+    from .cli.tables import print_table as print_table
     from .client import AsyncClient as AsyncClient
     from .client import Client as Client
     from .config import KV as KV
@@ -104,6 +112,7 @@ if TYPE_CHECKING:
     from .observing import is_observed as is_observed
     from .observing import remove_observer as remove_observer
     from .plugins import plugins as plugins
+    from .progress import ProgressBar as ProgressBar
     from .protocol.address import Address as Address
     from .protocol.operations import VOID as VOID
     from .protocol.operations import Batch as Batch
@@ -125,6 +134,8 @@ if TYPE_CHECKING:
     from .shapes import as_mapping as as_mapping
     from .shapes import is_list as is_list
     from .shapes import is_mapping as is_mapping
+    from .terminal import one_line as one_line
+    from .terminal import visible as visible
     from .timeouts import CallLimits as CallLimits
     from .timeouts import Limits as Limits
     from .timeouts import limits_of as limits_of
@@ -288,11 +299,28 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     # commands
     "cli.common": (
         "connected",
-        "get_model",
-        "print_json",
-        "print_table",
+        "connection_options",
+        "echo",
         "server_options",
     ),
+    "cli.given": (
+        "can_ask",
+        "choose_model",
+        "get_model",
+        "given_text",
+        "model_option",
+    ),
+    "cli.lines": ("LineReader",),
+    "cli.printing": (
+        "AnswerPrinter",
+        "print_json",
+    ),
+    "cli.tables": ("print_table",),
+    "terminal": (
+        "one_line",
+        "visible",
+    ),
+    "progress": ("ProgressBar",),
 }
 
 __all__ = [
@@ -305,6 +333,7 @@ __all__ = [
     "VOID",
     "ActObservation",
     "Address",
+    "AnswerPrinter",
     "AsyncChannelStream",
     "AsyncClient",
     "AsyncDownloadedModel",
@@ -358,6 +387,7 @@ __all__ = [
     "LMStudioValueError",
     "LMStudioWebsocketError",
     "Limits",
+    "LineReader",
     "LlmInfo",
     "LlmInstanceInfo",
     "LoadProgressCallback",
@@ -369,6 +399,7 @@ __all__ = [
     "Op",
     "PluginLoadError",
     "PredictionObservation",
+    "ProgressBar",
     "SerializedLMSExtendedError",
     "ServerStruct",
     "Step",
@@ -383,13 +414,18 @@ __all__ = [
     "as_list",
     "as_mapping",
     "begin_observation",
+    "can_ask",
+    "choose_model",
     "config_stack",
     "connected",
+    "connection_options",
     "count_tokens",
+    "echo",
     "get_context_length",
     "get_default_client",
     "get_model",
     "get_model_info",
+    "given_text",
     "gpu_from_kv",
     "gpu_to_kv",
     "hookimpl",
@@ -400,7 +436,9 @@ __all__ = [
     "kv_values",
     "lazy_names",
     "limits_of",
+    "model_option",
     "nearest",
+    "one_line",
     "plugins",
     "prepare_image",
     "print_json",
@@ -410,6 +448,7 @@ __all__ = [
     "server_options",
     "specifier_of",
     "tokenize",
+    "visible",
 ]
 
 

@@ -74,5 +74,5 @@ def _tqdm() -> Any:
     except ImportError as error:
         raise LMStudioRuntimeError(
             "progress=True draws its bar with tqdm, which is not installed. Install it with: "
-            "pip install 'lmstudio-embed[progress]', or pass a function of (done, total)."
+            "pip install tqdm, or pass a function of (done, total)."
         ) from error

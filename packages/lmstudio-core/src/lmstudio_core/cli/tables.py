@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from ..terminal import may_draw, one_line
+
 __all__ = ["print_table"]
 
 
@@ -17,8 +19,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     On a terminal that is too narrow so are the widest ones, and cells are cut; in a pipe nothing is.
     """
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    show = _show_on_terminal if used and sys.stdout.isatty() else _show_plain
-    show([[line[i] for i in used] for line in (header, *rows)])
+    on_terminal = sys.stdout.isatty() and may_draw()
+    show = _show_on_terminal if used and on_terminal else _show_plain
+    show([[one_line(line[i]) for i in used] for line in (header, *rows)])
 
 
 def _show_plain(lines: Sequence[Sequence[str]]) -> None:

@@ -282,4 +282,6 @@ def _explain(
         said += f"\n{key} is downloaded, as a model for client.{other}."
     elif like and "Did you mean" not in said:
         said += f"\nDid you mean {' or '.join(like)}?"
+    elif not like:
+        said += f"\nTo download it: `lmstudio get {key}`."
     error.args = (said,)

@@ -66,7 +66,7 @@ def load_pyarrow() -> Any:
     except ImportError as error:
         raise click.ClickException(
             "Parquet files need pyarrow, which is not installed. Install it with: "
-            "pip install 'lmstudio-embed[parquet]', or use .npy or .jsonl."
+            "pip install pyarrow, or use .npy or .jsonl."
         ) from error
 
 
