@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from .errors import LMStudioClientError
+from .tracebacks import short
 
 if TYPE_CHECKING:
     from .client import Client
@@ -20,6 +21,7 @@ _api_host: str | None = None
 _api_token: str | None = None
 
 
+@short
 def configure_default_client(api_host: str | None = None, api_token: str | None = None) -> None:
     """Say where the default client connects to; call it before the first convenience function.
 
@@ -44,6 +46,7 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
         _api_host, _api_token = api_host, api_token
 
 
+@short
 def get_default_client(api_host: str | None = None) -> Client:
     """The default client; it is made now if this is the first use, and closed at exit.
 
@@ -65,6 +68,7 @@ def get_default_client(api_host: str | None = None) -> Client:
         return _client
 
 
+@short
 def reset_default_client() -> None:
     """Close the default client and forget its configuration; the next use makes a new one."""
     global _client, _api_host, _api_token

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Union, cast, overload
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.tracebacks import Short
 
 from .chat_parts import (
     MessageType,
@@ -52,7 +53,7 @@ UserInput = str | TextData | TextDataDict | FileHandleInput
 ResponseInput = Union[str, TextData, TextDataDict, AssistantResponse, "PredictionResult[Any]"]
 
 
-class Chat:
+class Chat(Short):
     """A conversation: system prompts, what the user said, responses, results of tools.
 
     Wherever a chat is taken, a string (one user message) or a dict with ``messages`` is too.

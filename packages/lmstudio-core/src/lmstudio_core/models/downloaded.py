@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from ..config import ConfigModel
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 from .infos import ModelInfoBase
 from .operations import DEFAULT_TTL, LoadProgressCallback
 
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-class DownloadedModelBase:
+class DownloadedModelBase(Short):
     """What both share: the info, its most used fields, and how it prints."""
 
     _namespace: ClassVar[str | None] = None

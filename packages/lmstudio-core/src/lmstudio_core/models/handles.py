@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 from ..protocol.operations import Batch
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 from . import operations as ops
 from .infos import ModelProcessingState
 from .kind import ModelKind
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 
-class ModelHandleBase:
+class ModelHandleBase(Short):
     """What both handles share: which model, and how it prints."""
 
     _kind: ClassVar[ModelKind]

@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from ..protocol.operations import VOID, Call, Endpoint
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 
 if TYPE_CHECKING:
     from ..client import AsyncClient, Client
@@ -20,7 +21,7 @@ def _raw_call(namespace: str, endpoint: str, params: Any) -> Call[Any]:
     return Call(Endpoint(namespace, endpoint), VOID if parameter is None else parameter)
 
 
-class SyncNamespace:
+class SyncNamespace(Short):
     """One namespace of a ``Client``; its socket opens on first use.
 
     Attributes:
@@ -75,7 +76,7 @@ class SyncNamespace:
         return None if result is VOID else result
 
 
-class AsyncNamespace:
+class AsyncNamespace(Short):
     """One namespace of an ``AsyncClient``; its socket opens on first use."""
 
     server_namespace: ClassVar[str]

@@ -14,6 +14,7 @@ from ..data import Number, ServerStruct
 from ..protocol.operations import Channel, Endpoint
 from ..runner import AsyncChannelStream, ChannelStream
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 from .base import AsyncNamespace, SyncNamespace
 from .packets import mapping
 
@@ -94,7 +95,7 @@ class _LogChannel(Channel[LogEvent, None]):
         """The server ended the log: nothing more will come, and that is no error."""
 
 
-class LogStream:
+class LogStream(Short):
     """The server's log from now on: iterate over its events; ``close`` ends it.
 
     It waits for the next event however long that takes.
@@ -125,7 +126,7 @@ class LogStream:
         self.close()
 
 
-class AsyncLogStream:
+class AsyncLogStream(Short):
     """The server's log from now on, for asyncio: iterate over its events; ``aclose`` ends it."""
 
     def __init__(self, stream: AsyncChannelStream[LogEvent, None]) -> None:

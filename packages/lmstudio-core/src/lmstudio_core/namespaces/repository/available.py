@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import Unpack
 
 from ...timeouts import CallLimits
+from ...tracebacks import Short
 from . import operations as ops
 from .data import (
     DownloadFinalizedCallback,
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-class _OptionBase:
+class _OptionBase(Short):
     def __init__(self, info: ModelDownloadOptionInfo) -> None:
         self._info = info
 
@@ -42,7 +43,7 @@ class _OptionBase:
         return f"{type(self).__name__}({fields})"
 
 
-class _AvailableBase:
+class _AvailableBase(Short):
     def __init__(self, search_result: ModelSearchResult) -> None:
         self._search_result = search_result
 

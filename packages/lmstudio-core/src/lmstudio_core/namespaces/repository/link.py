@@ -10,6 +10,7 @@ from ...data import ServerStruct
 from ...errors import LMStudioValueError
 from ...protocol.operations import VOID, Call, Endpoint
 from ...timeouts import CallLimits
+from ...tracebacks import Short
 from .operations import text
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _set_preferred_device(device_identifier: str) -> Call[None]:
     return Call(Endpoint("repository", "lmLinkSetPreferredDevice"), parameter, _nothing)
 
 
-class LmLink:
+class LmLink(Short):
     """Other devices whose models the server can use."""
 
     def __init__(self, client: Client) -> None:
@@ -97,7 +98,7 @@ class LmLink:
         self._client.run(_set_preferred_device(device_identifier), **limits)
 
 
-class AsyncLmLink:
+class AsyncLmLink(Short):
     """Other devices whose models the server can use, for asyncio."""
 
     def __init__(self, client: AsyncClient) -> None:
