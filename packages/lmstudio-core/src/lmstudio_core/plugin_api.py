@@ -102,6 +102,8 @@ if TYPE_CHECKING:
     from .namespaces.base import AsyncNamespace as AsyncNamespace
     from .namespaces.base import SyncNamespace as SyncNamespace
     from .namespaces.files.operations import prepare_image as prepare_image
+    from .notebook import html_table as html_table
+    from .notebook import html_text as html_text
     from .observing import ActObservation as ActObservation
     from .observing import EmbeddingObservation as EmbeddingObservation
     from .observing import Observation as Observation
@@ -316,6 +318,10 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "print_json",
     ),
     "cli.tables": ("print_table",),
+    "notebook": (
+        "html_table",
+        "html_text",
+    ),
     "terminal": (
         "one_line",
         "visible",
@@ -429,6 +435,8 @@ __all__ = [
     "gpu_from_kv",
     "gpu_to_kv",
     "hookimpl",
+    "html_table",
+    "html_text",
     "is_list",
     "is_mapping",
     "is_observed",

@@ -132,6 +132,12 @@ class Chat(Short):
         """The conversation as text, one line per part."""
         return "\n".join(lines(self._messages))
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: each message with its role."""
+        from .notebook import conversation
+
+        return conversation(self._messages)
+
     def to_dict(self) -> dict[str, Any]:
         """The chat in the server's form: ``{"messages": [...]}``."""
         return {"messages": [message.to_dict() for message in self._messages]}

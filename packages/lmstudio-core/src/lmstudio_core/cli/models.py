@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import LMStudioAmbiguousModelError, LMStudioModelNotFoundError, LMStudioServerError
+from ..notebook import DOWNLOADED_HEADER, downloaded_row
 from ..progress import ProgressBar, size_text
 from .common import connected, echo, print_json, print_table, server_options
 from .completion import LoadedModel, ModelKey
@@ -37,8 +38,9 @@ def list_command(
     elif not infos:
         echo("No model is downloaded.")
     else:
-        header = ("MODEL", "KIND", "PARAMS", "ARCHITECTURE", "QUANT", "SIZE", "DEVICE", "")
-        print_table(header, [_downloaded_row(info, loaded) for info in infos])
+        marks = ["loaded" if info.model_key in loaded else "" for info in infos]
+        rows = [(*downloaded_row(i), mark) for i, mark in zip(infos, marks, strict=True)]
+        print_table((*DOWNLOADED_HEADER, ""), rows)
         echo(f"{len(infos)} in all, {size_text(sum(info.size_bytes for info in infos))}")
 
 
@@ -55,19 +57,6 @@ def _variants(client: Client, model: str) -> list[Any]:
     except LMStudioModelNotFoundError:  # the server's names for it are its own
         pass
     return variants
-
-
-def _downloaded_row(info: Any, loaded: set[str]) -> tuple[str, ...]:
-    return (
-        info.model_key,
-        info.type,
-        info.params_string or "",
-        info.architecture or "",
-        info.quantization.name if info.quantization else "",
-        size_text(info.size_bytes),
-        info.device_identifier or "",
-        "loaded" if info.model_key in loaded else "",
-    )
 
 
 def _loaded(client: Client, kind: str | None) -> list[Any]:
