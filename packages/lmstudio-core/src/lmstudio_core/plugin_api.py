@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .cli.lines import LineReader as LineReader
     from .cli.printing import AnswerPrinter as AnswerPrinter
     from .cli.printing import print_json as print_json
+    from .cli.printing import say as say
     from .cli.tables import print_table as print_table
     from .client import AsyncClient as AsyncClient
     from .client import Client as Client
@@ -316,6 +317,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "cli.printing": (
         "AnswerPrinter",
         "print_json",
+        "say",
     ),
     "cli.tables": ("print_table",),
     "notebook": (
@@ -452,6 +454,7 @@ __all__ = [
     "print_json",
     "print_table",
     "remove_observer",
+    "say",
     "server_error",
     "server_options",
     "specifier_of",

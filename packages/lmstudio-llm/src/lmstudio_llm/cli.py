@@ -11,7 +11,7 @@ import click
 from lmstudio_core.cli.common import connection_options, echo
 from lmstudio_core.cli.given import can_ask, choose_model, given_text, model_option
 from lmstudio_core.cli.lines import LineReader
-from lmstudio_core.cli.printing import AnswerPrinter
+from lmstudio_core.cli.printing import AnswerPrinter, say
 from lmstudio_core.errors import LMStudioError
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _HELP: Final = """\
 /help    this list
 /clear   forget what was said
 /exit    end, as Ctrl-D does
-Ctrl-C stops an answer. A text that is pasted may have several lines. A message that begins with a
-slash: put a blank before it."""
+Ctrl-C stops an answer. Text that is pasted may have several lines. \
+A message that begins with a slash needs a blank before it."""
 
 
 _NO_TEXT: Final = (
@@ -113,7 +113,7 @@ class _Conversation:
     def run(self) -> None:
         """Read, answer, and again."""
         read = LineReader()
-        echo(_KEYS, err=True)
+        say(_KEYS)
         while not self._ended:
             try:
                 question = read("> ")
@@ -121,7 +121,7 @@ class _Conversation:
                 echo(err=True)
                 return
             except KeyboardInterrupt:  # drops the line, as a shell does
-                echo("\n" + _KEYS, err=True)
+                say("\n" + _KEYS)
                 continue
             if _is_command(question):
                 self._obey(question.split()[0])
@@ -136,7 +136,7 @@ class _Conversation:
             echo("What was said is forgotten.", err=True)
         else:
             unknown = "" if command in ("/help", "/?") else f"There is no command {command}.\n"
-            echo(f"{unknown}{_HELP}", err=True)
+            say(f"{unknown}{_HELP}")
 
     def _turn(self, question: str) -> None:
         """One question and its answer; what was said before Ctrl-C or an error stays in the chat."""

@@ -25,6 +25,7 @@ __all__ = [
     "echo",
     "print_json",
     "print_table",
+    "say",
     "say_warnings",
 ]
 
@@ -43,6 +44,14 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, **style: Any)
     """
     shown = visible(str(text))
     click.echo(click.style(shown, **style) if style and shown else shown, err=err, nl=nl)
+
+
+def say(text: str) -> None:
+    """Prose for whoever sits there, on standard error; on a terminal its words stay whole."""
+    if sys.stderr.isatty() and may_draw():
+        wrapping = Wrapping(_columns)
+        text = wrapping.feed(text) + wrapping.end()
+    echo(text, err=True)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
@@ -107,6 +116,8 @@ class Wrapping:
         self._word = ""
         self._blanks = ""
         self._column = 0
+        self._full = False
+        """Whether a long word has filled a line to its very end."""
 
     def feed(self, text: str) -> str:
         """What can be printed now that ``text`` has come."""
@@ -124,19 +135,27 @@ class Wrapping:
         from rich.cells import cell_len
 
         if piece == "\n":
-            self._column, self._blanks = 0, ""
+            self._column, self._blanks, self._full = 0, "", False
             yield piece
-        elif piece.isspace():  # at the end of a line they would be too much
-            self._blanks += piece
+            return
+        if piece.isspace():  # at the end of a line they would be too much
+            self._blanks += "" if self._full else piece
+            if self._full:
+                self._full = False
+                yield "\n"
+            return
+        blanks, self._blanks = self._blanks, ""
+        width, begins, columns = cell_len(piece), self._behind(blanks), self._columns()
+        if self._column and begins + width > columns:
+            begins = 0
+            yield "\n"
         else:
-            blanks, self._blanks = self._blanks, ""
-            width, begins = cell_len(piece), self._behind(blanks)
-            if self._column and begins + width > self._columns():
-                self._column = width
-                yield f"\n{piece}"
-            else:
-                self._column = begins + width
-                yield blanks + piece
+            yield blanks
+        yield piece
+        self._column = begins + width
+        if width >= columns:  # the terminal has broken it
+            self._column %= columns
+        self._full = width >= columns and not self._column
 
     def _behind(self, blanks: str) -> int:
         column = self._column
@@ -145,12 +164,16 @@ class Wrapping:
         return column
 
 
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
 class AnswerPrinter:
     """Prints an answer as it comes; on a terminal words are not broken at the right edge."""
 
     def __init__(self) -> None:
         wraps = sys.stdout.isatty() and may_draw()
-        self._wrapping = Wrapping(lambda: shutil.get_terminal_size().columns) if wraps else None
+        self._wrapping = Wrapping(_columns) if wraps else None
         self._return = ""
         self._style: dict[str, Any] = {}
         self.in_line = False
