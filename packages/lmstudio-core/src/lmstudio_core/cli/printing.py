@@ -118,6 +118,8 @@ class Wrapping:
         self._column = 0
         self._full = False
         """Whether a long word has filled a line to its very end."""
+        self._broken = False
+        """Whether that line was ended, and blanks behind the word are left out."""
 
     def feed(self, text: str) -> str:
         """What can be printed now that ``text`` has come."""
@@ -135,15 +137,16 @@ class Wrapping:
         from rich.cells import cell_len
 
         if piece == "\n":
-            self._column, self._blanks, self._full = 0, "", False
+            self._column, self._blanks, self._full, self._broken = 0, "", False, False
             yield piece
             return
         if piece.isspace():  # at the end of a line they would be too much
-            self._blanks += "" if self._full else piece
             if self._full:
-                self._full = False
+                self._full, self._broken = False, True
                 yield "\n"
+            self._blanks += "" if self._broken else piece
             return
+        self._broken = False
         blanks, self._blanks = self._blanks, ""
         width, begins, columns = cell_len(piece), self._behind(blanks), self._columns()
         if self._column and begins + width > columns:
