@@ -142,6 +142,10 @@ if TYPE_CHECKING:
     from .timeouts import CallLimits as CallLimits
     from .timeouts import Limits as Limits
     from .timeouts import limits_of as limits_of
+    from .tracebacks import CUT as CUT
+    from .tracebacks import Short as Short
+    from .tracebacks import cut as cut
+    from .tracebacks import short as short
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     # what a plugin declares
@@ -324,6 +328,12 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "html_table",
         "html_text",
     ),
+    "tracebacks": (
+        "CUT",
+        "Short",
+        "cut",
+        "short",
+    ),
     "terminal": (
         "one_line",
         "visible",
@@ -333,6 +343,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
 
 __all__ = [
     "API_VERSION",
+    "CUT",
     "DEFAULT_TTL",
     "ENGINE_GROUP",
     "GPU_SPLIT_KEY",
@@ -410,6 +421,7 @@ __all__ = [
     "ProgressBar",
     "SerializedLMSExtendedError",
     "ServerStruct",
+    "Short",
     "Step",
     "SyncModelHandle",
     "SyncModelNamespace",
@@ -428,6 +440,7 @@ __all__ = [
     "connected",
     "connection_options",
     "count_tokens",
+    "cut",
     "echo",
     "get_context_length",
     "get_default_client",
@@ -457,6 +470,7 @@ __all__ = [
     "say",
     "server_error",
     "server_options",
+    "short",
     "specifier_of",
     "tokenize",
     "visible",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmstudio_core.cli.common import Group, echo, print_json
-from lmstudio_core.cli.printing import colours
+from lmstudio_core.cli.printing import VisibleFormatter, colours
 
 from ._version import __version__
 from .daemon import state
@@ -336,9 +336,9 @@ def _run_in_foreground(settings: Settings, as_json: bool) -> int:
     from .daemon.run import config_of, run
     from .serving.server import ListenError
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), format=LOG_FORMAT, datefmt="%H:%M:%S", stream=sys.stderr
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter(LOG_FORMAT, "%H:%M:%S"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     config = config_of(settings, is_daemon=False)
 
     def on_ready(running: RunningServer) -> None:

@@ -20,6 +20,7 @@ from .tables import print_table
 
 __all__ = [
     "AnswerPrinter",
+    "VisibleFormatter",
     "Wrapping",
     "colours",
     "echo",
@@ -68,6 +69,14 @@ def colours() -> bool | None:
 # -- warnings --------------------------------------------------------------------------------------
 
 
+class VisibleFormatter(logging.Formatter):
+    """For logs on a terminal, in which clients and plugins are quoted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text that steers no terminal."""
+        return visible(super().format(record))
+
+
 class _LastResort(logging.Handler):
     """Where a command has not set logging up: one line for each warning, and no traceback."""
 
@@ -80,7 +89,8 @@ class _LastResort(logging.Handler):
             text += (
                 f": {type(error).__name__}: {error}" if str(error) else f": {type(error).__name__}"
             )
-        echo(f"{record.levelname.capitalize()}: {text}", err=True)
+        lines = text if debug else " ".join(text.splitlines())
+        echo(f"{record.levelname.capitalize()}: {lines}", err=True)
 
 
 def say_warnings() -> None:
