@@ -138,7 +138,7 @@ class Terminal:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(*lines: str | BaseException) -> None:
-        monkeypatch.setattr(cli, "can_ask", lambda: True)
+        monkeypatch.setattr(cli, "is_terminal", lambda _: True)
         monkeypatch.setattr(builtins, "input", Terminal(*lines))
 
     return use

@@ -137,6 +137,7 @@ if TYPE_CHECKING:
     from .shapes import as_mapping as as_mapping
     from .shapes import is_list as is_list
     from .shapes import is_mapping as is_mapping
+    from .terminal import is_terminal as is_terminal
     from .terminal import one_line as one_line
     from .terminal import visible as visible
     from .timeouts import CallLimits as CallLimits
@@ -335,6 +336,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "short",
     ),
     "terminal": (
+        "is_terminal",
         "one_line",
         "visible",
     ),
@@ -455,6 +457,7 @@ __all__ = [
     "is_list",
     "is_mapping",
     "is_observed",
+    "is_terminal",
     "kv_config",
     "kv_values",
     "lazy_names",

@@ -53,7 +53,7 @@ class ProgressBar:
         self._label = one_line(label)
         self._file = sys.stderr if file is None else file
         in_notebook = type(self._file).__module__.partition(".")[0] == "ipykernel"
-        self._shown = in_notebook or (self._file.isatty() and may_draw())
+        self._shown = in_notebook or may_draw(self._file)
         self._drawn_at = -_INTERVAL
         self._length = 0
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final
+from typing import Final, TextIO
 
-__all__ = ["may_draw", "one_line", "visible"]
+__all__ = ["is_dumb", "is_terminal", "may_draw", "one_line", "visible"]
 
 _STEERING: Final = re.compile(
     # C0 but for tab and line feed; DEL and C1; the two separators that are line ends to some, and
@@ -45,6 +45,16 @@ def _spelled_out(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def may_draw() -> bool:
-    """Whether terminals may be told more than lines of text; ``TERM=dumb`` says that they may not."""
-    return os.environ.get("TERM") != "dumb"
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody sits there; a program may have been started without a stream."""
+    return stream is not None and stream.isatty()
+
+
+def may_draw(stream: TextIO | None) -> bool:
+    """Whether a stream takes more than lines of text: colours, and a cursor that moves."""
+    return is_terminal(stream) and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the environment says that its terminal takes lines of text alone."""
+    return os.environ.get("TERM") == "dumb"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lmstudio_core.cli.common import connection_options, echo
-from lmstudio_core.cli.given import can_ask, choose_model, given_text, model_option
+from lmstudio_core.cli.given import choose_model, given_text, model_option
 from lmstudio_core.cli.lines import LineReader
 from lmstudio_core.cli.printing import AnswerPrinter, say
 from lmstudio_core.errors import LMStudioError
+from lmstudio_core.terminal import is_terminal
 
 if TYPE_CHECKING:
     from lmstudio_core.client import Client
@@ -60,7 +61,7 @@ def chat(
 
     if None not in (model_key, model) and model_key != model:
         raise click.UsageError(f"MODEL ({model_key}) and --model ({model}) are two models.")
-    talks = prompt is None and can_ask()
+    talks = prompt is None and is_terminal(sys.stdin)
     question = None if talks else given_text(prompt, _NO_TEXT)
     with _client(host, api_token) as client:
         llm: LLM = choose_model(client.llm, "llm", model or model_key)
@@ -162,7 +163,7 @@ def _is_command(line: str) -> bool:
 
 def _printed(stream: PredictionStream[Any]) -> Iterator[str]:
     """Print an answer as it comes, and a model's thoughts, dimmed, on a terminal alone."""
-    thoughts = sys.stdout.isatty()
+    thoughts = is_terminal(sys.stdout)
     printer = AnswerPrinter()
     try:
         with stream:

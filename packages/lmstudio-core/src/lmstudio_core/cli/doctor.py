@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ..health import Finding
+from ..terminal import is_terminal
 from .common import echo, print_json, server_options
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _show(finding: Finding) -> None:
 
 def _wrapped(text: str, indent: int) -> list[str]:
     """The lines of a text; in a terminal they are broken between words, elsewhere left alone."""
-    if not sys.stdout.isatty():
+    if not is_terminal(sys.stdout):
         return text.splitlines()
     width = max(shutil.get_terminal_size().columns - indent - 1, 30)
     wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)

@@ -10,6 +10,7 @@ import click
 
 from ..errors import LMStudioModelNotFoundError
 from ..progress import ProgressBar
+from ..terminal import is_terminal
 from .printing import echo
 
 if TYPE_CHECKING:
@@ -34,11 +35,7 @@ def model_option(command: _F) -> _F:
 
 def can_ask() -> bool:
     """Whether somebody is there to read a question on standard error, and to answer it."""
-    return _on_terminal() and sys.stderr.isatty()
-
-
-def _on_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison] # None without a console
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def given_text(argument: str | None, missing: str) -> str:
@@ -54,7 +51,7 @@ def given_text(argument: str | None, missing: str) -> str:
         click.UsageError: There is none.
         click.ClickException: What is piped in is not UTF-8.
     """
-    piped = "" if argument != _STDIN and _on_terminal() else _read()
+    piped = "" if argument != _STDIN and is_terminal(sys.stdin) else _read()
     text = piped
     if argument is not None and argument != _STDIN:
         text = f"{argument}\n\n{piped}" if piped.strip() else argument

@@ -22,7 +22,7 @@ class LineReader:
     """
 
     def __init__(self) -> None:
-        drawn = may_draw() and sys.stdin.isatty() and sys.stdout.isatty()
+        drawn = may_draw(sys.stdin) and may_draw(sys.stdout)
         self._session: PromptSession[str] | None = _session() if drawn else None
 
     def __call__(self, prompt: str) -> str:

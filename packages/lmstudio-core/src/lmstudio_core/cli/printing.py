@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from ..terminal import may_draw, visible
+from ..terminal import is_dumb, may_draw, visible
 from ..tracebacks import debugging
 from .tables import print_table
 
@@ -49,7 +49,7 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, **style: Any)
 
 def say(text: str) -> None:
     """Prose for whoever sits there, on standard error; on a terminal its words stay whole."""
-    if sys.stderr.isatty() and may_draw():
+    if may_draw(sys.stderr):
         wrapping = Wrapping(_columns)
         text = wrapping.feed(text) + wrapping.end()
     echo(text, err=True)
@@ -63,7 +63,7 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 
 def colours() -> bool | None:
     """``False`` where colours are not wanted; ``None`` lets each stream decide, as click does."""
-    return None if may_draw() and not os.environ.get("NO_COLOR") else False
+    return None if not is_dumb() and not os.environ.get("NO_COLOR") else False
 
 
 # -- warnings --------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class AnswerPrinter:
     """Prints an answer as it comes; on a terminal words are not broken at the right edge."""
 
     def __init__(self) -> None:
-        wraps = sys.stdout.isatty() and may_draw()
+        wraps = may_draw(sys.stdout)
         self._wrapping = Wrapping(_columns) if wraps else None
         self._return = ""
         self._style: dict[str, Any] = {}

@@ -19,7 +19,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     On a terminal that is too narrow so are the widest ones, and cells are cut; in a pipe nothing is.
     """
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    on_terminal = sys.stdout.isatty() and may_draw()
+    on_terminal = may_draw(sys.stdout)
     show = _show_on_terminal if used and on_terminal else _show_plain
     show([[one_line(line[i]) for i in used] for line in (header, *rows)])
 

@@ -16,6 +16,7 @@ from lmstudio_core.cli.common import connection_options, echo
 from lmstudio_core.cli.given import model_option
 from lmstudio_core.errors import LMStudioServerError
 from lmstudio_core.progress import ProgressBar
+from lmstudio_core.terminal import is_terminal
 
 from ..errors import TextTooLongError
 from ..options import DEFAULT_IN_FLIGHT, Chunking, EmbedOptions
@@ -158,7 +159,7 @@ class _Run:
 @contextlib.contextmanager
 def _bar(source: str, done: int) -> Generator[Callable[[], None]]:
     """A bar on a terminal, if the input can be read twice to know how long it is."""
-    if source == STDIN or not sys.stderr.isatty():
+    if source == STDIN or not is_terminal(sys.stderr):
         yield lambda: None
         return
     total = sum(1 for _ in texts_in(source))
