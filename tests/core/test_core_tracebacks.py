@@ -65,6 +65,12 @@ SYNC = {
     "capability": lambda c: c.capability("nonsense"),
     "chat": lambda c: lms.Chat().add_user_message(3),
     "host": lambda c: lms.Client("nowhere:x"),
+    "class method": lambda c: lms.Chat.from_history(3),
+    "settings": lambda c: lms.LlmPredictionConfig(temperature="hot"),
+    "settings of a dict": lambda c: lms.LlmPredictionConfig.from_dict({"temprature": 1}),
+    "a setting": lambda c: setattr(lms.LlmPredictionConfig(), "temperature", "hot"),
+    "vectors": lambda c: lms.similarity([1.0], [1.0, 2.0]),
+    "tools": lambda c: lms.mcp_tools("it's"),
 }
 
 

@@ -29,6 +29,7 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
+from lmstudio_core.tracebacks import short
 from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 
 from .encoding import ToolImage
@@ -37,6 +38,7 @@ from .toolsets import Toolset
 __all__ = ["McpToolset", "mcp_tools"]
 
 
+@short
 def mcp_tools(
     server: str | Sequence[str],
     *,

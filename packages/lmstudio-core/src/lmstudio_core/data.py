@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import Self
 
 from .errors import ValidationError
+from .tracebacks import short
 
 __all__ = [
     "AnyLMStudioStruct",
@@ -107,6 +108,7 @@ class InputStruct(Struct):
 
     if not TYPE_CHECKING:  # checkers know the fields as keyword arguments
 
+        @short
         def __init__(self, /, **data: Any) -> None:
             try:
                 super().__init__(**data)
@@ -116,6 +118,7 @@ class InputStruct(Struct):
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
 
+        @short
         def __setattr__(self, name: str, value: Any) -> None:
             try:
                 super().__setattr__(name, value)
@@ -123,6 +126,7 @@ class InputStruct(Struct):
                 raise ValidationError(validation_message(type(self), error)) from error
 
     @classmethod
+    @short
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make one from a dict with camelCase or snake_case keys.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.tracebacks import short
 
 from .arrays import load_numpy
 from .options import is_count
@@ -25,6 +26,7 @@ class EmbeddingMatch(NamedTuple):
     score: float
 
 
+@short
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
     """The cosine similarity of vectors: 1 for the same direction, 0 for unrelated ones.
 
@@ -53,6 +55,7 @@ def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
 def search(query: list[float], vectors: ArrayLike, k: int = ...) -> list[EmbeddingMatch]: ...
 @overload
 def search(query: ArrayLike, vectors: ArrayLike, k: int = ...) -> Any: ...
+@short
 def search(query: Any, vectors: Any, k: int = 10) -> Any:
     """The rows of ``vectors`` that are nearest to ``query``, by cosine similarity.
 
