@@ -25,16 +25,12 @@ except AttributeError as error:
 """
 
 
-COMMAND = ("python", "-m", "lmstudio_core.cli")
-"""The command, also where the package that owns its script is not installed."""
-
-
 def check(environment: Environment, *expected: str) -> None:
     """These import packages of the family are there, no others, and all their needs are met."""
     assert environment.python(INSTALLED).split() == list(expected)
     assert environment.pip("check") == "No broken requirements found."
     version = environment.python("import lmstudio_core; print(lmstudio_core.__version__)")
-    assert environment.command(*COMMAND, "--version").endswith(version)
+    assert environment.lmstudio("--version").endswith(version)
 
 
 def test_core_alone(installed: MakeEnvironment) -> None:
@@ -42,8 +38,8 @@ def test_core_alone(installed: MakeEnvironment) -> None:
     check(environment, "core")
     for name, package in (("llm", "lmstudio-llm"), ("embedding_model", "lmstudio-embed")):
         assert f"pip install {package}" in environment.python(MISSING.format(name=name))
-    assert "lmstudio-llm" in environment.command(*COMMAND, "chat", ok=False)
-    assert "models" in environment.command(*COMMAND, "plugins")
+    assert "lmstudio-llm" in environment.lmstudio("chat", ok=False)
+    assert "models" in environment.lmstudio("plugins")
     assert not (environment.bin / "lmstudio").exists()
 
 
@@ -145,8 +141,8 @@ def test_tools_for_commands_find_it(
         return done.stdout == "lmstudio, version 2.0.0\n"
 
     for backend in ("pip", "uv"):
-        arguments = f"--no-index {' '.join(links)}"
-        run("pipx", "install", "--backend", backend, f"--pip-args={arguments}", "--force", wanted)
+        arguments = f"--pip-args={' '.join(links)}"  # pipx itself wants a new pip of the index
+        run("pipx", "install", "--backend", backend, arguments, wanted)
         assert works("PIPX_BIN_DIR")
         run("pipx", "uninstall", "lmstudio")
     run("uv", "tool", "install", "--no-index", *links, wanted)

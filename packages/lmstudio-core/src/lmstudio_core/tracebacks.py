@@ -118,7 +118,8 @@ class Short:
             if isinstance(value, FunctionType) and not inspect.isgeneratorfunction(value):
                 setattr(cls, name, short(value))
             elif isinstance(value, (classmethod, staticmethod)):
-                setattr(cls, name, type(value)(short(value.__func__)))
+                made: Any = value  # of what arguments and result is not known
+                setattr(cls, name, type(made)(short(made.__func__)))
             elif isinstance(value, property) and value.fget is not None:
                 setattr(cls, name, value.getter(short(value.fget)))
 
