@@ -253,3 +253,27 @@ def test_an_attribute_that_is_not_there_has_a_likeness(kind, name):
         getattr(kind("127.0.0.1:9"), name)
     with pytest.raises(AttributeError, match=r"'frobnicate'\.$"):
         _ = kind("127.0.0.1:9").frobnicate
+
+
+class Shell:
+    """As much of IPython as shows an error."""
+
+    InteractiveTB = property(lambda self: self)
+
+    def structured_traceback(self, kind, error, found, tb_offset):
+        assert tb_offset == 0
+        shown = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(found)]
+        return [*shown, f"{kind.__name__}: {error}"]
+
+
+def test_ipython_shows_the_frames_of_users(server, monkeypatch):
+    with lms.Client(server.api_host) as client, pytest.raises(errors.LMStudioError) as caught:
+        client.system.remote_call("version")
+    error = caught.value
+    assert "Traceback" in error._render_traceback_()[0], "without IPython, all of it"
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = Shell
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert error._render_traceback_() == [__name__, "LMStudioServerError: No memory"]
+    monkeypatch.setenv("LMSTUDIO_DEBUG", "1")
+    assert "lmstudio_core.tracebacks" in error._render_traceback_()

@@ -112,13 +112,14 @@ class Short:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        value: Any
         for name, value in list(vars(cls).items()):
             if name.startswith("_") and name not in _SPECIAL:
                 continue
             if isinstance(value, FunctionType) and not inspect.isgeneratorfunction(value):
                 setattr(cls, name, short(value))
             elif isinstance(value, (classmethod, staticmethod)):
-                made: Any = value  # of what arguments and result is not known
+                made = cast("Any", value)
                 setattr(cls, name, type(made)(short(made.__func__)))
             elif isinstance(value, property) and value.fget is not None:
                 setattr(cls, name, value.getter(short(value.fget)))
