@@ -365,6 +365,7 @@ def test_without_pyarrow_parquet_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     done = lmstudio(server, "embed", text_file(tmp_path), "--out", tmp_path / "v.parquet")
     assert done.exit_code == 1
+    assert "(the extra lmstudio-embed[parquet])" in done.stderr
     assert "pip install pyarrow" in done.stderr
     assert vectors.asked == []
 

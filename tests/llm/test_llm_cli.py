@@ -63,6 +63,10 @@ def test_complete(loaded: FakeServer) -> None:
     assert invoke(loaded, "complete", "Once", stdin="more").exit_code == 0
     assert asked(loaded, "llm.completeRawText")["rawPrompt"] == "Once\n\nmore"
     assert invoke(loaded, "complete", stdin="").exit_code == 2
+    assert invoke(loaded, "complete", "scripted", "Once").stderr == ""  # the model is named
+    assert asked(loaded, "llm.completeRawText")["rawPrompt"] == "Once"
+    assert invoke(loaded, "complete", "one", "Once", "-m", "two").exit_code == 2
+    assert "put it in quotes" in invoke(loaded, "complete", "Once", "upon", "a").stderr
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,8 @@ def _require_mcp() -> None:
         importlib.import_module("mcp")
     except ImportError as error:
         raise CapabilityNotInstalledError(
-            "Tools of MCP servers need the package 'mcp'. Install it with: "
+            "Tools of MCP servers need the package 'mcp' (the extra lmstudio-agent[mcp]). Install it "
+            "with: "
             'pip install "mcp>=1.24"',
             capability="mcp",
             package="mcp",

@@ -59,12 +59,11 @@ def chat(
     """
     from .chat import Chat
 
-    if None not in (model_key, model) and model_key != model:
-        raise click.UsageError(f"MODEL ({model_key}) and --model ({model}) are two models.")
+    model = _one_model(model_key, model)
     talks = prompt is None and is_terminal(sys.stdin)
     question = None if talks else given_text(prompt, _NO_TEXT)
     with _client(host, api_token) as client:
-        llm: LLM = choose_model(client.llm, "llm", model or model_key)
+        llm: LLM = choose_model(client.llm, "llm", model)
         if question is None:
             _Conversation(llm, system).run()
             return
@@ -75,20 +74,32 @@ def chat(
 
 
 @click.command()
-@click.argument("text", required=False)
+@click.argument("words", nargs=-1, metavar="[MODEL] [TEXT]")
 @model_option
 @connection_options
-def complete(text: str | None, model: str | None, host: str | None, api_token: str | None) -> None:
+def complete(
+    words: tuple[str, ...], model: str | None, host: str | None, api_token: str | None
+) -> None:
     """Let a model continue a text.
 
     TEXT is continued as it is, without any chat template; with text piped in, that follows it, and
-    - reads the input alone.
+    - reads the input alone. MODEL before it is the same as --model.
     """
+    if len(words) > 2:
+        raise click.UsageError("TEXT is one argument: put it in quotes.")
+    *before, text = words or (None,)
+    model = _one_model(before[0] if before else None, model)
     prompt = given_text(text, "There is no text to continue: give TEXT, or pipe some in.")
     with _client(host, api_token) as client:
         llm: LLM = choose_model(client.llm, "llm", model)
         for _ in _printed(llm.complete_stream(prompt)):
             pass
+
+
+def _one_model(argument: str | None, option: str | None) -> str | None:
+    if None not in (argument, option) and argument != option:
+        raise click.UsageError(f"MODEL ({argument}) and --model ({option}) are two models.")
+    return argument or option
 
 
 def _client(host: str | None, api_token: str | None) -> Client:

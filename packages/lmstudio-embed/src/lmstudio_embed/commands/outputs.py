@@ -65,7 +65,8 @@ def load_pyarrow() -> Any:
         return importlib.import_module("pyarrow")
     except ImportError as error:
         raise click.ClickException(
-            "Parquet files need pyarrow, which is not installed. Install it with: "
+            "Parquet files need pyarrow (the extra lmstudio-embed[parquet]), which is not installed. "
+            "Install it with: "
             "pip install pyarrow, or use .npy or .jsonl."
         ) from error
 
