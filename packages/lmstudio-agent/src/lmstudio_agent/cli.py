@@ -120,7 +120,7 @@ def _imported(path: str) -> list[Callable[..., Any]]:
     names = [name] if name else _offered(module)
     if not names:
         raise click.BadParameter(
-            f"{source!r} has no function of its own. Name one: {source}:FUNCTION",
+            f"{source!r} has no __all__ and no function of its own; name one: {source}:FUNCTION",
             param_hint="--tools",
         )
     missing = [name for name in names if not callable(getattr(module, name, None))]

@@ -17,6 +17,7 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
+from ..tracebacks import debugging
 from .given import get_model
 from .printing import echo, print_json
 from .tables import print_table
@@ -123,6 +124,8 @@ def connected(host: str | None, api_token: str | None) -> Generator[Client, None
         with new_client(host, api_token) as client:
             yield client
     except LMStudioError as error:
+        if debugging():
+            raise
         echo(f"Error: {error}", err=True)
         raise click.exceptions.Exit(exit_code(error)) from error
 
