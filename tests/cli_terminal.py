@@ -90,6 +90,19 @@ class Terminal:
         """Paste it, as terminals do where a program knows of pasting."""
         self.type(f"\x1b[200~{text}\x1b[201~")
 
+    def interrupt(self, answer: str) -> None:
+        """Press Ctrl-C until ``answer`` is printed.
+
+        Python misses one that comes between its printing of a prompt and its waiting for a line.
+        """
+        end = time.monotonic() + _LIMIT
+        while answer not in self.shown[self._seen :] and time.monotonic() < end:
+            self.type("\x03")
+            pause = time.monotonic() + 5.0
+            while answer not in self.shown[self._seen :] and self._read(pause):
+                pass
+        self.expect(answer)
+
     def end(self) -> int:
         """Wait for the end; returns the exit code."""
         limit = time.monotonic() + _LIMIT

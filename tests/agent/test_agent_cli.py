@@ -136,5 +136,5 @@ def test_ctrl_c_at_the_question_ends_it(run: Run, host: str, tmp_path: Path) -> 
         "agent", TASK, "--tools", "my_tools.py", "--host", host, cwd=tmp_path
     ) as terminal:
         terminal.expect("[a]lways ")
-        terminal.type("\x03")
+        terminal.interrupt("Interrupted.")
         assert terminal.end() == 130
