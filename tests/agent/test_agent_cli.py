@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli_terminal import Terminal
 from lmstudio_server.testing import running_server
 
 TOOLS = '''
@@ -53,7 +54,9 @@ def run(host: str, tmp_path: Path) -> Run:
     return start
 
 
-@pytest.mark.parametrize("tools", ["my_tools", "my_tools:multiply"])
+@pytest.mark.parametrize(
+    "tools", ["my_tools", "my_tools:multiply", "my_tools.py", "./my_tools.py:multiply"]
+)
 def test_calls_and_the_outcome_are_shown(run: Run, tools: str, tmp_path: Path) -> None:
     done = run(TASK, "--tools", tools, "--yes", "-m", "pocket", "--html", "run.html")
     assert done.returncode == 0, done.stderr
@@ -64,19 +67,6 @@ def test_calls_and_the_outcome_are_shown(run: Run, tools: str, tmp_path: Path) -
     assert done.stderr.count("this may take long") == 1
     assert "2 rounds, 1 tool call" in done.stderr
     assert "670592745" in (tmp_path / "run.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("typed", "allowed"), [("y\n", True), ("always\n", True), ("n\n", False), ("", False)]
-)
-def test_it_asks_before_a_call_and_only_a_clear_yes_counts(
-    run: Run, typed: str, allowed: bool
-) -> None:
-    done = run(TASK, "--tools", "my_tools", "--max-rounds", "2", typed=typed)
-    assert done.returncode == 0, done.stderr
-    assert "Run multiply(a=12345, b=54321)?" in done.stderr
-    assert ("→ multiply(a=12345, b=54321)\n" in done.stderr) is allowed
-    assert ("denied" in done.stderr) is not allowed
 
 
 def test_a_piped_task_and_an_mcp_server(run: Run) -> None:
@@ -92,9 +82,10 @@ def test_a_piped_task_and_an_mcp_server(run: Run) -> None:
         (["--tools", "no_such_module"], "cannot be imported"),
         (["--tools", "my_tools:divide"], "no function 'divide'"),
         (["--tools", "my_tools:number"], "no function 'number'"),
-        (["--tools", "this_is_empty"], "no __all__"),
+        (["--tools", "this_is_empty"], "no function of its own"),
         (["--tools", "this_is_broken"], "cannot be imported: ZeroDivisionError"),
-        (["--tools", "my_tools.py:multiply"], "without .py"),
+        (["--tools", "my_tools.py:multipli"], "Did you mean 'multiply'?"),
+        (["--tools", "nowhere/my_tools.py"], "there is no such file"),
         (["--mcp", "it's"], "as a shell would"),
         (["--html", "no-such-folder/run.html"], "There is no folder"),
         (["--toolset", "no-such-toolset"], "no-such-toolset"),
@@ -112,3 +103,38 @@ def test_without_a_task_there_is_nothing_to_do(run: Run) -> None:
     done = run("--tools", "my_tools")
     assert done.returncode == 2
     assert "There is no TASK" in done.stderr
+
+
+def test_without_a_terminal_nothing_runs_that_nobody_allowed(run: Run) -> None:
+    done = run(TASK, "--tools", "my_tools")
+    assert done.returncode == 2
+    assert "Allow all calls with --yes" in done.stderr
+    assert done.stdout == ""
+    assert run("Hello", "-m", "pocket").returncode == 0  # there are no tools to ask about
+
+
+@pytest.mark.parametrize(
+    ("keys", "allowed"),
+    [(["q", "x", "Y"], True), (["a"], True), (["hm", "n"], False), ([""], False)],
+)
+def test_only_an_answer_decides(
+    run: Run, host: str, tmp_path: Path, keys: list[str], allowed: bool
+) -> None:
+    arguments = ("agent", TASK, "--tools", "my_tools.py", "--max-rounds", "2", "--host", host)
+    with Terminal(*arguments, cwd=tmp_path) as terminal:
+        terminal.expect("Run multiply(a=12345, b=54321)?")
+        for key in keys:
+            terminal.expect("[y]es, [n]o, [a]lways ")
+            terminal.type(f"{key}\n")
+        assert terminal.end() == 0
+        assert ("→ multiply(a=12345, b=54321)" in terminal.shown) is allowed
+        assert ("denied" in terminal.shown) is not allowed
+
+
+def test_ctrl_c_at_the_question_ends_it(run: Run, host: str, tmp_path: Path) -> None:
+    with Terminal(
+        "agent", TASK, "--tools", "my_tools.py", "--host", host, cwd=tmp_path
+    ) as terminal:
+        terminal.expect("[a]lways ")
+        terminal.interrupt("Interrupted.")
+        assert terminal.end() == 130

@@ -179,5 +179,5 @@ def test_options_that_do_not_fit(server: str, options: dict[str, Any]) -> None:
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)
-    with pytest.raises(CapabilityNotInstalledError, match=r"lmstudio-agent\[mcp\]"):
+    with pytest.raises(CapabilityNotInstalledError, match=r"pip install .mcp>="):
         mcp_tools("anything").open()

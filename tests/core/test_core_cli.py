@@ -15,6 +15,7 @@ from lmstudio_core import __version__, errors
 from lmstudio_core.cli import checks, command, plugins
 from lmstudio_core.client import base as client_base
 from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
+from lmstudio_core.installed import how_to_install
 from lmstudio_core.plugins import Plugins
 
 
@@ -129,7 +130,7 @@ def test_a_command_of_a_missing_package_names_it(install, capsys, name, package)
     install()
     code, _, err = ends(capsys, name)
     assert code == 2
-    assert f"pip install {package}" in err
+    assert how_to_install(package) in err
 
 
 def test_an_unknown_command(install, capsys):

@@ -13,6 +13,7 @@ import pytest
 from lmstudio_core import discovery, errors
 from lmstudio_core.client import AsyncClient, Client, base
 from lmstudio_core.drivers.sync import SyncDriver
+from lmstudio_core.installed import how_to_install
 from lmstudio_core.plugins import Plugins
 from lmstudio_core.protocol.address import Address
 from lmstudio_core.testing import FakeServer
@@ -159,7 +160,7 @@ def test_the_error_lists_what_was_tried_and_three_ways_out(machine, monkeypatch,
     text = str(caught.value)
     assert f"Tried: {address}, {address}." in text
     assert all(f"  {number}. " in text for number in (1, 2, 3))
-    assert "pip install lmstudio-server" in text
+    assert how_to_install("lmstudio-server") in text
     for value in ("0", "False"):
         monkeypatch.setenv("LMSTUDIO_EMBEDDED", value)
         with pytest.raises(errors.LMStudioConnectionError, match="Unset LMSTUDIO_EMBEDDED"):

@@ -16,6 +16,7 @@ from lmstudio_core.cli import checks
 from lmstudio_core.cli.command import build
 from lmstudio_core.health import Finding
 from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
+from lmstudio_core.installed import how_to_install
 from lmstudio_core.plugins import Plugins
 from lmstudio_core.testing import refuse
 
@@ -98,7 +99,7 @@ def test_no_server_on_this_machine(monkeypatch, tmp_path, bundled):
     (finding,) = findings()["server"]
     assert "Tried: the file" in finding["text"]
     assert finding["state"] == ("ok" if bundled else "problem")
-    assert bool(bundled) != ("pip install lmstudio-server" in finding["advice"])
+    assert bool(bundled) != (how_to_install("lmstudio-server") in finding["advice"])
 
 
 def test_a_server_on_this_machine(monkeypatch, tmp_path, server):
@@ -141,7 +142,7 @@ def test_packages_of_different_versions(monkeypatch):
     wrong, right = findings("--host", NOWHERE)["packages"]
     assert wrong["state"] == "problem"
     assert "lmstudio is of version 1.5.0, and lmstudio-core of" in wrong["text"]
-    assert wrong["advice"] == "pip install --upgrade lmstudio lmstudio-core"
+    assert wrong["advice"] == how_to_install("lmstudio", "lmstudio-core")
     assert right["text"] == f"version {__version__} of lmstudio-core"
 
 

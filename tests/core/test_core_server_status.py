@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from lmstudio_core.cli import command
 from lmstudio_core.client import Client
+from lmstudio_core.installed import how_to_install
 from lmstudio_core.plugins import Plugins
 from lmstudio_server.testing import running_server
 
@@ -64,6 +65,6 @@ def test_the_rest_names_its_package() -> None:
     for name in ("start", "stop"):
         refused = run(name)
         assert refused.exit_code == 2
-        assert "pip install lmstudio-server" in refused.output
+        assert how_to_install("lmstudio-server") in refused.output
     listed = CliRunner().invoke(command.build(), ["--help"])
     assert "server" in listed.output

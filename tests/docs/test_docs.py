@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 from doc_pages import ROOT, Block, blocks, pages
@@ -119,3 +121,17 @@ def test_its_links_lead_somewhere(page: Path) -> None:
         assert file.exists(), f"{named(page)} links to {target}"
         if anchor:
             assert anchor in anchors(file), f"{named(page)} links to {target}"
+
+
+def test_the_picture_of_the_readme_is_drawn_for_browsers() -> None:
+    """Browsers collapse runs of blanks in an image, and stretch what has a length."""
+    script = [sys.executable, str(ROOT / "scripts" / "picture.py"), "--check"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    text = (ROOT / "docs/images/session.svg").read_text("utf-8")
+    lines = re.findall(r"<text [^>]*>([^<]*)</text>", text)
+    session = (ROOT / "docs/images/session.txt").read_text("utf-8").splitlines()
+    assert [unescape(line).replace("\xa0", " ") for line in lines] == list(filter(None, session))
+    assert not any(" " in line for line in lines)
+    assert "textLength" not in text
+    ElementTree.fromstring(text)

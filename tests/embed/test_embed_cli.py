@@ -20,6 +20,8 @@ from unloaded_models import unloaded_at
 
 from lmstudio_core.cli.command import build
 from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_embed import search
+from lmstudio_embed.commands import plain
 from lmstudio_embed.commands.journal import Journal
 
 INFO = {
@@ -365,7 +367,8 @@ def test_without_pyarrow_parquet_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     done = lmstudio(server, "embed", text_file(tmp_path), "--out", tmp_path / "v.parquet")
     assert done.exit_code == 1
-    assert "lmstudio-embed[parquet]" in done.stderr
+    assert "(the extra lmstudio-embed[parquet])" in done.stderr
+    assert "pip install pyarrow" in done.stderr
     assert vectors.asked == []
 
 
@@ -441,7 +444,7 @@ def test_similar_says_what_does_not_fit(server: FakeServer, tmp_path: Path) -> N
     other = tmp_path / "other.txt"
     other.write_text("one\n")
     done = lmstudio(server, "similar", "x", "--index", out, "--texts", other)
-    assert "1 texts" in done.stderr
+    assert "has 1 text, and" in done.stderr
     assert "3 vectors" in done.stderr
     server.on("embedding.embedString", {"embedding": [1.0, 2.0]})
     done = lmstudio(server, "similar", "x", "--index", out)
@@ -495,3 +498,123 @@ def test_a_parquet_file_that_holds_no_vectors(server: FakeServer, tmp_path: Path
     done = lmstudio(server, "similar", "x", "--index", index)
     assert done.exit_code == 1
     assert "is not a file of vectors" in done.stderr
+
+
+# -- texts that are too long -----------------------------------------------------------------------
+
+LONG = "a short text\n" + "word " * 1200 + "\nthe end\n"
+
+
+def test_the_advice_for_a_long_text_can_be_followed(server: FakeServer, tmp_path: Path) -> None:
+    source, out = text_file(tmp_path, LONG), tmp_path / "v.npy"
+    command = ("embed", source, "--out", out)
+    failed = lmstudio(server, *command)
+    assert failed.exit_code == 1
+    assert "Text 2 ('word word" in failed.stderr
+    assert "has 1,200 tokens, and the model takes 1,000" in failed.stderr
+    assert "add --chunk to embed" in failed.stderr
+    assert "chunk=True" not in failed.stderr
+    assert "position" not in failed.stderr
+    assert "\n1 text is done and kept in" in failed.stderr
+    followed = lmstudio(server, *command, "--chunk")
+    assert followed.exit_code == 0, followed.output
+    assert "Going on after 1 text done before." in followed.stderr
+    assert len(read_npy(out)[1]) == 3
+
+
+def test_a_run_with_added_parts_may_be_interrupted_again(
+    server: FakeServer, tmp_path: Path, vectors: Vectors
+) -> None:
+    source, out = text_file(tmp_path, LONG), tmp_path / "v.npy"
+    command = ("embed", source, "--out", out)
+    assert lmstudio(server, *command).exit_code == 1
+    vectors.failing = "the end"
+    assert lmstudio(server, *command, "--chunk", "--overlap", "10").exit_code == 1
+    vectors.failing = None
+    refused = lmstudio(server, *command)
+    assert refused.exit_code == 1
+    assert "chunk was in parts as large as they can be, 10 of them in common and is off" in (
+        refused.stderr
+    )
+    done = lmstudio(server, *command, "--chunk", "--overlap", "10")
+    assert "Going on after 2 texts done before." in done.stderr
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("options", [("--chunk-size", "8"), ("--chunk", "--normalize")])
+def test_what_would_change_short_texts_is_refused(
+    server: FakeServer, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    source, out = text_file(tmp_path, LONG), tmp_path / "v.npy"
+    assert lmstudio(server, "embed", source, "--out", out).exit_code == 1
+    refused = lmstudio(server, "embed", source, "--out", out, *options)
+    assert refused.exit_code == 1
+    assert "was begun otherwise: chunk was off and is in parts " in refused.stderr
+    assert "None" not in refused.stderr
+
+
+# -- without numpy ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".jsonl", ".parquet"])
+def test_similar_needs_no_numpy(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    source, out = text_file(tmp_path), tmp_path / f"v{suffix}"
+    lmstudio(server, "embed", source, "--out", out)
+    texts = ("--texts", source) if suffix == ".npy" else ()
+    command = ("similar", "panama", "--index", out, *texts)
+    there = [lmstudio(server, *command, *options).stdout for options in ((), ("--json",))]
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    done = [lmstudio(server, *command, *options) for options in ((), ("--json",))]
+    assert [one.exit_code for one in done] == [0, 0], done[0].output
+    assert done[0].stdout.splitlines()[0] == "1.0000  banana"
+    assert [one.stdout for one in done] == there
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not vectors", "it holds no array of numbers"),
+        (b"\x93NUMPY\x01\x00", "its head cannot be read"),
+        (b"\x93NUMPY\x01\x00\x05\x00{'a':", "its head cannot be read"),
+    ],
+)
+def test_files_without_vectors_are_named_without_numpy(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    index = tmp_path / "v.npy"
+    index.write_bytes(content)
+    done = lmstudio(server, "similar", "x", "--index", index)
+    assert done.exit_code == 1
+    assert f"{index} is not a file of vectors: {said}" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", ">f8"])
+def test_arrays_are_read_as_numpy_reads_them(tmp_path: Path, kind: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    rows = numpy.random.default_rng(1).normal(size=(50, 7)).astype(kind)
+    rows[3] = numpy.nan
+    rows[4] = 0
+    rows[6] = rows[5]
+    numpy.save(tmp_path / "v.npy", rows)
+    found = plain.read_npy(tmp_path / "v.npy")
+    assert found.shape == (50, 7)
+    query = rows[5].tolist()
+    expected = search(query, rows.astype("f4"), k=12)
+    nearest = plain.search_plainly(query, found, 12)
+    assert [one.position for one in nearest] == [one.position for one in expected]
+    assert [one.score for one in nearest] == pytest.approx(
+        [one.score for one in expected], abs=1e-5
+    )
+
+
+def test_integers_need_numpy(tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    for array in (numpy.ones((2, 2), dtype="i4"), numpy.ones(2, dtype="f4")):
+        numpy.save(tmp_path / "v.npy", array)
+        with pytest.raises(ValueError, match=r"numpy is needed|not a matrix"):
+            plain.read_npy(tmp_path / "v.npy")

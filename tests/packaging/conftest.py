@@ -162,6 +162,10 @@ class Environment:
         """Run a console script; returns what it printed, its errors too."""
         return self._run([str(self.bin / command[0]), *command[1:]], ok=ok, **variables)
 
+    def lmstudio(self, *arguments: str, ok: bool = True, **variables: str) -> str:
+        """Run the command, also where the package that owns its script is not installed."""
+        return self.command("python", "-m", "lmstudio_core.cli", *arguments, ok=ok, **variables)
+
     def _run(self, command: list[str], *, ok: bool, **variables: str) -> str:
         # Nothing of the machine's own environment may help or disturb.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LM"))}

@@ -150,12 +150,12 @@ def test_entry_points(built: Mapping[str, Built]) -> None:
     def entry_points(name: str) -> str:
         return built[name].metadata_file("entry_points.txt")
 
-    assert "lmstudio = lmstudio_core.cli:main" in entry_points("lmstudio-core")
+    assert "lmstudio = lmstudio.__main__:main" in entry_points("lmstudio")
     assert "lmstudio-server = lmstudio_server.cli:main" in entry_points("lmstudio-server")
     for name, capability in (("llm", "llm"), ("embed", "embedding"), ("agent", "agent")):
         assert f"{capability} = lmstudio_{name}.capability" in entry_points(f"lmstudio-{name}")
-    # Another `lmstudio` command here would fight with core's.
-    assert entry_points("lmstudio") == ""
+    # Two distributions with one script would take it from each other when one is uninstalled.
+    assert "[console_scripts]" not in entry_points("lmstudio-core")
 
 
 def test_server_carries_the_pocket_model(built: Mapping[str, Built]) -> None:

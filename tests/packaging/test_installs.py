@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def check(environment: Environment, *expected: str) -> None:
     assert environment.python(INSTALLED).split() == list(expected)
     assert environment.pip("check") == "No broken requirements found."
     version = environment.python("import lmstudio_core; print(lmstudio_core.__version__)")
-    assert environment.command("lmstudio", "--version").endswith(version)
+    assert environment.lmstudio("--version").endswith(version)
 
 
 def test_core_alone(installed: MakeEnvironment) -> None:
@@ -36,8 +38,9 @@ def test_core_alone(installed: MakeEnvironment) -> None:
     check(environment, "core")
     for name, package in (("llm", "lmstudio-llm"), ("embedding_model", "lmstudio-embed")):
         assert f"pip install {package}" in environment.python(MISSING.format(name=name))
-    assert "lmstudio-llm" in environment.command("lmstudio", "chat", ok=False)
-    assert "models" in environment.command("lmstudio", "plugins")
+    assert "lmstudio-llm" in environment.lmstudio("chat", ok=False)
+    assert "models" in environment.lmstudio("plugins")
+    assert not (environment.bin / "lmstudio").exists()
 
 
 def test_embed_without_llm_and_agent(installed: MakeEnvironment) -> None:
@@ -70,6 +73,7 @@ def test_the_whole_family_is_light_to_import(installed: MakeEnvironment) -> None
     environment = installed("lmstudio")
     check(environment, "agent", "core", "embed", "llm")
     assert "lmstudio-server" in environment.command("lmstudio", "server", "start", ok=False)
+    assert environment.command("python", "-m", "lmstudio", "--version").startswith("lmstudio")
     heavy = environment.python(
         "import sys\n"
         "import lmstudio as lms\n"
@@ -112,3 +116,35 @@ def test_upgrade_over_the_official_sdk(fresh: MakeEnvironment) -> None:
     files = environment.pip("show", "--files", "lmstudio")
     there = {path.name for path in environment.folder.glob("lib/*/site-packages/lmstudio/*")}
     assert there - {"__pycache__"} <= {line.rpartition("/")[2] for line in files.split()}
+
+
+def test_tools_for_commands_find_it(
+    fresh: MakeEnvironment, wheels: list[Path], tmp_path: Path
+) -> None:
+    """pipx (with pip and with uv), ``uv tool install`` and ``uvx``."""
+    environment = fresh()
+    environment.pip("install", "--quiet", "pipx", "uv")
+    places = {
+        name: str(tmp_path / name.lower())
+        for name in ("PIPX_HOME", "PIPX_BIN_DIR", "UV_TOOL_DIR", "UV_TOOL_BIN_DIR", "UV_CACHE_DIR")
+    }
+    links = [part for folder in wheels for part in ("--find-links", str(folder))]
+    wanted = "lmstudio==2.0.0"
+
+    def run(*command: str) -> None:
+        environment.command(*command, **places, PATH=f"{environment.bin}:{os.environ['PATH']}")
+
+    def works(folder: str) -> bool:
+        done = subprocess.run(
+            [f"{places[folder]}/lmstudio", "--version"], capture_output=True, text=True, check=True
+        )
+        return done.stdout == "lmstudio, version 2.0.0\n"
+
+    for backend in ("pip", "uv"):
+        arguments = f"--pip-args={' '.join(links)}"  # pipx itself wants a new pip of the index
+        run("pipx", "install", "--backend", backend, arguments, wanted)
+        assert works("PIPX_BIN_DIR")
+        run("pipx", "uninstall", "lmstudio")
+    run("uv", "tool", "install", "--no-index", *links, wanted)
+    assert works("UV_TOOL_BIN_DIR")
+    run("uvx", "--no-index", *links, "--from", wanted, "lmstudio", "--version")

@@ -121,7 +121,7 @@ def test_a_part_works_alone(installed: MakeEnvironment, name: str) -> None:
 def plugins(environment: Environment, *, ok: bool = True) -> list[dict[str, str]]:
     strict: dict[str, Any] = {"LMSTUDIO_STRICT_PLUGINS": "1"} if ok else {}
     states: list[dict[str, str]] = json.loads(
-        environment.command("lmstudio", "plugins", "--json", ok=ok, **strict)
+        environment.lmstudio("plugins", "--json", ok=ok, **strict)
     )
     return states
 
@@ -133,9 +133,7 @@ def all_work(states: list[dict[str, str]]) -> bool:
 
 def doctor(environment: Environment) -> dict[str, list[str]]:
     """Topic → states. Nobody is at this host, which is a problem."""
-    report = json.loads(
-        environment.command("lmstudio", "doctor", "--host", "127.0.0.1:9", "--json", ok=False)
-    )
+    report = json.loads(environment.lmstudio("doctor", "--host", "127.0.0.1:9", "--json", ok=False))
     topics: dict[str, list[str]] = {}
     for finding in report["findings"]:
         topics.setdefault(finding["topic"], []).append(finding["state"])
@@ -177,13 +175,13 @@ def check_sources(environment: Environment, project: Path) -> None:
 
 def test_what_plugin_new_makes_passes_at_once(fresh: MakeEnvironment, tmp_path: Path) -> None:
     environment = fresh("lmstudio-core", "pytest")
-    environment.command("lmstudio", "plugin", "new", "my-weather", "--directory", str(tmp_path))
+    environment.lmstudio("plugin", "new", "my-weather", "--directory", str(tmp_path))
     project = tmp_path / "lmstudio-my-weather"
     environment.install(str(build(project, tmp_path / "dist")))
     tests = environment.command("pytest", "-q", "-p", "no:cacheprovider", str(project))
     assert "7 passed" in tests
     check_sources(environment, project)
-    assert "my-weather" in environment.command("lmstudio", "--help")
+    assert "my-weather" in environment.lmstudio("--help")
     found = [s for s in plugins(environment) if s["distribution"] == "lmstudio-my-weather"]
     assert all_work(found)
     assert [(s["name"], s["kind"]) for s in found] == [
@@ -235,17 +233,17 @@ def test_everything_and_the_sample(fresh: MakeEnvironment, tmp_path: Path) -> No
         "LMSTUDIO_STRICT_PLUGINS": "1",
     }
     try:
-        environment.command("lmstudio", "server", "start", "--daemon", "--port", "0", **ours)
-        status = json.loads(environment.command("lmstudio", "server", "status", "--json", **ours))
+        environment.lmstudio("server", "start", "--daemon", "--port", "0", **ours)
+        status = json.loads(environment.lmstudio("server", "status", "--json", **ours))
         host = status["servers"][0]["address"]
-        said = environment.command("lmstudio", "sample", "--host", host, **ours)
+        said = environment.lmstudio("sample", "--host", host, **ours)
         assert said.endswith("on a server 2.0.0")
     finally:
         environment.command("lmstudio-server", "stop", "--all", **ours)
     # A broken plugin breaks none of this.
     break_plugins(environment)
     environment.python(SAMPLE)
-    assert "sample" in environment.command("lmstudio", "--help")
+    assert "sample" in environment.lmstudio("--help")
     found = {(s["name"], s["kind"]): s["state"] for s in plugins(environment, ok=False)}
     assert found.pop(("broken", "capability")) == "failed"
     assert found.pop(("broken", "hooks")) == "failed"

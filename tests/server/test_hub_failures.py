@@ -206,7 +206,7 @@ class TestFailures:
         async def test() -> None:
             async with repository(tmp_path) as one:
                 error = await refused(one)
-                assert "pip install 'lmstudio-server[hub]'" in error["suggestion"]
+                assert 'pip install "huggingface-hub' in error["suggestion"]
 
         run(test)
 

@@ -111,7 +111,7 @@ def test_a_missing_library_is_named_with_what_to_install(
 
     monkeypatch.setattr("lmstudio_server.engines.remote.engine.find_spec", nowhere)
     assert RemoteEngine([RemoteServer("x", "http://h/v1")]).servers == {}
-    assert 'pip install "lmstudio-server[remote]"' in caplog.text
+    assert 'pip install "httpx2' in caplog.text
 
 
 def test_two_servers_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import click
-from lmstudio_core.plugin_api import connected, print_json, server_options
+from lmstudio_core.plugin_api import connected, echo, print_json, server_options
 
 from .capability import SAMPLE
 from .operations import KINDS
@@ -21,4 +21,4 @@ def command(kind: str | None, host: str | None, api_token: str | None, as_json: 
         print_json(found.to_dict())
     else:
         size = readable_size(found.size_bytes)
-        click.echo(f"{found.models} models, {size}, on a server {found.version}")
+        echo(f"{found.models} models, {size}, on a server {found.version}")

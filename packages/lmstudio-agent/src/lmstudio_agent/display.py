@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
 from lmstudio_core.halves import json_text
+from lmstudio_core.terminal import visible
 from lmstudio_llm.messages import (
     AnyChatMessage,
     FileHandle,
@@ -20,19 +20,7 @@ from lmstudio_llm.messages import (
 if TYPE_CHECKING:
     from .results import ActResult, ToolCallRecord
 
-__all__ = ["arguments_text", "call_text", "summary", "transcript_text", "visible"]
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    """The text with control characters spelled out: what a model writes must not steer a terminal."""
-    return _CONTROL.sub(_spelled_out, text.replace("\r\n", "\n"))
-
-
-def _spelled_out(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+__all__ = ["arguments_text", "call_text", "summary", "transcript_text"]
 
 
 def transcript_text(result: ActResult[Any]) -> str:

@@ -29,6 +29,7 @@ from lmstudio_core.errors import (
     LMStudioValueError,
 )
 from lmstudio_core.shapes import error_text
+from lmstudio_core.tracebacks import short
 from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 
 from .encoding import ToolImage
@@ -37,6 +38,7 @@ from .toolsets import Toolset
 __all__ = ["McpToolset", "mcp_tools"]
 
 
+@short
 def mcp_tools(
     server: str | Sequence[str],
     *,
@@ -48,7 +50,7 @@ def mcp_tools(
     headers: Mapping[str, str] | None = None,
     start_timeout: float = 30.0,
 ) -> McpToolset:
-    """The tools of an MCP server. Needs the ``mcp`` package: ``pip install "lmstudio-agent[mcp]"``.
+    """The tools of an MCP server. Needs the ``mcp`` package: ``pip install mcp``.
 
     Args:
         server: The command that starts it (a string, split as a shell would, or a list), which is
@@ -292,10 +294,11 @@ def _require_mcp() -> None:
         importlib.import_module("mcp")
     except ImportError as error:
         raise CapabilityNotInstalledError(
-            "Tools of MCP servers need the package 'mcp'. Install it with: "
-            'pip install "lmstudio-agent[mcp]"',
+            "Tools of MCP servers need the package 'mcp' (the extra lmstudio-agent[mcp]). Install it "
+            "with: "
+            'pip install "mcp>=1.24"',
             capability="mcp",
-            package="lmstudio-agent[mcp]",
+            package="mcp",
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 from lmstudio_core.protocol.operations import Invoke
+from lmstudio_core.tracebacks import short
 from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 
 from .context import ToolCallContext
@@ -17,6 +18,7 @@ from .toolsets import Toolset
 __all__ = ["PluginToolset", "plugin_tools"]
 
 
+@short
 def plugin_tools(
     plugin_identifier: str,
     *,

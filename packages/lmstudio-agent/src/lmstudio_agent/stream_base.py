@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 from lmstudio_core.errors import LMStudioCancelledError, LMStudioTimeoutError
 from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.timeouts import CallLimits, Limits
+from lmstudio_core.tracebacks import Short
 from lmstudio_llm.chat import Chat
 
 from .calls import PendingCall
@@ -27,7 +28,7 @@ MORE: Final = object()
 """A step is not finished; what happened so far may be told."""
 
 
-class ActStreamBase(Generic[T]):
+class ActStreamBase(Short, Generic[T]):
     """What both share: the generator, where it stands, and what happened but was not taken.
 
     Args:

@@ -11,6 +11,7 @@ from typing_extensions import Self, TypeVar
 
 from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.runner import SyncRunner
+from lmstudio_core.tracebacks import Short
 
 from .calls import PendingCall
 from .events import ActEvent, ActOp, Round, Settle
@@ -202,7 +203,7 @@ class ActStream(ActStreamBase[T]):
         return call is not None
 
 
-class _Iteration(Iterator[ActEvent]):
+class _Iteration(Short, Iterator[ActEvent]):
     """One ``for`` loop over a stream: leaving it early ends the run, since it goes away."""
 
     def __init__(self, stream: ActStream[Any]) -> None:

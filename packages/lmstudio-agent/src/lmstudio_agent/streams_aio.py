@@ -12,6 +12,7 @@ from typing_extensions import Self, TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError
 from lmstudio_core.runner import AsyncRunner
+from lmstudio_core.tracebacks import Short
 
 from .calls import PendingCall
 from .events import ActEvent, ActOp, Round, Settle
@@ -210,7 +211,7 @@ class AsyncActStream(ActStreamBase[T]):
             await left
 
 
-class _AsyncIteration(AsyncIterator[ActEvent]):
+class _AsyncIteration(Short, AsyncIterator[ActEvent]):
     """One ``async for``: leaving it early ends the run, since this goes away.
 
     Not an async generator: the event loop closes one that was left only some time later.

@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
 from lmstudio_core.halves import json_text
+from lmstudio_core.notebook import html_text
 from lmstudio_llm.messages import AnyChatMessage, FileHandle, TextData
 
-from .display import arguments_text, summary, visible
+from .display import arguments_text, summary
 from .encoding import ToolImage, without_images
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ style-src 'unsafe-inline'">
 
 def page(result: ActResult[Any], title: str) -> str:
     """The timeline as a page of its own."""
-    return _PAGE.format(title=_text(title), body=timeline(result))
+    return _PAGE.format(title=html_text(title), body=timeline(result))
 
 
 def timeline(result: ActResult[Any]) -> str:
@@ -90,17 +90,12 @@ def timeline(result: ActResult[Any]) -> str:
     for request in result.pending:
         call = _call_line(request.name, request.arguments)
         parts.append(f'<div class="call">{call}{_tag("waits for its result")}</div>')
-    parts.append(f"<footer>{_text(summary(result))}</footer>")
+    parts.append(f"<footer>{html_text(summary(result))}</footer>")
     return f'<div class="lms-act"><style>{_STYLE}</style>{"".join(parts)}</div>'
 
 
-def _text(text: object) -> str:
-    """Text for any place in HTML, attributes included: whoever wrote it, it stays text."""
-    return escape(visible(str(text)), quote=True)
-
-
 def _tag(text: str, kind: str = "") -> str:
-    return f'<span class="tag {kind}">{_text(text)}</span>'
+    return f'<span class="tag {kind}">{html_text(text)}</span>'
 
 
 def _message(message: AnyChatMessage) -> str:
@@ -115,8 +110,8 @@ def _message(message: AnyChatMessage) -> str:
     )
     if not text:
         return ""
-    role = _text(message.role)
-    return f'<div class="role">{role}</div><div class="said">{_text(text)}</div>'
+    role = html_text(message.role)
+    return f'<div class="role">{role}</div><div class="said">{html_text(text)}</div>'
 
 
 def _round(
@@ -132,9 +127,9 @@ def _round(
         tags.append(f"{stats.predicted_tokens_count} tokens")
     if stats.total_time_sec:
         tags.append(f"{stats.total_time_sec:.2f} s")
-    head = f'<div class="role">{_text(", ".join(tags))}</div>'
+    head = f'<div class="role">{html_text(", ".join(tags))}</div>'
     thoughts = _folded("reasoning", prediction.reasoning) if prediction.reasoning else ""
-    said = f'<div class="said">{_text(prediction.content)}</div>' if prediction.content else ""
+    said = f'<div class="said">{html_text(prediction.content)}</div>' if prediction.content else ""
     made = "".join(_call(record, longest) for record in calls)
     last = " last" if is_last else ""
     return f'<div class="round{last}">{head}{thoughts}{said}{made}</div>'
@@ -148,13 +143,13 @@ def _call(record: ToolCallRecord, longest: float) -> str:
     details = [_folded("arguments", _json(arguments))] if is_long else []
     if record.changed_arguments is not None:
         details.append(_folded("arguments that the model wrote", _json(record.arguments)))
-    details += [f"<pre>{_text(f'{kind}: {said}')}</pre>" for kind, said in record.reports]
+    details += [f"<pre>{html_text(f'{kind}: {said}')}</pre>" for kind, said in record.reports]
     return (
         f'<div class="call{bad}">{_call_line(record.name, arguments)}'
         f"{_tag(f'{record.duration_seconds:.2f} s')}"
         f"{_tag(record.outcome, 'outcome') if bad else ''}"
         f'<div class="bar"><i style="width:{share}%"></i></div>'
-        f"<pre>{_text(_readable(record.content))}</pre>{_pictures(record)}"
+        f"<pre>{html_text(_readable(record.content))}</pre>{_pictures(record)}"
         f"{''.join(details)}</div>"
     )
 
@@ -163,7 +158,7 @@ def _call_line(name: str, arguments: Mapping[str, Any] | None) -> str:
     given = arguments_text(arguments)
     if len(given) > _LONGEST:
         given = f"{given[:_LONGEST]}…"
-    return f"<code><b>{_text(name)}</b>{_text(f'({given})')}</code>"
+    return f"<code><b>{html_text(name)}</b>{html_text(f'({given})')}</code>"
 
 
 def _readable(content: str) -> str:
@@ -194,7 +189,7 @@ def _pictures(record: ToolCallRecord) -> str:
 
 
 def _folded(name: str, text: str) -> str:
-    return f"<details><summary>{_text(name)}</summary><pre>{_text(text)}</pre></details>"
+    return f"<details><summary>{html_text(name)}</summary><pre>{html_text(text)}</pre></details>"
 
 
 def _json(value: Any) -> str:

@@ -12,12 +12,13 @@ from typing_extensions import Self
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.plugins import plugins
 from lmstudio_core.protocol.operations import Invoke
+from lmstudio_core.tracebacks import Short
 from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef
 
 __all__ = ["ToolInput", "Toolset", "named_toolset", "toolset_names", "toolsets_of"]
 
 
-class Toolset:
+class Toolset(Short):
     """Tools that belong together.
 
     It may stand among the tools of ``act``. Toolsets that hold something open (a process, a

@@ -214,6 +214,7 @@ def __getattr__(name: str) -> Any:
 
 def _of_capability(name: str) -> Any:
     from .capability import load_object
+    from .installed import how_to_install
     from .plugins import plugins
 
     if (path := plugins.find_export(name)) is not None:
@@ -222,7 +223,7 @@ def _of_capability(name: str) -> Any:
         if name in names:
             raise AttributeError(
                 f"{name!r} is in the package {package}, which is not installed. "
-                f"Install it with: pip install {package}"
+                f"Install it with: {how_to_install(package)}"
             )
     problem = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(problem, name=name, obj=sys.modules[__name__])

@@ -94,7 +94,11 @@ class Capabilities(PluginLoader):
             )
         package = KNOWN_PACKAGES.get(name)
         names = ", ".join(self.capability_names()) or "none"
-        how = f"Install it with: pip install {package}" if package else f"Installed: {names}."
+        how = (
+            f"Install it with: {installed.how_to_install(package)}"
+            if package
+            else f"Installed: {names}."
+        )
         if (tool := frozen_by()) is not None:
             module = (package or "").replace("-", "_") or "its package"
             how = f"This program was frozen by {tool}: have it include {module}. Included: {names}."

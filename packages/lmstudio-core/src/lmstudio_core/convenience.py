@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from .default import get_default_client
 from .timeouts import CallLimits
+from .tracebacks import short
 
 if TYPE_CHECKING:
     from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel
@@ -30,6 +31,7 @@ def list_downloaded_models(
 def list_downloaded_models(
     namespace: str | None = None, **limits: Unpack[CallLimits]
 ) -> list[Any]: ...
+@short
 def list_downloaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
     """All models downloaded to the default client's server.
 
@@ -48,6 +50,7 @@ def list_loaded_models(
 ) -> list[EmbeddingModel]: ...
 @overload
 def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]: ...
+@short
 def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
     """Handles of all models loaded on the default client's server.
 
@@ -58,6 +61,7 @@ def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits
     return get_default_client().list_loaded_models(namespace, **limits)
 
 
+@short
 def prepare_image(
     src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
 ) -> FileHandle:

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import Self
 
 from .errors import FieldNameError, ValidationError
+from .tracebacks import short
 
 __all__ = [
     "AnyLMStudioStruct",
@@ -138,6 +139,7 @@ class InputStruct(Struct):
 
     if not TYPE_CHECKING:  # checkers know the fields as keyword arguments
 
+        @short
         def __init__(self, /, **data: Any) -> None:
             if self.model_config.get("extra") == "ignore":
                 # What other programs wrote may hold more; a keyword in a program is a mistake.
@@ -150,6 +152,7 @@ class InputStruct(Struct):
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
 
+        @short
         def __setattr__(self, name: str, value: Any) -> None:
             try:
                 super().__setattr__(name, value)
@@ -157,6 +160,7 @@ class InputStruct(Struct):
                 raise validation_error(type(self), error) from error
 
     @classmethod
+    @short
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make one from a dict with camelCase or snake_case keys.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import LMStudioClientError, LMStudioConnectionError
+from .tracebacks import short
 
 if TYPE_CHECKING:
     from .client import Client
@@ -21,6 +22,7 @@ _client: Client | None = None
 _settings: dict[str, Any] = {}
 
 
+@short
 def configure_default_client(
     api_host: str | None = None,
     api_token: str | None = None,
@@ -68,6 +70,7 @@ def configure_default_client(
         _settings = settings
 
 
+@short
 def get_default_client(api_host: str | None = None) -> Client:
     """The default client; it is made now if this is the first use, and closed at exit.
 
@@ -123,6 +126,7 @@ def _drop(client: Client) -> None:
     client.close()
 
 
+@short
 def reset_default_client() -> None:
     """Close the default client and forget its configuration; the next use makes a new one."""
     global _client, _settings

@@ -145,10 +145,10 @@ def find_server(
 
 
 def _not_found(tried: list[str]) -> LMStudioConnectionError:
+    from .installed import how_to_install  # which reads metadata, and is for this message alone
+
     turned_off = os.environ.get("LMSTUDIO_EMBEDDED", "").strip().lower() in _OFF
-    own = (
-        "Install the family's own server, which is started when needed: pip install lmstudio-server"
-    )
+    own = f"Install the family's own server, which is started when needed: {how_to_install('lmstudio-server')}"
     if (reason := why_no_python()) is not None:
         own = f"Run `lmstudio-server start` on this machine before; here, {reason}."
     elif turned_off:

@@ -6,10 +6,15 @@ at once. The family's own are known without metadata, too (``family``).
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from . import __version__
 from .family import ANNOUNCED, FAMILY, announced_by
@@ -20,6 +25,7 @@ __all__ = [
     "Unreadable",
     "distribution_of",
     "entry_points",
+    "how_to_install",
     "is_of_family",
     "made_by_hand",
     "normal",
@@ -181,3 +187,32 @@ def unique(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
         key = (entry.group, entry.name, entry.value, distribution_of(entry))
         found.setdefault(key, entry)
     return list(found.values())
+
+
+def how_to_install(*packages: str) -> str:
+    """The command that installs packages of the family, from where this one came.
+
+    A clone's packages are named by their folders: on an index the name may be a stranger's. From
+    elsewhere the version is said, since the packages fit together in one version only.
+    """
+    root = _clone()
+    return " ".join(["pip install", *(_requirement(package, root) for package in packages)])
+
+
+def _requirement(package: str, root: Path | None) -> str:
+    if root is not None:
+        folder = root if package == FAMILY[0] else root / "packages" / package
+        if (folder / "pyproject.toml").is_file():
+            return shlex.quote(str(folder))
+    return f"{package}=={__version__}"
+
+
+def _clone() -> Path | None:
+    """The clone that this package was installed from, if it was."""
+    try:
+        distribution = _library().distribution("lmstudio-core")
+        url = json.loads(distribution.read_text("direct_url.json") or "{}").get("url", "")
+    except Exception:  # noqa: BLE001 - not installed, or its metadata cannot be read
+        return None
+    parts = urlsplit(str(url))
+    return Path(url2pathname(parts.path)).parent.parent if parts.scheme == "file" else None

@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from .capability import OLDEST_API_VERSION as OLDEST_API_VERSION
     from .capability import Capability as Capability
     from .cli.common import connected as connected
-    from .cli.common import get_model as get_model
-    from .cli.common import network_options as network_options
-    from .cli.common import print_json as print_json
-    from .cli.common import print_table as print_table
+    from .cli.common import connection_options as connection_options
+    from .cli.common import echo as echo
     from .cli.common import server_options as server_options
+    from .cli.given import can_ask as can_ask
+    from .cli.given import choose_model as choose_model
+    from .cli.given import get_model as get_model
+    from .cli.given import given_text as given_text
+    from .cli.given import model_option as model_option
+    from .cli.lines import LineReader as LineReader
+    from .cli.printing import AnswerPrinter as AnswerPrinter
+    from .cli.printing import print_json as print_json
+    from .cli.printing import say as say
+    from .cli.tables import print_table as print_table
     from .client import AsyncClient as AsyncClient
     from .client import Client as Client
     from .config import KV as KV
@@ -104,6 +112,8 @@ if TYPE_CHECKING:
     from .namespaces.base import AsyncNamespace as AsyncNamespace
     from .namespaces.base import SyncNamespace as SyncNamespace
     from .namespaces.files.operations import prepare_image as prepare_image
+    from .notebook import html_table as html_table
+    from .notebook import html_text as html_text
     from .observing import ActObservation as ActObservation
     from .observing import EmbeddingObservation as EmbeddingObservation
     from .observing import Observation as Observation
@@ -114,6 +124,7 @@ if TYPE_CHECKING:
     from .observing import is_observed as is_observed
     from .observing import remove_observer as remove_observer
     from .plugins import plugins as plugins
+    from .progress import ProgressBar as ProgressBar
     from .protocol.address import Address as Address
     from .protocol.operations import VOID as VOID
     from .protocol.operations import Batch as Batch
@@ -136,9 +147,16 @@ if TYPE_CHECKING:
     from .shapes import error_text as error_text
     from .shapes import is_list as is_list
     from .shapes import is_mapping as is_mapping
+    from .terminal import is_terminal as is_terminal
+    from .terminal import one_line as one_line
+    from .terminal import visible as visible
     from .timeouts import CallLimits as CallLimits
     from .timeouts import Limits as Limits
     from .timeouts import limits_of as limits_of
+    from .tracebacks import CUT as CUT
+    from .tracebacks import Short as Short
+    from .tracebacks import cut as cut
+    from .tracebacks import short as short
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     # what a plugin declares
@@ -313,16 +331,45 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     # commands
     "cli.common": (
         "connected",
-        "get_model",
-        "network_options",
-        "print_json",
-        "print_table",
+        "connection_options",
+        "echo",
         "server_options",
     ),
+    "cli.given": (
+        "can_ask",
+        "choose_model",
+        "get_model",
+        "given_text",
+        "model_option",
+    ),
+    "cli.lines": ("LineReader",),
+    "cli.printing": (
+        "AnswerPrinter",
+        "print_json",
+        "say",
+    ),
+    "cli.tables": ("print_table",),
+    "notebook": (
+        "html_table",
+        "html_text",
+    ),
+    "tracebacks": (
+        "CUT",
+        "Short",
+        "cut",
+        "short",
+    ),
+    "terminal": (
+        "is_terminal",
+        "one_line",
+        "visible",
+    ),
+    "progress": ("ProgressBar",),
 }
 
 __all__ = [
     "API_VERSION",
+    "CUT",
     "DEFAULT_TTL",
     "ENGINE_GROUP",
     "GPU_SPLIT_KEY",
@@ -331,6 +378,7 @@ __all__ = [
     "VOID",
     "ActObservation",
     "Address",
+    "AnswerPrinter",
     "AsyncChannelStream",
     "AsyncClient",
     "AsyncDownloadedModel",
@@ -386,6 +434,7 @@ __all__ = [
     "LMStudioValueError",
     "LMStudioWebsocketError",
     "Limits",
+    "LineReader",
     "LlmInfo",
     "LlmInstanceInfo",
     "LoadProgressCallback",
@@ -397,8 +446,10 @@ __all__ = [
     "Op",
     "PluginLoadError",
     "PredictionObservation",
+    "ProgressBar",
     "SerializedLMSExtendedError",
     "ServerStruct",
+    "Short",
     "Step",
     "SyncModelHandle",
     "SyncModelNamespace",
@@ -411,28 +462,38 @@ __all__ = [
     "as_list",
     "as_mapping",
     "begin_observation",
+    "can_ask",
+    "choose_model",
     "config_stack",
     "connected",
+    "connection_options",
     "count_tokens",
+    "cut",
+    "echo",
     "error_text",
     "get_context_length",
     "get_default_client",
     "get_model",
     "get_model_info",
+    "given_text",
     "gpu_from_kv",
     "gpu_to_kv",
     "hookimpl",
+    "html_table",
+    "html_text",
     "is_list",
     "is_mapping",
     "is_observed",
+    "is_terminal",
     "json_text",
     "kv_config",
     "kv_values",
     "lazy_names",
     "limits_of",
     "mend",
+    "model_option",
     "nearest",
-    "network_options",
+    "one_line",
     "plugins",
     "prepare_image",
     "print_json",
@@ -442,10 +503,13 @@ __all__ = [
     "readable",
     "remove_observer",
     "running_loop",
+    "say",
     "server_error",
     "server_options",
+    "short",
     "specifier_of",
     "tokenize",
+    "visible",
     "why_no_python",
 ]
 

@@ -10,6 +10,8 @@ from typing import Any, Final, TextIO
 
 from typing_extensions import Self
 
+from .terminal import may_draw, one_line
+
 __all__ = ["ProgressBar", "size_text"]
 
 _INTERVAL: Final = 0.1
@@ -48,19 +50,25 @@ class ProgressBar:
     """
 
     def __init__(self, label: str = "", *, file: TextIO | None = None) -> None:
-        self._label = label
+        self._label = one_line(label)
         self._file = sys.stderr if file is None else file
         in_notebook = type(self._file).__module__.partition(".")[0] == "ipykernel"
-        self._shown = in_notebook or self._file.isatty()
+        self._shown = in_notebook or may_draw(self._file)
         self._drawn_at = -_INTERVAL
         self._length = 0
 
-    def __call__(self, progress: Any) -> None:
-        """Show a ratio from 0.0 to 1.0, or a ``DownloadProgressUpdate``."""
+    def __call__(self, progress: Any, total: int | None = None) -> None:
+        """Show how far it is.
+
+        Args:
+            progress: A ratio from 0.0 to 1.0, a ``DownloadProgressUpdate``, or a number of things
+                that are done.
+            total: How many there are, if ``progress`` is such a number.
+        """
         if not self._shown:
             return
         now = time.monotonic()
-        ratio, detail = _read(progress)
+        ratio, detail = _read(progress) if total is None else _counted(progress, total)
         if now - self._drawn_at < _INTERVAL and ratio < 1.0:
             return
         self._drawn_at = now
@@ -94,6 +102,10 @@ class ProgressBar:
         tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _counted(done: int, total: int) -> tuple[float, str]:
+    return min(1.0, done / total) if total else 1.0, f"  {done:,}/{total:,}"
 
 
 def _read(progress: Any) -> tuple[float, str]:

@@ -39,8 +39,8 @@ def load_numpy() -> Any:
         return importlib.import_module("numpy")
     except ImportError as error:
         raise LMStudioRuntimeError(
-            "This needs numpy, which is not installed. Install it with: "
-            "pip install 'lmstudio-embed[numpy]'"
+            "This needs numpy (the extra lmstudio-embed[numpy]), which is not installed. Install it "
+            "with: pip install numpy"
         ) from error
 
 

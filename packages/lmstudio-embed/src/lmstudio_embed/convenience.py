@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 from lmstudio_core.default import get_default_client
 from lmstudio_core.models.operations import DEFAULT_TTL, LoadProgressCallback
 from lmstudio_core.timeouts import CallLimits
+from lmstudio_core.tracebacks import short
 
 if TYPE_CHECKING:
     from .config import EmbeddingLoadModelConfig
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["embedding_model"]
 
 
+@short
 def embedding_model(
     model_key: str | None = None,
     /,

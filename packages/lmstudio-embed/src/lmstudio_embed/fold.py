@@ -207,7 +207,7 @@ class _LongText(Slot):
         if chunking.size is not None and limit is not None and chunking.size > limit:
             raise LMStudioValueError(
                 f"Parts of {chunking.size:,} tokens do not fit: {self._fold.identifier!r} takes "
-                f"{limit:,}. Choose a smaller size, or chunk=True for the largest."
+                f"{limit:,}. Choose a smaller size, or none: then parts are as large as they can be."
             )
         size = chunking.size or limit
         if isinstance(tokens, LMStudioServerError):

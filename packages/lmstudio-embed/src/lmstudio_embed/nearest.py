@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.shapes import error_text
+from lmstudio_core.tracebacks import short
 
 from .arrays import load_numpy
 from .options import is_count
@@ -26,6 +27,7 @@ class EmbeddingMatch(NamedTuple):
     score: float
 
 
+@short
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
     """The cosine similarity of vectors: 1 for the same direction, 0 for unrelated ones.
 
@@ -54,6 +56,7 @@ def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
 def search(query: list[float], vectors: ArrayLike, k: int = ...) -> list[EmbeddingMatch]: ...
 @overload
 def search(query: ArrayLike, vectors: ArrayLike, k: int = ...) -> Any: ...
+@short
 def search(query: Any, vectors: Any, k: int = 10) -> Any:
     """The rows of ``vectors`` that are nearest to ``query``, by cosine similarity.
 

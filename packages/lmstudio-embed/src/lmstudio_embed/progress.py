@@ -73,6 +73,7 @@ def _tqdm() -> Any:
             return importlib.import_module("tqdm.auto").tqdm
     except ImportError as error:
         raise LMStudioRuntimeError(
-            "progress=True draws its bar with tqdm, which is not installed. Install it with: "
-            "pip install 'lmstudio-embed[progress]', or pass a function of (done, total)."
+            "progress=True draws its bar with tqdm (the extra lmstudio-embed[progress]), which is not "
+            "installed. Install it with: "
+            "pip install tqdm, or pass a function of (done, total)."
         ) from error

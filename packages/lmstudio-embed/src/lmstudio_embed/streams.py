@@ -13,6 +13,7 @@ from lmstudio_core.observing import EmbeddingObservation, begin_observation, is_
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
+from lmstudio_core.tracebacks import Short
 
 from . import arrays
 from .arriving import ArrivingTexts
@@ -26,7 +27,7 @@ __all__ = ["AsyncEmbeddingStream", "EmbeddingStream"]
 V = TypeVar("V")
 
 
-class _EmbeddingStream:
+class _EmbeddingStream(Short):
     """What both streams share.
 
     Attributes:

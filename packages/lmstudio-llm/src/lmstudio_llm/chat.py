@@ -11,6 +11,7 @@ from typing_extensions import Self
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 from lmstudio_core.halves import json_text
 from lmstudio_core.shapes import error_text
+from lmstudio_core.tracebacks import Short
 
 from .chat_parts import (
     MessageType,
@@ -58,7 +59,7 @@ ResponseInput = Union[
 ]
 
 
-class Chat:
+class Chat(Short):
     """A conversation: system prompts, what the user said, responses, results of tools.
 
     Wherever a chat is taken, a string (one user message) or a dict with ``messages`` is too.
@@ -138,6 +139,12 @@ class Chat:
     def __str__(self) -> str:
         """The conversation as text, one line per part."""
         return "\n".join(lines(self._messages))
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: each message with its role."""
+        from .notebook import conversation
+
+        return conversation(self._messages)
 
     def to_dict(self) -> dict[str, Any]:
         """The chat in the server's form: ``{"messages": [...]}``."""

@@ -39,6 +39,7 @@ __all__ = [
     "message_list",
     "message_of",
     "pair_of",
+    "part_text",
     "request_part",
     "response_parts",
     "system_parts",
@@ -192,14 +193,18 @@ def lines(messages: Iterable[AnyChatMessage]) -> Iterator[str]:
     """A conversation as text, one line per part."""
     for message in messages:
         for part in message.content:
-            if isinstance(part, TextData):
-                if part.text or len(message.content) == 1:  # an empty one may stand before calls
-                    yield f"{message.role}: {part.text}"
-            elif isinstance(part, FileHandle):
-                yield f"{message.role}: [{part.file_type}: {part.name}]"
-            elif isinstance(part, ToolCallRequestData):
-                call = part.tool_call_request
-                arguments = json_text(call.arguments or {})
-                yield f"{message.role}: [calls {call.name}({arguments})]"
-            else:
-                yield f"{message.role}: {part.content}"
+            text = part_text(part)
+            if text or len(message.content) == 1:  # an empty one may stand before calls
+                yield f"{message.role}: {text}"
+
+
+def part_text(part: Any) -> str:
+    """One part of a message as text; what is no text is described."""
+    if isinstance(part, TextData):
+        return part.text
+    if isinstance(part, FileHandle):
+        return f"[{part.file_type}: {part.name}]"
+    if isinstance(part, ToolCallRequestData):
+        call = part.tool_call_request
+        return f"[calls {call.name}({json_text(call.arguments or {})})]"
+    return str(part.content)

@@ -2,81 +2,104 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lmstudio_core.cli.common import get_model, network_options
-from lmstudio_core.errors import LMStudioError, LMStudioModelNotFoundError
+from lmstudio_core.cli.common import connection_options, echo
+from lmstudio_core.cli.given import choose_model, given_text, model_option
+from lmstudio_core.cli.lines import LineReader
+from lmstudio_core.cli.printing import AnswerPrinter, say
+from lmstudio_core.errors import LMStudioError
+from lmstudio_core.terminal import is_terminal
 
 if TYPE_CHECKING:
     from lmstudio_core.client import Client
 
-    from .chat import Chat
     from .models import LLM
     from .streams import PredictionStream
 
 __all__ = ["chat", "complete"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+_KEYS: Final = "/help lists commands; Ctrl-C stops an answer, Ctrl-D ends."
 
-_KEYS: Final = "Ctrl-C stops an answer, Ctrl-D ends."
+_HELP: Final = """\
+/help    this list
+/clear   forget what was said
+/exit    end, as Ctrl-D does
+Ctrl-C stops an answer. Text that is pasted may have several lines. \
+A message that begins with a slash needs a blank before it."""
 
 
-def _connection_options(command: _F) -> _F:
-    """``--host`` and ``--api-token``, and how the server is reached."""
-    command = network_options(command)
-    command = click.option("--api-token", help="The server's API token.")(command)
-    return click.option("--host", help="host:port of the server; a local one by default.")(command)
+_NO_TEXT: Final = (
+    "There is nothing to answer: what was piped in holds no text. Pipe some in, or give it by -p."
+)
 
 
 @click.command()
-@click.argument("model", required=False)
-@click.option("-p", "--prompt", help="Ask this, print the answer, and end.")
+@click.argument("model_key", metavar="[MODEL]", required=False)
+@model_option
+@click.option("-p", "--prompt", help="Ask this, print the answer, and end; - reads the input.")
 @click.option("--system", help="Instructions for the model.")
-@_connection_options
+@connection_options
 def chat(
+    model_key: str | None,
     model: str | None,
     prompt: str | None,
     system: str | None,
     host: str | None,
     api_token: str | None,
 ) -> None:
-    """Talk to MODEL, or to the one that is there.
+    """Talk to a model.
 
-    Ctrl-C stops an answer, Ctrl-D ends. With -p, or with text piped in, one answer is printed.
+    MODEL is the same as --model. Ctrl-C stops an answer, Ctrl-D ends. With -p, or with text piped
+    in, one answer is printed; with both, the text follows the prompt.
     """
     from .chat import Chat
 
-    question = prompt if prompt is not None else _piped()
-    conversation = Chat(system)
-    if question is not None:
-        conversation.add_user_message(question)
+    model = _one_model(model_key, model)
+    talks = prompt is None and is_terminal(sys.stdin)
+    question = None if talks else given_text(prompt, _NO_TEXT)
     with _client(host, api_token) as client:
-        llm = _model(client, model)
+        llm: LLM = choose_model(client.llm, "llm", model)
         if question is None:
-            _converse(llm, conversation)
-        else:
-            for _ in _echoed(llm.respond_stream(conversation)):
-                pass
+            _Conversation(llm, system).run()
+            return
+        conversation = Chat(system)
+        conversation.add_user_message(question)
+        for _ in _printed(llm.respond_stream(conversation)):
+            pass
 
 
 @click.command()
-@click.argument("model")
-@click.argument("text", required=False)
-@_connection_options
-def complete(model: str, text: str | None, host: str | None, api_token: str | None) -> None:
-    """Let MODEL continue TEXT (or the text piped in), without any chat template."""
-    prompt = text if text is not None else _piped()
-    if prompt is None:
-        raise click.UsageError("There is no text to continue: give TEXT, or pipe it in.")
+@click.argument("words", nargs=-1, metavar="[MODEL] [TEXT]")
+@model_option
+@connection_options
+def complete(
+    words: tuple[str, ...], model: str | None, host: str | None, api_token: str | None
+) -> None:
+    """Let a model continue a text.
+
+    TEXT is continued as it is, without any chat template; with text piped in, that follows it, and
+    - reads the input alone. MODEL before it is the same as --model.
+    """
+    if len(words) > 2:
+        raise click.UsageError("TEXT is one argument: put it in quotes.")
+    *before, text = words or (None,)
+    model = _one_model(before[0] if before else None, model)
+    prompt = given_text(text, "There is no text to continue: give TEXT, or pipe some in.")
     with _client(host, api_token) as client:
-        for _ in _echoed(_model(client, model).complete_stream(prompt)):
+        llm: LLM = choose_model(client.llm, "llm", model)
+        for _ in _printed(llm.complete_stream(prompt)):
             pass
+
+
+def _one_model(argument: str | None, option: str | None) -> str | None:
+    if None not in (argument, option) and argument != option:
+        raise click.UsageError(f"MODEL ({argument}) and --model ({option}) are two models.")
+    return argument or option
 
 
 def _client(host: str | None, api_token: str | None) -> Client:
@@ -85,80 +108,83 @@ def _client(host: str | None, api_token: str | None) -> Client:
     return Client(host, api_token)
 
 
-def _piped() -> str | None:
-    """The text on standard input, unless that is a terminal."""
-    if sys.stdin.isatty():
-        return None
-    text = sys.stdin.read()
-    if not text.strip():
-        raise click.UsageError(
-            "What was piped in holds no text. Pipe some in, or give it as an argument (see --help)."
-        )
-    return text
+class _Conversation:
+    """Questions and answers at a prompt, until the input ends."""
 
+    def __init__(self, llm: LLM, system: str | None) -> None:
+        self._llm = llm
+        self._system = system
+        self._ended = False
+        self._forget()
 
-def _model(client: Client, key: str | None) -> LLM:
-    """The model named, else a loaded one, else the first that is downloaded."""
-    if key is not None:
-        return cast("LLM", get_model(client.llm, key))
-    loaded = client.llm.list_loaded()
-    if loaded:
-        click.echo(f"Model: {loaded[0].identifier} (loaded)", err=True)
-        return loaded[0]
-    downloaded = client.llm.list_downloaded()
-    if not downloaded:
-        raise LMStudioModelNotFoundError(
-            "The server has no language model; download one in LM Studio, or with 'lms get'."
-        )
-    found = downloaded[0].model_key
-    which = "the only one downloaded" if len(downloaded) == 1 else "the first of those downloaded"
-    click.echo(f"Model: {found} ({which})", err=True)
-    return cast("LLM", get_model(client.llm, found))
+    def _forget(self) -> None:
+        from .chat import Chat
 
+        self._chat = Chat(self._system)
 
-def _converse(llm: LLM, conversation: Chat) -> None:
-    with contextlib.suppress(ImportError):  # Windows edits lines by itself
-        importlib.import_module("readline")  # gives input() arrow keys and a history
-    click.echo(_KEYS, err=True)
-    while True:
-        try:
-            question = input("> ")
-        except EOFError:
-            click.echo(err=True)
-            return
-        except KeyboardInterrupt:  # drops the line, as a shell does
-            click.echo("\n" + _KEYS, err=True)
-            continue
-        if question.strip():
-            _turn(llm, conversation, question)
-
-
-def _turn(llm: LLM, conversation: Chat, question: str) -> None:
-    """One question and its answer; what was said before Ctrl-C or an error stays in the chat."""
-    conversation.add_user_message(question)
-    answer: list[str] = []
-    try:
-        answer.extend(_echoed(llm.respond_stream(conversation)))
-    except KeyboardInterrupt:
-        click.echo(" [stopped]", err=True)
-    except LMStudioError as error:
-        click.echo(f"Error: {error}", err=True)
-    if answer:
-        conversation.add_assistant_response("".join(answer))
-    else:
-        conversation.pop()
-
-
-def _echoed(stream: PredictionStream[Any]) -> Iterator[str]:
-    """Print an answer as it comes, and a model's thoughts, dimmed, on a terminal alone."""
-    thoughts = sys.stdout.isatty()
-    with stream:
-        for fragment in stream:
-            if fragment.is_structural:
+    def run(self) -> None:
+        """Read, answer, and again."""
+        read = LineReader()
+        say(_KEYS)
+        while not self._ended:
+            try:
+                question = read("> ")
+            except EOFError:
+                echo(err=True)
+                return
+            except KeyboardInterrupt:  # drops the line, as a shell does
+                say("\n" + _KEYS)
                 continue
-            if fragment.reasoning_type == "none":
-                click.echo(fragment.content, nl=False)
-                yield fragment.content
-            elif thoughts and fragment.reasoning_type == "reasoning":
-                click.echo(click.style(fragment.content, dim=True), nl=False)
-    click.echo()
+            if _is_command(question):
+                self._obey(question.split()[0])
+            elif question.strip():
+                self._turn(question)
+
+    def _obey(self, command: str) -> None:
+        if command in ("/exit", "/quit", "/bye"):
+            self._ended = True
+        elif command == "/clear":
+            self._forget()
+            echo("What was said is forgotten.", err=True)
+        else:
+            unknown = "" if command in ("/help", "/?") else f"There is no command {command}.\n"
+            say(f"{unknown}{_HELP}")
+
+    def _turn(self, question: str) -> None:
+        """One question and its answer; what was said before Ctrl-C or an error stays in the chat."""
+        self._chat.add_user_message(question)
+        answer: list[str] = []
+        try:
+            answer.extend(_printed(self._llm.respond_stream(self._chat)))
+        except KeyboardInterrupt:
+            echo("[stopped]", err=True)
+        except LMStudioError as error:
+            echo(f"Error: {error}", err=True)
+        if answer:
+            self._chat.add_assistant_response("".join(answer))
+        else:
+            self._chat.pop()
+
+
+def _is_command(line: str) -> bool:
+    """Whether it is for the program: one line that begins with a slash and a word, and is no path."""
+    first = line.split(maxsplit=1)[0] if line.startswith("/") else ""
+    return "\n" not in line.strip() and len(first) > 1 and "/" not in first[1:]
+
+
+def _printed(stream: PredictionStream[Any]) -> Iterator[str]:
+    """Print an answer as it comes, and a model's thoughts, dimmed, on a terminal alone."""
+    thoughts = is_terminal(sys.stdout)
+    printer = AnswerPrinter()
+    try:
+        with stream:
+            for fragment in stream:
+                if fragment.is_structural:
+                    continue
+                if fragment.reasoning_type == "none":
+                    printer.write(fragment.content)
+                    yield fragment.content
+                elif thoughts and fragment.reasoning_type == "reasoning":
+                    printer.write(fragment.content, dim=True)
+    finally:
+        printer.end()

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 from lmstudio_core.default import get_default_client
 from lmstudio_core.models.operations import DEFAULT_TTL, LoadProgressCallback
 from lmstudio_core.timeouts import CallLimits
+from lmstudio_core.tracebacks import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["llm"]
 
 
+@short
 def llm(
     model_key: str | None = None,
     /,

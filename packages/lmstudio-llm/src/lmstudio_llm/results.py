@@ -317,6 +317,13 @@ class PredictionResult(Generic[T]):
             return self.content
         return readable(json.dumps(self._parsed, indent=2, ensure_ascii=False))
 
+    def _repr_markdown_(self) -> str:
+        """What notebooks show: the answer as Markdown; structured output as a block of JSON."""
+        from .notebook import fenced, safe_markdown
+
+        structured = self.structured and not self._problems
+        return fenced(str(self), "json") if structured else safe_markdown(self.content)
+
     def __repr__(self) -> str:
         shown = [f"content={self.content!r}"]
         shown += [f"reasoning={self.reasoning!r}"] if self.reasoning else []

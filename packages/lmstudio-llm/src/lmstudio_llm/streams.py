@@ -17,6 +17,7 @@ from lmstudio_core.errors import (
 from lmstudio_core.models.infos import LlmInstanceInfo
 from lmstudio_core.runner import AsyncChannelStream, AsyncRunner, ChannelStream, SyncRunner
 from lmstudio_core.timeouts import CallLimits, limits_of
+from lmstudio_core.tracebacks import CUT, Short, cut
 
 from .attempts import Prediction
 from .config import LlmLoadModelConfig, LlmPredictionConfig
@@ -30,7 +31,7 @@ T = TypeVar("T")
 _S = TypeVar("_S", bound="ChannelStream[Any, Any] | AsyncChannelStream[Any, Any]")
 
 
-class PredictionStreamBase(Generic[T, _S]):
+class PredictionStreamBase(Short, Generic[T, _S]):
     """What both kinds of streams share; ``_S`` is the kind of channel stream below."""
 
     def __init__(self, prediction: Prediction[T], limits: CallLimits | None) -> None:
@@ -158,6 +159,12 @@ class PredictionStream(
         return self._iterate(every=True)
 
     def _iterate(self, *, every: bool) -> Iterator[PredictionEvent]:
+        try:
+            yield from self._attempts(every=every)
+        except CUT as error:
+            raise cut(error)  # LMSTUDIO_DEBUG=1 shows where  # noqa: B904
+
+    def _attempts(self, *, every: bool) -> Iterator[PredictionEvent]:
         while not self._prediction.channel.done:
             try:
                 # The loop's own iterator goes away when this generator is left, and with it the
@@ -369,16 +376,22 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
 
     async def __anext__(self) -> PredictionEvent:
         while True:
-            if self._advance is None:
-                source = await self._source()
-                if source is None:
-                    raise StopAsyncIteration
-                self._held, self._advance = source.__aiter__(), source.__anext__
             try:
-                event = await self._advance()
+                if self._advance is None:
+                    await self._begin()
+                event: PredictionEvent = await cast("Any", self._advance)()
             except LMStudioError as error:
-                self._recover(error)
+                try:
+                    self._recover(error)
+                except LMStudioError:
+                    raise cut(error)  # LMSTUDIO_DEBUG=1 shows where  # noqa: B904
                 self._held = self._advance = None
                 continue
             if self._every or event.__class__ is LlmPredictionFragment:
                 return event
+
+    async def _begin(self) -> None:
+        source = await self._source()
+        if source is None:
+            raise StopAsyncIteration
+        self._held, self._advance = source.__aiter__(), source.__anext__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmstudio_core.cli.common import network_options
+from lmstudio_core.cli.common import Group, echo, network_options, print_json
+from lmstudio_core.cli.printing import VisibleFormatter, colours
 from lmstudio_core.errors import FrozenProgramError
 from lmstudio_core.shapes import error_text
 
@@ -43,10 +43,12 @@ NOT_RUNNING_CODE = 3
 TOKENS_VARIABLE = "LMSTUDIO_SERVER_API_TOKENS"
 
 
-@click.group()
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "color": colours()}
+)
 @click.version_option(__version__, prog_name="lmstudio-server")
 def server() -> None:
-    """Run lmstudio-server: LM Studio's API over llama.cpp, without LM Studio."""
+    """Run LM Studio's API over llama.cpp, without LM Studio."""
 
 
 @server.command()
@@ -176,7 +178,10 @@ def start(
     shutdown_grace: float,
     log_level: str,
 ) -> None:
-    """Start a server; Ctrl-C ends it, unless it runs in the background (--daemon)."""
+    """Start a server.
+
+    Ctrl-C ends it, unless it runs in the background (--daemon).
+    """
     _check_state_dir()
     _refuse_second(port)
     settings = Settings(
@@ -203,7 +208,10 @@ def start(
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(host: str | None, as_json: bool) -> None:
-    """Show the servers that run, LM Studio's too; the exit code is 3 when there is none."""
+    """Show the servers that run.
+
+    LM Studio's, too. The exit code is 3 when there is none.
+    """
     from lmstudio_core.cli.server_status import in_words, no_answer, server_that_answers
     from lmstudio_core.errors import LMStudioValueError
 
@@ -220,16 +228,16 @@ def status(host: str | None, as_json: bool) -> None:
         servers = [*map(_summary, own), *others]
         stuck = [{"pid": found.pid, "address": found.address} for found in silent]
         answer = {"running": bool(servers), "servers": servers, "notAnswering": stuck}
-        click.echo(json.dumps(answer))
+        print_json(answer, indent=None)
     elif missing := None if other else no_answer(host):
-        click.echo(missing)
+        echo(missing)
     elif not own and not others and not silent:
-        click.echo("No lmstudio-server is running. `lmstudio server start` starts one.")
+        echo("No lmstudio-server is running. `lmstudio server start` starts one.")
     if not as_json:
         for words in (*(_in_words(_summary(found)) for found in own), *map(in_words, others)):
-            click.echo(words)
+            echo(words)
         for found in silent:
-            click.echo(_no_answer(found))
+            echo(_no_answer(found))
     if not own and not others:
         sys.exit(NOT_RUNNING_CODE)
 
@@ -250,7 +258,7 @@ def stop(port: int | None, every: bool, as_json: bool) -> None:
         )
     if not chosen:
         nothing = "No lmstudio-server is running" + (f" on port {port}." if port else ".")
-        click.echo(json.dumps({"stopped": []}) if as_json else nothing)
+        print_json({"stopped": []}, indent=None) if as_json else echo(nothing)
         sys.exit(NOT_RUNNING_CODE)
     if len(chosen) > 1 and not every:
         ports = ", ".join(str(found.state.port) for found in chosen)
@@ -259,12 +267,14 @@ def stop(port: int | None, every: bool, as_json: bool) -> None:
         )
     stopped = [_stop(found.state, quiet=as_json) for found in chosen]
     if as_json:
-        click.echo(json.dumps({"stopped": stopped}))
+        print_json({"stopped": stopped}, indent=None)
 
 
 def main() -> None:
     """The ``lmstudio-server`` command."""
-    server(prog_name="lmstudio-server")
+    from lmstudio_core.cli.command import end_with
+
+    end_with(server, None, "lmstudio-server")
 
 
 def _stop(target: state.ServerState, *, quiet: bool) -> dict[str, Any]:
@@ -273,7 +283,7 @@ def _stop(target: state.ServerState, *, quiet: bool) -> dict[str, Any]:
     except StopError as error:
         raise click.ClickException(str(error)) from error
     if not quiet:
-        click.echo(f"Stopped lmstudio-server (pid {target.pid}) at {target.address}{how}.")
+        echo(f"Stopped lmstudio-server (pid {target.pid}) at {target.address}{how}.")
     return {"pid": target.pid, "address": target.address, "forced": bool(how)}
 
 
@@ -317,9 +327,9 @@ def _start_in_background(settings: Settings, as_json: bool) -> None:
     except (FrozenProgramError, StartError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(ready))
+        print_json(ready, indent=None)
     else:
-        click.echo(f"lmstudio-server (pid {ready['pid']}) listens at {ready['host']}.")
+        echo(f"lmstudio-server (pid {ready['pid']}) listens at {ready['host']}.")
 
 
 def _run_in_foreground(settings: Settings, as_json: bool) -> int:
@@ -329,16 +339,16 @@ def _run_in_foreground(settings: Settings, as_json: bool) -> int:
     from .daemon.run import config_of, run
     from .serving.server import ListenError
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), format=LOG_FORMAT, datefmt="%H:%M:%S", stream=sys.stderr
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter(LOG_FORMAT, "%H:%M:%S"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     config = config_of(settings, is_daemon=False)
 
     def on_ready(running: RunningServer) -> None:
         pid = os.getpid()
         if as_json:
-            click.echo(json.dumps({"pid": pid, "host": running.host, "port": running.port}))
-        click.echo(f"lmstudio-server listens at {running.host}. Ctrl-C ends it.", err=True)
+            print_json({"pid": pid, "host": running.host, "port": running.port}, indent=None)
+        echo(f"lmstudio-server listens at {running.host}. Ctrl-C ends it.", err=True)
 
     try:
         return run(config, kind="standalone", on_ready=on_ready)

@@ -21,7 +21,7 @@ from ..errors import (
     LMStudioValueError,
 )
 from ..health import Finding
-from ..installed import FAMILY, version_of_distribution
+from ..installed import FAMILY, how_to_install, version_of_distribution
 from ..network import Network
 from ..plugin_state import PROBLEMS, PluginState
 from ..plugins import plugins
@@ -75,7 +75,7 @@ def _packages() -> Iterator[Finding]:
             "packages",
             "problem",
             f"{name} is of version {version}, and lmstudio-core of {__version__}",
-            f"pip install --upgrade {' '.join(found)}",
+            how_to_install(*found),
         )
     if shown:
         yield Finding("packages", "ok", f"version {__version__} of {shown}")
@@ -139,7 +139,7 @@ def _local_server(api_token: str | None) -> Iterator[Finding]:
         "problem",
         text,
         "Start LM Studio and its local server (Developer page), or name one: "
-        f"{API_HOST_VARIABLE}=host:port,\nor install the family's own: pip install lmstudio-server",
+        f"{API_HOST_VARIABLE}=host:port,\nor install the family's own: {how_to_install('lmstudio-server')}",
     )
 
 

@@ -6,26 +6,29 @@ import io
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Final, NoReturn, cast
 
 import click
 
 from .. import __version__
 from ..errors import LMStudioError
+from ..installed import how_to_install
 from ..plugins import plugins
 from ..shapes import error_text
-from .common import EXIT_INTERRUPTED, exit_code, plugins_print_aside
+from ..tracebacks import debugging
+from .common import EXIT_INTERRUPTED, Group, echo, exit_code, plugins_print_aside
 from .completion import completing, give_types
 from .doctor import doctor_command
 from .get import get_command
 from .models import list_command, load_command, ps_command, unload_command
 from .plugin_new import plugin_command
 from .plugins import plugins_command
+from .printing import colours, say_warnings
 from .runtime import runtime_command
 from .server_info import completion_command, log_command, version_command
 from .server_status import server_command
 
-__all__ = ["build", "run"]
+__all__ = ["build", "end_with", "run"]
 
 _COMMANDS: Final = (
     list_command,
@@ -55,7 +58,7 @@ _UNLESS_ADDED: Final[Mapping[str, click.Command]] = {"server": server_command}
 """What core offers where no plugin does."""
 
 
-class _Group(click.Group):
+class _Group(Group):
     """Core's own commands, and those of plugins, which are not imported for core's.
 
     It says which package an unknown command comes with.
@@ -91,7 +94,7 @@ class _Group(click.Group):
         if name not in added and name in _PACKAGES:
             raise click.UsageError(
                 f"{name!r} comes with the package {_PACKAGES[name]}, which is not installed "
-                f"or turned off. Install it with: pip install {_PACKAGES[name]}"
+                f"or turned off. Install it with: {how_to_install(_PACKAGES[name])}"
             )
         return super().resolve_command(ctx, args)
 
@@ -101,7 +104,7 @@ def build() -> click.Group:
     group = _Group(
         "lmstudio",
         help="Use the language models that LM Studio runs on this machine.",
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "color": colours()},
     )
     click.version_option(__version__, prog_name="lmstudio")(group)
     for command in _COMMANDS:
@@ -109,26 +112,45 @@ def build() -> click.Group:
     return group
 
 
-def run(args: list[str] | None = None) -> Any:
+def run(args: list[str] | None = None) -> NoReturn:
     """Run the command and exit as scripts expect; ``docs/command-line.md`` lists the codes."""
     if completing():
         logging.disable()  # the shell is in the middle of a line
     plugins.aside = plugins_print_aside
+    end_with(build(), args, "lmstudio")
+
+
+def end_with(command: click.Command, args: list[str] | None, name: str) -> NoReturn:
+    """Run a command to the end of this process.
+
+    Args:
+        command: The command.
+        args: Its arguments; by default those of the process.
+        name: What it is called.
+    """
     out: object = sys.stdout
     if isinstance(out, io.TextIOWrapper):
         # Names of files that are not UTF-8, and whatever a terminal's encoding lacks.
         cast("io.TextIOWrapper", out).reconfigure(errors="replace")
+    say_warnings()
     try:
-        code = build().main(args=args, prog_name="lmstudio", standalone_mode=False)
+        code = command.main(args=args, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)  # which may quote what servers and files say
+        echo(shown.getvalue(), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        echo("Interrupted.", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except (LMStudioError, OSError) as error:
-        click.echo(f"Error: {error_text(error)}", err=True)
+    except Exception as error:
+        if debugging():
+            raise
+        known = isinstance(error, (LMStudioError, OSError))
+        text = error_text(error, named=not known)
+        hint = "" if known else "\nThis is a bug; LMSTUDIO_DEBUG=1 shows where."
+        echo(f"Error: {text}{hint}", err=True)
         sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""What the commands share: how they reach a server, print, and end."""
+"""What the commands share: their groups, how they reach a server, and how they end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
-from ..halves import json_text
+from ..tracebacks import debugging
+from .given import get_model
+from .printing import echo, print_json
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ __all__ = [
     "EXIT_NO_MODEL",
     "EXIT_NO_SERVER",
     "EXIT_USAGE",
+    "Group",
     "connected",
+    "connection_options",
+    "echo",
     "exit_code",
     "get_model",
     "json_option",
@@ -104,11 +109,45 @@ def _use(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     ctx.with_resource(command_options(**given))
 
 
-def server_options(command: _F) -> _F:
-    """``--host``, ``--api-token``, ``--json``, and those of ``network_options``."""
-    command = network_options(json_option(command))
+def connection_options(command: _F) -> _F:
+    """``--host``, ``--api-token``, and those that say how the server is reached."""
+    command = network_options(command)
     command = click.option("--api-token", help="The server's API token.")(command)
     return click.option("--host", help="host:port of the server; a local one by default.")(command)
+
+
+def server_options(command: _F) -> _F:
+    """``--host``, ``--api-token`` and ``--json``."""
+    return connection_options(json_option(command))
+
+
+class Group(click.Group):
+    """Shows the first sentence of each command's help whole, and knows what is nearly a command."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands and what they do; what is too long for a line is continued below."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, command.get_short_help_str(limit=sys.maxsize))
+            for name, command in found
+            if command is not None and not command.hidden
+        ]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; one that there is not is answered with the nearest."""
+        name = args[0] if args else ""
+        if name.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, name):
+            return super().resolve_command(ctx, args)
+        from ..data import nearest  # which is heavy, and for mistakes alone
+
+        like = nearest(name, self.list_commands(ctx))
+        hint = f"Did you mean {like!r}?" if like else f"{ctx.command_path} --help lists them."
+        raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
 
 
 def new_client(host: str | None = None, api_token: str | None = None) -> Client:
@@ -126,7 +165,9 @@ def connected(host: str | None, api_token: str | None) -> Generator[Client, None
         with new_client(host, api_token) as client:
             yield client
     except LMStudioError as error:
-        click.echo(f"Error: {error}", err=True)
+        if debugging():
+            raise
+        echo(f"Error: {error}", err=True)
         raise click.exceptions.Exit(exit_code(error)) from error
 
 
@@ -149,16 +190,3 @@ def starting_none() -> Generator[None, None, None]:
     finally:
         if before is None:
             del os.environ["LMSTUDIO_EMBEDDED"]
-
-
-def get_model(namespace: Any, key: str) -> Any:
-    """A model of ``client.llm`` or its like, loaded if need be; a terminal sees how far that is."""
-    from ..progress import ProgressBar
-
-    with ProgressBar(f"Loading {key}") as bar:
-        return namespace.model(key, on_load_progress=bar)
-
-
-def print_json(value: Any) -> None:
-    """Plain data on standard output."""
-    click.echo(json_text(value, indent=2))

@@ -13,7 +13,8 @@ import click
 
 from ..health import Finding
 from ..shapes import error_text
-from .common import print_json, server_options
+from ..terminal import is_terminal
+from .common import echo, print_json, server_options
 
 if TYPE_CHECKING:
     from .checks import Check
@@ -26,9 +27,9 @@ _MARKS: Final = {"ok": ("ok", "green"), "warning": ("!!", "yellow"), "problem": 
 @click.command("doctor")
 @server_options
 def doctor_command(host: str | None, api_token: str | None, as_json: bool) -> None:
-    """Look for what is wrong with this installation, and say what to do. Starts nothing.
+    """Look for what is wrong, and say what to do.
 
-    Looks at Python, the family's packages, the API token, the server, and every plugin. Ends with
+    Starts nothing. Looks at Python, the family's packages, the API token, the server, and every plugin. Ends with
     exit code 1 if something does not work.
     """
     from .checks import all_checks  # which is heavy, and for this command alone
@@ -44,8 +45,8 @@ def doctor_command(host: str | None, api_token: str | None, as_json: bool) -> No
     if as_json:
         print_json({"ok": not problems, "findings": [asdict(finding) for finding in findings]})
     else:
-        click.echo()
-        click.echo(_summary(problems, warnings))
+        echo()
+        echo(_summary(problems, warnings))
     if problems:
         raise click.exceptions.Exit(1)
 
@@ -63,16 +64,17 @@ def _made(check: Check) -> Iterator[Finding]:
 def _show(finding: Finding) -> None:
     mark, colour = _MARKS[finding.state]
     lines = _wrapped(finding.text, 17)
-    click.echo(f"{click.style(mark, fg=colour, bold=True)}  {finding.topic:<12} {lines[0]}")
+    echo(mark, nl=False, fg=colour, bold=True)
+    echo(f"  {finding.topic:<12} {lines[0]}")
     for line in lines[1:]:
-        click.echo(f"{'':17}{line}")
+        echo(f"{'':17}{line}")
     for number, line in enumerate(_wrapped(finding.advice, 17)):
-        click.echo(f"{'':14}{'  ' if number else '->'} {line}".rstrip())
+        echo(f"{'':14}{'  ' if number else '->'} {line}".rstrip())
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
     """The lines of a text; in a terminal they are broken between words, elsewhere left alone."""
-    if not sys.stdout.isatty():
+    if not is_terminal(sys.stdout):
         return text.splitlines()
     width = max(shutil.get_terminal_size().columns - indent - 1, 30)
     wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)

@@ -16,7 +16,7 @@ from ..errors import (
 )
 from ..plugins import plugins
 from ..progress import ProgressBar, size_text
-from .common import connected, print_json, print_table, server_options
+from .common import connected, echo, print_json, print_table, server_options
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -60,7 +60,10 @@ def get_command(
     api_token: str | None,
     as_json: bool,
 ) -> None:
-    """Download MODEL to the server: a name to search for, or a whole identifier."""
+    """Download a model to the server.
+
+    MODEL is a name to search for, or a whole identifier.
+    """
     with connected(host, api_token) as client:
         found = _choose(model, _search(client, model))
         options = found.get_download_options()
@@ -73,7 +76,7 @@ def get_command(
     if as_json:
         print_json({"modelKey": key, "option": option.info.to_dict()})
     else:
-        click.echo(f"{key} is ready: lmstudio load {key}")
+        echo(f"{key} is ready: lmstudio load {key}")
 
 
 def _search(client: Client, term: str) -> Sequence[Any]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import LMStudioAmbiguousModelError, LMStudioModelNotFoundError, LMStudioServerError
+from ..notebook import DOWNLOADED_HEADER, downloaded_row
 from ..progress import ProgressBar, size_text
-from .common import connected, print_json, print_table, server_options
+from .common import connected, echo, print_json, print_table, server_options
 from .completion import LoadedModel, ModelKey
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def list_command(
     if as_json:
         print_json([info.to_dict() for info in infos])
     elif not infos:
-        click.echo("No model is downloaded.")
+        echo("No model is downloaded.")
     else:
-        header = ("MODEL", "KIND", "PARAMS", "ARCHITECTURE", "QUANT", "SIZE", "DEVICE", "")
-        print_table(header, [_downloaded_row(info, loaded) for info in infos])
-        click.echo(f"{len(infos)} in all, {size_text(sum(info.size_bytes for info in infos))}")
+        marks = ["loaded" if info.model_key in loaded else "" for info in infos]
+        rows = [(*downloaded_row(i), mark) for i, mark in zip(infos, marks, strict=True)]
+        print_table((*DOWNLOADED_HEADER, ""), rows)
+        echo(f"{len(infos)} in all, {size_text(sum(info.size_bytes for info in infos))}")
 
 
 def _variants(client: Client, model: str) -> list[Any]:
@@ -55,19 +57,6 @@ def _variants(client: Client, model: str) -> list[Any]:
     except LMStudioModelNotFoundError:  # the server's names for it are its own
         pass
     return variants
-
-
-def _downloaded_row(info: Any, loaded: set[str]) -> tuple[str, ...]:
-    return (
-        info.model_key,
-        info.type,
-        info.params_string or "",
-        info.architecture or "",
-        info.quantization.name if info.quantization else "",
-        size_text(info.size_bytes),
-        info.device_identifier or "",
-        "loaded" if info.model_key in loaded else "",
-    )
 
 
 def _loaded(client: Client, kind: str | None) -> list[Any]:
@@ -91,7 +80,7 @@ def ps_command(kind: str | None, host: str | None, api_token: str | None, as_jso
             [{**i.to_dict(), **({"processingState": state} if state else {})} for i, state in infos]
         )
     elif not infos:
-        click.echo("No model is loaded.")
+        echo("No model is loaded.")
     else:
         header = ("IDENTIFIER", "MODEL", "KIND", "STATUS", "CONTEXT", "SIZE", "TTL", "DEVICE")
         print_table(header, [_loaded_row(info, state) for info, state in infos])
@@ -151,9 +140,9 @@ def load_command(
     api_token: str | None,
     as_json: bool,
 ) -> None:
-    """Load an instance of MODEL: a key as `lmstudio ls` shows it, or its last part.
+    """Load a model into memory.
 
-    It stays loaded until it is unloaded, unless --ttl is given.
+    MODEL is a key as `lmstudio ls` shows it, or its last part. It stays loaded until it is unloaded, unless --ttl is given.
     """
     config = _load_config(context_length, gpu)
     with connected(host, api_token) as client:
@@ -177,7 +166,7 @@ def load_command(
         print_json(info.to_dict())
     else:
         context = f", context {info.context_length} tokens" if info.context_length else ""
-        click.echo(f"{info.identifier} is loaded ({size_text(info.size_bytes)}{context}).")
+        echo(f"{info.identifier} is loaded ({size_text(info.size_bytes)}{context}).")
 
 
 def _load_config(context_length: int | None, gpu: str | None) -> dict[str, Any] | None:
@@ -206,14 +195,14 @@ def _show_estimate(estimate: Any, as_json: bool) -> None:
         print_json(estimate.to_dict())
         return
     memory = estimate.memory
-    click.echo(
+    echo(
         f"{size_text(memory.total_bytes)} of memory: {size_text(memory.model_bytes)} for the "
         f"model, {size_text(memory.context_bytes)} for the context; "
         f"{size_text(memory.total_vram_bytes)} of it on graphics cards "
         f"(confidence: {memory.confidence})."
     )
     verdict = "would load it" if estimate.passes_guardrails else "would refuse to load it"
-    click.echo(f"The server {verdict}.")
+    echo(f"The server {verdict}.")
 
 
 @click.command("unload")
@@ -229,7 +218,10 @@ def unload_command(
     api_token: str | None,
     as_json: bool,
 ) -> None:
-    """Unload models by their IDENTIFIERS, as `lmstudio ps` shows them."""
+    """Unload models from memory.
+
+    IDENTIFIERS are those that `lmstudio ps` shows.
+    """
     if every == bool(identifiers):
         raise click.UsageError("Say which models to unload, or --all, and not both.")
     done: list[str] = []
@@ -245,8 +237,8 @@ def unload_command(
                 raise
             done.append(identifier)
             if not as_json:
-                click.echo(f"{identifier} is unloaded.")
+                echo(f"{identifier} is unloaded.")
     if as_json:
         print_json({"unloaded": done})
     elif not done:
-        click.echo("No model is loaded" + (f" on the device {device!r}." if device else "."))
+        echo("No model is loaded" + (f" on the device {device!r}." if device else "."))

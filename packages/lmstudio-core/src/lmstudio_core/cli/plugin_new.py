@@ -17,6 +17,7 @@ from ..contributions import RESERVED_COMMANDS
 from ..errors import LMStudioOSError, LMStudioValueError
 from ..installed import FAMILY
 from ..plugin_checks import RESERVED_NAMES
+from .common import Group, echo
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -34,7 +35,7 @@ _TAKEN: Final = frozenset(
 """What the family has of its own: packages, namespaces, commands; and what the templates name so."""
 
 
-@click.group("plugin")
+@click.group("plugin", cls=Group)
 def plugin_command() -> None:
     """Make plugins. `lmstudio plugins` lists those that are installed."""
 
@@ -59,10 +60,10 @@ def new_command(name: str, directory: Path) -> None:
         raise click.BadParameter(str(error), param_hint="NAME") from error
     folder = directory / (_PREFIX + _short(name))
     _write(folder, written)
-    click.echo(f"Made {folder}:")
+    echo(f"Made {folder}:")
     for path in written:
-        click.echo(f"  {path}")
-    click.echo(
+        echo(f"  {path}")
+    echo(
         "\nTry it:\n"
         f"  cd {folder}\n"
         "  python -m pip install -e . pytest mypy ruff\n"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from ..plugin_state import PROBLEMS, PluginState
 from ..plugins import plugins
-from .common import json_option, plugins_print_aside, print_json, print_table
+from .common import echo, json_option, plugins_print_aside, print_json, print_table
 
 __all__ = ["plugins_command", "problem_lines"]
 
@@ -28,21 +28,22 @@ def plugins_command(as_json: bool) -> None:
     else:
         rows = [(s.name, s.kind, s.distribution, s.version, s.state) for s in states]
         print_table(("NAME", "KIND", "DISTRIBUTION", "VERSION", "STATE"), rows)
-        for line in problem_lines(states):
-            click.echo(line)
+        for text, style in problem_lines(states):
+            echo(text, **style)
     if any(state.state in PROBLEMS for state in states):
         raise click.exceptions.Exit(1)
 
 
-def problem_lines(states: Sequence[PluginState]) -> Iterator[str]:
-    """What is wrong with plugins, below the table that names them."""
+def problem_lines(states: Sequence[PluginState]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is wrong with plugins, below the table that names them: lines and their styles."""
     for state in states:
         if not state.detail:
             continue
-        colour = _COLOURS.get(state.state)
-        yield ""
-        yield click.style(f"{state.state}: {state.name or state.distribution}", fg=colour) + (
-            f" ({state.kind} of {state.distribution} {state.version}".rstrip()
-            + (f", {state.value})" if state.value else ")")
+        whence = f"{state.kind} of {state.distribution} {state.version}".rstrip()
+        value = f", {state.value}" if state.value else ""
+        yield "", {}
+        yield (
+            f"{state.state}: {state.name or state.distribution} ({whence}{value})",
+            {"fg": _COLOURS.get(state.state)},
         )
-        yield from (f"  {line}" for line in state.detail.splitlines())
+        yield from ((f"  {line}", {}) for line in state.detail.splitlines())

@@ -7,14 +7,17 @@ from typing import Any
 import click
 
 from ..progress import ProgressBar, size_text
-from .common import connected, print_json, print_table, server_options
+from .common import Group, connected, echo, print_json, print_table, server_options
 
 __all__ = ["runtime_command"]
 
 
-@click.group("runtime")
+@click.group("runtime", cls=Group)
 def runtime_command() -> None:
-    """The engines that the server runs models with. ENGINE is NAME@VERSION everywhere."""
+    """Manage the engines that the server runs models with.
+
+    ENGINE is NAME@VERSION everywhere.
+    """
 
 
 def _engine(given: str) -> tuple[str, str]:
@@ -96,7 +99,7 @@ def search(
         print_json([extension.to_dict() for extension in found])
         return
     if not found:
-        click.echo("No engine that can be downloaded was found.")
+        echo("No engine that can be downloaded was found.")
         return
     rows = [
         (
@@ -137,9 +140,9 @@ def survey(every: bool, host: str | None, api_token: str | None, as_json: bool) 
         print_json(found.to_dict())
         return
     for engine in found.engines:
-        click.echo(f"{engine.name}@{engine.version}: {engine.compatibility.status}")
+        echo(f"{engine.name}@{engine.version}: {engine.compatibility.status}")
         for line in _hardware(engine):
-            click.echo(f"  {line}")
+            echo(f"  {line}")
 
 
 def _hardware(engine: Any) -> list[str]:
@@ -164,4 +167,4 @@ def _done(as_json: bool, words: str, **fields: str) -> None:
     if as_json:
         print_json(fields)
     else:
-        click.echo(words)
+        echo(words)

@@ -8,8 +8,7 @@ import click
 
 from .. import __version__
 from ..errors import LMStudioError, LMStudioValueError
-from ..halves import json_text
-from .common import connected, new_client, print_json, server_options, starting_none
+from .common import connected, echo, new_client, print_json, server_options, starting_none
 
 __all__ = ["completion_command", "log_command", "version_command"]
 
@@ -17,7 +16,10 @@ __all__ = ["completion_command", "log_command", "version_command"]
 @click.command("version")
 @server_options
 def version_command(host: str | None, api_token: str | None, as_json: bool) -> None:
-    """Show the versions of this package and of the server, if one runs. Starts none."""
+    """Show the versions of this package and of the server.
+
+    A server is not started for it.
+    """
     server: dict[str, Any] | None = None
     if (where := host or _running()) is not None:
         with connected(where, api_token) as client:
@@ -26,11 +28,11 @@ def version_command(host: str | None, api_token: str | None, as_json: bool) -> N
     if as_json:
         print_json({"lmstudio": __version__, "server": server})
         return
-    click.echo(f"lmstudio {__version__}")
+    echo(f"lmstudio {__version__}")
     if server is None:
-        click.echo("No LM Studio server is running.")
+        echo("No LM Studio server is running.")
     else:
-        click.echo(f"server {server['version']} (build {server['build']}) at {server['host']}")
+        echo(f"server {server['version']} (build {server['build']}) at {server['host']}")
 
 
 def _running() -> str | None:
@@ -48,21 +50,21 @@ def _running() -> str | None:
 @click.option("--limit", type=click.IntRange(min=1), help="End after so many events.")
 @server_options
 def log_command(limit: int | None, host: str | None, api_token: str | None, as_json: bool) -> None:
-    """Show the server's log from now on, with every prediction's input and output.
+    """Show the server's log from now on.
 
-    Ctrl-C ends it. With --json, each line is one event.
+    It holds every prediction's input and output. Ctrl-C ends it. With --json, each line is one event.
     """
     with connected(host, api_token) as client, client.diagnostics.stream_logs() as log:
         try:
             for number, event in enumerate(log, 1):
                 if as_json:
-                    click.echo(json_text(event.to_dict()))
+                    print_json(event.to_dict(), indent=None)
                 else:
-                    click.echo(_line(event))
+                    echo(_line(event))
                 if number == limit:
                     break
         except KeyboardInterrupt:
-            click.echo(err=True)  # this is how one ends it, and no error
+            echo(err=True)  # this is how one ends it, and no error
 
 
 def _line(event: Any) -> str:
@@ -86,4 +88,4 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     if cls is None:
         raise click.UsageError(f"This version of click cannot complete for {shell}.")
     cli = ctx.find_root().command
-    click.echo(cls(cli, {}, "lmstudio", "_LMSTUDIO_COMPLETE").source())
+    echo(cls(cli, {}, "lmstudio", "_LMSTUDIO_COMPLETE").source())

@@ -11,20 +11,21 @@ from typing import Any
 
 import click
 
+from ..installed import how_to_install
 from ..shapes import as_mapping, is_list
-from .common import EXIT_NO_SERVER, json_option, network_options, print_json
+from .common import EXIT_NO_SERVER, Group, echo, json_option, network_options, print_json
 
 __all__ = ["in_words", "no_answer", "server_command", "server_that_answers"]
 
 
-class _Group(click.Group):
+class _Group(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] in ("start", "stop"):
             raise click.UsageError(
                 f"'server {args[0]}' comes with the package lmstudio-server, which is not installed "
-                "or turned off. Install it with: pip install lmstudio-server"
+                f"or turned off. Install it with: {how_to_install('lmstudio-server')}"
             )
         return super().resolve_command(ctx, args)
 
@@ -37,15 +38,18 @@ server_command = _Group("server", help="Show the server that runs.")
 @network_options
 @json_option
 def status_command(host: str | None, as_json: bool) -> None:
-    """Show the server that answers; the exit code is 3 when there is none. Starts none."""
+    """Show the server that answers.
+
+    Starts none; the exit code is 3 when there is none.
+    """
     found = server_that_answers(host)
     servers = [found] if found else []
     if as_json:
         print_json({"running": bool(servers), "servers": servers})
     elif not servers:
-        click.echo(no_answer(host) or "No LM Studio server is running.")
+        echo(no_answer(host) or "No LM Studio server is running.")
     else:
-        click.echo(in_words(found))
+        echo(in_words(found))
     if not servers:
         raise click.exceptions.Exit(EXIT_NO_SERVER)
 

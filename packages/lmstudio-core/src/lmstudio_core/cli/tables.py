@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from ..halves import readable
+from ..terminal import may_draw, one_line
 
 __all__ = ["print_table"]
 
@@ -19,8 +20,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     On a terminal that is too narrow so are the widest ones, and cells are cut; in a pipe nothing is.
     """
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    show = _show_on_terminal if used and sys.stdout.isatty() else _show_plain
-    show([[readable(line[i]) for i in used] for line in (header, *rows)])
+    on_terminal = may_draw(sys.stdout)
+    show = _show_on_terminal if used and on_terminal else _show_plain
+    show([[one_line(readable(line[i])) for i in used] for line in (header, *rows)])
 
 
 def _show_plain(lines: Sequence[Sequence[str]]) -> None:

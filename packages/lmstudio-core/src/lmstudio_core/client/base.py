@@ -20,6 +20,7 @@ from ..protocol.address import Address, parse_api_host
 from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
 from ..protocol.operations import Invoke, Op
 from ..runner import Observer
+from ..tracebacks import Short
 
 if TYPE_CHECKING:
     from ..plugins import Plugins
@@ -84,7 +85,7 @@ def no_address(_refused: Address | None = None) -> Address:
     raise LMStudioRuntimeError("This operation needs no server.")
 
 
-class ClientBase:
+class ClientBase(Short):
     """What both clients share: where the server is, who they are, and their namespaces."""
 
     _how_to_close: ClassVar[str]
@@ -163,8 +164,18 @@ class ClientBase:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in installed_plugins().capability_names():
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}.{self._like(name)}"
+            )
         return self.capability(name)
+
+    def _like(self, name: str) -> str:
+        from ..data import nearest  # which is heavy, and for mistakes alone
+
+        like = (
+            None if name.startswith("_") else nearest(name, [n for n in dir(self) if n[0] != "_"])
+        )
+        return f" Did you mean {like!r}?" if like else ""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

@@ -11,6 +11,7 @@ from ..config import ConfigModel
 from ..data import SameOnServer
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 from .infos import ModelInfoBase
 from .operations import DEFAULT_TTL, LoadProgressCallback
 
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 
-class DownloadedModelBase(SameOnServer):
+class DownloadedModelBase(Short, SameOnServer):
     """What both share: the info, its most used fields, and how it prints.
 
     Two are equal if they are the same model of the same client.

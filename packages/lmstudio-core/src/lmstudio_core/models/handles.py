@@ -11,6 +11,7 @@ from ..data import SameOnServer
 from ..protocol.operations import Batch
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 from . import operations as ops
 from .infos import ModelProcessingState
 from .kind import ModelKind
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-class ModelHandleBase(SameOnServer):
+class ModelHandleBase(Short, SameOnServer):
     """What both handles share: which model, and how it prints.
 
     Two are equal if they reach the same model through the same client.

@@ -287,3 +287,5 @@ def _explain(
         add_hint(error, f"{key} is downloaded, as a model for client.{other}.")
     elif like and "Did you mean" not in str(error):
         add_hint(error, f"Did you mean {' or '.join(like)}?")
+    elif not like:
+        add_hint(error, f"To download it: `lmstudio get {key}`.")

@@ -75,6 +75,8 @@ def _not_found(key: str, known: Sequence[str]) -> LMStudioModelNotFoundError:
         hint = f"Downloaded are: {', '.join(known[:_SHOWN])}{more}."
     else:
         hint = "No model is downloaded yet."
+    if not like:
+        hint += f" To download it: `lmstudio get {key}`."
     error = LMStudioModelNotFoundError(f"No downloaded model has the key {key!r}. {hint}")
     error.close_matches = tuple(like)
     return error

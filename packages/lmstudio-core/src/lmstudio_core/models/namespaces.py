@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from ..config import ConfigModel
 from ..namespaces.base import AsyncNamespace, SyncNamespace
+from ..notebook import ModelList
 from ..timeouts import CallLimits
 from . import operations as ops
 from .infos import EstimatedResources, ModelInfoBase
@@ -158,12 +159,12 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
     def list_loaded(self, **limits: Unpack[CallLimits]) -> list[H]:
         """Handles of all loaded models of this kind."""
         infos = self._client.run(ops.list_loaded(self.kind), **limits)
-        return [self._handle(info) for info in infos]
+        return ModelList(self._handle(info) for info in infos)
 
     def list_downloaded(self, **limits: Unpack[CallLimits]) -> list[D]:
         """All downloaded models of this kind."""
         infos = self._client.run(ops.list_downloaded(self.kind.domain), **limits)
-        return [self._downloaded(info) for info in infos]
+        return ModelList(self._downloaded(info) for info in infos)
 
     def list_downloaded_variants(self, model_key: str, **limits: Unpack[CallLimits]) -> list[D]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
@@ -174,7 +175,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         infos = self._client.run(
             ops.list_downloaded_variants(model_key, self.kind.domain), **limits
         )
-        return [self._downloaded(info) for info in infos]
+        return ModelList(self._downloaded(info) for info in infos)
 
     def _downloaded(self, info: ModelInfoBase) -> D:
         return cast("D", self.kind.class_of(self.kind.downloaded)(info, self._client))
@@ -313,12 +314,12 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
     async def list_loaded(self, **limits: Unpack[CallLimits]) -> list[H]:
         """Handles of all loaded models of this kind."""
         infos = await self._client.run(ops.list_loaded(self.kind), **limits)
-        return [self._handle(info) for info in infos]
+        return ModelList(self._handle(info) for info in infos)
 
     async def list_downloaded(self, **limits: Unpack[CallLimits]) -> list[D]:
         """All downloaded models of this kind."""
         infos = await self._client.run(ops.list_downloaded(self.kind.domain), **limits)
-        return [self._downloaded(info) for info in infos]
+        return ModelList(self._downloaded(info) for info in infos)
 
     async def list_downloaded_variants(
         self, model_key: str, **limits: Unpack[CallLimits]
@@ -331,7 +332,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         infos = await self._client.run(
             ops.list_downloaded_variants(model_key, self.kind.domain), **limits
         )
-        return [self._downloaded(info) for info in infos]
+        return ModelList(self._downloaded(info) for info in infos)
 
     def _downloaded(self, info: ModelInfoBase) -> D:
         return cast("D", self.kind.class_of(self.kind.async_downloaded)(info, self._client))

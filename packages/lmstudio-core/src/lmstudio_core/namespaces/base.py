@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 from ..protocol.operations import VOID, Call, Endpoint
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 
 __all__ = ["AsyncNamespace", "SyncNamespace"]
 
@@ -18,7 +19,7 @@ def _raw_call(namespace: str, endpoint: str, params: Any) -> Call[Any]:
     return Call(Endpoint(namespace, endpoint), VOID if parameter is None else parameter)
 
 
-class SyncNamespace:
+class SyncNamespace(Short):
     """One namespace of a ``Client``; its socket opens on first use.
 
     Attributes:
@@ -73,7 +74,7 @@ class SyncNamespace:
         return None if result is VOID else result
 
 
-class AsyncNamespace:
+class AsyncNamespace(Short):
     """One namespace of an ``AsyncClient``; its socket opens on first use."""
 
     server_namespace: ClassVar[str]

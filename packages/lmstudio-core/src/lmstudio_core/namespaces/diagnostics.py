@@ -15,6 +15,7 @@ from ..halves import HalfJoiner
 from ..protocol.operations import Channel, Endpoint
 from ..runner import AsyncChannelStream, ChannelStream
 from ..timeouts import CallLimits
+from ..tracebacks import Short
 from .base import AsyncNamespace, SyncNamespace
 from .packets import mapping
 
@@ -112,7 +113,7 @@ class _LogChannel(Channel[LogEvent, None]):
         """The server ended the log: nothing more will come, and that is no error."""
 
 
-class LogStream:
+class LogStream(Short):
     """The server's log from now on: iterate over its events; ``close`` ends it.
 
     It waits for the next event however long that takes.
@@ -143,7 +144,7 @@ class LogStream:
         self.close()
 
 
-class AsyncLogStream:
+class AsyncLogStream(Short):
     """The server's log from now on, for asyncio: iterate over its events; ``aclose`` ends it."""
 
     def __init__(self, stream: AsyncChannelStream[LogEvent, None]) -> None:

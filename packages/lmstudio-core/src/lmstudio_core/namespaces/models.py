@@ -16,6 +16,7 @@ from ..models.infos import ModelInfoBase
 from ..models.kind import ModelKind
 from ..models.loading import LOCAL_DEVICE
 from ..models.matching import close_matches
+from ..notebook import ModelList
 from ..plugins import plugins
 from ..protocol.operations import Op
 from ..timeouts import CallLimits
@@ -99,7 +100,9 @@ class ModelsNamespace(SyncNamespace):
             namespace: ``"llm"`` or ``"embedding"`` for only those.
             **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [self._handle(*found) for found in self._client.run(_loaded(namespace), **limits)]
+        return ModelList(
+            self._handle(*found) for found in self._client.run(_loaded(namespace), **limits)
+        )
 
     def _handle(self, domain: str, info: Any) -> Any:
         kind, installed = _kind(domain)
@@ -120,9 +123,9 @@ class ModelsNamespace(SyncNamespace):
             namespace: ``"llm"`` or ``"embedding"`` for only those.
             **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [
+        return ModelList(
             self._downloaded(info) for info in self._client.run(_downloaded(namespace), **limits)
-        ]
+        )
 
     def _downloaded(self, info: ModelInfoBase) -> Any:
         if info.type not in GENERIC_KINDS:
@@ -137,7 +140,7 @@ class ModelsNamespace(SyncNamespace):
             LMStudioModelNotFoundError: No such model is downloaded.
         """
         infos = self._client.run(ops.list_downloaded_variants(model_key), **limits)
-        return [self._downloaded(info) for info in infos]
+        return ModelList(self._downloaded(info) for info in infos)
 
     def find_downloaded(self, model_key: str, **limits: Unpack[CallLimits]) -> Any:
         """The downloaded model that a key means: a whole key, a path, or a name alone.
@@ -182,9 +185,9 @@ class AsyncModelsNamespace(AsyncNamespace):
             namespace: ``"llm"`` or ``"embedding"`` for only those.
             **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [
+        return ModelList(
             self._handle(*found) for found in await self._client.run(_loaded(namespace), **limits)
-        ]
+        )
 
     def _handle(self, domain: str, info: Any) -> Any:
         kind, installed = _kind(domain)
@@ -205,10 +208,10 @@ class AsyncModelsNamespace(AsyncNamespace):
             namespace: ``"llm"`` or ``"embedding"`` for only those.
             **limits: ``timeout`` and ``idle_timeout``, in seconds.
         """
-        return [
+        return ModelList(
             self._downloaded(info)
             for info in await self._client.run(_downloaded(namespace), **limits)
-        ]
+        )
 
     def _downloaded(self, info: ModelInfoBase) -> Any:
         if info.type not in GENERIC_KINDS:
@@ -225,7 +228,7 @@ class AsyncModelsNamespace(AsyncNamespace):
             LMStudioModelNotFoundError: No such model is downloaded.
         """
         infos = await self._client.run(ops.list_downloaded_variants(model_key), **limits)
-        return [self._downloaded(info) for info in infos]
+        return ModelList(self._downloaded(info) for info in infos)
 
     async def find_downloaded(self, model_key: str, **limits: Unpack[CallLimits]) -> Any:
         """The downloaded model that a key means: a whole key, a path, or a name alone.

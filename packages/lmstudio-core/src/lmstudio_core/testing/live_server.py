@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 from typing_extensions import Self
 
+from ..installed import how_to_install
 from .model_endpoints import ANY
 from .recording_proxy import RecordingProxy
 from .recordings import Recording
@@ -54,8 +55,8 @@ def live_server(
         running: Any = importlib.import_module("lmstudio_server.testing").running_server
     except ModuleNotFoundError:
         pytest.fail(
-            "--lmstudio=embedded needs the bundled server. Install it with: pip install "
-            "lmstudio-server",
+            "--lmstudio=embedded needs the bundled server. Install it with: "
+            f"{how_to_install('lmstudio-server')}",
             pytrace=False,
         )
     with running() as process:

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from lmstudio_core.cli.common import get_model, network_options
-from lmstudio_core.errors import LMStudioModelNotFoundError
+from lmstudio_core.cli.given import choose_model
 
 if TYPE_CHECKING:
     from lmstudio_core.client import Client
 
     from ..models import EmbeddingModel
 
-__all__ = ["STDIN", "connect", "connection_options", "find_model", "texts_in"]
+__all__ = ["STDIN", "connect", "find_model", "texts_counted", "texts_in"]
 
 STDIN = "-"
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def connection_options(command: _F) -> _F:
-    """``--model``, ``--host`` and ``--api-token``, and how the server is reached."""
-    command = network_options(command)
-    command = click.option("--api-token", help="The server's API token.")(command)
-    command = click.option("--host", help="host:port of the server; a local one by default.")(
-        command
-    )
-    return click.option(
-        "--model", "model_key", help="The embedding model; default: the one there."
-    )(command)
 
 
 def connect(host: str | None, api_token: str | None) -> Client:
@@ -45,21 +30,12 @@ def connect(host: str | None, api_token: str | None) -> Client:
 
 def find_model(client: Client, key: str | None) -> EmbeddingModel:
     """The model named, else a loaded one, else the first that is downloaded."""
-    if key is not None:
-        return cast("EmbeddingModel", get_model(client.embedding, key))
-    loaded = client.embedding.list_loaded()
-    if loaded:
-        click.echo(f"Model: {loaded[0].identifier} (loaded)", err=True)
-        return loaded[0]
-    downloaded = client.embedding.list_downloaded()
-    if not downloaded:
-        raise LMStudioModelNotFoundError(
-            "The server has no embedding model. Download one in LM Studio; for the bundled server, "
-            "run `lmstudio get all-minilm-l6-v2`."
-        )
-    found = downloaded[0].model_key
-    click.echo(f"Model: {found} (the first of {len(downloaded)} downloaded)", err=True)
-    return cast("EmbeddingModel", get_model(client.embedding, found))
+    return cast("EmbeddingModel", choose_model(client.embedding, "embedding", key))
+
+
+def texts_counted(number: int) -> str:
+    """``"1 text"`` or ``"2 texts"``."""
+    return f"{number:,} text{'' if number == 1 else 's'}"
 
 
 def texts_in(source: str) -> Iterator[str]:

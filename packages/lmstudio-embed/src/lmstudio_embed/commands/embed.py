@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -11,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lmstudio_core.cli.common import connection_options, echo
+from lmstudio_core.cli.given import model_option
 from lmstudio_core.errors import LMStudioServerError
+from lmstudio_core.progress import ProgressBar
+from lmstudio_core.terminal import is_terminal
 
+from ..errors import TextTooLongError
 from ..options import DEFAULT_IN_FLIGHT, Chunking, EmbedOptions
-from .common import STDIN, connect, connection_options, find_model, texts_in
+from .common import STDIN, connect, find_model, texts_counted, texts_in
 from .journal import Journal
 from .outputs import check_output, write_output
 
@@ -33,6 +39,7 @@ __all__ = ["embed"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the vectors go: a .npy, .parquet or .jsonl file.",
 )
+@model_option
 @connection_options
 @click.option("--chunk", is_flag=True, help="Embed texts that are too long in parts.")
 @click.option("--chunk-size", type=click.IntRange(min=8), help="Tokens of a part; implies --chunk.")
@@ -57,7 +64,7 @@ __all__ = ["embed"]
 def embed(
     file: str,
     out: Path,
-    model_key: str | None,
+    model: str | None,
     host: str | None,
     api_token: str | None,
     chunk: bool,
@@ -69,9 +76,9 @@ def embed(
     restart: bool,
     force: bool,
 ) -> None:
-    """Embed each line of FILE (- for standard input) that is not blank.
+    """Embed each line of FILE that is not blank.
 
-    Row n of the output is the n-th such line. What is done is kept in a journal beside the output,
+    FILE may be - for standard input. Row n of the output is the n-th such line. What is done is kept in a journal beside the output,
     so after an interruption the same command goes on where it was.
     """
     chunking = None
@@ -79,15 +86,15 @@ def embed(
         chunking = Chunking(size=chunk_size, overlap=overlap)
     check_output(out, force=force)
     with connect(host, api_token) as client:
-        model = find_model(client, model_key)
+        found = find_model(client, model)
         how = {
-            "model": model.get_info().model_key,
+            "model": found.get_info().model_key,
             "chunk": None if chunking is None else [chunking.size, chunking.overlap],
             "normalize": normalize,
         }
         journal = Journal(out.with_name(out.name + ".partial"), how)
         options = EmbedOptions(max_in_flight, chunking=chunking, normalize=normalize)
-        _Run(journal, model, options).embed(file, skip=on_error == "skip", restart=restart)
+        _Run(journal, found, options).embed(file, skip=on_error == "skip", restart=restart)
     _finish(out, journal, file)
 
 
@@ -105,7 +112,7 @@ class _Run:
             texts = texts_in(source)
             journal.resume(texts, restart=restart)
             if journal.count:
-                click.echo(f"Going on after {journal.count:,} texts done before.", err=True)
+                echo(f"Going on after {texts_counted(journal.count)} done before.", err=True)
             self._go_on(source, texts, skip)
 
     def _go_on(self, source: str, texts: Iterator[str], skip: bool) -> None:
@@ -115,9 +122,10 @@ class _Run:
                 self._embed_rest(texts, skip, advance)
         except BaseException:
             if journal.count:
-                click.echo(
-                    f"\n{journal.count:,} texts are done and kept in {journal.path}; the same "
-                    "command again goes on from there.",
+                are = "is" if journal.count == 1 else "are"
+                echo(
+                    f"\n{texts_counted(journal.count)} {are} done and kept in {journal.path}; the "
+                    "same command again goes on from there.",
                     err=True,
                 )
             raise
@@ -136,8 +144,8 @@ class _Run:
                 text = self._waiting.popleft()
                 if isinstance(result, LMStudioServerError) and not skip:
                     raise click.ClickException(
-                        f"Text {self._journal.count + 1:,} ({_shortened(text)}) could not be "
-                        f"embedded: {result}\nWith --on-error skip it is left without a vector."
+                        f"Text {self._journal.count + 1:,} ({_shortened(text)}) "
+                        f"{_failed(result)}\nWith --on-error skip it is left without a vector."
                     )
                 self._journal.add(text, result)
                 advance()
@@ -151,15 +159,13 @@ class _Run:
 @contextlib.contextmanager
 def _bar(source: str, done: int) -> Generator[Callable[[], None]]:
     """A bar on a terminal, if the input can be read twice to know how long it is."""
-    if source == STDIN or not sys.stderr.isatty():
+    if source == STDIN or not is_terminal(sys.stderr):
         yield lambda: None
         return
     total = sum(1 for _ in texts_in(source))
-    with click.progressbar(
-        length=total, label="Embedding", file=sys.stderr, show_pos=True, width=0
-    ) as bar:
-        bar.update(done)
-        yield lambda: bar.update(1)
+    with ProgressBar("Embedding") as bar:
+        numbers = itertools.count(done + 1)
+        yield lambda: bar(next(numbers), total)
 
 
 def _finish(out: Path, journal: Journal, source: str) -> None:
@@ -171,12 +177,26 @@ def _finish(out: Path, journal: Journal, source: str) -> None:
         first = next(journal.entries())
         raise click.ClickException(
             f"None of the {journal.count:,} texts could be embedded; the first: {first.error}"
+            if journal.count > 1
+            else f"The only text could not be embedded: {first.error}"
         )
     write_output(out, journal)
     left_out = f", {journal.failed:,} of them without a vector" if journal.failed else ""
-    click.echo(
-        f"Embedded {journal.count:,} text{'s'[: journal.count != 1]}{left_out} into {out} ({journal.width // 4} dimensions).",
+    echo(
+        f"Embedded {texts_counted(journal.count)}{left_out} into {out} "
+        f"({journal.width // 4} dimensions).",
         err=True,
+    )
+
+
+def _failed(error: LMStudioServerError) -> str:
+    """What became of a text, and what to do about it in the words of the command line."""
+    if not isinstance(error, TextTooLongError):
+        return f"could not be embedded: {error}"
+    return (
+        f"has {error.tokens:,} tokens, and the model takes {error.context_length:,}. Shorten it, add "
+        "--chunk to embed it in parts, or load the model with a larger --context-length if it was "
+        "trained for one."
     )
 
 

@@ -14,10 +14,12 @@ from lmstudio_core.errors import LMStudioRuntimeError
 from lmstudio_core.shapes import error_text
 
 from ..arrays import Rows, load_numpy
-from .common import texts_in
+from ..nearest import EmbeddingMatch, search
+from .common import texts_counted, texts_in
 from .outputs import load_pyarrow
+from .plain import PlainRows, has_numpy, read_npy, search_plainly
 
-__all__ = ["Index", "read_index"]
+__all__ = ["Index", "nearest_in", "read_index"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,22 @@ def read_index(path: Path, texts: Path | None) -> Index:
     lines = list(texts_in(str(texts)))
     if len(lines) != len(index.vectors):
         raise click.ClickException(
-            f"{texts} has {len(lines):,} texts, and {path} has {len(index.vectors):,} vectors; they "
+            f"{texts} has {texts_counted(len(lines))}, and {path} has {len(index.vectors):,} vectors; they "
             "do not belong together."
         )
     return Index(index.vectors, lines, index.model)
 
 
+def nearest_in(index: Index, query: list[float], k: int) -> list[EmbeddingMatch]:
+    """The ``k`` rows nearest to a query, the nearest first; by numpy where it is installed."""
+    return (
+        search(query, index.vectors, k) if has_numpy() else search_plainly(query, index.vectors, k)
+    )
+
+
 def _read_npy(path: Path) -> Index:
+    if not has_numpy():
+        return Index(read_npy(path), None, None)
     numpy = load_numpy()
     try:
         vectors = numpy.load(path, mmap_mode="r", allow_pickle=False)
@@ -75,7 +86,7 @@ def _read_npy(path: Path) -> Index:
 
 
 def _read_jsonl(path: Path) -> Index:
-    rows: Any = Rows(None)
+    rows: Any = Rows(None) if has_numpy() else PlainRows()
     texts: list[str] = []
     nothing: list[float] | None = None
     with path.open(encoding="utf-8") as stream:
@@ -100,9 +111,13 @@ def _read_jsonl(path: Path) -> Index:
 
 def _read_parquet(path: Path) -> Index:
     table = load_pyarrow().parquet.read_table(path)
-    flat = table.column("embedding").combine_chunks().flatten()
-    load_numpy()
-    vectors = flat.to_numpy(zero_copy_only=False).reshape(len(table), -1)
+    column = table.column("embedding").combine_chunks()
+    vectors: Any
+    if has_numpy():
+        flat = column.flatten()
+        vectors = flat.to_numpy(zero_copy_only=False).reshape(len(table), -1)
+    else:
+        vectors = PlainRows(column.to_pylist())
     texts = table.column("text").to_pylist() if "text" in table.column_names else None
     metadata: dict[bytes, bytes] = table.schema.metadata or {}
     how: dict[str, Any] = json.loads(metadata.get(b"lmstudio", b"{}"))

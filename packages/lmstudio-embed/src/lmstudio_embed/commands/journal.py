@@ -8,6 +8,7 @@ no second reading.
 
 from __future__ import annotations
 
+import collections
 import json
 import sys
 import time
@@ -30,6 +31,8 @@ __all__ = ["Entry", "Journal"]
 
 _FLUSH_SECONDS = 1.0
 _FORMAT = 1
+_HEAD = b'{"lmstudio-embed":'
+"""How a line begins that says how the vectors below it are made."""
 _BEYOND = 2**31 - 2
 """A byte of the file that is locked where a lock is one of bytes."""
 
@@ -54,6 +57,8 @@ class Journal:
     def __init__(self, path: Path, how: Mapping[str, Any]) -> None:
         self.path = path
         self.how = dict(how)
+        self.begun_with: dict[str, Any] = self.how
+        """How the vectors that are done were made."""
         self.count = 0
         self.failed = 0
         self.width: int | None = None
@@ -96,6 +101,8 @@ class Journal:
                     "begun. Give the same input to go on, or --restart to begin anew."
                 )
             self._note(entry)
+        if self.begun_with != self.how:
+            self._file.write(self._head())
 
     def _is_begun(self) -> bool:
         """Whether it has its first line, and was not killed while that was written."""
@@ -108,7 +115,8 @@ class Journal:
 
     def _check_head(self) -> None:
         with self.path.open("rb") as stream:
-            line = stream.readline()
+            lines = (line for line in stream if line.startswith(_HEAD))
+            line = [b"", *collections.deque(lines, maxlen=1)][-1]  # options may have been added
         try:
             head = json.loads(line)
             version, how = head["lmstudio-embed"], head["how"]
@@ -116,10 +124,11 @@ class Journal:
             raise click.ClickException(
                 f"{self.path} is in the way: it is not the journal of an earlier run."
             ) from None
-        if (version, how) != (_FORMAT, self.how):
+        same = how == self.how or _makes_the_same_of_short_texts(how, self.how)
+        if version != _FORMAT or not same:
             names = sorted(set(how) | set(self.how))
             differing = [
-                f"{name} was {how.get(name)!r} and is {self.how.get(name)!r}"
+                f"{name} was {_in_words(how.get(name))} and is {_in_words(self.how.get(name))}"
                 for name in names
                 if how.get(name) != self.how.get(name)
             ]
@@ -127,6 +136,7 @@ class Journal:
                 f"{self.path} was begun otherwise: {'; '.join(differing) or 'by another version'}. "
                 "Use the same options to go on, or --restart to begin anew."
             )
+        self.begun_with = how
 
     def _cut_half_line(self) -> None:
         with self.path.open("r+b") as stream:
@@ -142,8 +152,9 @@ class Journal:
         if not self.path.exists():
             return
         with self.path.open("rb") as stream:
-            stream.readline()
             for line in stream:
+                if line.startswith(_HEAD):
+                    continue
                 fields = json.loads(line)
                 vector = fields.get("vector")
                 yield Entry(
@@ -202,6 +213,24 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+def _makes_the_same_of_short_texts(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether parts are added for texts that were too long, of which none is done.
+
+    Parts of a size of their own would divide texts that were embedded whole.
+    """
+    added = before.get("chunk") is None and (now.get("chunk") or [0])[0] is None
+    return added and {**before, "chunk": None} == {**now, "chunk": None}
+
+
+def _in_words(value: Any) -> str:
+    """An option's value; that of ``chunk`` is the size of parts and their overlap, or ``None``."""
+    if isinstance(value, list):
+        size, overlap = cast("list[int | None]", value)
+        parts = "as large as they can be" if size is None else f"of {size} tokens"
+        return f"in parts {parts}" + ("" if overlap is None else f", {overlap} of them in common")
+    return "off" if value is None else repr(value)
 
 
 if sys.platform == "win32":

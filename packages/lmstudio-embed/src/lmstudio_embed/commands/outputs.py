@@ -67,8 +67,9 @@ def load_pyarrow() -> Any:
         return importlib.import_module("pyarrow")
     except ImportError as error:
         raise click.ClickException(
-            "Parquet files need pyarrow, which is not installed. Install it with: "
-            "pip install 'lmstudio-embed[parquet]', or use .npy or .jsonl."
+            "Parquet files need pyarrow (the extra lmstudio-embed[parquet]), which is not installed. "
+            "Install it with: "
+            "pip install pyarrow, or use .npy or .jsonl."
         ) from error
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.cli.common import connection_options, echo, print_json
+from lmstudio_core.cli.given import model_option
 
-from ..nearest import EmbeddingMatch, search
-from .common import connect, connection_options, find_model
-from .indexes import Index, read_index
+from ..nearest import EmbeddingMatch
+from .common import connect, find_model
+from .indexes import Index, nearest_in, read_index
 
 __all__ = ["similar"]
 
@@ -32,6 +33,7 @@ __all__ = ["similar"]
     "-k", "--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@model_option
 @connection_options
 def similar(
     query: str,
@@ -39,22 +41,28 @@ def similar(
     texts: Path | None,
     top: int,
     as_json: bool,
-    model_key: str | None,
+    model: str | None,
     host: str | None,
     api_token: str | None,
 ) -> None:
-    """Find the texts nearest to QUERY, by the same model that made the index."""
+    """Find the texts nearest to a query.
+
+    QUERY is embedded by the model that made the index.
+    """
     found = read_index(index, texts)
     with connect(host, api_token) as client:
-        model = find_model(client, model_key or found.model)
-        vector = model.embed(query)
+        chosen = find_model(client, model or found.model)
+        vector = chosen.embed(query)
     if len(found.vectors) and len(vector) != found.vectors.shape[1]:
         raise click.ClickException(
-            f"{model.identifier} makes vectors of {len(vector)} numbers, and {index} holds vectors of "
-            f"{found.vectors.shape[1]}: it was made by another model. Name that with --model."
+            f"{chosen.identifier} makes vectors of {len(vector)} numbers, and {index} holds vectors "
+            f"of {found.vectors.shape[1]}: it was made by another model. Name that with --model."
         )
-    for match in search(vector, found.vectors, k=top):
-        click.echo(_json(match, found) if as_json else _line(match, found))
+    for match in nearest_in(found, vector, top):
+        if as_json:
+            print_json(_fields(match, found), indent=None)
+        else:
+            echo(_line(match, found))
 
 
 def _line(match: EmbeddingMatch, index: Index) -> str:
@@ -62,8 +70,8 @@ def _line(match: EmbeddingMatch, index: Index) -> str:
     return f"{match.score:.4f}  {text}"
 
 
-def _json(match: EmbeddingMatch, index: Index) -> str:
+def _fields(match: EmbeddingMatch, index: Index) -> dict[str, object]:
     fields: dict[str, object] = {"row": match.position, "score": round(match.score, 6)}
     if index.texts is not None:
         fields["text"] = index.texts[match.position]
-    return json_text(fields)
+    return fields

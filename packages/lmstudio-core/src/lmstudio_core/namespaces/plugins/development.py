@@ -12,6 +12,7 @@ from ...errors import LMStudioRuntimeError
 from ...protocol.operations import Channel, Endpoint
 from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
+from ...tracebacks import Short
 from ..packets import mapping
 from .data import HookRequest, PluginCredentials, PluginManifest
 from .operations import HookChannel
@@ -63,7 +64,7 @@ class DevelopmentChannel(Channel[PluginCredentials, None]):
         return self.credentials
 
 
-class DevelopmentPlugin:
+class DevelopmentPlugin(Short):
     """A plugin that is registered until ``close``."""
 
     def __init__(
@@ -100,7 +101,7 @@ class DevelopmentPlugin:
         self.close()
 
 
-class AsyncDevelopmentPlugin:
+class AsyncDevelopmentPlugin(Short):
     """A plugin that is registered until ``aclose``; for asyncio."""
 
     def __init__(
@@ -142,7 +143,7 @@ class AsyncDevelopmentPlugin:
         await self.aclose()
 
 
-class HookStream:
+class HookStream(Short):
     """What the server asks of a plugin: iterate over the requests and ``send`` the answers.
 
     The packets are those of LM Studio's protocol; nothing is done for the plugin here.
@@ -179,7 +180,7 @@ class HookStream:
         self.close()
 
 
-class AsyncHookStream:
+class AsyncHookStream(Short):
     """What the server asks of a plugin, for asyncio: iterate, and ``send`` the answers."""
 
     def __init__(

@@ -11,6 +11,7 @@ from typing_extensions import Self
 from ...errors import LMStudioValueError
 from ...protocol.operations import Channel, Endpoint
 from ...runner import AsyncChannelStream, ChannelStream
+from ...tracebacks import Short
 from ..packets import Rising, mapping, report
 from .data import (
     GeneratorEvent,
@@ -115,7 +116,7 @@ def _history(history: object) -> Any:
     return plain
 
 
-class GeneratorStream:
+class GeneratorStream(Short):
     """What a generator writes, as it comes: iterate over it; then ``result``."""
 
     def __init__(self, stream: ChannelStream[GeneratorEvent, GeneratorResult]) -> None:
@@ -149,7 +150,7 @@ class GeneratorStream:
         self.close()
 
 
-class AsyncGeneratorStream:
+class AsyncGeneratorStream(Short):
     """What a generator writes, for asyncio: iterate over it; then ``result``."""
 
     def __init__(self, stream: AsyncChannelStream[GeneratorEvent, GeneratorResult]) -> None:

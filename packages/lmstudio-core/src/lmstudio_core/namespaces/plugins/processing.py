@@ -9,13 +9,14 @@ from typing_extensions import Unpack
 
 from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
+from ...tracebacks import Short
 from . import operations as ops
 from .data import PredictionProcess, TokenSource, ToolCallDecision
 
 __all__ = ["AsyncPredictionController", "PredictionController"]
 
 
-class PredictionController:
+class PredictionController(Short):
     """A prediction that the server asked a plugin to work on."""
 
     def __init__(self, process: PredictionProcess, client: SyncRunner) -> None:
@@ -83,7 +84,7 @@ class PredictionController:
         self._client.run(ops.set_sender_name(self._process, name), **limits)
 
 
-class AsyncPredictionController:
+class AsyncPredictionController(Short):
     """A prediction that the server asked a plugin to work on, for asyncio."""
 
     def __init__(self, process: PredictionProcess, client: AsyncRunner) -> None:

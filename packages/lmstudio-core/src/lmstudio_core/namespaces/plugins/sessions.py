@@ -16,13 +16,14 @@ from ...errors import LMStudioError, LMStudioTimeoutError
 from ...protocol.outcome import own_copy
 from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits, Limits, get_sync_api_timeout, limits_of, sync_limits
+from ...tracebacks import Short
 from .data import PluginTool
 from .tool_calls import Patience, PendingCall, TextCallback, ToolSessionChannel, definitions
 
 __all__ = ["AsyncToolUseSession", "ToolUseSession"]
 
 
-class ToolUseSession:
+class ToolUseSession(Short):
     """The tools of a plugin, until ``close``; several threads may call them at once.
 
     A tool that says nothing for as long as the sync timeout, or a call's own limits, allow is
@@ -134,7 +135,7 @@ class ToolUseSession:
         self.close()
 
 
-class AsyncToolUseSession:
+class AsyncToolUseSession(Short):
     """The tools of a plugin, for asyncio, until ``aclose``; several tasks may call them at once.
 
     Cancelling a task aborts the tool it waits for, and nothing else; so does a call's time limit.

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 from ...data import SameOnServer
 from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
+from ...tracebacks import Short
 from . import operations as ops
 from .data import (
     DownloadFinalizedCallback,
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-class _OptionBase(SameOnServer):
+class _OptionBase(Short, SameOnServer):
     def __init__(self, info: ModelDownloadOptionInfo) -> None:
         self._info = info
 
@@ -44,7 +45,7 @@ class _OptionBase(SameOnServer):
         return f"{type(self).__name__}({fields})"
 
 
-class _AvailableBase(SameOnServer):
+class _AvailableBase(Short, SameOnServer):
     def __init__(self, search_result: ModelSearchResult) -> None:
         self._search_result = search_result
 

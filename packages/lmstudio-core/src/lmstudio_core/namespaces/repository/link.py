@@ -11,6 +11,7 @@ from ...errors import LMStudioValueError
 from ...protocol.operations import VOID, Call, Endpoint
 from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits
+from ...tracebacks import Short
 from .operations import text
 
 __all__ = ["AsyncLmLink", "LmLink", "LmLinkLastError", "LmLinkPeer", "LmLinkStatus"]
@@ -72,7 +73,7 @@ def _set_preferred_device(device_identifier: str) -> Call[None]:
     return Call(Endpoint("repository", "lmLinkSetPreferredDevice"), parameter, _nothing)
 
 
-class LmLink:
+class LmLink(Short):
     """Other devices whose models the server can use."""
 
     def __init__(self, client: SyncRunner) -> None:
@@ -95,7 +96,7 @@ class LmLink:
         self._client.run(_set_preferred_device(device_identifier), **limits)
 
 
-class AsyncLmLink:
+class AsyncLmLink(Short):
     """Other devices whose models the server can use, for asyncio."""
 
     def __init__(self, client: AsyncRunner) -> None:

@@ -9,13 +9,14 @@ from typing_extensions import Self, Unpack
 from ...errors import LMStudioRuntimeError
 from ...runner import AsyncRunner, SyncRunner
 from ...timeouts import CallLimits, Limits, get_sync_api_timeout, limits_of
+from ...tracebacks import Short
 from .data import DownloadFinalizedCallback, DownloadProgressCallback
 from .plans import DownloadPlan, PlanChannel
 
 __all__ = ["AsyncDownloadPlanner", "DownloadPlanner"]
 
 
-class _PlannerBase:
+class _PlannerBase(Short):
     def __init__(self, channel: PlanChannel) -> None:
         self._channel = channel
 

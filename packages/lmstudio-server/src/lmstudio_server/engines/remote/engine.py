@@ -58,7 +58,7 @@ class RemoteEngine:
         if servers and find_spec("httpx2") is None:
             _log.error(
                 "no remote server is used: httpx2 is missing. "
-                'Install it with: pip install "lmstudio-server[remote]"'
+                'Install it with: pip install "httpx2>=2"'
             )
             servers = []
         self.servers = {server.name: server for server in servers}

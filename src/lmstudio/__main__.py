@@ -1,0 +1,10 @@
+"""The command ``lmstudio``, also as ``python -m lmstudio``."""
+
+from __future__ import annotations
+
+from lmstudio_core.cli import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    main()
