@@ -107,9 +107,11 @@ def _check(client: Client, given: str | None) -> None:
     if given is None:
         return
     from .discovery import answers_greeting
+    from .network import Network
+    from .protocol.address import parse_api_host
 
-    address = client._known  # noqa: SLF001 - with its headers, certificates and proxy
-    if address is None or not answers_greeting(address):
+    network = Network(*(_settings.get(name) for name in ("headers", "ssl", "proxy")))
+    if not answers_greeting(network.to(parse_api_host(given), written=True)):
         raise LMStudioConnectionError(
             f"LM Studio is not reachable at {host}: no server answers there. Is LM Studio running, "
             "with its server on?",
