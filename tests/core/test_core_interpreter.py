@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -69,8 +71,73 @@ ALL = [
 def test_here_python_can_be_started():
     assert frozen_by() is None
     assert why_no_python() is None
-    command = python_command("-m", "x", purpose="A test")
-    assert command == [sys.executable, "-m", "x"]
+    command = python_command("file.py", "x", purpose="A test")
+    assert command == [sys.executable, "file.py", "x"]
+
+
+@pytest.mark.parametrize("path", [None, os.pathsep])
+@pytest.mark.parametrize("how", ["-m", "-c"])
+def test_the_current_folder_is_not_on_a_helper_s_path(how, path, tmp_path, monkeypatch):
+    """Whatever lies there, under the name of any module a helper imports."""
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("json", "runpy", "os", "argparse", "xllamacpp", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the file in the folder was run')")
+    (tmp_path / "a-1.0.dist-info").mkdir()
+    code = "import sys, json, argparse, os; print(json.dumps([sys.argv, sys.path, __name__]))"
+    (tmp_path / "elsewhere" / "printing_module.py").write_text(code)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    monkeypatch.chdir(tmp_path)
+    if path is None:
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+    else:  # what `PYTHONPATH=$PYTHONPATH:` comes to
+        monkeypatch.setenv("PYTHONPATH", path)
+    environment = python_environment()
+    what = code if how == "-c" else "printing_module"
+    if how == "-m":
+        places = [environment.get("PYTHONPATH"), str(tmp_path / "elsewhere")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+    command = python_command(how, what, "an argument", "-x", purpose="A test")
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    argv, found, name = json.loads(done.stdout)
+    assert argv[1:] == ["an argument", "-x"]
+    assert name == "__main__"
+    assert not {"", ".", str(tmp_path)} & set(found)
+
+
+def test_helpers_are_told_no_secrets(monkeypatch):
+    secret = [
+        *(
+            "HF_TOKEN",
+            "LMSTUDIO_API_TOKEN",
+            "LM_API_TOKEN",
+            "OPENAI_API_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+        ),
+        *("GH_PAT", "DATABASE_URL", "HTTPS_PROXY", "https_proxy", "PGPASSWORD", "SENTRY_DSN"),
+        *(
+            "LLAMA_API_KEY",
+            "LLAMA_ARG_HF_TOKEN",
+            "CUDA_AUTH",
+            "PYTHON_KEYRING_PASSWORD",
+            "MY_THING",
+        ),
+    ]
+    needed = [
+        "LD_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES",
+        "OMP_NUM_THREADS",
+        "GGML_VK_VISIBLE_DEVICES",
+    ]
+    needed += ["HSA_OVERRIDE_GFX_VERSION", "TMPDIR", "LC_ALL", "PYTHONUTF8", "PATH", "HOME"]
+    for name in (*secret, *needed):
+        monkeypatch.setenv(name, "value")
+    environment = python_environment()
+    assert not set(secret) & set(environment)
+    assert set(needed) <= set(environment)
+    assert set(secret) <= set(python_environment(secrets=True))
 
 
 @pytest.mark.parametrize(("kind", "tool"), ALL, ids=lambda value: getattr(value, "__name__", ""))
@@ -142,7 +209,7 @@ def test_the_environment_stays_as_it_is_where_nothing_is_special(monkeypatch):
     ordinary = [p for p in sys.path if "site-packages" in p or p.endswith("lib-dynload")]
     monkeypatch.setattr(sys, "path", ordinary)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    assert python_environment() == dict(os.environ)
+    assert python_environment(secrets=True) == dict(os.environ)
 
 
 def test_nothing_else_starts_python():

@@ -72,7 +72,7 @@ def running_server(
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**python_environment(), **variables},
+                env={**python_environment(secrets=True), **variables},
             )
         try:
             started = _first_line(process, log)

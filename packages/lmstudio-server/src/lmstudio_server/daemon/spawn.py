@@ -79,7 +79,7 @@ def spawn(settings: Settings, timeout: float = START_TIMEOUT_SECONDS) -> dict[st
             stderr=descriptor,
             # Modules in the caller's folder must not shadow the server's.
             cwd=directory,
-            env={**python_environment(), STATE_DIR_VARIABLE: str(directory)},
+            env={**python_environment(secrets=True), STATE_DIR_VARIABLE: str(directory)},
             # Ctrl-C at the caller's terminal must not reach the server.
             start_new_session=True,
             creationflags=_CREATION_FLAGS,
