@@ -76,11 +76,12 @@ def test_every_floor_is_the_version_that_lowest_installs() -> None:
     unproved: list[str] = []
     for path in PROJECTS:
         for wanted in declared(path, "test"):
-            lowest = min(
-                chosen[normalised(wanted.name)]
-                for chosen in tried
-                if normalised(wanted.name) in chosen
-            )
+            found = [
+                chosen[name] for chosen in tried if (name := normalised(wanted.name)) in chosen
+            ]
+            if not found and "sys_platform" in str(wanted.marker):
+                continue  # it is for other systems than the one that tries the lowest
+            lowest = min(found)
             floors = [Version(s.version) for s in wanted.specifier if s.operator == ">="]
             if floors and lowest != floors[0]:
                 unproved.append(f"{path.parent.name}: {wanted} is tried with {lowest}")

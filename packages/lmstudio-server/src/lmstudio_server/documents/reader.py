@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
-from lmstudio_core.errors import FrozenProgramError
-from lmstudio_core.interpreter import python_command, python_environment
 from lmstudio_server._version import __version__
 from lmstudio_server.errors import WireError
+from lmstudio_server.foreign.workers import FailedError, Limits, Progress, Workers
 
 from .document import Document, Library
 
@@ -22,14 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Documents", "kind_of", "library_for"]
 
-_log = logging.getLogger(__name__)
-
 Kind = Literal["pdf", "word", "html", "text"]
-Progress = Callable[[float], Awaitable[None]]
 
 AT_ONCE: Final = 2
-LIMIT_SECONDS: Final = 300.0
-LINE_BYTES: Final = 512 * 1024 * 1024
+LIMITS: Final = Limits(seconds=180.0, memory_bytes=2 * 2**30, answer_bytes=512 * 2**20)
 _READABLE: Final = "It reads plain text, Markdown, HTML, PDF and Word (.docx)."
 
 
@@ -83,6 +74,9 @@ class Documents:
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(AT_ONCE)
+        # A new process for each: what they read with is large, and documents are rare.
+        worker = f"{__package__}.worker"
+        self._workers = Workers(worker, LIMITS, at_once=AT_ONCE, reused=False)
 
     async def read(self, upload: Upload, progress: Progress = _no_progress) -> Document:
         """The text of a file. Cancelling the caller ends the reading.
@@ -105,38 +99,17 @@ class Documents:
             content = await asyncio.to_thread(upload.read)
             return Document((content.decode("utf-8-sig", errors="replace"),))
         try:
-            pages = await asyncio.wait_for(self._work(upload, str(kind), progress), LIMIT_SECONDS)
-        except asyncio.TimeoutError as error:
-            raise _unreadable(upload, f"reading it took over {LIMIT_SECONDS:g} s.") from error
+            task = {"kind": kind, "path": str(upload.path)}
+            pages = await self._workers.run(task, _below_one(progress))
+        except FailedError as error:
+            raise _unreadable(upload, str(error)) from error
         return Document(tuple(pages), paged=kind == "pdf")
 
-    async def _work(self, upload: Upload, kind: str, progress: Progress) -> list[str]:
-        worker = ("-m", f"{__package__}.worker", kind, str(upload.path))
-        try:
-            command = python_command(*worker, purpose="The reader of documents")
-        except FrozenProgramError as error:
-            what = f'The file "{upload.name}" cannot be parsed.'
-            raise WireError(what, cause=str(error), suggestion="Or send its text.") from error
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=python_environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=LINE_BYTES,
-        )
-        try:
-            async for line in cast("asyncio.StreamReader", process.stdout):
-                said: dict[str, Any] = json.loads(line)
-                if "pages" in said:
-                    return [str(page) for page in said["pages"]]
-                if "unreadable" in said:
-                    raise _unreadable(upload, said["unreadable"])
-                await progress(min(float(said["progress"]), 0.99))
-            code = await process.wait()
-            _log.warning("the reader of %r ended with code %s", upload.name, code)
-            raise _unreadable(upload, "it takes too much time or memory to read.")
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+
+def _below_one(progress: Progress) -> Progress:
+    """``progress``, with the end kept for a document that is there."""
+
+    async def tell(value: float) -> None:
+        await progress(min(value, 0.99))
+
+    return tell

@@ -62,7 +62,7 @@ class DraftWorkers:
         self._ended = True
         entries = list(self._entries.values())
         self._entries.clear()
-        await asyncio.gather(*(entry.generator.worker.stop() for entry in entries))
+        await asyncio.gather(*(entry.generator.stop() for entry in entries))
 
     async def _entry(self, draft: Draft) -> _Entry:
         async with self._starting:
@@ -71,7 +71,7 @@ class DraftWorkers:
                 request = replace(self._request, draft=draft)
                 entry = _Entry(await start_generator(request, lambda _: None))
             if self._ended:
-                await entry.generator.worker.stop()
+                await entry.generator.stop()
                 raise EngineCrashedError(
                     f"{self._request.path.name} was unloaded while its draft model was loaded"
                 )
@@ -87,4 +87,4 @@ class DraftWorkers:
             entry = self._entries[draft]
             if entry.users == 0:
                 del self._entries[draft]
-                await entry.generator.worker.stop()
+                await entry.generator.stop()

@@ -42,7 +42,7 @@ from .markup import (
     start_tag,
 )
 from .stops import StopMatcher
-from .templates import render
+from .templates import Templates
 from .thinking import Thinking
 from .transport import StatusError, WorkerClient
 
@@ -82,8 +82,14 @@ class Generator:
             name: str(properties.get(name) or "") for name in ("bos_token", "eos_token")
         }
         self._media_marker = str(properties.get("media_marker") or "")
+        self._templates = Templates(self._special_tokens, self._media_marker)
+        worker.on_exit(lambda _reason: self._templates.abandon())
         self._tagged_calls: bool | None = None
         self._adds_start: bool | None = None
+
+    async def stop(self) -> None:
+        """End the worker and whatever else runs for it. Safe to call twice and to cancel."""
+        await asyncio.gather(self.worker.stop(), self._templates.close())
 
     async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the ids of the tokens of ``text``, with its start and end tokens if ``special``."""
@@ -345,13 +351,8 @@ class Generator:
     async def prompt(self, request: ChatRequest, *, constrained: bool) -> str:
         """Return the prompt by the request's template, or else the model's."""
         if request.chat_template is not None:
-            return await asyncio.to_thread(
-                render,
-                request,
-                request.chat_template,
-                constrained=constrained,
-                special_tokens=self._special_tokens,
-                media_marker=self._media_marker,
+            return await self._templates.render(
+                request, request.chat_template, constrained=constrained
             )
         body = template_body(request, constrained=constrained)
         answer = await self.client.post("/apply-template", body)

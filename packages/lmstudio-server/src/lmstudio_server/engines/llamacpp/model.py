@@ -74,7 +74,7 @@ class LlamaCppModel:
 
     async def unload(self) -> None:
         """End the process and wait until its memory is free. Safe to call twice."""
-        await asyncio.gather(self._generator.worker.stop(), self._drafts.stop())
+        await asyncio.gather(self._generator.stop(), self._drafts.stop())
 
     async def preload_draft(self, draft: Draft) -> None:
         """Start the process that generates with ``draft``; it stays until another draft is used.

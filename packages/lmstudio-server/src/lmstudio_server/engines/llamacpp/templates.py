@@ -1,85 +1,90 @@
-"""Rendering a chat template the caller brought. No I/O.
-
-llama.cpp renders a model's own template; it takes no other with a request.
-"""
+"""Prompts by a chat template the caller brought: what it is rendered with, and what becomes of it."""
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from datetime import datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
-from lmstudio_core.shapes import error_text
 from lmstudio_server.engines.base import ChatRequest, EngineError
+from lmstudio_server.foreign.workers import FailedError, Limits, Workers
 
 from .bodies import arguments_as_objects, flattened, offered_tools, thinking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Mapping, Sequence
 
-    from jinja2 import Template
+__all__ = ["LIMITS", "Templates", "left_open", "variables_of"]
 
 _CONTINUED = "\ue000\ue00c\ue000"
 """Where an answer goes on: characters without a meaning, which no template changes."""
-RENDERING_SECONDS = 5.0
-"""How long a template may take: loops in loops have no other end."""
+LIMITS: Final = Limits(seconds=5.0, memory_bytes=256 * 2**20, answer_bytes=16 * 2**20)
+"""A template is foreign code: ``9**(9**9)`` has no end, ``'a' * 10**9`` takes all memory."""
+_AT_ONCE: Final = 2
+"""How many are rendered at a time for one model."""
 
 
-def render(
-    request: ChatRequest,
-    template: str,
-    *,
-    constrained: bool,
-    special_tokens: Mapping[str, str],
-    media_marker: str,
-) -> str:
-    """Return the prompt ``template`` makes of ``request``.
-
-    An answer already begun (a last message of the assistant's) is at the prompt's end, to be continued.
-    It may take ``RENDERING_SECONDS``: call it in a thread.
+class Templates:
+    """Renders templates in a process of its own, which stays for the next one.
 
     Args:
-        request: The conversation.
-        template: Jinja source, run in a sandbox: it comes from whoever may use the server.
-        constrained: Whether a schema or grammar holds from the first token on.
         special_tokens: The model's ``bos_token`` and ``eos_token``.
         media_marker: What stands for an image in the prompt.
-    Raises:
-        EngineError: the template is wrong, or refused the conversation.
     """
-    from jinja2 import TemplateError
 
+    def __init__(self, special_tokens: Mapping[str, str], media_marker: str) -> None:
+        self._special_tokens = special_tokens
+        self._media_marker = media_marker
+        module = "lmstudio_server.foreign.templates"
+        self._workers = Workers(module, LIMITS, at_once=_AT_ONCE, reused=True)
+
+    async def render(self, request: ChatRequest, template: str, *, constrained: bool) -> str:
+        """Return the prompt ``template`` makes of ``request``.
+
+        An answer already begun (a last message of the assistant's) is at the prompt's end, to be
+        continued.
+
+        Args:
+            request: The conversation.
+            template: Jinja source.
+            constrained: Whether a schema or grammar holds from the first token on.
+        Raises:
+            EngineError: the template is wrong, refused the conversation, or takes too much.
+        """
+        variables = {
+            **self._special_tokens,
+            **variables_of(request, self._media_marker, constrained=constrained),
+        }
+        try:
+            prompt = await self._workers.run({"template": template, "variables": variables})
+        except FailedError as error:
+            raise EngineError(
+                "The prompt template cannot be used",
+                cause=str(error),
+                suggestion="Correct the Jinja template, or leave it out to use the model's own.",
+            ) from error
+        return left_open(prompt)
+
+    async def close(self) -> None:
+        """End its process."""
+        await self._workers.close()
+
+    def abandon(self) -> None:
+        """The same without waiting for it."""
+        self._workers.abandon()
+
+
+def variables_of(request: ChatRequest, media_marker: str, *, constrained: bool) -> dict[str, Any]:
+    """Return what a template gets to see of ``request``."""
     variables: dict[str, Any] = {
-        **special_tokens,
         "messages": _marked(arguments_as_objects(flattened(request.messages, media_marker))),
         "add_generation_prompt": _wants_answer(request.messages),
     }
     tools = offered_tools(request)
     if tools:
-        variables["tools"] = tools
+        variables["tools"] = [dict(tool) for tool in tools]
     enable_thinking = thinking(request, constrained=constrained)
     if enable_thinking is not None:
         variables["enable_thinking"] = enable_thinking
-    try:
-        prompt = _in_time(lambda: _compiled(template).render(**variables))
-    except (
-        TemplateError,
-        TimeoutError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        LookupError,
-    ) as error:
-        raise EngineError(
-            "The prompt template cannot be used",
-            cause=error_text(error, named=True),
-            suggestion="Correct the Jinja template, or leave it out to use the model's own.",
-        ) from error
-    return _left_open(prompt)
+    return variables
 
 
 def _marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,59 +95,12 @@ def _marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*messages[:-1], {**last, "content": f"{last['content']}{_CONTINUED}"}]
 
 
-def _left_open(prompt: str) -> str:
+def left_open(prompt: str) -> str:
     """Return ``prompt`` without the markup that closes an answer yet to be continued."""
     before, found, _ = prompt.rpartition(_CONTINUED)
     return before.replace(_CONTINUED, "") if found else prompt
 
 
-def _in_time(work: Callable[[], str]) -> str:
-    """Return what ``work`` returns; raise ``TimeoutError`` from inside of it when that takes too long."""
-    deadline = time.monotonic() + RENDERING_SECONDS
-
-    def watch(frame: FrameType, _event: str, _argument: object) -> Any:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it took longer than {RENDERING_SECONDS:g} s")
-        # Only a template's own lines are watched one by one: it is there that the loops are.
-        return watch if frame.f_code.co_filename == "<template>" else None
-
-    previous = sys.gettrace()
-    sys.settrace(watch)
-    try:
-        return work()
-    finally:
-        sys.settrace(previous)
-
-
 def _wants_answer(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the answer is yet to begin: a last message of the assistant's is continued."""
     return not messages or messages[-1].get("role") != "assistant"
-
-
-@lru_cache(maxsize=16)
-def _compiled(template: str) -> Template:
-    # Imported on first use: most servers never see a foreign template.
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    # The settings chat templates are written for.
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-    )
-    environment.filters["tojson"] = _to_json
-    functions: dict[str, Any] = {"raise_exception": _refuse, "strftime_now": _now}
-    environment.globals.update(functions)
-    return environment.from_string(template)
-
-
-def _to_json(value: Any, indent: int | None = None) -> str:
-    # Jinja's own filter escapes for HTML, which a model has never seen in a prompt.
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ValueError(message)
-
-
-def _now(pattern: str) -> str:
-    return datetime.now().astimezone().strftime(pattern)
