@@ -2,14 +2,18 @@
 
 The weights are not read, and long arrays (a tokenizer's vocabulary) are stepped over. Every length in
 the file is checked against the file's size before it is believed, so a damaged file gives a
-``GgufError`` and never a huge allocation.
+``GgufError`` and never a huge allocation. A sparse file of 4 KB may claim any size, so there are limits on
+what a header may hold, too, and on the time of the processor that reading it may take.
 """
 
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from .walking import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +22,20 @@ if TYPE_CHECKING:
 MAGIC = b"GGUF"
 _KEPT_ELEMENTS = 64
 """Longer arrays are stepped over: what describes a model is short."""
+
+MAX_PAIRS: Final = 10_000
+MAX_TENSORS: Final = 100_000
+MAX_STRINGS: Final = 2_000_000
+"""In all arrays together; the largest vocabularies have 300,000 tokens and twice as many merges."""
+MAX_KEY_BYTES: Final = 65_535
+MAX_STRING_BYTES: Final = 4 * 2**20
+MAX_READ_BYTES: Final = 32 * 2**20
+"""What is read, not what is stepped over."""
+MAX_WEIGHTS: Final = 10**15
+MAX_SECONDS: Final = 10.0
+"""Of this thread's processor, so that a slow disk or a busy machine makes no file a bad one."""
+_LOOK_EVERY: Final = 4096
+"""Strings between two looks at the clock."""
 
 _SCALARS = {
     0: "<B",
@@ -112,10 +130,9 @@ def read_header(path: Path, *, whole: frozenset[str] = frozenset()) -> GgufHeade
         whole: Keys of arrays to keep however long they are.
     Raises:
         GgufError: the file is empty, no GGUF, damaged, or cut off.
-        OSError: it cannot be read at all.
+        OSError: it cannot be read at all, or is no regular file.
     """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
+    with open_regular(path) as (stream, size):
         return _HeaderReader(stream, size, whole).read()
 
 
@@ -126,17 +143,20 @@ class _HeaderReader:
         self._stream = stream
         self._size = size
         self._whole = whole
+        self._bytes_read = 0
+        self._strings = 0
+        self._end = time.thread_time() + MAX_SECONDS
 
     def read(self) -> GgufHeader:
         self._check_magic()
         version = self._number("<I")
         if version not in (2, 3):
             raise GgufError(_version_problem(version))
-        tensor_count = self._count("<Q", least_bytes=24, what="tensors")
-        pair_count = self._count("<Q", least_bytes=13, what="metadata entries")
+        tensor_count = self._count("<Q", least_bytes=24, most=MAX_TENSORS, what="tensors")
+        pair_count = self._count("<Q", least_bytes=13, most=MAX_PAIRS, what="metadata entries")
         metadata: dict[str, Value] = {}
         for _ in range(pair_count):
-            key = self._string()
+            key = self._string(MAX_KEY_BYTES)
             kept = None if key in self._whole else _KEPT_ELEMENTS
             metadata[key] = self._value(self._number("<I"), kept)
         parameters, data_bytes = self._tensors(tensor_count)
@@ -149,6 +169,8 @@ class _HeaderReader:
             raise GgufError(
                 f"the file is cut off: it has {self._size:,} bytes, and its tensors need {needed:,}"
             )
+        if parameters > MAX_WEIGHTS:  # of types that are taken to need no bytes
+            raise GgufError(f"the file is damaged: it claims to have {parameters:,} weights")
         return GgufHeader(version, metadata, tensor_count, parameters, needed)
 
     def _check_magic(self) -> None:
@@ -165,6 +187,9 @@ class _HeaderReader:
                 f"the file is cut off or damaged: at byte {self._stream.tell():,} its header needs "
                 f"{length:,} more bytes, and there are {left:,}"
             )
+        self._bytes_read += length
+        if self._bytes_read > MAX_READ_BYTES:
+            raise GgufError(f"its header has more than {MAX_READ_BYTES:,} bytes")
         return self._stream.read(length)
 
     def _skip(self, length: int) -> None:
@@ -177,15 +202,29 @@ class _HeaderReader:
         (number,) = struct.unpack(form, self._take(struct.calcsize(form)))
         return int(number)
 
-    def _count(self, form: str, *, least_bytes: int, what: str) -> int:
+    def _count(self, form: str, *, least_bytes: int, what: str, most: int | None = None) -> int:
         """Read a count, and refuse one the rest of the file has no room for."""
         count = self._number(form)
-        if count * least_bytes > self._size:
+        if count * least_bytes > self._size or (most is not None and count > most):
             raise GgufError(f"the file is damaged: it claims to have {count:,} {what}")
         return count
 
-    def _string(self) -> str:
-        return self._take(self._number("<Q")).decode("utf-8", "replace")
+    def _string(self, most_bytes: int = MAX_STRING_BYTES) -> str:
+        length = self._number("<Q")
+        # What the file has no room for is cut off, which ``_take`` says.
+        if most_bytes < length <= self._size - self._stream.tell():
+            raise GgufError(f"the file is damaged: a text in its header has {length:,} bytes")
+        return self._take(length).decode("utf-8", "replace")
+
+    def _claim(self, strings: int) -> None:
+        """Count elements that have to be read one by one."""
+        self._strings += strings
+        if self._strings > MAX_STRINGS:
+            raise GgufError(f"its header has more than {MAX_STRINGS:,} texts")
+
+    def _look_at_clock(self) -> None:
+        if time.thread_time() > self._end:
+            raise GgufError(f"reading its header takes more than {MAX_SECONDS:g} s")
 
     def _value(self, kind: int, kept: int | None, nesting: int = 0) -> Value:
         if kind == _STRING:
@@ -209,8 +248,11 @@ class _HeaderReader:
         if kind in _SCALARS and too_long:
             self._skip(count * struct.calcsize(_SCALARS[kind]))
             return None
+        self._claim(count)
         kept: list[Scalar] = []
-        for _ in range(count):
+        for n in range(count):
+            if n % _LOOK_EVERY == 0:
+                self._look_at_clock()
             if kind == _STRING and too_long:
                 self._skip(self._number("<Q"))
                 continue
@@ -223,7 +265,7 @@ class _HeaderReader:
         """Read the list of tensors; return the number of weights and of bytes they take."""
         parameters = end = 0
         for _ in range(count):
-            name = self._string()
+            name = self._string(MAX_KEY_BYTES)
             dimensions = self._number("<I")
             if dimensions > _MAX_DIMENSIONS:
                 raise GgufError(f"the file is damaged: tensor {name!r} has {dimensions} dimensions")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
+import stat
+import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -26,19 +27,21 @@ from .model_file import (
     without_quantization,
 )
 from .virtual import VirtualModel, read_virtual_model, with_virtual_models
+from .walking import PART, is_showable, parts_of, walk
+from .yaml_files import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _log = logging.getLogger(__name__)
 
-_PART = re.compile(r"-(\d{5})-of-(\d{5})$")
 _REPOSITORY_SUFFIX = re.compile(r"-gguf$", re.IGNORECASE)
-_GGUF_NAMES = re.compile(r"(?!\.).+\.gguf", re.IGNORECASE)
+_GGUF_NAMES = re.compile(r"(?!\.).+\.gguf", re.IGNORECASE | re.DOTALL)
 _VIRTUAL_NAMES = re.compile(r"model\.ya?ml", re.IGNORECASE)
 _LONGEST_KEY = 256
-_MAX_DEPTH = 5
-"""How deep folders are searched: LM Studio's layout needs two below the models folder."""
+_MOST_WORDS = 500
+_MOST_CONTEXT = 2**31 - 1
+"""In tokens; whatever claims more is no description of a model."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class _Found:
 
     @property
     def stem(self) -> str:
-        return _PART.sub("", self.path.stem)
+        return PART.sub("", self.path.stem)
 
     @property
     def repository(self) -> str:
@@ -100,6 +103,9 @@ class Library:
         # By path: the time and size it was read at, and what was read.
         self._headers: dict[Path, tuple[tuple[int, int], GgufHeader | str]] = {}
         self._problems: set[Path] = set()
+        self._scanning = threading.Lock()
+        self._scans_begun = 0
+        self._result: tuple[list[ModelFile], list[ModelFile]] | None = None
 
     def scan(self) -> list[ModelFile]:
         """Return all models, those in the folders by key, then the bundled ones.
@@ -107,7 +113,7 @@ class Library:
         Only files that are new or have changed since the last scan are read. A file that cannot be
         read is listed with its ``problem``. A virtual model stands for the files below it.
         """
-        return self._scanned()[0]
+        return list(self._scanned()[0])
 
     def variants(self, key: str) -> list[ModelFile]:
         """Return the variants of the model called ``key``: its quantizations, or itself alone."""
@@ -118,13 +124,26 @@ class Library:
         by_key = {model.key: model for model in (*hidden, *listed)}
         return [by_key[name] for name in found.variants if name in by_key] or [found]
 
-    def _scanned(self) -> tuple[list[ModelFile], list[ModelFile]]:
-        """Return the models to list, and those listed under another name."""
+    def _scanned(self) -> tuple[Sequence[ModelFile], Sequence[ModelFile]]:
+        """Return the models to list, and those listed under another name.
+
+        One thread looks at a time. Those that came meanwhile share what the next one finds: what was
+        begun before they came may have missed what they look for.
+        """
+        wanted = self._scans_begun + 1
+        with self._scanning:
+            if self._scans_begun < wanted or self._result is None:
+                self._result = None
+                self._scans_begun += 1
+                self._result = self._look()
+            return self._result
+
+    def _look(self) -> tuple[list[ModelFile], list[ModelFile]]:
         found: dict[str, _Found] = {}
         for folder in self._folders:
             for item in self._search(folder):
                 found.setdefault(str(item.path), item)
-        models = sorted(_with_keys(found.values()), key=lambda model: model.key)
+        models = self._distinct(sorted(_with_keys(found.values()), key=lambda model: model.key))
         for model in models:
             self._tell(model.file, model.problem)
         models, hidden = with_virtual_models(models, self._virtual_models())
@@ -133,6 +152,15 @@ class Library:
             taken = {model.key for model in models}
             models += [model for model in bundled_models() if model.key not in taken]
         return models, hidden
+
+    def _distinct(self, models: Iterable[ModelFile]) -> list[ModelFile]:
+        """Leave out models whose names differ from another's by case alone: names are found by any case."""
+        kept: dict[str, ModelFile] = {}
+        for model in models:
+            other = kept.setdefault(model.key, model)
+            if other is not model:
+                self._tell(model.file, f"its name differs from that of {other.path} by case alone")
+        return list(kept.values())
 
     def find(self, key: str) -> ModelFile | None:
         """Return the model called ``key``, or ``None``.
@@ -171,29 +199,32 @@ class Library:
         """The virtual models in the folders; each file is read when it is new or has changed."""
         found: list[VirtualModel | None] = []
         for folder in self._virtual_folders:
-            for directory, names in _walk(folder, _VIRTUAL_NAMES, self._unreadable):
+            for directory, names in walk(folder, _VIRTUAL_NAMES, self._unreadable, self._unnamed):
                 found += [self._virtual_model(directory / name) for name in names]
         return [model for model in found if model is not None]
 
     def _virtual_model(self, file: Path) -> VirtualModel | None:
-        import yaml
-
         try:
             status = file.stat()
             stamp = (status.st_mtime_ns, status.st_size)
             if self._virtual.get(file, (None,))[0] != stamp:
-                document: object = yaml.safe_load(file.read_text("utf-8"))
-                self._virtual[file] = (stamp, read_virtual_model(document))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+                self._virtual[file] = (stamp, None)
+                self._virtual[file] = (stamp, read_virtual_model(load_document(file)))
+                self._tell(file, None)
+        except OSError as error:
+            self._virtual.pop(file, None)  # it may be readable the next time
             self._tell(file, error_text(error))
-            return None
-        self._tell(file, None)
-        return self._virtual[file][1]
+        except Exception as error:  # noqa: BLE001 - one file of somebody's is nobody else's problem
+            self._tell(file, error_text(error))
+        return self._virtual.get(file, (None, None))[1]
 
     def _unreadable(self, error: OSError) -> None:
         # A folder that is not there may come to be; one that may not be read is somebody's mistake.
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)) and error.filename:
             self._tell(Path(error.filename), f"it cannot be read: {error.strerror}")
+
+    def _unnamed(self, file: Path) -> None:
+        self._tell(file, "its name has characters that cannot be shown, or is no UTF-8")
 
     def _tell(self, file: Path, problem: str | None) -> None:
         """Log that a file is left out, once until it is in order again: scans are frequent."""
@@ -201,15 +232,18 @@ class Library:
             self._problems.discard(file)
         elif file not in self._problems:
             self._problems.add(file)
-            _log.warning("left out of the list: %s: %s", file, problem)
+            # Quoted where it has to be: whoever names a file must not write lines of our log.
+            name = str(file) if is_showable(str(file)) else repr(str(file))
+            words = " ".join(problem.split())[:_MOST_WORDS]
+            _log.warning("left out of the list: %s: %s", name, words)
 
     def _search(self, folder: Path) -> Iterator[_Found]:
         """Yield the models below ``folder``."""
-        for directory, names in _walk(folder, _GGUF_NAMES, self._unreadable):
+        for directory, names in walk(folder, _GGUF_NAMES, self._unreadable, self._unnamed):
             projectors = [name for name in names if "mmproj" in name.lower()]
             mmproj = directory / projectors[0] if projectors else None
             for name in names:
-                part = _PART.search(Path(name).stem)
+                part = PART.search(Path(name).stem)
                 if name in projectors or (part is not None and int(part.group(1)) != 1):
                     continue
                 found = self._inspect(folder, directory / name, mmproj)
@@ -219,8 +253,11 @@ class Library:
     def _inspect(self, folder: Path, file: Path, mmproj: Path | None) -> _Found | None:
         """Return what ``file`` is, or ``None`` if it is no model or has gone meanwhile."""
         try:
+            if not stat.S_ISREG(file.stat().st_mode):
+                self._tell(file, "it is no regular file")
+                return None
             header = self._header(file)
-            parts, missing = _parts(file)
+            parts, missing = parts_of(file)
             size = sum(part.stat().st_size for part in parts)
         except FileNotFoundError:
             return None
@@ -233,7 +270,8 @@ class Library:
             return None
         problem = None
         if missing:
-            problem = f"parts of the model are missing: {', '.join(missing)}"
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            problem = f"parts of the model are missing: {', '.join(missing[:5])}{more}"
         return _Found(file, path, header, problem, size, mmproj)
 
     def _header(self, file: Path) -> GgufHeader | str:
@@ -250,39 +288,6 @@ class Library:
             header = str(error)
         self._headers[file] = (stamp, header)
         return header
-
-
-def _walk(
-    folder: Path, wanted: re.Pattern[str], on_error: Callable[[OSError], None]
-) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each directory below ``folder`` with its files of ``wanted`` names, in alphabetical order.
-
-    Links are followed, as people keep models on other disks; a directory reached twice counts once.
-    """
-    seen: set[str] = set()
-    for current, directories, names in os.walk(folder, onerror=on_error, followlinks=True):
-        real = os.path.realpath(current)
-        depth = len(Path(current).relative_to(folder).parts)
-        if real in seen or depth >= _MAX_DEPTH:
-            directories.clear()
-            if real in seen:
-                continue
-        seen.add(real)
-        directories[:] = sorted(name for name in directories if not name.startswith("."))
-        files = sorted(n for n in names if wanted.fullmatch(n))
-        if files:
-            yield Path(current), files
-
-
-def _parts(file: Path) -> tuple[list[Path], list[str]]:
-    """Return the files of a split model that are there, and the names of those that are not."""
-    match = _PART.search(file.stem)
-    if match is None:
-        return [file], []
-    base, total = file.stem[: match.start()], int(match.group(2))
-    names = [f"{base}-{number:05}-of-{total:05}{file.suffix}" for number in range(1, total + 1)]
-    parts = [file.with_name(name) for name in names]
-    return [p for p in parts if p.is_file()], [p.name for p in parts if not p.is_file()]
 
 
 def _with_keys(found: Iterable[_Found]) -> list[ModelFile]:
@@ -343,6 +348,8 @@ def _describe(item: _Found) -> ModelFile:
         key = f"text-embedding-{key}"
     architecture = None if header is None else header.text("general.architecture")
     context = None if header is None else header.integer(f"{architecture}.context_length")
+    if context is not None and not 0 <= context <= _MOST_CONTEXT:
+        context = None
     return ModelFile(
         key=key,
         file=item.file,

@@ -70,7 +70,7 @@ def read_virtual_model(document: object) -> VirtualModel | None:
     """The virtual model in a parsed ``model.yaml``, or ``None`` if it is none."""
     fields = as_mapping(document)
     key = fields.get("model")
-    if not isinstance(key, str) or not _IDENTIFIER.fullmatch(key):
+    if not isinstance(key, str) or not _IDENTIFIER.fullmatch(key) or not key.isprintable():
         return None
     base = tuple(name for entry in _listed(fields.get("base")) for name in _names(entry))
     if not base:
@@ -78,7 +78,7 @@ def read_virtual_model(document: object) -> VirtualModel | None:
     overrides = as_mapping(fields.get("metadataOverrides"))
     config = as_mapping(fields.get("config"))
     domain = overrides.get("domain")
-    lengths = [n for n in _listed(overrides.get("contextLengths")) if isinstance(n, int)]
+    lengths = [n for n in _listed(overrides.get("contextLengths")) if _is_length(n)]
     return VirtualModel(
         key=key.lower(),
         base=base,
@@ -181,6 +181,10 @@ def _fields(value: object) -> dict[str, Any]:
     """The settings in ``fields: [{key, value}]``."""
     entries = [as_mapping(entry) for entry in as_list(as_mapping(value).get("fields"))]
     return {e["key"]: e["value"] for e in entries if isinstance(e.get("key"), str) and "value" in e}
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, int) and 0 < value < 2**31
 
 
 def _flag(value: object) -> bool | None:

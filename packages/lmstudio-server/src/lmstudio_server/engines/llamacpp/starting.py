@@ -28,7 +28,7 @@ def fitted(request: LoadRequest) -> LoadRequest:
     header = header_of(request.path)
     if request.kind == "embedding":
         trained = number_of(header, "context_length")
-        if trained and trained < request.context_length:
+        if trained and 0 < trained < request.context_length:
             request = replace(request, context_length=trained)
     if request.gpu_layers is None and request.gpu_ratio is not None:
         layers = layers_of_ratio(request.gpu_ratio, number_of(header, "block_count"))
