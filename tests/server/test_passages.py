@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from array import array
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, cast
+
 import pytest
 from fake_engine import FakeFile, fake_file
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio_server.api.retrieval import RetrievalSettings, default_model, settings_of
+from lmstudio_server.documents.desk import SearchDesk
 from lmstudio_server.documents.document import Document
 from lmstudio_server.documents.page import page_text
 from lmstudio_server.documents.passages import Passage, cut, passages_of, rank, unit_vector
+from lmstudio_server.errors import ShuttingDownError, WireError
+from waiting import eventually
 
 
 def parts(text: str, size: int, overlap: int = 0) -> list[str]:
     return [text[start:end] for start, end in cut(text, size, overlap)]
+
+
+def told(document: Document, size: int, overlap: int) -> list[Passage]:
+    return [passage for passage in passages_of(document, size, overlap) if passage is not None]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +50,7 @@ def test_where_texts_are_cut(text: str, size: int, overlap: int, expected: list[
 @given(st.text("ab .\n", max_size=300), st.integers(1, 40), st.data())
 def test_nothing_is_lost_and_nothing_too_long(text: str, size: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, size - 1))
-    spans = cut(text, size, overlap)
+    spans = list(cut(text, size, overlap))
     assert all(0 < end - start <= size for start, end in spans)
     covered = 0
     for start, end in spans:
@@ -46,13 +59,77 @@ def test_nothing_is_lost_and_nothing_too_long(text: str, size: int, data: st.Dat
     assert covered == len(text)
 
 
+@pytest.mark.parametrize("text", ["\n" * 50_000, "a " * 25_000, "a" * 50_000, "\n\na. b c" * 5_000])
+def test_an_overlap_near_the_size_does_not_multiply_the_text(text: str) -> None:
+    """At most half of each passage has been in the one before it."""
+    for size in (2, 3, 10, 512):
+        spans = list(cut(text, size, size - 1))
+        assert sum(end - start for start, end in spans) <= 3 * len(text)
+
+
+def test_cutting_begins_before_all_is_looked_at() -> None:
+    endless = Document(("\n" * 30_000_000,))
+    assert next(passages_of(endless, 1, 0)) is None
+
+
+def searching(use: Callable[[SearchDesk], Awaitable[None]]) -> None:
+    async def main() -> None:
+        desk = SearchDesk()
+        try:
+            await asyncio.wait_for(use(desk), 30)
+        finally:
+            desk.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("text", ["a" * 100, "\n" * 100])
+def test_there_are_only_so_many_passages(text: str) -> None:
+    async def use(desk: SearchDesk) -> None:
+        assert len(await desk.cut(Document(("ab",)), 1, 0, 2)) == 2
+        with pytest.raises(WireError, match="more than 20000 passages") as caught:
+            await desk.cut(Document((text,)), 1, 0, 99)
+        assert "chunkSize" in str(caught.value.suggestion)
+
+    searching(use)
+
+
+def test_searches_hold_up_no_other_work_and_end_with_the_server() -> None:
+    class Endless:
+        """Passages without an end."""
+
+        def __iter__(self) -> Iterator[Passage]:
+            while True:
+                begun.set()
+                yield Passage("a", None, None, array("f", [1.0]))
+
+    begun = threading.Event()
+
+    async def use(desk: SearchDesk) -> None:
+        endless = [
+            asyncio.ensure_future(desk.rank([1.0], [(0, cast("Any", Endless()))], 1))
+            for _ in range(40)
+        ]
+        assert await asyncio.to_thread(begun.wait, 30)
+        # The threads that everything else is done in are free.
+        await asyncio.gather(*(asyncio.to_thread(int) for _ in range(40)))
+        desk.close()
+        ended = await asyncio.gather(*endless, return_exceptions=True)
+        assert all(isinstance(e, (ShuttingDownError, asyncio.CancelledError)) for e in ended)
+        with pytest.raises(ShuttingDownError):
+            await desk.cut(Document(("a",)), 1, 0, 9)
+
+    searching(use)
+    eventually(lambda: not any(t.name.startswith("lmstudio-search") for t in threading.enumerate()))
+
+
 def test_places() -> None:
-    paged = passages_of(Document(("one", " \n", "two"), paged=True), 10, 0)
+    paged = told(Document(("one", " \n", "two"), paged=True), 10, 0)
     assert [(p.content, p.pages, p.lines) for p in paged] == [
         ("one", (1, 1), None),
         ("two", (3, 3), None),
     ]
-    plain = passages_of(Document(("\none\ntwo\n\n\nthree\n",)), 9, 0)
+    plain = told(Document(("\none\ntwo\n\n\nthree\n",)), 9, 0)
     assert [(p.content, p.pages, p.lines) for p in plain] == [
         ("one\ntwo", None, (2, 3)),
         ("three", None, (6, 6)),
@@ -93,7 +170,7 @@ def test_settings() -> None:
     method = {"type": "recursive-v1", "chunkSize": 50, "chunkOverlap": 70}
     given = {"retrieval.limit": 2.0, "retrieval.embeddingModel": "m"}
     assert settings_of({**given, "retrieval.chunkingMethod": method}) == RetrievalSettings(
-        "m", 2, 50, 49
+        "m", 2, 50, 25
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._version import __version__
 from .bridge.host import PluginHost
+from .documents.desk import SearchDesk
 from .documents.reader import Documents
 from .files import FileStore
 from .hardware import Surveys
@@ -77,6 +78,7 @@ class Services:
     surveys: Surveys
     logs: Logs
     documents: Documents = field(default_factory=Documents)
+    searches: SearchDesk = field(default_factory=SearchDesk)
     record: Record = field(default_factory=Record)
     started: float = field(default_factory=time.time)
     experiment_flags: set[str] = field(default_factory=set[str])
@@ -130,6 +132,7 @@ class Services:
         """End what runs by itself, and delete what was kept for clients."""
         if "download_jobs" in vars(self):
             await self.download_jobs.close()
+        self.searches.close()
         self.files.close()
 
     def status(self, pid: int) -> dict[str, Any]:

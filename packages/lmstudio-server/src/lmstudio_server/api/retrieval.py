@@ -7,7 +7,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from lmstudio_server.documents.passages import Passage, passages_of, rank, unit_vector
+from lmstudio_server.documents.desk import MOST_PASSAGES
+from lmstudio_server.documents.passages import Passage, unit_vector
 from lmstudio_server.errors import WireError
 from lmstudio_server.kv import stack
 
@@ -32,6 +33,8 @@ LOADED_FOR_MS: Final = 3_600_000
 LIMIT: Final = 5
 CHUNK_SIZE: Final = 512
 CHUNK_OVERLAP: Final = 100
+KEPT_SETTINGS: Final = 3
+"""For how many settings the passages of a file are kept."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def settings_of(config: stack.Config) -> RetrievalSettings:
         model=model if isinstance(model, str) and model else None,
         limit=stack.integer(config.get("retrieval.limit"), 1) or LIMIT,
         chunk_size=size,
-        chunk_overlap=min(CHUNK_OVERLAP if overlap is None else overlap, size - 1),
+        chunk_overlap=min(CHUNK_OVERLAP if overlap is None else overlap, size // 2),
     )
 
 
@@ -77,6 +80,7 @@ class Retrieval:
         self._channel = channel
         self._query = query
         self._files = files
+        self._found: dict[str, Sequence[Passage]] = {}
         self._settings = settings
 
     async def run(self) -> None:
@@ -91,7 +95,7 @@ class Retrieval:
         )
         async with self._channel.services.registry.use(instance, "computingEmbedding"):
             await self._process(instance, key)
-            await self._search(instance, key)
+            await self._search(instance)
 
     async def _model(self) -> Instance:
         name = self._settings.model
@@ -109,10 +113,18 @@ class Retrieval:
         # A file may be named twice; it is embedded once.
         first = {file.identifier: n for n, file in reversed(list(enumerate(self._files)))}
         todo = sorted(n for n in first.values() if key not in self._files[n].passages)
+        self._found = {
+            file.identifier: file.passages[key] for file in self._files if key in file.passages
+        }
         await send({"type": "onFileProcessList", "indices": todo})
         for index in todo:
             await send({"type": "onFileProcessingStart", "index": index})
-            self._files[index].passages[key] = await self._embedded(instance, index)
+            passages = await self._embedded(instance, index)
+            file = self._files[index]
+            self._found[file.identifier] = file.passages[key] = passages
+            # A client that tries one setting after the other must not fill the memory.
+            for old in list(file.passages)[:-KEPT_SETTINGS]:
+                del file.passages[old]
             await send({"type": "onFileProcessingEnd", "index": index})
 
     async def _embedded(self, instance: Instance, index: int) -> Sequence[Passage]:
@@ -123,7 +135,8 @@ class Retrieval:
         chunking = _Step(self._channel, index, "chunking")
         await chunking.start()
         size, overlap = self._settings.chunk_size, self._settings.chunk_overlap
-        passages = await asyncio.to_thread(passages_of, document, size, overlap)
+        room = MOST_PASSAGES - sum(map(len, self._found.values()))
+        passages = await self._channel.services.searches.cut(document, size, overlap, room)
         await chunking.end()
         embedding = _Step(self._channel, index, "embedding")
         await embedding.start()
@@ -136,12 +149,13 @@ class Retrieval:
     async def _embed(self, instance: Instance, text: str) -> Sequence[float]:
         return await run_engine(self._channel, instance, instance.model.embed(text))
 
-    async def _search(self, instance: Instance, key: Hashable) -> None:
+    async def _search(self, instance: Instance) -> None:
         send = self._channel.send
         await send({"type": "onSearchingStart"})
         query = await self._embed(instance, self._query)
-        sources = [(n, file.passages[key]) for n, file in enumerate(self._files)]
-        entries = await asyncio.to_thread(rank, query, sources, self._settings.limit)
+        sources = [(n, self._found[file.identifier]) for n, file in enumerate(self._files)]
+        searches = self._channel.services.searches
+        entries = await searches.rank(query, sources, self._settings.limit)
         await send({"type": "onSearchingEnd"})
         await send({"type": "result", "result": {"entries": entries}})
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Document", "Library"]
+__all__ = ["MAX_CHARACTERS", "Document", "Library"]
+
+MAX_CHARACTERS: Final = 64 * 1024 * 1024
+"""What is longer is no document any more."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from array import array
-from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 from operator import mul
 from typing import TYPE_CHECKING, Any, Final
@@ -41,29 +40,26 @@ class Passage:
         return entry
 
 
-def cut(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
+def cut(text: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Where passages of at most ``size`` characters begin and end.
 
     Cuts are made between paragraphs where possible, then between lines, sentences, words. A passage
-    begins with up to ``overlap`` characters of the one before it, as far as whole pieces fit.
+    begins with up to ``overlap`` characters of the one before it, as far as whole pieces fit. With an
+    overlap of more than half, passages could begin anew at each word, so that is the most there is.
+    Only the pieces of one passage are held at a time: a text may have millions.
     """
-    pieces = list(_pieces(text, 0, len(text), size, SEPARATORS))
-    spans: list[tuple[int, int]] = []
-    first = 0
-    for n, (_, end) in enumerate(pieces):
-        following = pieces[n + 1][1] if n + 1 < len(pieces) else math.inf
-        if following - pieces[first][0] <= size:
-            continue
-        spans.append((pieces[first][0], end))
-        first = _step_back(pieces, n + 1, end - overlap, following - size)
-    return spans
-
-
-def _step_back(pieces: Sequence[tuple[int, int]], first: int, earliest: float, room: float) -> int:
-    """The piece a passage begins with: at most as far back as both limits allow."""
-    while first > 0 and pieces[first - 1][0] >= max(earliest, room):
-        first -= 1
-    return first
+    overlap = min(overlap, size // 2)
+    held: deque[tuple[int, int]] = deque()
+    for piece in _pieces(text, 0, len(text), size, SEPARATORS):
+        if held and piece[1] - held[0][0] > size:
+            end = held[-1][1]
+            yield held[0][0], end
+            earliest = max(end - overlap, piece[1] - size)
+            while held and held[0][0] < earliest:
+                held.popleft()
+        held.append(piece)
+    if held:
+        yield held[0][0], held[-1][1]
 
 
 def _pieces(
@@ -85,26 +81,24 @@ def _pieces(
         start = stop
 
 
-def passages_of(document: Document, size: int, overlap: int) -> list[Passage]:
-    """A document's passages, in order; those that are only white space are left out."""
-    found: list[Passage] = []
+def passages_of(document: Document, size: int, overlap: int) -> Iterator[Passage | None]:
+    """A document's passages, in order; ``None`` for each that is only white space."""
     for number, page in enumerate(document.pages, 1):
-        breaks = [found.start() for found in re.finditer("\n", page)]
+        line, counted = 1, 0
         for start, end in cut(page, size, overlap):
             content = page[start:end]
             if not content.strip():
+                yield None
                 continue
             begin = start + len(content) - len(content.lstrip())
             stop = end - (len(content) - len(content.rstrip()))
-            lines = bisect_right(breaks, begin) + 1, bisect_right(breaks, stop - 1) + 1
-            found.append(
-                Passage(
-                    content.strip(),
-                    pages=(number, number) if document.paged else None,
-                    lines=None if document.paged else lines,
-                )
+            line, counted = line + page.count("\n", counted, begin), begin
+            lines = line, line + page.count("\n", begin, stop - 1)
+            yield Passage(
+                content.strip(),
+                pages=(number, number) if document.paged else None,
+                lines=None if document.paged else lines,
             )
-    return found
 
 
 def unit_vector(vector: Sequence[float]) -> array[float]:
@@ -114,7 +108,7 @@ def unit_vector(vector: Sequence[float]) -> array[float]:
 
 
 def rank(
-    query: Sequence[float], sources: Iterable[tuple[int, Sequence[Passage]]], limit: int
+    query: Sequence[float], sources: Iterable[tuple[int, Iterable[Passage]]], limit: int
 ) -> list[dict[str, Any]]:
     """The ``limit`` passages nearest to the query by the cosine, the best first."""
     wanted = unit_vector(query)

@@ -10,7 +10,7 @@ from lmstudio_server._version import __version__
 from lmstudio_server.errors import WireError
 from lmstudio_server.foreign.workers import FailedError, Limits, Progress, Workers
 
-from .document import Document, Library
+from .document import MAX_CHARACTERS, Document, Library
 
 if TYPE_CHECKING:
     from lmstudio_server.files import Upload
@@ -97,6 +97,8 @@ class Documents:
         kind = kind_of(upload)
         if kind == "text":
             content = await asyncio.to_thread(upload.read)
+            if len(content) > MAX_CHARACTERS:
+                raise _unreadable(upload, f"it has more than {MAX_CHARACTERS} characters.")
             return Document((content.decode("utf-8-sig", errors="replace"),))
         try:
             task = {"kind": kind, "path": str(upload.path)}

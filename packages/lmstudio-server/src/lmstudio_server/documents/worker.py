@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_server.foreign.worker import RefusedError
 
+from .document import MAX_CHARACTERS
 from .failure import UnreadableError
 from .page import page_text
 from .word import word_text
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[float], None]
 
-__all__ = ["MAX_CHARACTERS", "perform"]
-
-MAX_CHARACTERS: Final = 64 * 1024 * 1024
+__all__ = ["perform"]
 
 
 def _pdf(path: Path, progress: Progress) -> list[str]:
