@@ -27,7 +27,7 @@ from lmstudio_server.engines.llamacpp.options import (
     usable_processors,
     worker_options,
 )
-from lmstudio_server.engines.llamacpp.schemas import MOST_ITEMS, for_compiler
+from lmstudio_server.engines.llamacpp.schemas import MOST_ITEMS, for_compiler, for_grammar_parser
 from lmstudio_server.engines.llamacpp.templates import Templates, left_open, variables_of
 from lmstudio_server.foreign.templates import perform
 
@@ -249,6 +249,41 @@ def test_template_leaves_a_begun_answer_open(trim: str) -> None:
         source = f"{{{{ messages[-1].content | {changes} }}}}."
         assert rendered(source, ChatRequest(begun)) == text
     assert rendered("{{ messages[0].content }}.", ChatRequest(begun)) == "U."
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        "root ::= " + "(" * 100_000 + '"a"' + ")" * 100_000,
+        "root ::= " + '"a"*' * 100_000,
+        "root ::= " + '"a"{2}' * 100_000,
+        "root ::= " + " | ".join('"a"' for _ in range(20_000)),
+        "".join(f"r{n} ::= r{n + 1}\n" for n in range(100_000)),
+        'root ::= "' + "a" * 3_000_000 + '"',
+    ],
+    ids=["groups", "stars", "counts", "alternatives", "rules", "text"],
+)
+def test_grammars_that_would_end_the_worker(grammar: str) -> None:
+    with pytest.raises(EngineError, match="grammar cannot be used") as caught:
+        for_grammar_parser(grammar)
+    assert caught.value.suggestion
+    assert len(str(caught.value.cause)) < 300
+
+
+def test_what_a_grammar_s_texts_hold_does_not_count() -> None:
+    for inside in ('"((((|||***\\""', "[(|*+\\]]", "# ((((("):
+        grammar = "root ::= x\n" + f"{inside}\n" * 8000
+        assert for_grammar_parser(grammar) == grammar
+
+
+def test_a_schema_refers_to_so_many_of_its_parts() -> None:
+    def chain(length: int) -> dict[str, Any]:
+        links: dict[str, Any] = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(length)}
+        return {"$ref": "#/$defs/d0", "$defs": links}
+
+    assert for_compiler(chain(900)) == chain(900)
+    with pytest.raises(EngineError, match="schema cannot be used"):
+        for_compiler(chain(5000))
 
 
 def test_grammars_that_are_refused() -> None:

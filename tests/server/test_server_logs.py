@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ from wire_client import (
 )
 
 import lmstudio as lms
-from lmstudio_server.logs import MAX_EVENTS, MAX_TEXT, Listener, Logs
+import lmstudio_server
+from lmstudio_server.daemon.background import LOG_FORMAT
+from lmstudio_server.logs import MAX_EVENTS, MAX_TEXT, LineFormatter, Listener, Logs
 from lmstudio_server.testing import ServerProcess, running_server
 
 TOKEN = "sk-lm-abcdefgh:0123456789abcdefghij"
@@ -255,3 +258,40 @@ def test_the_command_prints_the_log(server: ServerProcess) -> None:
         finally:
             timer.cancel()
             process.kill()
+
+
+ODD = "a\r\n2026-01-01 ERROR   forged\x1b[2J\u2028\u202e\ud800\x85\x00"
+
+
+@pytest.mark.parametrize("where", ["message", "arguments", "error", "cause"])
+def test_an_event_is_one_line_whatever_it_names(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines of the log begin with our own words; those of a traceback are indented."""
+    file = logging.FileHandler(tmp_path / "log", encoding="utf-8")
+    file.setFormatter(LineFormatter(LOG_FORMAT))
+    logger = logging.getLogger("a log of its own")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [file])
+    try:
+        raise ValueError(ODD if where == "error" else "x") from KeyError(
+            ODD if where == "cause" else "x"
+        )
+    except ValueError:
+        logger.exception(ODD if where == "message" else "failed: %s", *(
+            () if where == "message" else (ODD,)
+        ), stack_info=True)  # fmt: skip
+    file.close()
+    first, *rest = (tmp_path / "log").read_text("utf-8").split("\n")
+    assert "ERROR" in first
+    assert all(line.startswith("    ") for line in rest[:-1])
+    assert all(line.isprintable() for line in (first, *rest))
+    assert "\\ud800" in "".join((first, *rest))
+
+
+def test_no_other_formatter_writes_the_log() -> None:
+    source = Path(lmstudio_server.__file__).parent
+    for path in source.rglob("*.py"):
+        text = path.read_text("utf-8")
+        assert "format=LOG_FORMAT" not in text, path
+        assert text.count("Handler(") == 0 or "LineFormatter(" in text or "class _Handler" in text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmstudio_core.cli.common import Group, echo, network_options, print_json
-from lmstudio_core.cli.printing import VisibleFormatter, colours
+from lmstudio_core.cli.printing import colours
 from lmstudio_core.errors import FrozenProgramError
 from lmstudio_core.shapes import error_text
 
@@ -337,10 +337,11 @@ def _run_in_foreground(settings: Settings, as_json: bool) -> int:
 
     from .daemon.background import LOG_FORMAT
     from .daemon.run import config_of, run
+    from .logs import LineFormatter
     from .serving.server import ListenError
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(VisibleFormatter(LOG_FORMAT, "%H:%M:%S"))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(LOG_FORMAT, datefmt="%H:%M:%S"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     config = config_of(settings, is_daemon=False)
 

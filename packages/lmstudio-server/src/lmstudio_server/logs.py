@@ -8,13 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["MAX_EVENTS", "MAX_TEXT", "Listener", "Logs", "hush_http_client"]
+__all__ = [
+    "MAX_EVENTS",
+    "MAX_TEXT",
+    "LineFormatter",
+    "Listener",
+    "Logs",
+    "escaped",
+    "hush_http_client",
+]
 
 MAX_EVENTS: Final = 1000
 """How many events wait for a client that reads slowly; older ones make room."""
@@ -23,6 +32,10 @@ MAX_TEXT: Final = 4_000_000
 _TEXT_KEYS: Final = ("content", "input", "output")
 _HIDDEN: Final = "***"
 _SHORTEST_SECRET: Final = 6
+_UNPRINTED: Final = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+"""Control characters, line ends, what turns the direction of a text, and halves of surrogate pairs."""
 _LOGGER: Final = "lmstudio_server"
 _UNWATCHED: Final = "lmstudio_server.websockets"
 """What the WebSocket library says of connections: it may hold what clients send, passkeys too."""
@@ -33,6 +46,37 @@ def hush_http_client() -> None:
     headers of their answers may be signed, and each request would be many lines."""
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class LineFormatter(logging.Formatter):
+    """One event is one line, and its traceback is indented: nobody who chooses a name, a path or an error's
+    words can write a line of our log, clear a terminal, or keep a line from being written."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own
+        """The line without a traceback."""
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - as above
+        """The traceback."""
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - as above
+        """The stack."""
+        return _indented(super().formatStack(stack_info))
+
+
+def escaped(text: str) -> str:
+    """``text`` without control characters, line ends and halves of surrogate pairs: written as in Python.
+
+    >>> escaped("one\\ntwo\\x1b[2J ä")
+    'one\\\\ntwo\\\\x1b[2J ä'
+    """
+    return _UNPRINTED.sub(lambda found: repr(found.group())[1:-1], text)
+
+
+def _indented(text: str) -> str:
+    # The source lines of a traceback have their own indentation, which stays.
+    return "\n".join(f"    {escaped(line)}" for line in text.split("\n"))
 
 
 class Listener:
@@ -123,6 +167,7 @@ class _Handler(logging.Handler):
 
     def __init__(self, logs: Logs, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
+        self.setFormatter(LineFormatter())
         self._logs = logs
         self._loop = loop
 

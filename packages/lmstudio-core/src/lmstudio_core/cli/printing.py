@@ -20,7 +20,6 @@ from .tables import print_table
 
 __all__ = [
     "AnswerPrinter",
-    "VisibleFormatter",
     "Wrapping",
     "colours",
     "echo",
@@ -67,14 +66,6 @@ def colours() -> bool | None:
 
 
 # -- warnings --------------------------------------------------------------------------------------
-
-
-class VisibleFormatter(logging.Formatter):
-    """For logs on a terminal, in which clients and plugins are quoted."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as text that steers no terminal."""
-        return visible(super().format(record))
 
 
 class _LastResort(logging.Handler):

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lmstudio_server.logs import LineFormatter
 from lmstudio_server.serving.server import ListenError, RunningServer
 
 from .paths import state_dir
@@ -50,7 +51,8 @@ def _log_to(path: Path, level: str) -> None:
     handler = logging.handlers.RotatingFileHandler(
         path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
     )
-    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=[handler])
+    handler.setFormatter(LineFormatter(LOG_FORMAT))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(True)
 
 

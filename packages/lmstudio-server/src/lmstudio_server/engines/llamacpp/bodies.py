@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .schemas import for_compiler
+from .schemas import for_compiler, for_grammar_parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,7 +143,7 @@ def completion_body(
     if sampling.json_schema is not None:
         body["json_schema"] = tagged_schema(sampling.json_schema, schema_tag, context_length)
     elif sampling.grammar is not None:
-        body["grammar"] = sampling.grammar
+        body["grammar"] = for_grammar_parser(sampling.grammar)
     return body
 
 
