@@ -14,6 +14,7 @@ from http_client import ask, connected, get, post, user
 from wire_client import Refused, client, fake_server, load, prediction, run, stack
 
 from lmstudio_server.doors import app, guard
+from lmstudio_server.doors import connection as http_connection
 from lmstudio_server.doors.guard import MAX_BODY_BYTES
 from lmstudio_server.serving.front import goes_to_http
 
@@ -549,7 +550,7 @@ def test_a_request_writes_no_lines_of_its_own_into_the_log(
 def test_clients_that_fall_silent(
     said: bytes, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "HEAD_SECONDS", 0.01)
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.01)
     monkeypatch.setattr(guard, "SILENCE_SECONDS", 0.01)
 
     async def test() -> None:

@@ -16,6 +16,7 @@ from .documents.reader import Documents
 from .files import FileStore
 from .hardware import Surveys
 from .library.folders import download_folder
+from .limits import Connections
 from .loading import Loads
 from .logs import Logs
 from .presence import Presence
@@ -80,6 +81,7 @@ class Services:
     documents: Documents = field(default_factory=Documents)
     searches: SearchDesk = field(default_factory=SearchDesk)
     record: Record = field(default_factory=Record)
+    connections: Connections = field(default_factory=Connections)
     started: float = field(default_factory=time.time)
     experiment_flags: set[str] = field(default_factory=set[str])
     plugins: PluginHost = field(init=False)

@@ -44,6 +44,8 @@ class Call:
         return "embedding" if self.namespace == "embedding" else "llm"
 
 
+MAX_WAITING: Final = 256
+"""How many messages of a channel wait for their endpoint; then the client's socket is read no further."""
 STOPS: Final = frozenset({"cancel", "stop", "cancelDownload", "cancelPlan"})
 """The messages that mean "stop"."""
 
@@ -55,15 +57,22 @@ class Channel(Call):
     send: PacketSink
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Queue[Mapping[str, Any]] = field(
-        default_factory=asyncio.Queue[Mapping[str, Any]]
+        default_factory=lambda: asyncio.Queue[Mapping[str, Any]](MAX_WAITING)
     )
     """The client's messages, in their order, for endpoints with others than "stop"."""
 
-    def take(self, message: Mapping[str, Any]) -> None:
-        """A message from the client."""
+    async def take(self, message: Mapping[str, Any]) -> None:
+        """A message from the client; waits for the endpoint to read, if there are many."""
         if message.get("type") in STOPS:
+            if self.cancelled.is_set():
+                return  # once is enough, and most endpoints never read it
             self.cancelled.set()
-        self.inbox.put_nowait(message)
+        await self.inbox.put(message)
+
+    def end(self) -> None:
+        """Nobody reads its messages any more: who waits to put one there goes on."""
+        while not self.inbox.empty():
+            self.inbox.get_nowait()
 
 
 Offer: TypeAlias = Literal["yes", "nothing", "error"]

@@ -21,9 +21,18 @@ async def first_of(*works: Coroutine[Any, Any, Any]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
+        _cancel(tasks)
         await asyncio.wait(tasks)
+    ended, tasks = [task for task in tasks if not task.cancelled()], []
+    try:
+        while ended:
+            # What is raised holds this frame; it must not hold what was raised, and with it all that
+            # a client sent, until the collector comes by.
+            ended.pop(0).result()
+    finally:
+        ended.clear()
+
+
+def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
-        if not task.cancelled():
-            task.result()
+        task.cancel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lmstudio_server._version import __version__
 from lmstudio_server.config import ServerConfig, is_loopback
+from lmstudio_server.limits import raise_descriptor_limit, tell_exhaustion_once
 from lmstudio_server.serving.server import RunningServer, serve
 
 from . import state
@@ -47,7 +48,10 @@ def run(
 ) -> int:
     """Serve until a signal, a client or idleness ends it; returns the exit code."""
 
+    raise_descriptor_limit()
+
     async def main() -> int:
+        tell_exhaustion_once(asyncio.get_running_loop())
         async with serve(config, engine=engine, library=library) as running:
             received = _handle_signals(running)
             if not is_loopback(config.host) and not config.api_tokens:

@@ -13,7 +13,6 @@ from urllib.parse import unquote
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from lmstudio_server.doors.sse import JSONResponse
@@ -24,12 +23,15 @@ from lmstudio_server.serving.http import (
     split_target,
 )
 
+from .connection import HttpConnection
 from .guard import Cors, Guard
 from .openai.routes import routes as openai_routes
 from .page.routes import routes as page_routes
 from .rest.routes import routes as rest_routes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["HttpDoor", "application"]
 
 KEEP_ALIVE_SECONDS = 75
-HEAD_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 
 
@@ -110,23 +111,14 @@ class HttpDoor:
         quiet = logging.getLogger("uvicorn.error")
         quiet.setLevel(logging.ERROR)
 
-    def connect(self, transport: asyncio.Transport, received: bytes) -> None:
+    def connect(
+        self, transport: asyncio.Transport, received: bytes, on_lost: Callable[[], None]
+    ) -> None:
         """Go on with a connection on which ``received`` has come in."""
-        protocol = H11Protocol(config=self._config, server_state=self._state, app_state={})
+        protocol = HttpConnection(on_lost, self._config, self._state)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(received)
-        if not _has_request(protocol):
-            self._limit(transport, protocol)
-
-    def _limit(self, transport: asyncio.Transport, protocol: H11Protocol) -> None:
-        """A client that began a request has some time to say which."""
-
-        def check() -> None:
-            if not _has_request(protocol):
-                transport.abort()
-
-        asyncio.get_running_loop().call_later(HEAD_SECONDS, check)
 
     async def close(self) -> None:
         """End every connection; answers under way have a moment to be sent."""
@@ -140,9 +132,3 @@ class HttpDoor:
             await asyncio.wait(self._state.tasks)
         for connection in list(self._state.connections):
             connection.shutdown()
-
-
-def _has_request(protocol: H11Protocol) -> bool:
-    # uvicorn's types have it that there always is one.
-    cycle: object = getattr(protocol, "cycle", None)
-    return cycle is not None

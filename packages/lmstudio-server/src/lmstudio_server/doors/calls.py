@@ -87,6 +87,9 @@ class Caller:
                     raise item
                 yield item
         finally:
+            # An error holds this frame, which would hold the error: a circle, and in it all that the
+            # request sent, for as long as the collector does not come by.
+            item = None
             task.cancel()
             await asyncio.wait({task})
 

@@ -28,9 +28,12 @@ __all__ = ["OPEN_PATHS", "Cors", "Guard"]
 
 _log = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 60.0
-"""How long a client may pause in the middle of a body."""
+SILENCE_SECONDS = 10.0
+"""How long a client may take for each further piece of a body."""
+PIECE_BYTES = 16 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
+OPEN_BODY_BYTES = 4 * 1024
+"""The same where nobody has to say who asks: nothing there takes a body."""
 OPEN_PATHS = frozenset({"/", "/lms-status", "/lmstudio-greeting"})
 """What tells nothing that needs a token, and is no use of the server."""
 QUIET_PATHS = OPEN_PATHS | {"/status.json"}
@@ -96,7 +99,8 @@ class Guard:
             problem = self._services.authenticator.refuse_bearer(headers.get("authorization"))
             if problem is not None:
                 raise DoorError(401, problem, "invalid_api_key")
-        return await _read(headers, receive)
+        most = OPEN_BODY_BYTES if scope["path"] in OPEN_PATHS else MAX_BODY_BYTES
+        return await _read(headers, receive, most)
 
     async def _run(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         presence = self._services.presence
@@ -137,6 +141,9 @@ async def _until_gone(work: Any, receive: Receive) -> None:
         task.cancel()
         gone.cancel()
         await asyncio.wait({task, gone})
+        # What a task raises holds its frames, and this one, which would hold the task: a circle, and
+        # in it a refused body of any size, until the collector comes by.
+        del task, gone
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -157,15 +164,17 @@ def _given(body: bytes) -> Receive:
     return receive
 
 
-async def _read(headers: Headers, receive: Receive) -> bytes:
+async def _read(headers: Headers, receive: Receive, most: int) -> bytes:
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise _too_large()
+    if announced.isdigit() and int(announced) > most:
+        raise _too_large(most)
     parts: list[bytes] = []
     size, more = 0, True
+    # A byte now and then is no progress: it would keep the connection for months.
+    due, deadline = PIECE_BYTES, time.monotonic() + SILENCE_SECONDS
     while more:
         try:
-            message = await asyncio.wait_for(receive(), SILENCE_SECONDS)
+            message = await asyncio.wait_for(receive(), deadline - time.monotonic())
         except asyncio.TimeoutError as error:
             raise DoorError(
                 408, f"The rest of the body did not come within {SILENCE_SECONDS:g} s."
@@ -174,8 +183,10 @@ async def _read(headers: Headers, receive: Receive) -> bytes:
             raise DoorError(400, "The request ended early.")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
+        if size >= due:
+            due, deadline = size + PIECE_BYTES, time.monotonic() + SILENCE_SECONDS
         more = message.get("more_body", False)
     return b"".join(parts)
 
@@ -184,10 +195,9 @@ def _shutting_down() -> DoorError:
     return DoorError(503, "This server is shutting down.", "shutting_down")
 
 
-def _too_large() -> DoorError:
-    return DoorError(
-        413, f"The body is larger than {MAX_BODY_BYTES // 2**20} MiB.", "request_too_large"
-    )
+def _too_large(most: int) -> DoorError:
+    size = f"{most // 2**20} MiB" if most >= 2**20 else f"{most // 2**10} KiB"
+    return DoorError(413, f"The body is larger than {size}.", "request_too_large")
 
 
 async def _fail(error: Exception, scope: Scope, send: _Watched) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from lmstudio_core.shapes import error_text
 from lmstudio_server.kv.stack import is_list
+from lmstudio_server.wire.frames import MAX_VALUES, has_too_many_values
 
 from .bodies import is_object
 from .errors import DoorError, invalid, not_implemented
@@ -109,6 +110,8 @@ def _call(call: object, where: str) -> dict[str, Any]:
 def _arguments(given: object, where: str) -> dict[str, Any]:
     value: Any = given
     if isinstance(given, str):
+        if has_too_many_values(given):
+            raise invalid(f'"{where}" holds more than {MAX_VALUES:,} values.', where)
         try:
             value = json.loads(given) if given.strip() else {}
         except (ValueError, RecursionError) as error:

@@ -57,13 +57,23 @@ class Front:
         connection.front = self
         return connection
 
-    def to_http(self, transport: asyncio.Transport, received: bytes) -> None:
+    def enter(self, transport: asyncio.Transport) -> str | None:
+        """Count a connection; its peer, or ``None`` when there are too many."""
+        name: Any = transport.get_extra_info("peername")
+        peer = str(name[0]) if name else ""
+        return peer if self._services.connections.enter(peer) else None
+
+    def leave(self, peer: str) -> None:
+        """A connection has ended."""
+        self._services.connections.leave(peer)
+
+    def to_http(self, transport: asyncio.Transport, received: bytes, peer: str) -> None:
         """Hand a connection over."""
         if self._door is None:
             from lmstudio_server.doors.app import HttpDoor
 
             self._door = HttpDoor(self._services)
-        self._door.connect(transport, received)
+        self._door.connect(transport, received, lambda: self.leave(peer))
 
     async def close(self) -> None:
         """End the connections that are no WebSockets."""
@@ -82,6 +92,9 @@ class FrontConnection(ServerConnection):
     front: Front
     _received = b""
     _timer: asyncio.TimerHandle | None = None
+    _peer: str | None = None
+    """Whom it was counted for; nobody, once it was handed over or refused."""
+    _refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first line."""
@@ -89,6 +102,11 @@ class FrontConnection(ServerConnection):
         self._raw = stream = cast("asyncio.Transport", transport)
         # First of all: were anything below to fail, the loop would log it and keep the connection.
         self._timer = asyncio.get_running_loop().call_later(OPEN_SECONDS, stream.abort)
+        self._peer = self.front.enter(stream)
+        if self._peer is None:
+            self._refused = True
+            stream.abort()
+            return
         self.front.waiting.add(stream)
         with suppress(AttributeError):  # uvloop chooses by itself
             # asyncio asks for 256 KiB at each read, which costs more to allocate than frames to read.
@@ -96,6 +114,8 @@ class FrontConnection(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Find out whose connection this is."""
+        if self._refused:
+            return
         if self._timer is None:
             super().data_received(data)
             return
@@ -106,7 +126,8 @@ class FrontConnection(ServerConnection):
             return
         self._decided()
         if to_http:
-            self.front.to_http(self._raw, received)
+            peer, self._peer = self._peer or "", None
+            self.front.to_http(self._raw, received, peer)
         else:
             super().connection_made(self._raw)
             super().data_received(received)
@@ -118,6 +139,9 @@ class FrontConnection(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of the connection."""
+        if self._peer is not None:
+            self.front.leave(self._peer)
+            self._peer = None
         if self._timer is None:
             super().connection_lost(exc)
         else:

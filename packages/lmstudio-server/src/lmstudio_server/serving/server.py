@@ -18,7 +18,7 @@ from lmstudio_server.services import Services
 from .front import Front
 from .http import answer, namespace_of
 from .second import SecondPort
-from .socket import Socket
+from .socket import FIRST_FRAME_BYTES, Socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["ListenError", "RunningServer", "default_engine", "default_library", "serve"]
 
 _log = logging.getLogger(__name__)
-
-MAX_FRAME_BYTES = 256 * 1024 * 1024
-"""An uploaded file is one frame."""
 
 
 class ListenError(OSError):
@@ -162,7 +159,7 @@ async def _listen(config: ServerConfig, services: Services, front: Front) -> Ser
         process_request=process_request,
         create_connection=cast("type[ServerConnection]", front.connection),
         compression=None,
-        max_size=MAX_FRAME_BYTES,
+        max_size=FIRST_FRAME_BYTES,
         # A synchronous client may leave its socket unread for as long as its user thinks.
         ping_interval=None,
         close_timeout=2,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from lmstudio_server.api.endpoint import Call, Channel, Endpoint, Namespace
 from lmstudio_server.config import is_loopback
 from lmstudio_server.errors import WireError, internal
+from lmstudio_server.limits import limit_frames
 from lmstudio_server.wire.session import (
     AUTH_TIMEOUT_SECONDS,
     ChannelMessage,
@@ -37,6 +38,14 @@ __all__ = ["Socket"]
 
 _log = logging.getLogger(__name__)
 
+FIRST_FRAME_BYTES: Final = 8 * 1024
+"""Until a client is known, none of its frames may be larger: whoever it is, it costs nothing."""
+MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
+"""An uploaded file is one frame."""
+MAX_CALLS: Final = 1024
+"""How many calls of one socket may be unanswered, or their answers unread."""
+MAX_CHANNELS: Final = 1024
+
 
 class Socket:
     """One connection of a client to one namespace."""
@@ -50,6 +59,7 @@ class Socket:
         self._session = Session(namespace.name, namespace.endpoints, services.authenticator)
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls = asyncio.Semaphore(MAX_CALLS)
         self._client = ""
         self._trusted = False
 
@@ -85,39 +95,66 @@ class Socket:
             case Reply():
                 await self._connection.send(event.text)
             case RpcRequested():
-                self._spawn(self._run_rpc(event))
+                await self._begin_rpc(event)
             case ChannelOpened():
-                self._open_channel(event)
+                await self._open_channel(event)
             case ChannelMessage():
-                channel = self._channels.get(event.channel_id)
-                if channel is not None:
-                    channel.take(event.message)
+                await self._hand_on(event)
             case Entered():
                 self._enter(event)
             case WarningReceived():
                 self._services.record.warnings_received += 1
-                _log.warning("a client warns (%s): %s", event.kind, event.warning)
+                _log.warning("a client warns (%r): %r", event.kind, event.warning)
             case WarningSent():
                 self._services.record.warnings_sent += 1
-                _log.warning("warned a client (%s): %s", event.kind, event.warning)
+                _log.warning("warned a client (%s): %r", event.kind, event.warning)
             case HangUp():
-                _log.info("refused a client of %s: %s", self._namespace.name, event.reason)
+                _log.info("refused a client of %s: %r", self._namespace.name, event.reason)
                 await self._connection.close()
+
+    async def _begin_rpc(self, event: RpcRequested) -> None:
+        # Whoever does not read the answers cannot go on to ask: the rest waits in its own memory.
+        if self._calls.locked():
+            await self._in_turn(self._calls.acquire())
+        else:
+            await self._calls.acquire()
+        self._spawn(self._run_rpc(event)).add_done_callback(lambda _: self._calls.release())
+
+    async def _hand_on(self, event: ChannelMessage) -> None:
+        channel = self._channels.get(event.channel_id)
+        if channel is not None and channel.inbox.full():
+            await self._in_turn(channel.take(event.message))
+        elif channel is not None:
+            await channel.take(event.message)
+
+    async def _in_turn(self, waiting: Coroutine[Any, Any, Any]) -> None:
+        """Await what may take long; it is given up when the connection ends in the meantime."""
+        task = asyncio.ensure_future(waiting)
+        closed = asyncio.ensure_future(self._connection.wait_closed())
+        try:
+            await asyncio.wait({task, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ConnectionClosedError(None, None)
+        finally:
+            task.cancel()
+            closed.cancel()
 
     def _enter(self, event: Entered) -> None:
         address: Any = self._connection.remote_address
         local = is_loopback(str(address[0])) if address else False
         self._client = event.admission.identifier
         self._trusted = event.admission.trusted or local
+        limit_frames(self._connection.protocol, MAX_FRAME_BYTES)
 
     async def _auth_timeout(self) -> None:
         for event in self._session.auth_timed_out():
             await self._take(event)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         # The reading side notices a closed connection too and ends the socket.
@@ -137,8 +174,14 @@ class Socket:
             text = session.rpc_error(event.call_id, self._describe(endpoint, error))
         await self._connection.send(text)
 
-    def _open_channel(self, event: ChannelOpened) -> None:
+    async def _open_channel(self, event: ChannelOpened) -> None:
         channel_id = event.channel_id
+        if len(self._channels) >= MAX_CHANNELS:
+            # Not by waiting: a channel may be for good, and what ends it comes by this socket.
+            error = WireError(f"{MAX_CHANNELS} channels are open on this socket. End some first.")
+            text = self._session.channel_error(channel_id, error.to_wire())
+            await self._connection.send(text or "")
+            return
 
         async def send(packet: Mapping[str, Any], /) -> None:
             text = self._session.channel_send(channel_id, packet)
@@ -162,6 +205,7 @@ class Socket:
         finally:
             if self._channels.get(event.channel_id) is channel:
                 del self._channels[event.channel_id]
+            channel.end()
         if text is not None:
             await self._connection.send(text)
 

@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
 
 from lmstudio_core.halves import json_text
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT",
+    "MAX_VALUES",
     "Absent",
     "ChannelAck",
     "ChannelCreate",
@@ -31,6 +33,7 @@ __all__ = [
     "SignalUpdate",
     "Unreadable",
     "dump",
+    "has_too_many_values",
     "load_object",
     "parse",
 ]
@@ -107,7 +110,7 @@ class KeepAlive:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """JSON that is nested too deeply to be read; its sender can be told all the same."""
+    """JSON that is nested too deeply or has too many values; its sender can be told all the same."""
 
     kind: str
     identifier: int
@@ -127,6 +130,10 @@ ClientFrame: TypeAlias = (
 )
 
 
+MAX_VALUES: Final = 1_000_000
+"""How many values one text may hold. Each takes 100 bytes and more, and reading them holds up everybody:
+no thread helps, as Python's reader keeps all others waiting. A file or a text is one value."""
+_MANY: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,]', re.DOTALL)
 _LOOKED_AT: Final = 1000
 _DEEP: Final = 200
 """Brackets in a text below which its nesting is not why it cannot be read."""
@@ -141,6 +148,15 @@ class _BadFrame(Exception):  # noqa: N818 - a signal inside this module, never r
 def dump(frame: Mapping[str, Any]) -> str:
     """One frame as the text that goes on the socket."""
     return json_text(frame, separators=(",", ":"), allow_nan=False)
+
+
+def has_too_many_values(text: str) -> bool:
+    """Whether a JSON text holds more than ``MAX_VALUES``; known without reading it."""
+    if len(text) <= MAX_VALUES or text.count(",") + text.count("[") + text.count("{") <= MAX_VALUES:
+        return False
+    # Some of these may be inside strings, which a file of numbers is.
+    found = (match for match in _MANY.finditer(text) if text[match.start()] != '"')
+    return next(islice(found, MAX_VALUES, None), None) is not None
 
 
 def load_object(text: str) -> dict[str, Any] | None:
@@ -167,6 +183,8 @@ def _refuse_constant(name: str) -> None:
 
 def parse(text: str) -> ClientFrame | None:
     """Read one frame of a client; ``None`` when it fits no frame of the protocol."""
+    if has_too_many_values(text):
+        return _unreadable(text)
     frame = load_object(text)
     if frame is None:
         return _unreadable(text) if text.count("[") + text.count("{") > _DEEP else None

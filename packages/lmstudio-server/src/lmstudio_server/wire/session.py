@@ -202,7 +202,10 @@ class Session:
 
     def _unreadable(self, frame: frames.Unreadable) -> list[Event]:
         """JSON that we cannot read although it may be right: whoever sent it waits for an answer."""
-        title = "The request could not be read: it is nested too deeply."
+        title = (
+            "The request could not be read: it is nested too deeply, or holds more than "
+            f"{frames.MAX_VALUES:,} values."
+        )
         error = {"title": title, "rootTitle": title}
         if frame.kind == "rpcCall":
             return [Reply(self.rpc_error(frame.identifier, error))]

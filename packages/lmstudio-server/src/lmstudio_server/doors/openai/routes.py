@@ -18,6 +18,7 @@ from lmstudio_server.doors.calls import Caller, model_not_found, specifier
 from lmstudio_server.doors.errors import described, invalid, not_implemented
 from lmstudio_server.doors.messages import history_of
 from lmstudio_server.doors.sse import EventStream, JSONResponse, event
+from lmstudio_server.wire.frames import MAX_VALUES, has_too_many_values
 
 from .answers import Answer, Generation, embedding_answer, error_answer, model_object
 from .requests import (
@@ -47,7 +48,11 @@ __all__ = ["json_body", "routes"]
 async def json_body(request: Request) -> object:
     """The JSON of a request."""
     try:
-        return json.loads(await request.body())
+        body = await request.body()
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        if has_too_many_values(text):
+            raise invalid(f"The body holds more than {MAX_VALUES:,} values.")
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise invalid(f"The body is not valid JSON: {error_text(error)}.") from error
 
