@@ -128,9 +128,8 @@ def test_it_ends_when_its_last_client_is_gone(monkeypatch: pytest.MonkeyPatch) -
     address = embedded.ensure_running()
     server = the_server()
     with connect(f"ws://{address}/system", proxy=None) as socket:
-        socket.send(
-            json.dumps({"authVersion": 1, "clientIdentifier": "guest:a", "clientPasskey": "b"})
-        )
+        name, key = the_server().state.api_token.removeprefix("sk-lm-").split(":")
+        socket.send(json.dumps({"authVersion": 1, "clientIdentifier": name, "clientPasskey": key}))
         assert json.loads(socket.recv(PATIENCE)) == {"success": True}
         # Longer than the idle time, with the client still there.
         with pytest.raises(TimeoutError):

@@ -90,7 +90,7 @@ def host_of(answer: Any) -> str | None:
     except LMStudioValueError as error:
         # Not one of ours: those are what a plugin says on purpose, and reach the caller.
         raise ValueError(str(error)) from error
-    return str(answer)
+    return cast("str", answer)  # as it is: it may come with a token
 
 
 class Claims(Generic[T]):

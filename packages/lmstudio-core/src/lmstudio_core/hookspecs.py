@@ -41,7 +41,9 @@ def lmstudio_find_server(tried: tuple[str, ...]) -> str | None:
         tried: The addresses that were tried, in order.
 
     Returns:
-        ``"host:port"`` of a server that answers, or ``None`` to let the next plugin try.
+        ``"host:port"`` of a server that answers, or ``None`` to let the next plugin try. A
+        ``lmstudio_core.protocol.address.FoundServer`` is such a text that comes with the server's API
+        token, which the client then sends; whoever finds a server knows best who may use it.
     """
 
 

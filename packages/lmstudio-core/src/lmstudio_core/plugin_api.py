@@ -183,7 +183,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "remove_observer",
     ),
     # operations
-    "protocol.address": ("Address",),
+    "protocol.address": ("Address", "FoundServer"),
     "protocol.operations": (
         "VOID",
         "Batch",
@@ -406,6 +406,7 @@ __all__ = [
     "FileHandleDict",
     "FileHandleInput",
     "Finding",
+    "FoundServer",
     "FrozenProgramError",
     "GpuSetting",
     "GpuSettingDict",

@@ -336,6 +336,7 @@ def _run_in_foreground(settings: Settings, as_json: bool) -> int:
     import logging
 
     from .daemon.background import LOG_FORMAT
+    from .daemon.leftovers import clear_leftovers
     from .daemon.run import config_of, run
     from .logs import LineFormatter
     from .serving.server import ListenError
@@ -343,6 +344,7 @@ def _run_in_foreground(settings: Settings, as_json: bool) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(LOG_FORMAT, datefmt="%H:%M:%S"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    clear_leftovers()
     config = config_of(settings, is_daemon=False)
 
     def on_ready(running: RunningServer) -> None:
@@ -370,7 +372,16 @@ def _summary(found: state.Running) -> dict[str, Any]:
         "requiresToken": found.state.requires_token,
         "loadedModels": found.status.get("loadedModels"),
         "log": found.state.log,
+        **_way_in(found.state),
     }
+
+
+def _way_in(found: state.ServerState) -> dict[str, str]:
+    """For the owner of a server that was started on demand, who has seen no token of it."""
+    if not found.api_token:
+        return {}
+    page = f"http://{found.address}/#token={found.api_token}"
+    return {"apiToken": found.api_token, "page": page}
 
 
 def _in_words(summary: dict[str, Any]) -> str:

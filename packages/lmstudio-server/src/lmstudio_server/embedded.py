@@ -11,11 +11,13 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from lmstudio_core.errors import LMStudioOSError
+from lmstudio_core.protocol.address import FoundServer
 
 from ._version import __version__
 from .daemon import state
 from .daemon.lock import LockTimeoutError, file_lock
 from .daemon.paths import STATE_DIR_VARIABLE, in_words, state_dir
+from .owned import is_running
 
 if TYPE_CHECKING:
     from .daemon.spawn import StartError
@@ -42,6 +44,9 @@ def is_enabled() -> bool:
 
 def ensure_running() -> str:
     """The address (``"127.0.0.1:port"``) of a server of this user, started if there is none.
+
+    That of the server that was started on demand is a ``FoundServer``: it comes with the token that only
+    this user can read, so that other users of the machine can do nothing with the server.
 
     However many threads and processes call this at the same time, one server is started. A
     server that was started by hand is used if it runs.
@@ -82,7 +87,14 @@ def _running() -> str | None:
     # After an upgrade the older server finishes serving its clients, and new ones get a new one.
     if found is None or found.state.version != __version__:
         return None
-    return found.state.address
+    return _with_token(found.state)
+
+
+def _with_token(found: state.ServerState) -> str:
+    if not found.api_token:
+        return found.address
+    pid, start = found.pid, found.process_start
+    return FoundServer(found.address, found.api_token, lambda: is_running(pid, start))
 
 
 def _by_hand() -> list[state.Running]:
@@ -95,10 +107,11 @@ def _by_hand() -> list[state.Running]:
 def _start() -> str:
     # Most calls find a server that runs; only this one needs what it takes to start processes.
     from .daemon.spawn import Settings, StartError, spawn
+    from .wire.auth import new_token
 
     idle = _idle_seconds()
     try:
-        ready = spawn(Settings(kind="embedded", idle_timeout=idle))
+        ready = spawn(Settings(kind="embedded", idle_timeout=idle, api_tokens=(new_token(),)))
     except StartError as error:
         raise _failure(error) from error
     _log.warning(
@@ -108,7 +121,12 @@ def _start() -> str:
         ready["host"],
         f"{idle / 60:g} idle minutes" if idle >= 60 else f"{idle:g} idle seconds",
     )
-    return str(ready["host"])
+    found = state.read(state.EMBEDDED)
+    if found is None or found.pid != ready["pid"]:
+        raise EmbeddedServerError(
+            f"The embedded server (pid {ready['pid']}) has ended, or its state file was removed. Try again."
+        )
+    return _with_token(found)
 
 
 def _failure(error: StartError) -> EmbeddedServerError:

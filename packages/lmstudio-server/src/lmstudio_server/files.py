@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import json
+import os
 import secrets
 import shutil
+import stat
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from lmstudio_core.shapes import error_text
 
 from .errors import WireError
+from .owned import read_own, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from .documents.document import Document
     from .documents.passages import Passage
 
-__all__ = ["FileStore", "Upload", "recognise"]
+__all__ = ["UPLOADS_PREFIX", "FileStore", "Upload", "owner_of", "recognise"]
 
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -32,8 +37,25 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"BM", "image/bmp"),
     (b"%PDF-", "application/pdf"),
 )
+UPLOADS_PREFIX: Final = "lmstudio-server-files-"
+_OWNER: Final = "owner.json"
 _WORD: Final = frozenset({".doc", ".docx"})
 _PLAIN: Final = frozenset({"", ".txt", ".text"})
+
+
+def owner_of(folder: Path) -> tuple[int, str] | None:
+    """The process (its number and start) whose uploads a folder holds; ``None`` if it is not such a
+    folder of this user's, whoever may have put it there."""
+    try:
+        info = folder.lstat()
+        if not stat.S_ISDIR(info.st_mode) or (
+            sys.platform != "win32" and info.st_uid != os.getuid()
+        ):
+            return None
+        pid, start = json.loads(read_own(folder / _OWNER))
+    except (OSError, ValueError, TypeError):
+        return None
+    return (pid, start) if type(pid) is int and isinstance(start, str) and start else None
 
 
 def recognise(name: str, content: bytes) -> tuple[str, str]:
@@ -128,7 +150,10 @@ class FileStore:
 
     def _place(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="lmstudio-server-"))
+            self._folder = Path(tempfile.mkdtemp(prefix=UPLOADS_PREFIX))
+            # Whose it is, for the server that finds it when this one was killed.
+            start = json.dumps([os.getpid(), start_of(os.getpid())])
+            (self._folder / _OWNER).write_text(start, "utf-8")
         return self._folder
 
     def _file(self, client: str, upload: Upload) -> Upload:

@@ -137,8 +137,8 @@ class Services:
         self.searches.close()
         self.files.close()
 
-    def status(self, pid: int) -> dict[str, Any]:
-        """What ``/lms-status`` tells. It names no model where clients need a token to ask."""
+    def status(self, pid: int, *, known: bool) -> dict[str, Any]:
+        """What ``/lms-status`` tells. Only those are told of models who may use them."""
         status: dict[str, Any] = {
             "package": "lmstudio-server",
             "version": __version__,
@@ -149,7 +149,7 @@ class Services:
             "requiresToken": self.authenticator.requires_token,
             "connections": self.presence.sockets,
         }
-        if not self.authenticator.requires_token:
+        if known:
             status["loadedModels"] = [i.identifier for i in self.registry.instances()]
             status["communicationWarnings"] = {
                 "sent": self.record.warnings_sent,

@@ -24,6 +24,7 @@ from .base import (
     ClientBase,
     find_local_host,
     find_server,
+    has_ended,
     installed_plugins,
     is_valid,
     no_address,
@@ -145,7 +146,7 @@ class AsyncClient(ClientBase):
     async def _resolve(self, refused: Address | None = None) -> Address:
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
         known = self._known
-        if known is None or (known == refused and self._given is None):
+        if known is None or (self._given is None and (known == refused or has_ended(known))):
             known = self._found = self._network.to(await self._driver.run(find_server()))
         return known
 
@@ -161,7 +162,7 @@ class AsyncClient(ClientBase):
                 "The server has not been looked for yet: enter the client with 'async with', or "
                 "make any call first."
             )
-        return str(known)
+        return known.api_host
 
     def _forsake(self) -> bool:
         made: AsyncDriver | None = self.__dict__.get("_made_driver")

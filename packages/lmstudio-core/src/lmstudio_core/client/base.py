@@ -29,6 +29,7 @@ __all__ = [
     "ClientBase",
     "find_local_host",
     "find_server",
+    "has_ended",
     "installed_plugins",
     "is_valid",
     "no_address",
@@ -60,6 +61,11 @@ def find_server() -> Op[Address]:
     from .. import discovery
 
     return discovery.find_server(os.environ, Path.home(), ask_plugins)
+
+
+def has_ended(address: Address) -> bool:
+    """Whether the server that was found at an address is known to be gone: its token is for nobody else."""
+    return address.found is not None and not address.found.is_alive
 
 
 def find_local_host() -> Op[str | None]:
@@ -126,7 +132,10 @@ class ClientBase(Short):
 
     @property
     def _known(self) -> Address | None:
-        return self._given or self._found
+        # The client may be half made: this is for its repr, too.
+        state = self.__dict__
+        known: Address | None = state.get("_given") or state.get("_found")
+        return known
 
     def _forsake(self) -> bool:
         """Close what was left open; whether there was anything. The client may be half made."""

@@ -21,7 +21,7 @@ from ..protocol.auth import credentials
 from ..protocol.liveness import PingSetting, ping_settings
 from ..protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 from ..timeouts import CallLimits, get_sync_api_timeout, limits_of
-from .base import ClientBase, find_local_host, find_server, is_valid, no_address
+from .base import ClientBase, find_local_host, find_server, has_ended, is_valid, no_address
 
 if TYPE_CHECKING:
     from lmstudio_agent import AgentNamespace
@@ -113,14 +113,14 @@ class Client(ClientBase):
     def _resolve(self, refused: Address | None = None) -> Address:
         """Where the server is; one that was found and then ``refused`` is looked for anew."""
         known = self._known
-        if known is None or (known == refused and self._given is None):
+        if known is None or (self._given is None and (known == refused or has_ended(known))):
             known = self._found = self._network.to(self._driver.run(find_server()))
         return known
 
     @property
     def api_host(self) -> str:
         """``"host:port"`` of the server; looked for now if it is not known yet."""
-        return str(self._resolve())
+        return self._resolve().api_host
 
     def _forsake(self) -> bool:
         made: SyncDriver | None = self.__dict__.get("_driver")

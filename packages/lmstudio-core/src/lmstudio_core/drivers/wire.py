@@ -16,7 +16,7 @@ from websockets.uri import parse_uri
 
 from ..errors import LMStudioConnectionError, LMStudioError
 from ..protocol.address import Address
-from ..protocol.auth import Credentials, auth_request, check_auth_reply
+from ..protocol.auth import Credentials, auth_request, check_auth_reply, credentials_for
 from ..protocol.conversations import Conversation
 from ..protocol.mux import Mux
 from ..protocol.refusals import early_hint, no_http, path_hint, refused, tls_failed
@@ -38,7 +38,7 @@ class Wire:
         self.mux = Mux()
         self.failure: LMStudioError | None = None
         self.pongs = 0
-        self._creds = creds
+        self._creds = credentials_for(address, creds)
         self._stage: _Stage = "handshake"
         # One frame may hold a whole file, so there is no limit to a message's size.
         self._protocol = ClientProtocol(parse_uri(address.uri(namespace)), max_size=None)

@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Any, Final, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
 from ..errors import LMStudioHostError
 from .access import DIRECT, Access, basic, user_info
 
-__all__ = ["Address", "parse_api_host"]
+__all__ = ["Address", "FoundServer", "parse_api_host"]
 
 _IN_A_PATH: Final = "/:@!$&'()*+,;=~%"
+
+
+class FoundServer(str):
+    """``"host:port"`` of a server that was found, and the token with which it lets this user in.
+
+    It is a text like any other address, and shows no more than that: in print, in ``repr``, pickled.
+
+    Args:
+        api_host: The address.
+        api_token: The server's API token.
+        alive: Says whether the server that the token is for still runs; asked before the token is sent,
+            since another program may have taken its port.
+
+    Example:
+        >>> FoundServer("127.0.0.1:1234", "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST")
+        '127.0.0.1:1234'
+    """
+
+    __slots__ = ("alive", "api_token")
+
+    api_token: str
+    alive: Callable[[], bool] | None
+
+    def __new__(  # noqa: PYI034 - the standard library of 3.10 has no Self
+        cls, api_host: str, api_token: str, alive: Callable[[], bool] | None = None
+    ) -> FoundServer:
+        """A text with more to it."""
+        self = super().__new__(cls, api_host)
+        self.api_token = api_token
+        self.alive = alive
+        return self
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the server still runs, as far as anybody can tell."""
+        return self.alive is None or self.alive()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
 
 
 @dataclass(frozen=True)
 class Address:
     """A server's address. ``prefix`` is a path that its namespaces are below, or empty.
 
-    ``access`` is how it is reached beside that, and is never shown.
+    ``access`` is how it is reached beside that, and is never shown; nor are the credentials that whoever
+    found the server has for it.
     """
 
     host: str
@@ -27,6 +68,7 @@ class Address:
     secure: bool = False
     prefix: str = ""
     access: Access = field(default=DIRECT, repr=False, compare=False)
+    found: FoundServer | None = field(default=None, repr=False, compare=False)
 
     @property
     def netloc(self) -> str:
@@ -46,6 +88,19 @@ class Address:
             return ipaddress.ip_address(name).is_loopback
         except ValueError:
             return name == "localhost" or name.endswith(".localhost")
+
+    @property
+    def api_host(self) -> str:
+        """What makes this address again, for another client."""
+        if self.found is None:
+            return str(self)
+        return FoundServer(str(self), self.found.api_token, self.found.alive)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be repeated, although a server may say it."""
+        token = () if self.found is None else (self.found.api_token, self.found.api_token[-20:])
+        return (*self.access.secrets, *token)
 
     def __str__(self) -> str:
         scheme = "wss" if self.secure else "ws"
@@ -86,7 +141,8 @@ def parse_api_host(api_host: str) -> Address:
         raise _not_an_address(api_host)
     access = DIRECT if info is None else Access((("Authorization", basic(*info)),))
     prefix = quote(parts.path.rstrip("/"), safe=_IN_A_PATH)
-    return Address(host, port or (443 if secure else 80), secure, prefix, access)
+    found = given if isinstance(given, FoundServer) else None
+    return Address(host, port or (443 if secure else 80), secure, prefix, access, found)
 
 
 def _host(parts: SplitResult) -> str:

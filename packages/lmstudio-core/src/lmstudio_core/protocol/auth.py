@@ -10,6 +10,7 @@ from typing import Final, cast
 
 from ..errors import LMStudioAuthenticationError, LMStudioValueError, LMStudioWebsocketError
 from ..shapes import as_words
+from .address import Address
 
 __all__ = [
     "PLUGIN_URL_VARIABLE",
@@ -19,6 +20,7 @@ __all__ = [
     "auth_request",
     "check_auth_reply",
     "credentials",
+    "credentials_for",
 ]
 
 AUTH_VERSION: Final = 1
@@ -48,6 +50,8 @@ class Credentials:
     from_token: bool = False
     from_plugin: bool = False
     """They are a plugin's, as LM Studio sets them in the environment of its process."""
+    is_pair: bool = False
+    """They were given as they are."""
 
 
 def credentials(
@@ -85,6 +89,15 @@ def credentials(
     return Credentials(match[1], match[2], from_token=True)
 
 
+def credentials_for(address: Address, creds: Credentials) -> Credentials:
+    """Who a client is to a server: a token that came with its address is meant for it alone, as one of
+    the environment is for another."""
+    found = address.found
+    if found is None or creds.from_plugin or creds.is_pair or not found.is_alive:
+        return creds
+    return credentials(found.api_token, {})
+
+
 def _pair(identifier: object, passkey: object, api_token: object) -> Credentials:
     if api_token:
         raise LMStudioValueError(
@@ -97,7 +110,7 @@ def _pair(identifier: object, passkey: object, api_token: object) -> Credentials
                 f"{name} must be a string of 1 to {_MAX_LENGTH} characters; client_identifier and "
                 "client_passkey go together."
             )
-    return Credentials(str(identifier), str(passkey))
+    return Credentials(str(identifier), str(passkey), is_pair=True)
 
 
 def auth_request(creds: Credentials) -> bytes:

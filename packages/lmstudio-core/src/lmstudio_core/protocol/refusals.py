@@ -51,7 +51,7 @@ def refused(
     address: Address, namespace: str, reply: HttpReply, secrets: tuple[str, ...]
 ) -> LMStudioError:
     """The exception for a server, or a proxy before it, that answers but opens no WebSocket."""
-    hidden = (*secrets, *address.access.secrets)
+    hidden = (*secrets, *address.secrets)
     message = (
         f"{address} did not open the namespace {namespace!r}: {_stopped(reply.summary(hidden))} "
         f"{_advice(address, reply)}"

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from ..drivers.dialing import dial, tls_context
 from ..network import Network
-from ..protocol.address import parse_api_host
+from ..protocol.address import FoundServer, parse_api_host
 from ..protocol.operations import VOID
 from ..shapes import as_mapping, error_text
 from .fake_socket import FakeCall, FakeChannel, FakeRequest, FakeSocket
@@ -78,10 +78,16 @@ class RecordingProxy(LocalServer):
         self._address = Network().to(parse_api_host(target), written=True)
         self.target = str(self._address)  # without the password that it may hold
         self._path = path
-        hidden = (*secrets, *self._address.access.secrets)
+        hidden = (*secrets, *self._address.secrets)
         self._scrubber = Scrubber(hidden, keep_timings=keep_timings)
         self._recorded: list[RecordedRequest] = []
         self._recording_lock = threading.Lock()
+
+    @property
+    def api_host(self) -> str:
+        """``"host:port"``; where the server came with a token, so does this."""
+        here, found = super().api_host, self._address.found
+        return here if found is None else FoundServer(here, found.api_token, found.alive)
 
     @property
     def recording(self) -> Recording:

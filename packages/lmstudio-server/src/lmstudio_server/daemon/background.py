@@ -6,18 +6,21 @@ import logging
 import logging.handlers
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.logs import LineFormatter
+from lmstudio_server.owned import open_own
 from lmstudio_server.serving.server import ListenError, RunningServer
 
+from .leftovers import clear_leftovers
 from .paths import state_dir
 from .run import config_of, run
 from .spawn import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from io import TextIOWrapper
 
 __all__ = ["LOG_FORMAT", "run_in_background"]
 
@@ -28,6 +31,7 @@ _LOG_BYTES = 1024 * 1024
 def run_in_background(given: Mapping[str, Any], report: Callable[[dict[str, object]], None]) -> int:
     """Serve as ``given`` says, and ``report`` once the port is open."""
     settings = Settings(**given)
+    clear_leftovers()
     log_file = state_dir() / f"{settings.log_name}.log"
     _log_to(log_file, settings.log_level)
     config = config_of(settings, is_daemon=True)
@@ -47,10 +51,16 @@ def run_in_background(given: Mapping[str, Any], report: Callable[[dict[str, obje
         raise
 
 
+class _OwnFile(logging.handlers.RotatingFileHandler):
+    """A log that nobody else can read, and that is written to no place that a link leads to."""
+
+    def _open(self) -> TextIOWrapper[Any]:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        return open(open_own(Path(self.baseFilename), flags), "a", encoding="utf-8")  # noqa: PTH123 - a descriptor
+
+
 def _log_to(path: Path, level: str) -> None:
-    handler = logging.handlers.RotatingFileHandler(
-        path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
-    )
+    handler = _OwnFile(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(LineFormatter(LOG_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(True)

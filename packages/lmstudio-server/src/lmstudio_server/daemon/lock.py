@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lmstudio_server.owned import open_own
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
@@ -27,7 +29,7 @@ def file_lock(path: Path, timeout: float) -> Generator[None, None, None]:
     deadline = time.monotonic() + timeout
     # Every holder opens the file anew: locks belong to open files, so threads exclude each other
     # just as processes do. The file stays; removing it would let two holders lock two files.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         while not _try_lock(descriptor):
             if time.monotonic() >= deadline:

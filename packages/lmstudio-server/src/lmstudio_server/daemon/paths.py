@@ -27,6 +27,7 @@ def state_dir() -> Path:
     if override:
         path = Path(override).absolute()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_owner(path)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return path
@@ -63,6 +64,26 @@ def _candidates() -> list[Path]:
     # A user without a home of their own (containers) still has the temporary folder.
     found.append(temporary / f"{_NAME}-{os.getuid()}")
     return found
+
+
+def _check_owner(path: Path) -> None:
+    """A folder that somebody named must be its user's own: who may write there could put a server of
+    his own in the place of ours, and get what its clients send."""
+    if sys.platform == "win32":
+        return
+    info = path.stat()
+    if info.st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user", str(path))
+    if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EPERM, "other users may write to it", str(path))
+    for above in path.resolve().parents:
+        # In one like /tmp (sticky), everybody renames only what is his own.
+        mode = above.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise PermissionError(errno.EPERM, "others may replace it", str(path))
+    link = path.lstat()
+    if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.getuid()):
+        raise PermissionError(errno.EPERM, "it is a link of another user's", str(path))
 
 
 def _is_private(path: Path) -> bool:

@@ -21,12 +21,13 @@ def is_listening(host: str, port: int, *, timeout: float = 1.0) -> bool:
 
 
 def fetch_status(
-    host: str, port: int, *, timeout: float = 5.0, claim: bool = False
+    host: str, port: int, *, timeout: float = 5.0, claim: bool = False, token: str = ""
 ) -> dict[str, Any] | None:
     """What ``/lms-status`` answers at an address; ``None`` when nothing useful does."""
     query = "?claim" if claim else ""
     name = f"[{host}]" if ":" in host else host
-    request = f"GET /lms-status{query} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n"
+    request = f"GET /lms-status{query} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n"
+    request += f"Authorization: Bearer {token}\r\n\r\n" if token else "\r\n"
     received = b""
     try:
         with socket.create_connection((host, port), timeout) as connection:

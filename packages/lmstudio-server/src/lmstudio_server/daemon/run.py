@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lmstudio_server._version import __version__
 from lmstudio_server.config import ServerConfig, is_loopback
 from lmstudio_server.limits import raise_descriptor_limit, tell_exhaustion_once
+from lmstudio_server.owned import start_of
 from lmstudio_server.serving.server import RunningServer, serve
 
 from . import state
@@ -106,6 +107,8 @@ def _describe(
         log=None if log_file is None else str(log_file),
         shutdown_grace=config.shutdown_grace,
         control_key=config.control_key,
+        api_token=config.api_tokens[0] if kind == "embedded" and config.api_tokens else "",
+        process_start=start_of(os.getpid()),
     )
 
 

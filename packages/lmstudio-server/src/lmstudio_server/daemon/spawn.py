@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lmstudio_core.interpreter import python_command, python_environment
 from lmstudio_core.shapes import error_text
 from lmstudio_server.config import jit_models
+from lmstudio_server.owned import open_own
 
 from .paths import STATE_DIR_VARIABLE, state_dir
 
@@ -70,7 +71,7 @@ def spawn(settings: Settings, timeout: float = START_TIMEOUT_SECONDS) -> dict[st
     directory = state_dir()
     command = python_command("-m", "lmstudio_server.daemon", purpose="lmstudio-server")
     errors = directory / f"{settings.log_name}.err"
-    descriptor = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_own(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command,
@@ -150,7 +151,7 @@ class _Report:
 def tail(path: Path, lines: int = _TAIL_LINES) -> str:
     """The last lines of a log file; empty if there is none."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
             file.seek(max(0, path.stat().st_size - 16384))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:

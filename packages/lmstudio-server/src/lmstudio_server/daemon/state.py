@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
+
+from lmstudio_server.owned import is_running, read_own
 
 from .paths import state_dir
 from .probe import fetch_status, is_listening
@@ -26,6 +27,7 @@ __all__ = [
     "Running",
     "ServerState",
     "all_running",
+    "names",
     "read",
     "remove",
     "running",
@@ -53,11 +55,19 @@ class ServerState:
     shutdown_grace: float = 0.0
     """Seconds that its end may take longer while it predicts."""
     control_key: str = field(default="", repr=False)
+    api_token: str = field(default="", repr=False)
+    """With which the server that was started on demand lets its user in, and nobody else."""
+    process_start: str = ""
 
     @property
     def name(self) -> str:
         """The name of its state file."""
         return EMBEDDED if self.kind == "embedded" else f"server-{self.port}"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process that wrote the file still runs."""
+        return is_running(self.pid, self.process_start)
 
     @property
     def address(self) -> str:
@@ -95,13 +105,14 @@ def read(name: str) -> ServerState | None:
     """Read a state file; ``None`` if there is none or it makes no sense."""
     path = state_dir() / f"{name}.json"
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = json.loads(read_own(path))
         state = ServerState(**cast("dict[str, Any]", data))
     except (OSError, ValueError, TypeError):
         return None
     texts = (state.host, state.instance_id, state.version, state.control_key)
+    more = (state.api_token, state.process_start)
     numbers = (state.pid, state.port)
-    if not all(isinstance(text, str) for text in cast("tuple[object, ...]", texts)):
+    if not all(isinstance(text, str) for text in cast("tuple[object, ...]", (*texts, *more))):
         return None
     return state if all(isinstance(n, int) for n in cast("tuple[object, ...]", numbers)) else None
 
@@ -122,7 +133,9 @@ def running(name: str, *, claim: bool = False) -> Running | None:
     state = read(name)
     if state is None:
         return None
-    status = fetch_status(state.host, state.port, claim=claim)
+    if state.api_token and not state.is_alive:
+        return None  # whoever has its port now is not to get its token
+    status = fetch_status(state.host, state.port, claim=claim, token=state.api_token)
     if status is None or status.get("instanceId") != state.instance_id:
         return None
     return Running(state, status)
@@ -130,36 +143,25 @@ def running(name: str, *, claim: bool = False) -> Running | None:
 
 def all_running() -> list[Running]:
     """Every server of this user that answers: those started by hand first, by port."""
-    found = (running(name) for name in _names())
+    found = (running(name) for name in names())
     return [server for server in found if server is not None]
 
 
 def silent(answering: Iterable[Running]) -> list[ServerState]:
     """The servers of this user that are there and do not answer: they are stuck, or very busy."""
     known = {server.state.instance_id for server in answering}
-    found = (read(name) for name in _names())
+    found = (read(name) for name in names())
     return [
         state
         for state in found
         if state is not None
         and state.instance_id not in known
-        and _is_alive(state.pid)
+        and state.is_alive
         and is_listening(state.host, state.port)
     ]
 
 
-def _names() -> list[str]:
+def names() -> list[str]:
+    """The names of all state files: servers started by hand first, by port."""
     names = (path.stem for path in state_dir().glob("server-*.json"))
     return [*sorted(names, key=lambda name: (len(name), name)), EMBEDDED]
-
-
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return True  # there is no asking without ending it
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return False  # somebody else's by now
-    return True

@@ -30,6 +30,10 @@ def stop_server(target: state.ServerState) -> str:
     Raises:
         StopError: It is still there; the message says what was tried.
     """
+    if target.process_start and not target.is_alive:
+        # Its number and its port may be another program's by now: nothing is sent there, nor ended.
+        state.remove(target)
+        return ""
     if _ask(target) and _gone(target, ASK_SECONDS + target.shutdown_grace):
         return ""
     # It answered to its instance id a moment ago, so its pid is still its own.

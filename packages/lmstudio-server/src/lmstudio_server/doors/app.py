@@ -85,7 +85,8 @@ class _Routed:
 
 def _introductions(services: Services) -> list[BaseRoute]:
     async def introduce(request: Request) -> Response:
-        known = introduction(services, request.url.path, request.url.query)
+        bearer = request.headers.get("authorization")
+        known = introduction(services, request.url.path, request.url.query, bearer)
         return JSONResponse(known, headers={"Cache-Control": "no-store"})
 
     return [Route(GREETING_PATH, introduce), Route(STATUS_PATH, introduce)]

@@ -55,7 +55,8 @@ def answer(services: Services, request: Request) -> Response | None:
     reason = refusal(services.config, hosts, request.headers.get_all("Origin"))
     if reason is not None:
         return _response(HTTPStatus.FORBIDDEN, {"error": reason})
-    known = introduction(services, path, query)
+    bearer = next(iter(request.headers.get_all("Authorization")), None)
+    known = introduction(services, path, query, bearer)
     if known is not None:
         return _response(HTTPStatus.OK, known)
     if namespace_of(request.path) not in NAMESPACES:
@@ -66,14 +67,17 @@ def answer(services: Services, request: Request) -> Response | None:
     return None
 
 
-def introduction(services: Services, path: str, query: str) -> dict[str, Any] | None:
-    """What the paths by which clients find a server answer."""
+def introduction(
+    services: Services, path: str, query: str, bearer: str | None
+) -> dict[str, Any] | None:
+    """What the paths by which clients find a server answer, to one with this ``Authorization``."""
     if path == GREETING_PATH:
         return {"lmstudio": True}
     if path == STATUS_PATH:
-        if query == "claim":
+        known = services.authenticator.refuse_bearer(bearer) is None
+        if query == "claim" and known:  # strangers keep no server from ending
             services.presence.claim()
-        return services.status(os.getpid())
+        return services.status(os.getpid(), known=known)
     return None
 
 

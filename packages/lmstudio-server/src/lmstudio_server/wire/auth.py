@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import re
+import secrets
+import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +16,14 @@ from .frames import load_object
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CONTROL_IDENTIFIER", "Admission", "Authenticator", "Credentials", "parse_credentials"]
+__all__ = [
+    "CONTROL_IDENTIFIER",
+    "Admission",
+    "Authenticator",
+    "Credentials",
+    "new_token",
+    "parse_credentials",
+]
 
 MAX_LENGTH: Final = 256
 CONTROL_IDENTIFIER: Final = "lmstudio-server-control"
@@ -75,6 +84,13 @@ def parse_token(token: str) -> Credentials:
             "copied whole."
         )
     return Credentials(match[1], match[2])
+
+
+def new_token() -> str:
+    """An API token of LM Studio's form that nobody can guess."""
+    letters = string.ascii_letters + string.digits
+    name, key = ("".join(secrets.choice(letters) for _ in range(n)) for n in (8, 20))
+    return f"sk-lm-{name}:{key}"
 
 
 class Authenticator:
