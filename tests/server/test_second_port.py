@@ -80,6 +80,9 @@ def test_who_may_connect() -> None:
 def test_ports_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         async with fake_server() as server, client(server, "system") as system:
+            with pytest.raises(Refused, match="without a token"):
+                await system.call("startHttpServer", port=free_port(), networkInterface="0.0.0.0")
+        async with fake_server(insecure=True) as server, client(server, "system") as system:
             with socket.socket() as taken:
                 taken.bind(("127.0.0.1", 0))
                 taken.listen()

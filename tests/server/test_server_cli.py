@@ -159,7 +159,7 @@ def test_a_port_that_is_taken() -> None:
 
 @pytest.mark.parametrize("mode", [[], ["--daemon"]])
 def test_an_address_that_is_not_here(mode: list[str]) -> None:
-    result = lmstudio("start", "--host", "192.0.2.1", "--port", "0", *mode)
+    result = lmstudio("start", "--host", "192.0.2.1", "--insecure", "--port", "0", *mode)
     assert result.returncode == 1
     assert "Cannot listen on 192.0.2.1" in result.stderr
     assert "Traceback" not in result.stderr
@@ -276,7 +276,7 @@ def test_the_other_loopback_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_open_server_says_so() -> None:
-    with running_server("--host", "0.0.0.0") as server:
+    with running_server("--host", "0.0.0.0", "--insecure") as server:
         assert server.host == f"127.0.0.1:{server.port}"
         assert "--api-token limits that" in server.log.read_text()
 

@@ -105,7 +105,7 @@ def test_every_option_has_a_variable_and_a_key(started: list[Settings], tmp_path
     [
         ("prot = 5", 'Did you mean "port"?'),
         ("shutdown_grace = 5", 'Did you mean "shutdown-grace"?'),
-        ("zzz = 1", "Known are: allow-origin"),
+        ("zzz = 1", "Known are: allow-host"),
         ("daemon = true", "no option"),
         ("port = [1]", "one value"),
         ("[port]\nx = 1", "table"),

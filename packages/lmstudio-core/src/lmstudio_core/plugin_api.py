@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from .plugins import plugins as plugins
     from .progress import ProgressBar as ProgressBar
     from .protocol.address import Address as Address
+    from .protocol.address import FoundServer as FoundServer
     from .protocol.operations import VOID as VOID
     from .protocol.operations import Batch as Batch
     from .protocol.operations import Call as Call

@@ -13,9 +13,9 @@ import click
 from lmstudio_core.cli.common import Group, echo, network_options, print_json
 from lmstudio_core.cli.printing import colours
 from lmstudio_core.errors import FrozenProgramError
-from lmstudio_core.shapes import error_text
 
 from ._version import __version__
+from .access import TOKENS_VARIABLE, access_options, refuse_open, tokens_of
 from .daemon import state
 from .daemon.paths import STATE_DIR_VARIABLE, in_words, state_dir
 from .daemon.spawn import Settings, StartError, spawn
@@ -27,20 +27,15 @@ from .options import (
     address,
     config_option,
     origins,
-    read_tokens,
-    tokens_of_file,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .serving.server import RunningServer
 
 __all__ = ["main", "server"]
 
 DEFAULT_PORT = 1234
 NOT_RUNNING_CODE = 3
-TOKENS_VARIABLE = "LMSTUDIO_SERVER_API_TOKENS"
 
 
 @click.group(
@@ -117,6 +112,7 @@ def server() -> None:
     show_envvar=True,
     help="Origin of web pages let in (repeatable).",
 )
+@access_options
 @click.option(
     "--idle-timeout",
     cls=Setting,
@@ -172,6 +168,12 @@ def start(
     api_token_file: Path | None,
     models: tuple[Path, ...],
     allowed_origins: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
+    insecure: bool,
+    make_token: bool,
+    trust_local: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     idle_timeout: float | None,
     jit_ttl: float,
     jit_models: int,
@@ -184,6 +186,10 @@ def start(
     """
     _check_state_dir()
     _refuse_second(port)
+    if tls_key is not None and tls_cert is None:
+        raise click.UsageError("--tls-key goes with --tls-cert.")
+    tokens = tokens_of(api_tokens, api_token_file, make=make_token)
+    refuse_open(host, tokens, insecure)
     settings = Settings(
         kind="standalone",
         host=host,
@@ -191,11 +197,16 @@ def start(
         idle_timeout=idle_timeout,
         models=tuple(str(folder.absolute()) for folder in models) or None,
         allowed_origins=allowed_origins,
+        allowed_hosts=allowed_hosts,
+        trust_local=trust_local,
+        insecure=insecure,
+        tls_cert=None if tls_cert is None else str(tls_cert.absolute()),
+        tls_key=None if tls_key is None else str(tls_key.absolute()),
         jit_ttl=jit_ttl or None,
         jit_models=jit_models or None,
         shutdown_grace=shutdown_grace,
         log_level=log_level,
-        api_tokens=_tokens(api_tokens, api_token_file),
+        api_tokens=tokens,
     )
     if daemon:
         _start_in_background(settings, as_json)
@@ -304,21 +315,6 @@ def _refuse_second(port: int) -> None:
             f"lmstudio-server already runs at {first.state.address} (pid {first.state.pid}). Use "
             "it, stop it with `lmstudio server stop`, or choose another --port."
         )
-
-
-def _tokens(given: Sequence[str], file: Path | None) -> tuple[str, ...]:
-    from .wire.auth import parse_token
-
-    tokens = [*given, *tokens_of_file(click.get_current_context())]
-    tokens += os.environ.get(TOKENS_VARIABLE, "").replace(",", " ").split()
-    if file is not None:
-        tokens += read_tokens(file)
-    try:
-        for token in tokens:
-            parse_token(token)
-    except ValueError as error:
-        raise click.ClickException(error_text(error)) from error
-    return tuple(tokens)
 
 
 def _start_in_background(settings: Settings, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEFAULT_PORT", "ServerConfig", "is_loopback", "jit_models", "new_secret"]
+__all__ = ["DEFAULT_PORT", "ServerConfig", "is_loopback", "is_own_name", "jit_models", "new_secret"]
 
 DEFAULT_PORT = 1234
 JIT_MODELS_VARIABLE = "LMSTUDIO_SERVER_JIT_MODELS"
@@ -33,6 +34,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_own_name(name: str) -> bool:
+    """Whether a host name is this machine's, as far as it knows, or an address, which nobody can make
+    point elsewhere."""
+    bare = name.lower().removesuffix(".")
+    own = socket.gethostname().lower()
+    short = own.partition(".")[0]
+    if bare in (own, short, f"{short}.local"):
+        return bool(bare)
+    try:
+        ip_address(bare.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def jit_models() -> int | None:
     """The number in ``LMSTUDIO_SERVER_JIT_MODELS``, if it is one."""
     text = os.environ.get(JIT_MODELS_VARIABLE, "").strip()
@@ -51,6 +67,15 @@ class ServerConfig:
     """``None``: LM Studio's model folder and the server's own."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of web pages that may connect, besides those served from this machine; ``"*"``: all."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which clients may ask, besides those of this machine; ``"*"``: all."""
+    trust_local: bool = True
+    """Whether clients on this machine may do more than others; not behind a proxy on it."""
+    insecure: bool = False
+    """Whether other machines may be let in without a token."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """``None``: it is in the file of the certificate."""
     idle_timeout: float | None = None
     """Seconds without a client after which the server ends; ``None``: never."""
     jit_ttl: float | None = 3600.0

@@ -101,7 +101,12 @@ def _by_hand() -> list[state.Running]:
     has_token = any(os.environ.get(name) for name in _TOKEN_VARIABLES)
     names = sorted(path.stem for path in state_dir().glob("server-*.json"))
     found = (state.running(name) for name in names)
-    return [r for r in found if r is not None and (has_token or not r.state.requires_token)]
+    # One with TLS has a certificate for the names by which others know it, not for this machine's own.
+    return [
+        r
+        for r in found
+        if r is not None and (has_token or not r.state.requires_token) and not r.state.tls
+    ]
 
 
 def _start() -> str:

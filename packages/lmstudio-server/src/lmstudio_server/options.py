@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click import types
 from click.core import ParameterSource
 
 from lmstudio_core.shapes import error_text
@@ -30,6 +31,7 @@ __all__ = [
     "address",
     "config_option",
     "default_config_file",
+    "hosts",
     "origins",
     "read_config",
     "read_tokens",
@@ -41,6 +43,7 @@ _NAME: Final = "lmstudio-server"
 _NOT_IN_FILE: Final = frozenset({"config", "daemon", "as_json"})
 _FILE_KEY: Final = f"{__name__}.file"
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
+_HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,252}[a-z0-9.])?")
 _TOKENS_KEY: Final = f"{__name__}.api_tokens"
 
 
@@ -90,6 +93,23 @@ def origins(
 ) -> tuple[str, ...]:
     """Origins in the form in which browsers tell them (a click callback)."""
     return tuple(_origin(ctx, parameter, text) for text in value)
+
+
+def hosts(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Host names in the form in which requests tell them, without a port (a click callback)."""
+    return tuple(_host(ctx, parameter, text) for text in value)
+
+
+def _host(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
+    name = text.strip().lower()
+    if name != "*" and _HOST_NAME.fullmatch(name) is None:
+        raise click.BadParameter(
+            f"{text!r} is no host name: give it without scheme and port, such as host.docker.internal; "
+            "* means all.",
+            ctx,
+            parameter,
+        )
+    return name
 
 
 def _origin(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
@@ -185,7 +205,7 @@ def _unknown(path: Path, key: str, names: Mapping[str, str]) -> str:
 
 def _relative(value: Any, path: Path, name: str) -> Any:
     """Folders and files are meant from where the file is."""
-    if name not in ("models", "api_token_file"):
+    if name not in ("models", "api_token_file", "tls_cert", "tls_key"):
         return value
     if is_list(value):
         return [_relative(item, path, name) for item in value]
@@ -201,6 +221,10 @@ def _checked(command: click.Command, name: str, value: Any, path: Path) -> Any:
     if is_list(value) and not option.multiple:
         raise click.ClickException(f'{path}: "{key}" has to be one value, not a list.')
     values = value if is_list(value) else [value]
+    if isinstance(option.type, types.BoolParamType):
+        if not isinstance(value, bool):
+            raise click.ClickException(f'{path}: "{key}" has to be true or false.')
+        return value
     # click makes a text or a number of nearly everything; 5 is no host, and true is no number.
     numeric = isinstance(option.type, (click.IntRange, click.FloatRange))
     for each in values:

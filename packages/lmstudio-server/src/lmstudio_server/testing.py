@@ -49,6 +49,7 @@ def running_server(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     models: Sequence[Path] = (),
+    state: Path | None = None,
 ) -> Generator[ServerProcess, None, None]:
     """Start a server and stop it at the end of the block.
 
@@ -56,10 +57,11 @@ def running_server(
         arguments: More arguments for ``lmstudio-server start``.
         environment: Variables to set besides those of this process.
         models: Folders with models; without any, only the pocket models are there.
+        state: A state folder that is kept; by default one of its own.
     """
     with tempfile.TemporaryDirectory(prefix="lmstudio-server-test-") as folder:
         directory = Path(folder)
-        state_folder, log = directory / "state", directory / "server.log"
+        state_folder, log = state or directory / "state", directory / "server.log"
         empty = directory / "models"
         empty.mkdir()
         folders = [part for path in (models or [empty]) for part in ("--models", str(path))]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmstudio_core.shapes import error_text
 from lmstudio_server._version import __version__
+from lmstudio_server.config import is_loopback
 from lmstudio_server.convert.info import model_info
 from lmstudio_server.errors import WireError
 
@@ -89,6 +90,13 @@ async def start_http_server(call: Call, parameter: p.StartHttpServer) -> Any:
     """Serve everything on one more port. The server's own port is open anyway."""
     _require_trust(call, "open a port")
     second, port = _second_port(call), parameter.port
+    config = call.services.config
+    beyond = not is_loopback(parameter.network_interface or "127.0.0.1")
+    if beyond and not call.services.authenticator.requires_token and not config.insecure:
+        raise WireError(
+            "The HTTP server was not started: other machines could use it without a token.",
+            suggestion="Start lmstudio-server with --api-token, or with --insecure if that is meant.",
+        )
     try:
         await second.start(port, parameter.network_interface, cors=parameter.cors is True)
     except OSError as error:

@@ -81,6 +81,11 @@ def config_of(settings: Settings, *, is_daemon: bool) -> ServerConfig:
         api_tokens=tuple(settings.api_tokens),
         model_folders=None if models is None else tuple(Path(folder) for folder in models),
         allowed_origins=tuple(settings.allowed_origins),
+        allowed_hosts=tuple(settings.allowed_hosts),
+        trust_local=settings.trust_local,
+        insecure=settings.insecure,
+        tls_cert=Path(settings.tls_cert) if settings.tls_cert else None,
+        tls_key=Path(settings.tls_key) if settings.tls_key else None,
         idle_timeout=settings.idle_timeout,
         jit_ttl=settings.jit_ttl,
         jit_models=settings.jit_models,
@@ -98,7 +103,7 @@ def _describe(
     return state.ServerState(
         kind=kind,
         pid=os.getpid(),
-        host=running.host.rpartition(":")[0].strip("[]"),
+        host=running.name.strip("[]"),
         port=running.port,
         instance_id=config.instance_id,
         version=__version__,
@@ -108,6 +113,7 @@ def _describe(
         shutdown_grace=config.shutdown_grace,
         control_key=config.control_key,
         api_token=config.api_tokens[0] if kind == "embedded" and config.api_tokens else "",
+        tls=config.tls_cert is not None,
         process_start=start_of(os.getpid()),
     )
 

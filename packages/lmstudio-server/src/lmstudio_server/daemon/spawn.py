@@ -47,6 +47,11 @@ class Settings:
     idle_timeout: float | None = None
     models: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    trust_local: bool = True
+    insecure: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
     log_level: str = "info"
     jit_ttl: float | None = 3600.0
     jit_models: int | None = field(default_factory=jit_models)

@@ -58,6 +58,7 @@ class ServerState:
     api_token: str = field(default="", repr=False)
     """With which the server that was started on demand lets its user in, and nobody else."""
     process_start: str = ""
+    tls: bool = False
 
     @property
     def name(self) -> str:
@@ -73,7 +74,7 @@ class ServerState:
     def address(self) -> str:
         """``"host:port"``, as clients take it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"https://{host}:{self.port}" if self.tls else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def running(name: str, *, claim: bool = False) -> Running | None:
         return None
     if state.api_token and not state.is_alive:
         return None  # whoever has its port now is not to get its token
-    status = fetch_status(state.host, state.port, claim=claim, token=state.api_token)
+    status = fetch_status(state.host, state.port, claim=claim, token=state.api_token, tls=state.tls)
     if status is None or status.get("instanceId") != state.instance_id:
         return None
     return Running(state, status)

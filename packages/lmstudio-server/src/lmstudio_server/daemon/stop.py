@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import state
-from .probe import fetch_status
+from .probe import fetch_status, unchecked
 
 __all__ = ["StopError", "stop_server"]
 
@@ -66,10 +66,14 @@ def _ask(target: state.ServerState) -> bool:
     }
     call = {"type": "rpcCall", "endpoint": "requestShutdown", "callId": 1}
     url = f"ws://{target.address}/system"
+    options = _directly()
+    if target.tls:
+        url = f"wss{target.address.removeprefix('https')}/system"
+        options["ssl"] = unchecked()
     # Its parameters differ between releases, so they cannot be checked here.
     open_socket: Any = connect
     try:
-        with open_socket(url, open_timeout=5, close_timeout=2, **_directly()) as connection:
+        with open_socket(url, open_timeout=5, close_timeout=2, **options) as connection:
             connection.send(json.dumps(credentials))
             if json.loads(connection.recv(timeout=5)).get("success") is not True:
                 return False
@@ -96,7 +100,7 @@ def _gone(target: state.ServerState, seconds: float) -> bool:
 
 
 def _is_gone(target: state.ServerState) -> bool:
-    status = fetch_status(target.host, target.port)
+    status = fetch_status(target.host, target.port, tls=target.tls)
     if status is not None and status.get("instanceId") == target.instance_id:
         return False
     if sys.platform == "win32":

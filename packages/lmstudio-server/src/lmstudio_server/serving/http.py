@@ -13,10 +13,10 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from lmstudio_server.api.namespaces import NAMESPACES
-from lmstudio_server.config import ServerConfig, is_loopback
+from lmstudio_server.config import ServerConfig, is_loopback, is_own_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lmstudio_server.services import Services
 
@@ -25,6 +25,7 @@ __all__ = [
     "STATUS_PATH",
     "answer",
     "introduction",
+    "is_forwarded",
     "namespace_of",
     "refusal",
     "split_target",
@@ -32,6 +33,10 @@ __all__ = [
 
 GREETING_PATH = "/lmstudio-greeting"
 STATUS_PATH = "/lms-status"
+_NAME: Final = re.compile(r"[a-z0-9._-]{1,80}")
+_FORWARDED: Final = frozenset(
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
+)
 _HOST: Final = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
 
 
@@ -87,8 +92,14 @@ def refusal(config: ServerConfig, hosts: Sequence[str], origins: Sequence[str]) 
     A web page can make a browser connect to this machine. Browsers tell the page's origin, and a
     page whose own host name was made to point at this machine shows that name as the host.
     """
-    if is_loopback(config.host) and not all(is_loopback(_host_name(f"//{h}")) for h in hosts):
-        return "This server answers only under the name of its own machine (localhost)."
+    for host in hosts:
+        name = _host_name(f"//{host}")
+        if not _is_ours(config, name):
+            shown = name[:80] if _NAME.fullmatch(name) else "NAME"
+            return (
+                f"This server answers only under the names of its own machine, not as {host[:80]!r}. "
+                f"Start it with --allow-host {shown} to have it answer to that, too."
+            )
     for origin in origins:
         if origin in config.allowed_origins or "*" in config.allowed_origins:
             continue
@@ -98,6 +109,17 @@ def refusal(config: ServerConfig, hosts: Sequence[str], origins: Sequence[str]) 
                 "--allow-origin to let them."
             )
     return None
+
+
+def _is_ours(config: ServerConfig, name: str) -> bool:
+    if is_loopback(name) or name in config.allowed_hosts or "*" in config.allowed_hosts:
+        return True
+    return not is_loopback(config.host) and is_own_name(name)
+
+
+def is_forwarded(names: Iterable[str]) -> bool:
+    """Whether the names of a request's headers tell that a proxy has passed it on."""
+    return any(name.lower() in _FORWARDED for name in names)
 
 
 def _host_name(url: str) -> str:

@@ -6,22 +6,25 @@ import errno
 import logging
 import os
 import socket
+import ssl
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 
+from lmstudio_core.shapes import error_text
 from lmstudio_server.api.namespaces import NAMESPACES
 from lmstudio_server.services import Services
 
-from .front import Front
+from .front import OPEN_SECONDS, Front
 from .http import answer, namespace_of
 from .second import SecondPort
 from .socket import FIRST_FRAME_BYTES, Socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
+    from pathlib import Path
 
     from websockets.http11 import Request, Response
 
@@ -29,7 +32,14 @@ if TYPE_CHECKING:
     from lmstudio_server.engines.base import Engine
     from lmstudio_server.services import ModelLibrary
 
-__all__ = ["ListenError", "RunningServer", "default_engine", "default_library", "serve"]
+__all__ = [
+    "CertificateError",
+    "ListenError",
+    "RunningServer",
+    "default_engine",
+    "default_library",
+    "serve",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +60,17 @@ class ListenError(OSError):
         super().__init__(words)
 
 
+class CertificateError(ListenError):
+    """The certificate cannot be used; the message says why."""
+
+    def __init__(self, file: Path, reason: Exception) -> None:
+        OSError.__init__(
+            self,
+            f"The certificate {file} cannot be used: {error_text(reason)}. --tls-cert is a file in PEM "
+            "form; its key is in the same one, or in that of --tls-key, without a password.",
+        )
+
+
 class RunningServer:
     """A server that listens."""
 
@@ -61,12 +82,18 @@ class RunningServer:
 
     @property
     def host(self) -> str:
-        """``"host:port"``, as clients take it."""
+        """``"host:port"``, as clients take it; with TLS ``"https://host:port"``."""
+        address = f"{self.name}:{self.port}"
+        return f"https://{address}" if self.services.config.tls_cert else address
+
+    @property
+    def name(self) -> str:
+        """The host alone, in brackets if it is an IPv6 address."""
         bound = self.services.config.host
         name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bound, bound)  # noqa: S104
         if ":" in name and not name.startswith("["):
             name = f"[{name}]"
-        return f"{name}:{self.port}"
+        return name
 
     async def wait_until_done(self) -> None:
         """Return when a client asked for the end, or the server was idle for too long."""
@@ -134,6 +161,24 @@ def _keep_alive(connection: ServerConnection) -> None:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
+def _tls(config: ServerConfig) -> dict[str, Any]:
+    if config.tls_cert is None:
+        return {}
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # HTTP/2 is not spoken here.
+    context.set_alpn_protocols(["http/1.1"])
+
+    def no_password() -> str:  # asking for it would wait for a terminal that may not be there
+        raise ValueError("its key has a password")
+
+    try:
+        context.load_cert_chain(config.tls_cert, config.tls_key, no_password)
+    except (OSError, ValueError) as error:
+        raise CertificateError(config.tls_cert, error) from error
+    # Of asyncio's own limit, a minute, who says nothing would use all.
+    return {"ssl": context, "ssl_handshake_timeout": OPEN_SECONDS}
+
+
 async def _listen(config: ServerConfig, services: Services, front: Front) -> Server:
     async def handle(connection: ServerConnection) -> None:
         # There is none only before the handshake, which is over.
@@ -165,6 +210,7 @@ async def _listen(config: ServerConfig, services: Services, front: Front) -> Ser
         close_timeout=2,
         server_header=None,
         logger=quiet,
+        **_tls(config),
     )
     try:
         return await cast("Awaitable[Server]", listening)

@@ -27,6 +27,8 @@ from lmstudio_server.wire.session import (
     WarningSent,
 )
 
+from .http import is_forwarded
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
@@ -141,7 +143,14 @@ class Socket:
 
     def _enter(self, event: Entered) -> None:
         address: Any = self._connection.remote_address
-        local = is_loopback(str(address[0])) if address else False
+        request = self._connection.request
+        local = (
+            self._services.config.trust_local
+            and bool(address)
+            and is_loopback(str(address[0]))
+            # What a proxy on this machine passes on comes from anywhere.
+            and not (request is not None and is_forwarded(request.headers))
+        )
         self._client = event.admission.identifier
         self._trusted = event.admission.trusted or local
         limit_frames(self._connection.protocol, MAX_FRAME_BYTES)
