@@ -65,7 +65,8 @@ def test_what_goes_wrong_in_the_server_is_told_to_the_model(opened: Any) -> None
         run_sync, opened, call("fail", {"reason": "no rain today"}), call("multiply", {"a": 1})
     )
     assert "no rain today" in failed.content
-    assert missing.outcome == "failed"
+    assert missing.outcome == "invalid"
+    assert "'b' is a required property" in missing.content
 
 
 def test_pictures_come_as_images(opened: Any) -> None:

@@ -313,7 +313,7 @@ class TestStructured:
 
     def test_output_of_another_shape_never_passes(self) -> None:
         result = result_of(fragment('{"a": "x"}'), success(), response_format=SCHEMA)
-        with pytest.raises(StructuredOutputError, match="a is str, not integer"):
+        with pytest.raises(StructuredOutputError, match="a: 'x' is not of type 'integer'"):
             result.parsed  # noqa: B018
 
     def test_str_is_formatted_json(self) -> None:

@@ -234,7 +234,7 @@ def test_a_json_schema_as_parameters() -> None:
         ToolFunctionDef(name="f", description="F.", parameters=schema, implementation=dict)
     )
     assert tool.parameters == schema
-    assert tool.prepare({"a": 1, "b": 2})() == {"a": 1, "b": 2}
+    assert tool.prepare({"a": "1", "b": 2})() == {"a": "1", "b": 2}
 
 
 def test_tools_that_run_elsewhere() -> None:

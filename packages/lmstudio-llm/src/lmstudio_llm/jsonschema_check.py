@@ -1,167 +1,142 @@
-"""Whether data fits a JSON schema: the keywords that structured output uses.
+"""Whether data fits a JSON schema, by the ``jsonschema`` package.
 
 Servers constrain the output to the schema while generating. What this finds is output that was cut
-off, and servers that do not constrain. Keywords unknown here are taken as satisfied.
+off, servers that do not constrain, and keywords that a grammar cannot express.
+
+The package takes 90 ms to import. That is done in a thread once the request is on its way
+(``import_soon``), so that it costs neither the program's start nor an event loop's time.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+import sys
+import threading
+from collections.abc import Iterable
+from typing import Any, Final
 
-from .narrow import is_list, is_mapping, mapping
+from lmstudio_core.shapes import error_text
 
-__all__ = ["schema_problems"]
+from .narrow import is_list, is_mapping
 
-_MAX_DEPTH: Final = 100
+__all__ = [
+    "UncheckableSchemaError",
+    "import_soon",
+    "joined_path",
+    "schema_errors",
+    "schema_line",
+    "schema_problems",
+]
 
-_PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
-
-_LIMITS: Final[Mapping[str, tuple[str, type | tuple[type, ...], int]]] = {
-    # keyword: (what is compared, for which values, +1 for a lower and -1 for an upper limit)
-    "minimum": ("value", (int, float), 1),
-    "maximum": ("value", (int, float), -1),
-    "minLength": ("length", str, 1),
-    "maxLength": ("length", str, -1),
-    "minItems": ("length", list, 1),
-    "maxItems": ("length", list, -1),
-}
+_MAX_SHOWN: Final = 300
+_DATA_KEYWORDS: Final = ("enum", "const", "default", "examples")
 
 
-def schema_problems(data: Any, schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is wrong with ``data``, one line each with the place; empty if it fits."""
-    return tuple(_Check(schema).problems(data, schema, "", 0))
+class UncheckableSchemaError(ValueError):
+    """The schema cannot be used: it is none, or refers to what is not in it."""
 
 
-class _Check:
-    def __init__(self, root: Mapping[str, Any]) -> None:
-        self._root = root
-
-    def problems(self, data: Any, schema: Any, where: str, depth: int) -> Iterator[str]:
-        if schema is False:
-            yield _at(where, "is not allowed")
-        if depth > _MAX_DEPTH or not is_mapping(schema):
+def import_soon() -> None:
+    """Begin to import the package, unless that has been done; returns at once."""
+    if "jsonschema" not in sys.modules:
+        try:
+            threading.Thread(target=_import, name="lmstudio-import").start()
+        except RuntimeError:  # no more threads: it is imported when it is needed
             return
-        rules = schema
-        if "$ref" in rules:
-            yield from self.problems(data, self._resolve(rules["$ref"]), where, depth + 1)
-        kind_problem = _type_problem(data, rules.get("type"))
-        if kind_problem:
-            yield _at(where, kind_problem)
-            return
-        yield from (_at(where, problem) for problem in _value_problems(data, rules))
-        yield from self._combined(data, rules, where, depth)
-        if isinstance(data, dict):
-            yield from self._object(mapping(data), rules, where, depth)
-        elif isinstance(data, list):
-            yield from self._array(_list(data), rules, where, depth)
-
-    def _resolve(self, ref: Any) -> Any:
-        if not isinstance(ref, str) or not ref.startswith("#"):
-            return True
-        found: Any = self._root
-        for step in ref[1:].split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            if not is_mapping(found) or name not in found:
-                return True
-            found = found[name]
-        return found
-
-    def _combined(
-        self, data: Any, rules: Mapping[str, Any], where: str, depth: int
-    ) -> Iterator[str]:
-        for part in _list(rules.get("allOf")):
-            yield from self.problems(data, part, where, depth + 1)
-        for keyword in ("anyOf", "oneOf"):
-            parts = _list(rules.get(keyword))
-            if parts and not any(self._fits(data, part, depth) for part in parts):
-                yield _at(where, f"fits none of the {len(parts)} forms allowed")
-
-    def _fits(self, data: Any, schema: Any, depth: int) -> bool:
-        return next(self.problems(data, schema, "", depth + 1), None) is None
-
-    def _object(
-        self, data: Mapping[str, Any], rules: Mapping[str, Any], where: str, depth: int
-    ) -> Iterator[str]:
-        known = mapping(rules.get("properties"))
-        for name in _list(rules.get("required")):
-            if name not in data:
-                yield _at(_join(where, str(name)), "is missing")
-        for name, value in data.items():
-            if name in known:
-                rule: Any = known[name]
-            elif "patternProperties" in rules:
-                continue
-            else:
-                rule = rules.get("additionalProperties", True)
-            yield from self.problems(value, rule, _join(where, name), depth + 1)
-
-    def _array(
-        self, data: Sequence[Any], rules: Mapping[str, Any], where: str, depth: int
-    ) -> Iterator[str]:
-        leading = _list(rules.get("prefixItems"))
-        for index, value in enumerate(data):
-            rule = leading[index] if index < len(leading) else rules.get("items", True)
-            yield from self.problems(value, rule, _join(where, str(index)), depth + 1)
 
 
-def _type_problem(data: Any, kind: Any) -> str | None:
-    names = [kind] if isinstance(kind, str) else _list(kind)
-    if not names or any(_is(data, name) for name in names):
-        return None
-    return f"is {type(data).__name__}, not {' or '.join(str(name) for name in names)}"
+def _import() -> Any:
+    import jsonschema  # type: ignore[import-untyped]
+
+    return jsonschema
 
 
-def _is(data: Any, name: Any) -> bool:
-    if name not in _PYTHON_TYPES:
-        return True
-    if isinstance(data, bool):
-        return bool(name == "boolean")
-    if name == "integer" and isinstance(data, float):
-        return data.is_integer()
-    return isinstance(data, _PYTHON_TYPES[name])
+def schema_problems(data: Any, schema: Any) -> tuple[str, ...]:
+    """What is wrong with ``data``, one line each with the place; empty if it fits.
+
+    Raises:
+        UncheckableSchemaError: The schema cannot be used.
+    """
+    return tuple(dict.fromkeys(schema_line(error) for error in schema_errors(data, schema)))
 
 
-def _value_problems(data: Any, rules: Mapping[str, Any]) -> Iterator[str]:
-    if "const" in rules and data != rules["const"]:
-        yield f"is {data!r}, not {rules['const']!r}"
-    if "enum" in rules and data not in _list(rules["enum"]):
-        yield f"is {data!r}, not one of {rules['enum']!r}"
-    for keyword, (what, kinds, sign) in _LIMITS.items():
-        limit = rules.get(keyword)
-        if not isinstance(limit, (int, float)) or not isinstance(data, kinds):
-            continue
-        amount = len(cast("Any", data)) if what == "length" else cast("float", data)
-        if (amount - limit) * sign < 0:
-            yield f"breaks {keyword} = {limit}"
-    pattern = rules.get("pattern")
-    if isinstance(pattern, str) and isinstance(data, str) and _mismatch(pattern, data):
-        yield f"does not match {pattern!r}"
+def schema_errors(data: Any, schema: Any) -> list[Any]:
+    """The same as the package's own errors, which know the path.
 
+    Patterns are ECMAScript's in JSON schema. One that Python cannot read is not checked.
 
-def _mismatch(pattern: str, text: str) -> bool:
+    Raises:
+        UncheckableSchemaError: The schema cannot be used.
+    """
+    package = _import()
     try:
-        return re.search(pattern, text) is None
-    except re.error:  # JSON schema's patterns are ECMAScript's, which Python may not read
+        try:
+            return _errors(package, data, schema)
+        except re.error:
+            return _errors(package, data, _with_readable_patterns(schema))
+    except UncheckableSchemaError:
+        raise
+    except RecursionError as error:
+        raise UncheckableSchemaError("the schema, or the data, is nested without end") from error
+    except Exception as error:  # what a keyword of a wrong type raises is anybody's guess
+        raise UncheckableSchemaError(f"the schema cannot be used: {_short(error)}") from error
+
+
+def _errors(package: Any, data: Any, schema: Any) -> list[Any]:
+    from referencing import Registry
+    from referencing.jsonschema import EMPTY_REGISTRY
+
+    cls = package.validators.validator_for(schema, default=package.Draft202012Validator)
+    try:
+        cls.check_schema(schema, format_checker=package.FormatChecker(()))
+    except package.SchemaError as error:
+        raise UncheckableSchemaError(f"the schema is wrong: {schema_line(error)}") from error
+    # With a registry of its own the package fetches nothing over the network.
+    registry: Registry[Any] = EMPTY_REGISTRY
+    validator = cls(schema, registry=registry, format_checker=cls.FORMAT_CHECKER)
+    return sorted(validator.iter_errors(data), key=lambda error: [str(p) for p in error.path])
+
+
+def _with_readable_patterns(schema: Any) -> Any:
+    """The schema without the patterns that Python cannot read."""
+    if is_list(schema):
+        return [_with_readable_patterns(item) for item in schema]
+    if not is_mapping(schema):
+        return schema
+    made: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "pattern" and isinstance(value, str) and not _readable(value):
+            continue
+        if key == "patternProperties" and is_mapping(value):
+            value = {name: rule for name, rule in value.items() if _readable(name)}
+        made[key] = value if key in _DATA_KEYWORDS else _with_readable_patterns(value)
+    if "patternProperties" in made and made["patternProperties"] != schema["patternProperties"]:
+        # Which names are additional is not known any more.
+        made.pop("additionalProperties", None)
+        made.pop("unevaluatedProperties", None)
+    return made
+
+
+def _readable(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
         return False
+    return True
 
 
-def _list(value: Any) -> Sequence[Any]:
-    return value if is_list(value) else ()
+def schema_line(error: Any) -> str:
+    """An error of the package as a line: the place and what is wrong there."""
+    where = joined_path(error.absolute_path)
+    said = _short(error.message)
+    return f"{where}: {said}" if where else said
 
 
-def _join(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
+def joined_path(path: Iterable[Any]) -> str:
+    """A place in data as text: ``books.0.title``."""
+    return ".".join(str(step) for step in path)
 
 
-def _at(where: str, problem: str) -> str:
-    return f"{where or 'the output'} {problem}"
+def _short(said: str | BaseException) -> str:
+    text = error_text(said, named=True) if isinstance(said, BaseException) else said
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

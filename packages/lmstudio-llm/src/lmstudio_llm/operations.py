@@ -103,8 +103,9 @@ def respond(
     """
     settings, output_format = _settings(config, response_format)
     values = settings.to_kv()
+    resolved = [] if tools is None else resolve_tools(tools)
     if tools is not None:
-        values["llm.prediction.tools"] = tools_setting(resolve_tools(tools))
+        values["llm.prediction.tools"] = tools_setting(resolved)
     if tool_choice is not None:
         choice = LlmPredictionConfig.parse({"toolChoice": tool_choice})
         values.update(choice.to_kv())
@@ -122,6 +123,7 @@ def respond(
         tags = reasoning_tags(values)
         made = PredictionChannel[Any]("predict", parameter, output_format, callbacks, tags)
         made.continues = given["messages"][-1]["role"] == "assistant"
+        made.validates |= any(tool.checked_by_schema for tool in resolved)
         return made
 
     return Prediction[Any](

@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from lmstudio_core.config import kv_values
 from lmstudio_core.errors import (
@@ -45,6 +45,7 @@ from .fragments import (
     fragment_from_wire,
 )
 from .halves import ArgumentsJoiner, FragmentJoiner, shown
+from .jsonschema_check import import_soon
 from .messages import AssistantResponse, ToolCallRequest
 from .narrow import is_mapping, mapping, text
 from .reasoning import DEFAULT_TAGS, ReasoningSplitter
@@ -113,6 +114,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         more_attempts: Whether another attempt follows if the output is not in its format; then
             ``on_message`` waits for that one.
         continues: Whether the caller's chat ends with the beginning of the answer.
+        validates: Whether data will be checked by a JSON schema, for which more is imported as soon
+            as the server answers.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._callbacks = callbacks or PredictionCallbacks()
         self._on_fragment = self._callbacks.on_prediction_fragment
         self.more_attempts = self.continues = self._telling = False
+        self.validates = output_format is not None and output_format.by_schema
         self._splitter = ReasoningSplitter(tags)
         self._halves, self._arguments = FragmentJoiner(), ArgumentsJoiner()
         self._begun = self._cancelled = self._dropped = False
@@ -155,6 +159,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                 fragment = fragment_from_wire(message["fragment"])
                 if not self._begun:
                     self._begun = True
+                    if self.validates:
+                        import_soon()
                     self._tell_progress(1.0)  # servers may leave the end of reading out
                     if self._observation is not None:
                         self._observation.first_token()
@@ -222,6 +228,10 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         """
         self._cancelled = True
 
+    def partial(self, data: Any) -> T:
+        """The value of the beginning of an output; see ``PredictionStream.partials``."""
+        return cast("T", data if self._format is None else self._format.partial(data))
+
     def result(self) -> PredictionResult[T]:
         """The result, once ``success`` has come."""
         if self._result is None:
@@ -284,6 +294,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def _call_started(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
         self._open_call_id = text(packet.get("toolCallId"))
+        if self.validates:
+            import_soon()
         return (ToolCallGenerationStart(self._open_call_id),)
 
     def _call_named(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:

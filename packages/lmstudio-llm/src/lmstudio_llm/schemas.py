@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import pydantic
@@ -15,7 +15,7 @@ from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.shapes import error_text
 
 from .config_types import LlmStructuredPredictionSetting
-from .jsonschema_check import schema_problems
+from .jsonschema_check import UncheckableSchemaError, schema_problems
 from .narrow import is_list, is_mapping, mapping
 from .typed_dicts import portable
 
@@ -93,11 +93,15 @@ class OutputFormat(Generic[T]):
         read: Turns the text of the output into plain data and a value.
         structured: Whether the output is data in any case; that of a grammar is if it is a JSON
             object.
+        by_schema: Whether ``read`` needs the ``jsonschema`` package, which takes a while to import.
+        partial: Makes a value of the beginning of the data; see ``PredictionStream.partials``.
     """
 
     setting: dict[str, Any]
     read: Callable[[str], StructuredOutput]
     structured: bool = True
+    by_schema: bool = False
+    partial: Callable[[Any], Any] = field(default=lambda data: data, repr=False)
 
 
 def resolve_format(response_format: Any) -> OutputFormat[Any]:
@@ -171,10 +175,13 @@ def _of_schema(schema: Mapping[str, Any], setting: dict[str, Any]) -> OutputForm
 
     def read(text: str) -> StructuredOutput:
         data, problems = _json(text)
-        problems = problems or schema_problems(data, schema)
+        try:
+            problems = problems or schema_problems(data, schema)
+        except UncheckableSchemaError as error:
+            problems = (f"the output cannot be checked: {error}",)
         return StructuredOutput(problems=problems) if problems else StructuredOutput(data, data)
 
-    return OutputFormat(setting, read)
+    return OutputFormat(setting, read, by_schema=True)
 
 
 def _of_class(cls: Any) -> OutputFormat[Any]:
@@ -195,7 +202,7 @@ def _of_class(cls: Any) -> OutputFormat[Any]:
         plainly = plain.read(text)
         return plainly if plainly.problems else _validated(text, make)
 
-    return OutputFormat(plain.setting, read)
+    return OutputFormat(plain.setting, read, by_schema=True)
 
 
 def _maker(cls: Any, named: Mapping[str, Any]) -> Callable[[str], Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 from typing_extensions import NotRequired, Required, TypedDict
@@ -22,8 +24,11 @@ from typing_extensions import NotRequired, Required, TypedDict
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.shapes import error_text
 
-from .callables import docstring_of, parameters_of, positional_only
+from .callables import described_parameters, positional_only
+from .foreign_tools import foreign_tool
+from .jsonschema_check import UncheckableSchemaError, joined_path, schema_errors, schema_line
 from .narrow import mapping
+from .tool_arguments import plain_schema, with_text_decoded
 from .typed_dicts import portable
 
 __all__ = [
@@ -37,6 +42,8 @@ __all__ = [
     "resolve_tools",
     "tools_setting",
 ]
+
+logger = logging.getLogger("lmstudio")
 
 _NO_DEFAULT: Any = inspect.Parameter.empty
 
@@ -93,9 +100,10 @@ class ToolFunctionDef:
         """Make one of a function with type hints.
 
         Args:
-            f: The function (or method, or object with ``__call__``), ``async`` or not.
+            f: The function (or method, or object with ``__call__``), ``async`` or not. What a
+                Google, NumPy or reST docstring says of parameters describes them.
             name: The tool's name; the function's unless given.
-            description: What it does; the docstring unless given.
+            description: What it does; the docstring without such sections unless given.
 
         Raises:
             LMStudioValueError: The function has no name or docstring and none is given, or a
@@ -108,15 +116,14 @@ class ToolFunctionDef:
             raise LMStudioValueError(
                 f"The tool {f!r} has no name; use ToolFunctionDef.from_callable(f, name=...)."
             )
-        text = description or docstring_of(f)
+        summary, parameters = described_parameters(f, known)
+        text = description or summary
         if not text:
             raise LMStudioValueError(
                 f"The tool {known!r} has no docstring to tell the model what it does; write one, "
                 "or use ToolFunctionDef.from_callable(f, description=...)."
             )
-        return cls(
-            name=known, description=text, parameters=parameters_of(f, known), implementation=f
-        )
+        return cls(name=known, description=text, parameters=parameters, implementation=f)
 
 
 ToolDefinition = Callable[..., Any] | ToolFunctionDef | ToolFunctionDefDict | Mapping[str, Any]
@@ -138,7 +145,7 @@ class Tool:
     description: str | None
     parameters: Mapping[str, Any]
     implementation: Callable[..., Any] | None = None
-    _adapter: TypeAdapter[Any] | None = field(default=None, repr=False, compare=False)
+    _adapter: Callable[[], TypeAdapter[Any]] | None = field(default=None, repr=False, compare=False)
     _defaults: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
     _positional: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
@@ -148,9 +155,16 @@ class Tool:
         f: Any = self.implementation
         while isinstance(f, functools.partial):
             f = cast("Any", f).func
-        return inspect.iscoroutinefunction(f) or inspect.iscoroutinefunction(
-            getattr(f, "__call__", None)  # noqa: B004 - looked at, not asked for
+        called = getattr(f, "__call__", None)  # noqa: B004 - looked at, not asked for
+        return any(
+            inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)
+            for kind in (f, called)
         )
+
+    @property
+    def checked_by_schema(self) -> bool:
+        """Whether arguments are checked by a JSON schema that was given whole."""
+        return self.implementation is not None and self._adapter is None
 
     def definition(self) -> dict[str, Any]:
         """The tool as the server takes it."""
@@ -165,7 +179,9 @@ class Tool:
 
         Args:
             arguments: By name; values are coerced to the hints (``"3"`` to ``3``, a dict to a
-                model class, text to an enum). What is left out takes the function's default.
+                model class, text to an enum). What is left out takes the function's default, and
+                so does ``None`` if that is the default. Where they do not fit, JSON text in place
+                of a list, object or number is read.
 
         Returns:
             The call, ready to be made; what it returns has to be awaited if ``is_async``.
@@ -176,22 +192,48 @@ class Tool:
         """
         if self.implementation is None:
             raise LMStudioValueError(f"The tool {self.name!r} has no implementation in Python.")
-        values: dict[str, Any] = dict(arguments or {})
-        if self._adapter is not None:
-            try:
-                values = self._adapter.validate_python(values)
-            except pydantic.ValidationError as error:
-                raise LMStudioValueError(self._problems(error)) from error
-        values = {**self._defaults, **values}
+        given: dict[str, Any] = {
+            name: value
+            for name, value in (arguments or {}).items()
+            if value is not None or self._defaults.get(name, _NO_DEFAULT) is not None
+        }
+        checked = self._by_schema(given) if self._adapter is None else self._by_hints(given)
+        values = {**self._defaults, **checked}
         leading = _leading(self._positional, values)
         return functools.partial(self.implementation, *leading, **values)
 
-    def _problems(self, error: pydantic.ValidationError) -> str:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        return f"The arguments do not fit the tool {self.name!r}: {'; '.join(lines)}"
+    def _by_hints(self, values: dict[str, Any]) -> dict[str, Any]:
+        adapter = cast("Callable[[], TypeAdapter[Any]]", self._adapter)()
+        try:
+            return cast("dict[str, Any]", adapter.validate_python(values))
+        except pydantic.ValidationError as error:
+            problems = error.errors(include_url=False, include_context=False)
+            meant = with_text_decoded(values, self.parameters, [p["loc"] for p in problems])
+            if meant is not None:
+                try:
+                    return cast("dict[str, Any]", adapter.validate_python(meant))
+                except pydantic.ValidationError:
+                    pass  # what the model wrote is what it is told of
+            lines = [f"{joined_path(p['loc'])}: {p['msg']}" for p in problems]
+            raise self._misfit(lines) from error
+
+    def _by_schema(self, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if not (errors := schema_errors(values, self.parameters)):
+                return values
+            meant = with_text_decoded(values, self.parameters, [e.absolute_path for e in errors])
+            if meant is not None and not schema_errors(meant, self.parameters):
+                return meant
+        except UncheckableSchemaError as error:
+            # Schemas of others (MCP servers') may be odd; whoever wrote them checks, too.
+            logger.warning("The arguments of the tool %r are not checked: %s", self.name, error)
+            return values
+        raise self._misfit([schema_line(error) for error in errors])
+
+    def _misfit(self, lines: Sequence[str]) -> LMStudioValueError:
+        return LMStudioValueError(
+            f"The arguments do not fit the tool {self.name!r}: {'; '.join(lines)}"
+        )
 
 
 def _leading(positional: Sequence[str], values: dict[str, Any]) -> list[Any]:
@@ -236,9 +278,10 @@ def defined_tool(tool: ToolDefinition | Tool) -> ToolFunctionDef | Tool:
     """
     if isinstance(tool, (Tool, ToolFunctionDef)):
         return tool
+    if (foreign := foreign_tool(tool)) is not None:
+        return Tool(*foreign)
     if isinstance(tool, Mapping):
-        given = cast("Mapping[str, Any]", tool)
-        return _from_wire(given) if "function" in given else _from_dict(given)
+        return _from_dict(cast("Mapping[str, Any]", tool))
     return ToolFunctionDef.from_callable(tool)
 
 
@@ -262,14 +305,6 @@ def _from_dict(given: Mapping[str, Any]) -> ToolFunctionDef:
     return ToolFunctionDef(**given)
 
 
-def _from_wire(given: Mapping[str, Any]) -> Tool:
-    spec = mapping(given["function"])
-    if not isinstance(spec.get("name"), str):
-        raise LMStudioValueError("A tool's 'function' needs a 'name'.")
-    parameters: Any = spec.get("parameters") or {"type": "object", "properties": {}}
-    return Tool(spec["name"], spec.get("description"), parameters)
-
-
 def _from_def(definition: ToolFunctionDef) -> Tool:
     name: Any = definition.name  # what the caller wrote, whatever the annotation says
     parameters = definition.parameters
@@ -280,25 +315,50 @@ def _from_def(definition: ToolFunctionDef) -> Tool:
     _check_parameters(name, parameters)
     if parameters.get("type") == "object":
         return Tool(name, definition.description, parameters, definition.implementation)
-    try:
-        adapter = TypeAdapter(_arguments_type(name, parameters))
-        schema = adapter.json_schema(schema_generator=_PlainSchema)
-    except (pydantic.errors.PydanticUserError, NameError, TypeError) as error:
-        raise LMStudioValueError(
-            f"The parameters of the tool {name!r} have no JSON schema: {error_text(error).splitlines()[0]}"
-        ) from error
-    wanted = ("type", "properties", "required", "additionalProperties", "$defs")
-    plain = {key: schema[key] for key in wanted if key in schema}
-    plain.setdefault("properties", {})
+
+    @functools.cache
+    def adapter() -> TypeAdapter[Any]:
+        return TypeAdapter(_arguments_type(name, parameters))
+
+    schema = plain_schema(parameters)
     return Tool(
         name,
         definition.description,
-        plain,
+        _described_by_pydantic(name, parameters, adapter) if schema is None else schema,
         definition.implementation,
         adapter,
         _defaults(parameters),
         positional_only(definition.implementation),
     )
+
+
+def _described_by_pydantic(
+    name: str, parameters: Mapping[str, Any], adapter: Callable[[], TypeAdapter[Any]]
+) -> dict[str, Any]:
+    try:
+        schema = adapter().json_schema(schema_generator=_PlainSchema)
+    except (pydantic.errors.PydanticUserError, NameError, TypeError) as error:
+        raise LMStudioValueError(_undescribed(name, parameters, error)) from error
+    wanted = ("type", "properties", "required", "additionalProperties", "$defs")
+    plain = {key: schema[key] for key in wanted if key in schema}
+    plain.setdefault("properties", {})
+    return plain
+
+
+def _undescribed(name: str, parameters: Mapping[str, Any], error: Exception) -> str:
+    """Which parameter has no schema, why, and what to write instead."""
+    why = error_text(error).splitlines()[0]
+    for parameter, declared in parameters.items():
+        try:
+            TypeAdapter(_arguments_type(name, {parameter: declared})).json_schema()
+        except (pydantic.errors.PydanticUserError, NameError, TypeError) as own:
+            why = error_text(own).splitlines()[0]
+            return (
+                f"The parameter {parameter!r} of the tool {name!r} has no JSON schema: {why} Give "
+                "it a type that JSON can hold, such as str, int, list[str], a dataclass or a "
+                "pydantic model, or fill it in with functools.partial()."
+            )
+    return f"The parameters of the tool {name!r} have no JSON schema: {why}"
 
 
 _PARAMETER_KEYS = frozenset(("type", "default", "description"))
@@ -360,10 +420,19 @@ def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
 
 def _defaults(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: cast("Mapping[str, Any]", declared)["default"]
+        name: default
         for name, declared in parameters.items()
-        if isinstance(declared, Mapping) and "default" in declared
+        if (default := _default(declared)) is not _NO_DEFAULT
     }
+
+
+def _default(declared: Any) -> Any:
+    """What is passed if the model leaves a parameter out, or sends null for a default of ``None``."""
+    if isinstance(declared, Mapping):
+        return cast("Mapping[str, Any]", declared).get("default", _NO_DEFAULT)
+    notes: Sequence[Any] = getattr(declared, "__metadata__", ())
+    told = any(isinstance(note, FieldInfo) and note.default is None for note in notes)
+    return None if told else _NO_DEFAULT
 
 
 def _with_default(kind: Any, default: Any) -> Any:
