@@ -264,7 +264,7 @@ def test_results_reach_the_model_as_json(value: Any, seen: Any) -> None:
     assert result.tool_calls[0].result is value
 
 
-def test_a_result_that_json_cannot_hold_is_told_to_the_model() -> None:
+def test_a_result_that_json_cannot_hold_is_told_as_text() -> None:
     def strange() -> Any:
         """Give something strange."""
         return object()
@@ -272,8 +272,7 @@ def test_a_result_that_json_cannot_hold_is_told_to_the_model() -> None:
     script = Scripted(prediction("", call("strange")), prediction("Hm."))
     drive(make(script, [strange]))
     (said,) = tool_contents(script.chats[1])
-    assert "JSON cannot hold" in said
-    assert "'object'" in said
+    assert said.startswith("<object object")
 
 
 def test_one_bad_request_does_not_keep_the_others_from_running() -> None:

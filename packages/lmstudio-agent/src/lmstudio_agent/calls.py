@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from lmstudio_core.errors import (
@@ -25,7 +26,14 @@ from lmstudio_llm.messages import ToolCallRequest, ToolCallResultData
 from lmstudio_llm.tools import Tool
 
 from .context import ToolCallContext
-from .encoding import ImageInput, encoded, without_images
+from .encoding import (
+    ImageInput,
+    drained,
+    drained_async,
+    encoded,
+    is_stream,
+    without_images,
+)
 from .events import ActToolCall
 from .results import ToolCallOutcome, ToolCallRecord
 
@@ -156,21 +164,27 @@ class PendingCall:
         try:
             with self.context.entered():
                 value = self._function()
-            if inspect.isawaitable(value):
-                return self._await(value)
-            self._keep(value)
+                if inspect.isawaitable(value) or isinstance(value, AsyncIterator):
+                    return self._await(value)
+                self._keep(self._whole(value))
         except Exception as error:  # noqa: BLE001 - it is for the model to deal with
             self._fail(error)
+        except BaseException as error:
+            if not _is_cancellation(error):
+                raise
+            self._fail(error)  # of a loop inside the tool: nobody cancels a function
         finally:
             self._stop()
         self._observed()
         return None
 
-    async def _await(self, given: Awaitable[Any] | None) -> None:
+    async def _await(self, given: Any) -> None:
         try:
             with self.context.entered():
-                awaitable = self._function() if given is None else given
-                self._keep(await self._limited(awaitable))
+                value = self._function() if given is None else given
+                if isinstance(value, AsyncIterator):
+                    value = drained_async(cast("AsyncIterator[Any]", value), self._is_late)
+                self._keep(self._whole(await self._limited(value)))
         except Exception as error:  # noqa: BLE001 - it is for the model to deal with
             self._fail(error)
         finally:
@@ -178,10 +192,9 @@ class PendingCall:
             self._observed()
 
     async def _limited(self, awaitable: Awaitable[Any]) -> Any:
-        if self.timeout is None:
-            return await awaitable
         import asyncio  # only async tools need it here
 
+        # A task of its own: only so is what cancels the tool from inside told from what cancels us.
         waiting = asyncio.ensure_future(awaitable)
         try:
             done, _ = await asyncio.wait([waiting], timeout=self.timeout)
@@ -190,13 +203,29 @@ class PendingCall:
         finally:  # the tool does not go on after its time, nor after its run
             if waiting.cancel():
                 await asyncio.wait([waiting])
-        return await waiting if done else _PENDING
+        if not done:
+            return _PENDING
+        if waiting.cancelled():
+            self._fail(asyncio.CancelledError("what it waited for was cancelled"))
+            return _PENDING
+        return waiting.result()
+
+    def _whole(self, value: Any) -> Any:
+        """What the tool returned, with what it gives one by one collected here, in its time."""
+        return drained(value, self._is_late) if is_stream(value) else value
+
+    def _is_late(self) -> bool:
+        if self.started is not None and self.timeout is not None:
+            taken = time.perf_counter() - self.started
+            if taken > self.timeout and self.error is None:
+                self.time_out()
+        return self.error is not None or self.context.cancelled
 
     def _keep(self, value: Any) -> None:
         if self._content is None and self.error is None:
             self._value = value
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self.error is None:
             said = error_text(error, named=True)
             message = f"Error: the tool {self.request.name!r} raised {said}"
@@ -267,21 +296,12 @@ class PendingCall:
             self._content = encoded(str(self.error))
 
     def _encode(self, vision: Callable[[], bool]) -> None:
-        try:
-            plain, images = without_images(self._value)
-            seen = bool(images) and vision()
-            if images and not seen:
-                plain = {"result": plain, "note": "You cannot see images, so they are left out."}
-            self._content = encoded(plain)
-        except Exception as error:  # noqa: BLE001 - serializers of the user's
-            kind = type(self._value).__name__
-            message = (
-                f"Error: JSON cannot hold what the tool {self.request.name!r} returned, which is of "
-                f"the type {kind!r}."
-            )
-            self.refuse("failed", LMStudioPredictionError(message), error)
-        else:
-            self.images = images if seen else []
+        plain, images = without_images(self._value)
+        seen = bool(images) and vision()
+        if images and not seen:
+            plain = {"result": plain, "note": "You cannot see images, so they are left out."}
+        self._content = encoded(plain)
+        self.images = images if seen else []
 
     def lose_images(self, error: LMStudioError) -> None:
         """The images could not be sent to the server."""
@@ -315,3 +335,9 @@ class PendingCall:
             duration_seconds=self._seconds,
             reports=tuple(self.context.reports),
         )
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether it is asyncio's; who does not use asyncio need not import it."""
+    asyncio: Any = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)

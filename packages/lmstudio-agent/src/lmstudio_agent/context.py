@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, cast, get_args
 
 from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_llm.callables import is_call_context
 from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef, defined_tool
 
 __all__ = ["ToolCallContext", "taking_context"]
@@ -108,7 +109,8 @@ def _is_context(declared: Any) -> bool:
         if isinstance(declared, Mapping)
         else declared
     )
-    return kind is ToolCallContext or ToolCallContext in get_args(kind)
+    # A class that is imported for type checkers only is an unresolved name.
+    return kind is ToolCallContext or ToolCallContext in get_args(kind) or is_call_context(kind)
 
 
 def _filled(function: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
@@ -120,4 +122,11 @@ def _filled(function: Callable[..., Any], names: list[str]) -> Callable[..., Any
     async def call_async(*args: Any, **kwargs: Any) -> Any:
         return await call(*args, **kwargs)
 
+    @functools.wraps(function)
+    async def give_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+        async for value in call(*args, **kwargs):
+            yield value
+
+    if inspect.isasyncgenfunction(function):
+        return give_async
     return call_async if inspect.iscoroutinefunction(function) else call

@@ -29,9 +29,11 @@ def docstring_of(f: Callable[..., Any]) -> str | None:
     """The docstring; an object may have it at its ``__call__``."""
     if inspect.isclass(f):
         return f.__doc__ and inspect.cleandoc(f.__doc__)  # what it is derived from is another thing
-    if isinstance(f, functools.partial) and f.__doc__ == functools.partial.__doc__:
+    given: Any = f
+    if isinstance(given, functools.partial) and f.__doc__ == functools.partial.__doc__:
         return None
-    call: Any = getattr(type(f), "__call__", None)  # noqa: B004 - looked at, not asked for
+    kind: Any = type(f)
+    call = kind.__call__
     return inspect.getdoc(f) or (inspect.getdoc(call) if inspect.isfunction(call) else None)
 
 
