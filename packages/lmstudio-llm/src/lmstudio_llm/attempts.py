@@ -11,6 +11,7 @@ from lmstudio_core.protocol.operations import Op
 
 from .prediction import PredictionChannel
 from .results import PredictionResult
+from .schemas import OutputFormat
 from .vision import check_vision
 
 __all__ = ["Prediction", "check_retries", "corrected"]
@@ -28,6 +29,7 @@ class Prediction(Generic[T]):
         again: Makes the channel for one more attempt after a result that is not in its format.
         retries: How many more attempts there may be.
         strict: Whether a result that is not in its format is an error.
+        output_format: How the output is read, while it is written too.
         sees: The model's specifier, if the chat holds images and has to be able to see them.
     """
 
@@ -38,6 +40,7 @@ class Prediction(Generic[T]):
     )
     retries: int = 0
     strict: bool = False
+    output_format: OutputFormat[Any] | None = field(default=None, repr=False)
     sees: Mapping[str, Any] | None = None
 
     def fall_back(self, error: LMStudioRequestRejectedError) -> PredictionChannel[T]:

@@ -131,6 +131,7 @@ def respond(
         again=lambda failed: channel(corrected(given, failed)),
         retries=retries,
         strict=strict,
+        output_format=output_format,
         sees=specifier if has_images(given) else None,
     )
 
@@ -194,8 +195,10 @@ def complete(
 
     known = support or ServerSupport()
     if not known.raw_completion:
-        return Prediction[Any](emulated(), None, once_more, retries, strict)
-    return Prediction[Any](raw(), emulated, once_more, retries, strict)
+        return Prediction[Any](
+            emulated(), None, once_more, retries, strict, output_format=output_format
+        )
+    return Prediction[Any](raw(), emulated, once_more, retries, strict, output_format=output_format)
 
 
 def apply_prompt_template(model: Any, history: ChatInput, opts: Mapping[str, Any]) -> Call[str]:

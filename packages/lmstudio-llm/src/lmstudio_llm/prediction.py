@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from lmstudio_core.config import kv_values
 from lmstudio_core.errors import (
@@ -48,7 +48,7 @@ from .halves import ArgumentsJoiner, FragmentJoiner, shown
 from .jsonschema_check import import_soon
 from .messages import AssistantResponse, ToolCallRequest
 from .narrow import is_mapping, mapping, text
-from .reasoning import DEFAULT_TAGS, ReasoningSplitter
+from .reasoning import DEFAULT_TAGS, ReasoningSplitter, as_reasoning
 from .results import LlmPredictionStats, PredictionResult, Unread
 from .schemas import OutputFormat, StructuredOutput
 from .vision import explained
@@ -200,8 +200,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             self._splitter.answer_begins = False
             kinds = [fragment.reasoning_type for fragment in fragments]
             answer = len(kinds) - kinds[::-1].index("reasoningEndTag")
-            self._fragments = _as_reasoning(self._fragments)
-            fragments = [*_as_reasoning(fragments[:answer]), *fragments[answer:]]
+            self._fragments = as_reasoning(self._fragments)
+            fragments = [*as_reasoning(fragments[:answer]), *fragments[answer:]]
         self._fragments += fragments
         if self._on_fragment is not None:
             for fragment in fragments:
@@ -227,10 +227,6 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         caller has seen.
         """
         self._cancelled = True
-
-    def partial(self, data: Any) -> T:
-        """The value of the beginning of an output; see ``PredictionStream.partials``."""
-        return cast("T", data if self._format is None else self._format.partial(data))
 
     def result(self) -> PredictionResult[T]:
         """The result, once ``success`` has come."""
@@ -407,11 +403,3 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             level = logging.DEBUG if name in self._failed_callbacks else logging.ERROR
             self._failed_callbacks.add(name)
             logger.log(level, "%s raised; the prediction goes on", name, exc_info=True)
-
-
-def _as_reasoning(fragments: Sequence[LlmPredictionFragment]) -> list[LlmPredictionFragment]:
-    """What was taken for the answer, as the reasoning that it turned out to be."""
-    return [
-        fragment.retyped("reasoning") if fragment.reasoning_type == "none" else fragment
-        for fragment in fragments
-    ]

@@ -19,7 +19,7 @@ from typing import Any, Final
 from .fragments import LlmPredictionFragment
 from .narrow import mapping, text
 
-__all__ = ["DEFAULT_TAGS", "ReasoningSplitter", "reasoning_tags"]
+__all__ = ["DEFAULT_TAGS", "ReasoningSplitter", "as_reasoning", "reasoning_tags"]
 
 DEFAULT_TAGS: Final = (
     ("<think>", "</think>"),
@@ -241,3 +241,11 @@ def _halves(
     )
     rest = LlmPredictionFragment(fragment.content[at:], 0, fragment.contains_drafted)
     return first, rest
+
+
+def as_reasoning(fragments: Sequence[LlmPredictionFragment]) -> list[LlmPredictionFragment]:
+    """What was taken for the answer, as the reasoning that it turned out to be."""
+    return [
+        fragment.retyped("reasoning") if fragment.reasoning_type == "none" else fragment
+        for fragment in fragments
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from lmstudio_core.shapes import error_text
 from .config_types import LlmStructuredPredictionSetting
 from .jsonschema_check import UncheckableSchemaError, schema_problems
 from .narrow import is_list, is_mapping, mapping
+from .partial_values import Begun, no_partial, partial_of, plain_partial
+from .schema_forms import is_struct, of_openai, with_attrs
 from .typed_dicts import portable
 
 __all__ = [
@@ -101,7 +104,7 @@ class OutputFormat(Generic[T]):
     read: Callable[[str], StructuredOutput]
     structured: bool = True
     by_schema: bool = False
-    partial: Callable[[Any], Any] = field(default=lambda data: data, repr=False)
+    partial: Callable[[Begun], Any] = field(default=plain_partial, repr=False)
 
 
 def resolve_format(response_format: Any) -> OutputFormat[Any]:
@@ -109,9 +112,10 @@ def resolve_format(response_format: Any) -> OutputFormat[Any]:
 
     Args:
         response_format: A pydantic model or other class with ``model_json_schema``, a dataclass,
-            a TypedDict or another type that pydantic has a schema for, a JSON schema as a dict, a
-            ``GbnfGrammar``, or a setting: an ``LlmStructuredPredictionSetting``, or a dict in the
-            server's form.
+            a TypedDict or another type that pydantic has a schema for (``list[Book]``, ``int``, a
+            ``Literal``), a ``TypeAdapter``, a class of attrs or msgspec, a JSON schema as a dict,
+            OpenAI's ``{"type": "json_schema", ...}``, a ``GbnfGrammar``, or a setting: an
+            ``LlmStructuredPredictionSetting``, or a dict in the server's form.
 
     Raises:
         LMStudioValueError: It is none of these, or the schema is no schema.
@@ -121,7 +125,7 @@ def resolve_format(response_format: Any) -> OutputFormat[Any]:
     if isinstance(response_format, GbnfGrammar):
         return _grammar(response_format.grammar)
     if is_mapping(response_format):
-        return _of_dict(response_format)
+        return _of_dict(of_openai(response_format))
     if isinstance(response_format, (str, bytes)):
         raise LMStudioValueError(
             "response_format is a class, a JSON schema as a dict, or GbnfGrammar('...'), not text."
@@ -196,13 +200,17 @@ def _of_class(cls: Any) -> OutputFormat[Any]:
     plain = _of_schema(schema, {"type": "json", "jsonSchema": schema})
     make = _maker(cls, mapping(schema.get("properties")))
     if isinstance(cls, type) and issubclass(cls, pydantic.BaseModel):
-        return OutputFormat(plain.setting, lambda text: _validated(text, make))
+        return OutputFormat(
+            plain.setting,
+            lambda text: _validated(text, make),
+            partial=lambda begun: partial_of(cls, begun),
+        )
 
     def read(text: str) -> StructuredOutput:
         plainly = plain.read(text)
         return plainly if plainly.problems else _validated(text, make)
 
-    return OutputFormat(plain.setting, read, by_schema=True)
+    return OutputFormat(plain.setting, read, by_schema=True, partial=no_partial)
 
 
 def _maker(cls: Any, named: Mapping[str, Any]) -> Callable[[str], Any]:
@@ -238,13 +246,34 @@ def _constructed(cls: Any, *args: Any, **fields: Any) -> Any:
 def _of_type(kind: Any) -> OutputFormat[Any]:
     if inspect.isroutine(kind):
         raise _no_schema(kind, "it is a function.")
+    if is_struct(kind):
+        return _of_struct(kind)
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(portable(kind))
+        adapter: TypeAdapter[Any] = (
+            cast("Any", kind)
+            if isinstance(kind, TypeAdapter)
+            else TypeAdapter(with_attrs(portable(kind)))
+        )
         schema = adapter.json_schema()
     except (pydantic.errors.PydanticUserError, AttributeError, TypeError, NameError) as error:
         raise _no_schema(kind, error) from error
+    of: Any = getattr(adapter, "_type", Any)  # an adapter tells its type in no other way
     return OutputFormat(
-        {"type": "json", "jsonSchema": schema}, lambda text: _validated(text, adapter.validate_json)
+        {"type": "json", "jsonSchema": schema},
+        lambda text: _validated(text, adapter.validate_json),
+        partial=lambda begun: partial_of(of, begun),
+    )
+
+
+def _of_struct(cls: Any) -> OutputFormat[Any]:
+    """A class of msgspec's, which checks the data itself."""
+    msgspec: Any = importlib.import_module("msgspec")
+    schema = msgspec.json.schema(cls)
+    decode = msgspec.json.Decoder(cls).decode
+    return OutputFormat(
+        {"type": "json", "jsonSchema": schema},
+        lambda text: _validated(text, decode),
+        partial=no_partial,
     )
 
 

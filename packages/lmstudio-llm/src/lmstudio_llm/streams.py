@@ -22,6 +22,7 @@ from lmstudio_core.tracebacks import CUT, Short, cut
 from .attempts import Prediction
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .fragments import LlmPredictionFragment, PredictionEvent
+from .partials import AsyncPartials, Partials
 from .results import LlmPredictionStats, PredictionResult
 from .vision import check_vision
 
@@ -106,7 +107,7 @@ class PredictionStreamBase(Short, Generic[T, _S]):
 
 
 class PredictionStream(
-    PredictionStreamBase[T, ChannelStream[PredictionEvent, PredictionResult[T]]]
+    PredictionStreamBase[T, ChannelStream[PredictionEvent, PredictionResult[T]]], Partials[T]
 ):
     """A prediction while it is made: iterate over its fragments, then take the result.
 
@@ -224,7 +225,8 @@ class PredictionStream(
 
 
 class AsyncPredictionStream(
-    PredictionStreamBase[T, AsyncChannelStream[PredictionEvent, PredictionResult[T]]]
+    PredictionStreamBase[T, AsyncChannelStream[PredictionEvent, PredictionResult[T]]],
+    AsyncPartials[T],
 ):
     """A prediction while it is made, for asyncio: iterate over its fragments, then take the result.
 

@@ -1,4 +1,4 @@
-"""Arguments of tools: their schema without pydantic where types are plain, and small mistakes.
+"""Arguments of tools that do not fit, read once more.
 
 Small models write ``"[1, 2]"`` for a list and ``"3"`` for one out of 1, 2, 3. What does not fit is
 read once more as JSON where it stands, if the schema has no place for text there.
@@ -8,95 +8,14 @@ from __future__ import annotations
 
 import copy
 import json
-import types
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
-
-from pydantic.fields import FieldInfo
+from typing import Any, Final, cast
 
 from .narrow import is_list, is_mapping, mapping
 
-__all__ = ["plain_schema", "with_text_decoded"]
+__all__ = ["with_text_decoded"]
 
-_PLAIN: Final[Mapping[Any, Mapping[str, Any]]] = {
-    str: {"type": "string"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    types.NoneType: {"type": "null"},
-    list: {"items": {}, "type": "array"},
-    dict: {"additionalProperties": True, "type": "object"},
-}
-_LITERALS: Final[Mapping[Any, str]] = {str: "string", int: "integer"}
-_EXACT: Final = (str, int, bool, types.NoneType)
 _MAX_DEPTH: Final = 50
-
-
-# --- schemas -----------------------------------------------------------------------------------
-
-
-def plain_schema(parameters: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema that pydantic would make, if all parameters are of plain types; else ``None``.
-
-    Pydantic takes two milliseconds for a function of twenty parameters, and most are plain.
-    """
-    properties: dict[str, Any] = {}
-    required: list[str] = []
-    for name, declared in parameters.items():
-        spec = cast("Mapping[str, Any]", declared) if isinstance(declared, Mapping) else None
-        shown = _plain(declared if spec is None else spec.get("type"))
-        if shown is None:
-            return None
-        if spec is None or "default" not in spec:
-            required.append(name)
-        elif type(spec["default"]) in _EXACT:
-            shown["default"] = spec["default"]
-        else:
-            return None
-        if spec is not None and "description" in spec:
-            shown["description"] = spec["description"]
-        properties[name] = shown
-    made: dict[str, Any] = {"type": "object", "properties": properties}
-    if required:
-        made["required"] = required
-    made["additionalProperties"] = False
-    return made
-
-
-def _plain(kind: Any) -> dict[str, Any] | None:
-    try:
-        if kind in _PLAIN:
-            return dict(_PLAIN[kind])
-    except TypeError:  # a hint that has no hash
-        return None
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        of: Any = cast("Any", type)(args[0])
-        if of not in _LITERALS or any(type(value) is not of for value in args):
-            return None
-        only: dict[str, Any] = {"const": args[0]} if len(args) == 1 else {"enum": list(args)}
-        return {**only, "type": _LITERALS[of]}
-    if origin is Annotated and len(kind.__metadata__) == 1:
-        return _plain_field(args[0], kind.__metadata__[0])
-    if origin is list:
-        items = _plain(args[0])
-        return None if items is None else {"items": items, "type": "array"}
-    if origin is Union or origin is types.UnionType:
-        forms = [_plain(part) for part in args]
-        return None if None in forms or len(forms) != len(set(args)) else {"anyOf": forms}
-    return None
-
-
-def _plain_field(kind: Any, note: Any) -> dict[str, Any] | None:
-    """The schema of a type with nothing but a description."""
-    told = getattr(note, "_attributes_set", None)
-    if not isinstance(note, FieldInfo) or told is None or set(told) != {"description"}:
-        return None
-    shown = _plain(kind)
-    return None if shown is None else {**shown, "description": note.description}
-
-
-# --- mistakes ----------------------------------------------------------------------------------
 
 
 def with_text_decoded(

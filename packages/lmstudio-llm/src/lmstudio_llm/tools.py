@@ -16,19 +16,17 @@ from typing import Annotated, Any, cast
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
-from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 from typing_extensions import NotRequired, Required, TypedDict
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.shapes import error_text
 
 from .callables import described_parameters, positional_only
 from .foreign_tools import foreign_tool
 from .jsonschema_check import UncheckableSchemaError, joined_path, schema_errors, schema_line
 from .narrow import mapping
-from .tool_arguments import plain_schema, with_text_decoded
+from .tool_arguments import with_text_decoded
+from .tool_schemas import NO_DEFAULT, defaults_of, described_by_pydantic, plain_schema
 from .typed_dicts import portable
 
 __all__ = [
@@ -44,8 +42,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("lmstudio")
-
-_NO_DEFAULT: Any = inspect.Parameter.empty
 
 
 class ToolParameterDict(TypedDict):
@@ -195,7 +191,7 @@ class Tool:
         given: dict[str, Any] = {
             name: value
             for name, value in (arguments or {}).items()
-            if value is not None or self._defaults.get(name, _NO_DEFAULT) is not None
+            if value is not None or self._defaults.get(name, NO_DEFAULT) is not None
         }
         checked = self._by_schema(given) if self._adapter is None else self._by_hints(given)
         values = {**self._defaults, **checked}
@@ -324,41 +320,12 @@ def _from_def(definition: ToolFunctionDef) -> Tool:
     return Tool(
         name,
         definition.description,
-        _described_by_pydantic(name, parameters, adapter) if schema is None else schema,
+        described_by_pydantic(name, parameters, _arguments_type) if schema is None else schema,
         definition.implementation,
         adapter,
-        _defaults(parameters),
+        defaults_of(parameters),
         positional_only(definition.implementation),
     )
-
-
-def _described_by_pydantic(
-    name: str, parameters: Mapping[str, Any], adapter: Callable[[], TypeAdapter[Any]]
-) -> dict[str, Any]:
-    try:
-        schema = adapter().json_schema(schema_generator=_PlainSchema)
-    except (pydantic.errors.PydanticUserError, NameError, TypeError) as error:
-        raise LMStudioValueError(_undescribed(name, parameters, error)) from error
-    wanted = ("type", "properties", "required", "additionalProperties", "$defs")
-    plain = {key: schema[key] for key in wanted if key in schema}
-    plain.setdefault("properties", {})
-    return plain
-
-
-def _undescribed(name: str, parameters: Mapping[str, Any], error: Exception) -> str:
-    """Which parameter has no schema, why, and what to write instead."""
-    why = error_text(error).splitlines()[0]
-    for parameter, declared in parameters.items():
-        try:
-            TypeAdapter(_arguments_type(name, {parameter: declared})).json_schema()
-        except (pydantic.errors.PydanticUserError, NameError, TypeError) as own:
-            why = error_text(own).splitlines()[0]
-            return (
-                f"The parameter {parameter!r} of the tool {name!r} has no JSON schema: {why} Give "
-                "it a type that JSON can hold, such as str, int, list[str], a dataclass or a "
-                "pydantic model, or fill it in with functools.partial()."
-            )
-    return f"The parameters of the tool {name!r} have no JSON schema: {why}"
 
 
 _PARAMETER_KEYS = frozenset(("type", "default", "description"))
@@ -388,26 +355,18 @@ def _check_parameters(name: str, parameters: Any) -> None:
 _JSON_TYPES = frozenset(("string", "integer", "number", "boolean", "array", "null"))
 
 
-class _PlainSchema(GenerateJsonSchema):
-    """JSON schema without the titles that repeat the parameters' names."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        del schema
-        return False
-
-
 def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
     """A TypedDict of the parameters: unlike a model's fields, its keys may have any name."""
     hints: dict[str, Any] = {}
     for parameter, declared in parameters.items():
-        kind, default = declared, _NO_DEFAULT
+        kind, default = declared, NO_DEFAULT
         if isinstance(declared, Mapping):
             spec = cast("Mapping[str, Any]", declared)
-            kind, default = spec.get("type", Any), spec.get("default", _NO_DEFAULT)
+            kind, default = spec.get("type", Any), spec.get("default", NO_DEFAULT)
             if "description" in spec:
                 kind = Annotated[kind, Field(description=spec["description"])]
         kind = portable(kind)
-        if default is _NO_DEFAULT:
+        if default is NO_DEFAULT:
             hints[parameter] = Required[kind]
         else:
             hints[parameter] = NotRequired[_with_default(kind, default)]
@@ -416,23 +375,6 @@ def _arguments_type(name: str, parameters: Mapping[str, Any]) -> Any:
         extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=True
     )
     return made
-
-
-def _defaults(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: default
-        for name, declared in parameters.items()
-        if (default := _default(declared)) is not _NO_DEFAULT
-    }
-
-
-def _default(declared: Any) -> Any:
-    """What is passed if the model leaves a parameter out, or sends null for a default of ``None``."""
-    if isinstance(declared, Mapping):
-        return cast("Mapping[str, Any]", declared).get("default", _NO_DEFAULT)
-    notes: Sequence[Any] = getattr(declared, "__metadata__", ())
-    told = any(isinstance(note, FieldInfo) and note.default is None for note in notes)
-    return None if told else _NO_DEFAULT
 
 
 def _with_default(kind: Any, default: Any) -> Any:
