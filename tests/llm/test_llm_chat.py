@@ -257,7 +257,7 @@ class TestHistory:
         ("history", "says"),
         [
             (3, "not int"),
-            (["x"], r'not list; wrap the messages: \{"messages": \['),
+            (["x"], "A message is a message object or a dict"),
             ({}, "'messages'"),
             ({"messages": "x"}, "'messages'"),
             ({"messages": [{"content": "x"}]}, "role"),
@@ -287,7 +287,7 @@ class TestHistory:
         chat.insert(1, chat[0])
         chat.insert(3, {"role": "user", "content": "again"})
         assert Chat.from_json(chat.to_json()).to_json() == chat.to_json()
-        for text in ("{", '"x"', "[]"):
+        for text in ("{", '"x"', "[3]"):
             with pytest.raises(LMStudioValueError):
                 Chat.from_json(text)
 
@@ -396,3 +396,32 @@ def test_any_chat_goes_there_and_back(entries) -> None:
     assert Chat.from_json(chat.to_json()).to_json() == chat.to_json()
     assert json.loads(chat.to_json()) == chat.to_dict()
     assert chat.copy().to_dict() == chat.to_dict()
+
+
+LISTED = [
+    {"role": "developer", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ],
+    },
+    {
+        "role": "tool",
+        "tool_call_id": "1",
+        "content": [{"type": "text", "text": "4"}, {"type": "text", "text": "2"}],
+    },
+]
+
+
+@pytest.mark.parametrize("given", [LISTED, tuple(LISTED), {"messages": LISTED}])
+def test_messages_as_people_have_them(given) -> None:
+    system, user, asked, result = history_data(given)["messages"]
+    assert system == {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
+    assert user["content"] == [{"type": "text", "text": "Hi"}]
+    assert asked["content"][1]["toolCallRequest"]["name"] == "f"
+    assert result["content"][0]["content"] == "42"
+    assert result["content"][0]["toolCallId"] == "1"
+    assert Chat.from_history(given).to_dict() == history_data(given)

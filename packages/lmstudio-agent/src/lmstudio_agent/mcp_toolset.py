@@ -7,24 +7,22 @@ programs and any number of event loops alike.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import importlib
 import os
 import shlex
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TextIO, cast
+from typing import Any, TextIO, cast, overload
 
 from lmstudio_core.data import nearest
 from lmstudio_core.errors import (
     CapabilityNotInstalledError,
     LMStudioConnectionError,
     LMStudioError,
-    LMStudioRuntimeError,
     LMStudioTimeoutError,
     LMStudioValueError,
 )
@@ -32,13 +30,14 @@ from lmstudio_core.shapes import error_text
 from lmstudio_core.tracebacks import short
 from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 
-from .encoding import ToolImage
+from .mcp_config import configured_servers
+from .mcp_wire import answered_value, http, innermost, is_closed, plain_answer, stdio
 from .toolsets import Toolset
 
 __all__ = ["McpToolset", "mcp_tools"]
 
 
-@short
+@overload
 def mcp_tools(
     server: str | Sequence[str],
     *,
@@ -49,15 +48,35 @@ def mcp_tools(
     cwd: str | os.PathLike[str] | None = None,
     headers: Mapping[str, str] | None = None,
     start_timeout: float = 30.0,
-) -> McpToolset:
+) -> McpToolset: ...
+@overload
+def mcp_tools(
+    *,
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    servers: Iterable[str] | None = None,
+    prefix: str = "",
+    start_timeout: float = 30.0,
+) -> list[McpToolset]: ...
+@short
+def mcp_tools(
+    server: str | Sequence[str] | None = None,
+    *,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    servers: Iterable[str] | None = None,
+    **options: Any,
+) -> McpToolset | list[McpToolset]:
     """The tools of an MCP server. Needs the ``mcp`` package: ``pip install mcp``.
 
     Args:
         server: The command that starts it (a string, split as a shell would, or a list), which is
             then spoken to over its standard input and output; or the address, beginning with
             ``http://`` or ``https://``, of one that runs (streamable HTTP).
+        config: In place of ``server``, a file that lists servers: LM Studio's, Claude's or another
+            program's ``mcp.json``, or what it holds.
+        servers: The names of those to take out of ``config``; by default all that are not disabled.
         name: What to call the toolset; by default the command or address.
-        prefix: Put before the names of the tools, to tell servers apart.
+        prefix: Put before the names of the tools, to tell servers apart; ``{server}`` in it is the
+            server's name in ``config``.
         only: The names of the tools to take; all of them by default.
         env: Environment variables of the process, beside the few that it gets anyway.
         cwd: The folder that the process runs in.
@@ -65,16 +84,45 @@ def mcp_tools(
         start_timeout: How many seconds it may take to start and to tell its tools.
 
     Returns:
-        A toolset. Each run opens it, which starts the process anew; ``with mcp_tools(...) as
-        tools:`` (or ``async with``) keeps it open for several.
+        A toolset; with ``config`` a list of them, one for each server. Each run opens it, which
+        starts the process anew; ``with mcp_tools(...) as tools:`` (or ``async with``) keeps it open
+        for several.
 
     Raises:
         LMStudioValueError: There is no command, or an option does not fit.
+        LMStudioOSError: The file cannot be read.
 
     Example:
         >>> with mcp_tools("python weather_server.py") as weather:
         ...     model.act("Do I need an umbrella in Bergen?", [weather])
+        >>> model.act("What is new?", mcp_tools(config="~/.lmstudio/mcp.json", servers=["news"]))
     """
+    if (server is None) == (config is None):
+        raise LMStudioValueError("mcp_tools takes a server, or config= with a file; give one.")
+    if server is not None:
+        if servers is not None:
+            raise LMStudioValueError("servers are names in a config; give config= as well.")
+        return _toolset(server, **options)
+    if unknown := options.keys() - {"prefix", "start_timeout"}:
+        raise LMStudioValueError(f"With config, {', '.join(sorted(unknown))} is not an option.")
+    prefix: str = options.pop("prefix", "")
+    return [
+        _toolset(**found, name=name, prefix=prefix.replace("{server}", name), **options)
+        for name, found in configured_servers(cast("Any", config), servers).items()
+    ]
+
+
+def _toolset(
+    server: str | Sequence[str],
+    *,
+    name: str | None = None,
+    prefix: str = "",
+    only: Iterable[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    start_timeout: float = 30.0,
+) -> McpToolset:
     by_http = isinstance(server, str) and server.startswith(("http://", "https://"))
     if by_http and (env is not None or cwd is not None):
         raise LMStudioValueError("env and cwd are for servers that are started by a command.")
@@ -90,7 +138,7 @@ def mcp_tools(
         raise LMStudioValueError("The command that starts the MCP server is empty.")
 
     def connect(log: TextIO) -> Any:
-        return _http(str(server), headers) if by_http else _stdio(command, env, cwd, log)
+        return http(str(server), headers) if by_http else stdio(command, env, cwd, log)
 
     label = str(server) if isinstance(server, str) else shlex.join(command)
     return McpToolset(name or label, connect, prefix, only, start_timeout)
@@ -211,7 +259,7 @@ class McpToolset(Toolset):
         cursor: str | None = None
         while True:
             params = None if cursor is None else PaginatedRequestParams(cursor=cursor)
-            page = _plain(await session.list_tools(params=params))
+            page = plain_answer(await session.list_tools(params=params))
             listed += page["tools"]
             cursor = page.get("nextCursor")
             if not cursor:
@@ -261,17 +309,17 @@ class McpToolset(Toolset):
         try:
             answer = answering.result()
         except Exception as error:
-            if not _is_closed(error):
+            if not is_closed(error):
                 raise
             self._session = None  # the next run starts the server anew
             raise self._gone() from error
-        return _value(_plain(answer))
+        return answered_value(plain_answer(answer))
 
     def _gone(self) -> LMStudioConnectionError:
         return LMStudioConnectionError(f"The MCP server {self.name!r} is not connected.")
 
     def _could_not_start(self, error: BaseException, log: TextIO) -> LMStudioError:
-        inner = _innermost(error)
+        inner = innermost(error)
         if isinstance(inner, LMStudioValueError):  # of what the caller asked for
             return inner
         log.seek(0)
@@ -280,13 +328,6 @@ class McpToolset(Toolset):
             f"The MCP server {self.name!r} could not be used: {type(inner).__name__}: {inner}"
             + (f"\nIt said:\n{said}" if said else "")
         )
-
-
-def _is_closed(error: Exception) -> bool:
-    """Whether a request failed since the server is gone."""
-    from mcp.types import CONNECTION_CLOSED
-
-    return getattr(getattr(error, "error", None), "code", None) == CONNECTION_CLOSED
 
 
 def _require_mcp() -> None:
@@ -300,75 +341,3 @@ def _require_mcp() -> None:
             capability="mcp",
             package="mcp",
         ) from error
-
-
-def _stdio(
-    command: Sequence[str],
-    env: Mapping[str, str] | None,
-    cwd: str | os.PathLike[str] | None,
-    log: TextIO,
-) -> Any:
-    from mcp import StdioServerParameters, stdio_client
-
-    parameters = StdioServerParameters(
-        command=command[0],
-        args=list(command[1:]),
-        env=None if env is None else dict(env),
-        cwd=None if cwd is None else os.fspath(cwd),
-    )
-    return stdio_client(parameters, errlog=log)
-
-
-@contextlib.asynccontextmanager
-async def _http(address: str, headers: Mapping[str, str] | None) -> AsyncGenerator[Any]:
-    from mcp.client.streamable_http import streamable_http_client
-
-    if not headers:
-        async with streamable_http_client(address) as streams:
-            yield streams
-        return
-    # What this version of mcp itself uses; it is not asked for its version, which is told only by
-    # metadata that a frozen program may not have.
-    own = vars(importlib.import_module(streamable_http_client.__module__))
-    http = own.get("httpx2") or own["httpx"]
-    limits = http.Timeout(30.0, read=300.0)  # as without headers: answers may be long in coming
-    follow = {"follow_redirects": True} if http.__name__ == "httpx" else {}  # 2.x does by itself
-    client: Any = http.AsyncClient(headers=dict(headers), timeout=limits, **follow)
-    async with client, streamable_http_client(address, http_client=client) as streams:
-        yield streams
-
-
-def _plain(answer: Any) -> dict[str, Any]:
-    """The answer as the protocol writes it, whatever this version of ``mcp`` calls the fields."""
-    plain: dict[str, Any] = answer.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return plain
-
-
-def _value(answer: Mapping[str, Any]) -> Any:
-    """What a tool returned: its data if it told any, else its text; and its images."""
-    parts: Sequence[Mapping[str, Any]] = answer.get("content", ())
-    text = "\n".join(_text(part) for part in parts if part["type"] != "image")
-    if answer.get("isError"):
-        raise LMStudioRuntimeError(text or "the MCP server told no reason")
-    images = [
-        ToolImage(base64.b64decode(part["data"])) for part in parts if part["type"] == "image"
-    ]
-    said: Any = text
-    if not images and (data := answer.get("structuredContent")) is not None:
-        said = data
-        if data.keys() == {"result"}:  # how servers wrap what is no object
-            said = data["result"]
-    return [*([said] if said else []), *images] if images else said
-
-
-def _text(part: Mapping[str, Any]) -> str:
-    if part["type"] == "text":
-        return str(part["text"])
-    resource = part.get("resource", part)
-    return str(resource.get("text") or resource.get("uri") or f"[{part['type']}]")
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The first error inside the groups that concurrent tasks wrap theirs in."""
-    inside: Sequence[BaseException] = getattr(error, "exceptions", ())
-    return _innermost(inside[0]) if inside else error

@@ -62,7 +62,8 @@ ResponseInput = Union[
 class Chat(Short):
     """A conversation: system prompts, what the user said, responses, results of tools.
 
-    Wherever a chat is taken, a string (one user message) or a dict with ``messages`` is too.
+    Wherever a chat is taken, a string (one user message), a list of messages, or a dict with
+    ``messages`` is too.
     A chat changes, so it is equal only to itself; ``to_dict()`` compares what chats hold.
 
     Args:
@@ -82,8 +83,8 @@ class Chat(Short):
             self.add_system_prompt(initial_prompt)
 
     @classmethod
-    def from_history(cls, history: str | Chat | ChatHistoryDataDict | Mapping[str, Any]) -> Self:
-        """Make a chat of text, of a dict with ``messages``, or of another chat (a copy).
+    def from_history(cls, history: ChatInput) -> Self:
+        """Make a chat of text, of messages (a list, or a dict with one), or of another chat (a copy).
 
         Args:
             history: Text is one user message. The messages of a dict have a ``role`` and a
@@ -369,8 +370,14 @@ class Chat(Short):
         return message
 
 
-ChatInput = Chat | str | ChatHistoryDataDict | Mapping[str, Any]
-"""What is taken wherever a chat is: a chat, text, or a dict with messages."""
+ChatInput = (
+    Chat
+    | str
+    | ChatHistoryDataDict
+    | Mapping[str, Any]
+    | Sequence[AnyChatMessage | Mapping[str, Any]]
+)
+"""What is taken wherever a chat is: a chat, text, a list of messages, or a dict with one."""
 
 
 def history_data(history: ChatInput) -> dict[str, Any]:

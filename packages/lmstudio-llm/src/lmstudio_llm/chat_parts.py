@@ -51,16 +51,17 @@ MessageType = TypeVar(
 
 
 def message_list(history: Any) -> Sequence[Any]:
-    """The messages of a chat given as a dict."""
+    """The messages of a chat given as a list, or as a dict that holds one."""
+    if is_list(history):
+        return history
     if is_mapping(history):
         messages = history.get("messages")
         if is_list(messages):
             return messages
         raise LMStudioValueError("A chat as a dict needs 'messages', a list of messages.")
-    kind = type(history).__name__
-    hint = '; wrap the messages: {"messages": [...]}' if is_list(history) else ""
     raise LMStudioValueError(
-        f"A chat is a Chat, a string or a dict with 'messages', not {kind}{hint}."
+        "A chat is a Chat, a string, a list of messages or a dict with 'messages', not "
+        f"{type(history).__name__}."
     )
 
 

@@ -245,6 +245,7 @@ _MESSAGES: Mapping[str, type[AnyChatMessage]] = {
     "system": SystemPrompt,
     "assistant": AssistantResponse,
     "tool": ToolResultMessage,
+    "developer": SystemPrompt,
 }
 
 
@@ -252,7 +253,7 @@ def parse_message(message: Mapping[str, Any]) -> AnyChatMessage:
     """The message that a dict describes, in LM Studio's form or in OpenAI's.
 
     OpenAI's form has text as ``content``, ``tool_calls`` beside it, and ``tool_call_id`` in the
-    messages of the role ``tool``.
+    messages of the role ``tool``. Its role ``developer`` is a system prompt.
 
     Raises:
         LMStudioValueError: The role is unknown, or the content does not fit it.
@@ -283,10 +284,22 @@ def _parts(message: Mapping[str, Any]) -> list[Any]:
 def _tool_parts(message: Mapping[str, Any]) -> list[Any]:
     content = message.get("content")
     call_id = message.get("tool_call_id", message.get("toolCallId"))
-    if isinstance(content, str):
-        result: dict[str, Any] = {"content": content, "tool_call_id": call_id}
-        return [{**result, "name": message.get("name")}]
-    return content_parts(content)
+    texts = [content] if isinstance(content, str) else _texts(content)
+    if texts is None:
+        return content_parts(content)
+    result: dict[str, Any] = {"content": "".join(texts), "tool_call_id": call_id}
+    return [{**result, "name": message.get("name")}]
+
+
+def _texts(content: Any) -> list[str] | None:
+    """The texts of content that is nothing but parts of text, as OpenAI's tool messages have."""
+    texts: list[str] = []
+    for part in content if is_list(content) else [content]:
+        plain = part.to_dict() if isinstance(part, TextData) else mapping(part)
+        if plain.get("type") != "text" or not isinstance(text := plain.get("text"), str):
+            return None
+        texts.append(text)
+    return texts or None
 
 
 def content_parts(content: Any) -> list[Any]:

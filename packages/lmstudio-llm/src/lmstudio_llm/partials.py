@@ -68,8 +68,9 @@ class Partials(Generic[T]):
         grammar, it is the text so far.
 
         Example:
-            >>> for book in model.respond_stream("...", response_format=Book).partials():
-            ...     print(book.title)
+            >>> stream = model.respond_stream("Name a book.", response_format={"type": "object"})
+            >>> for book in stream.partials():
+            ...     title = book.get("title")
         """
         growing = Growing(self._prediction.output_format)
         for fragment in self:
@@ -101,8 +102,10 @@ class AsyncPartials(Generic[T]):
         grammar, it is the text so far.
 
         Example:
-            >>> async for book in model.respond_stream("...", response_format=Book).partials():
-            ...     print(book.title)
+            >>> async def main() -> None:
+            ...     stream = model.respond_stream("A book.", response_format={"type": "object"})
+            ...     async for book in stream.partials():
+            ...         print(book)
         """
         growing = Growing(self._prediction.output_format)
         async for fragment in self:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any, Final, TypeGuard
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ...errors import LMStudioOSError, LMStudioValueError
 from ...files import LocalFileInput, PictureInput
@@ -16,6 +18,9 @@ from ...shapes import error_text
 
 __all__ = ["check_image", "check_source", "format_of", "read_source"]
 
+_PNG_MODES: Final = ("1", "L", "LA", "P", "RGB", "RGBA")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]{32,}={0,2}\s*")
+_LONGEST_PATH: Final = 4096
 _IMAGES: Final = ("jpg", "png", "webp")
 _OTHERS: Final = (
     (b"GIF8", "gif"),
@@ -79,8 +84,9 @@ def read_source(src: LocalFileInput, name: str | None) -> tuple[bytes, str]:
     elif _is_picture(src):
         data, own = _data_of_picture(src), None
     elif isinstance(src, (str, os.PathLike)):
-        data = _read_path(src)
-        own = os.fspath(src)
+        path = _path_of(src)
+        data = _read_path(path)
+        own = os.fspath(path)
     else:
         data = _read_object(src)
         own = getattr(src, "name", None)  # the number of the descriptor for some
@@ -112,25 +118,92 @@ def _is_picture(src: object) -> TypeGuard[PictureInput]:
 
 def _data_of_picture(picture: Any) -> bytes:
     """The picture as PNG, which loses nothing of it."""
-    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        picture = picture.convert("RGB")  # models see no more than that, and PNG has no CMYK
     written = io.BytesIO()
     try:
+        if picture.mode not in _PNG_MODES:
+            picture = _in_png_mode(picture)
         picture.save(written, format="PNG")
     except OSError as error:
         raise _os_error(error, repr(picture)) from error
+    except ValueError as error:
+        raise LMStudioValueError(
+            f"{picture!r} cannot be made a PNG: {error_text(error)}. Give it as "
+            "picture.convert('RGB')."
+        ) from error
     return written.getvalue()
+
+
+def _path_of(src: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The path as the system knows it: of a ``file:`` URL, and with ``~`` as the user's folder.
+
+    Raises:
+        LMStudioValueError: The URL is of another machine, or it is base64 text and no path.
+    """
+    text = os.fspath(src)
+    if text[:5].lower() == "file:":
+        url = urlsplit(text)
+        if url.netloc not in ("", "localhost"):
+            raise LMStudioValueError(
+                f"{_short(text)} is a file of {url.netloc!r}; files are sent from this machine."
+            )
+        from urllib.request import url2pathname  # 50 ms
+
+        return url2pathname(url.path)
+    if _BASE64.fullmatch(text) and (len(text) > _LONGEST_PATH or _starts_a_file(text)):
+        raise LMStudioValueError(
+            f"{_short(text)} looks like the base64 text of a file, not like a path: give the "
+            "bytes, by base64.b64decode(text), or 'data:;base64,' + text."
+        )
+    if text.startswith("~") and not Path(text).exists():
+        return Path(text).expanduser()
+    return src
+
+
+def _starts_a_file(text: str) -> bool:
+    """Whether base64 text begins as a file of a known kind; no usual path does."""
+    try:
+        return len(text) >= 64 and format_of(base64.b64decode(text[:16])) is not None
+    except binascii.Error:
+        return False
+
+
+def _short(text: str) -> str:
+    """Text for a message: megabytes of it help nobody."""
+    return repr(text) if len(text) <= 80 else f"{text[:40]!r}… ({len(text)} characters)"
 
 
 def _read_path(src: str | os.PathLike[str]) -> bytes:
     try:
         return Path(src).read_bytes()
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise LMStudioValueError(f"{_short(os.fspath(src))} is too long for a path.") from error
         raise _os_error(error, os.fspath(src)) from error
     except ValueError as error:  # a null byte in the path
         raise LMStudioValueError(
-            f"{os.fspath(src)!r} is not a path: {error_text(error)}."
+            f"{_short(os.fspath(src))} is not a path: {error_text(error)}."
         ) from error
+
+
+def _in_png_mode(picture: Any) -> Any:
+    """The picture in a mode that PNG has; models see no more than that."""
+    mode: str = picture.mode
+    if mode.startswith(("I", "F")):
+        # Brightness beyond 8 bits is scaled: conversion by itself makes most of it white.
+        low, high = picture.convert("F").getextrema()
+        if high > 255 or low < 0 or (mode == "F" and high <= 1):
+            low = min(low, 0)
+            scale = 255 / ((high - low) or 1)
+
+            def scaled(level: Any) -> Any:
+                return level * scale - low * scale
+
+            return picture.convert("F").point(scaled).convert("L")
+        return picture.convert("L")
+    if mode in ("La", "RGBa", "PA"):
+        through = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}[mode]
+        return picture.convert(through)
+    return picture.convert("RGB")
 
 
 def _read_object(src: Any) -> bytes:
