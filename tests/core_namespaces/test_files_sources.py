@@ -167,7 +167,7 @@ class Picture:
 
 class TestPictures:
     @pytest.mark.parametrize(
-        ("mode", "written"), [("RGBA", b"RGBA"), ("CMYK", b"RGB"), ("F", b"RGB")]
+        ("mode", "written"), [("RGBA", b"RGBA"), ("CMYK", b"RGB"), ("HSV", b"RGB")]
     )
     def test_they_become_png(self, mode: str, written: bytes) -> None:
         picture = Picture(mode)

@@ -351,8 +351,8 @@ def in_order(schema: Any) -> Any:
         return [in_order(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: in_order(value) for key, value in schema.items()}
-    return {**made, "anyOf": sorted(made["anyOf"], key=json.dumps)} if "anyOf" in made else made
+    made = {key: in_order(value) for key, value in sorted(schema.items())}
+    return {**made, "anyOf": sorted(made["anyOf"], key=repr)} if "anyOf" in made else made
 
 
 @given(

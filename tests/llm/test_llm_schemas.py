@@ -312,3 +312,61 @@ def test_the_package_is_imported_once_the_server_answers() -> None:
         assert "jsonschema" in sys.modules, "not imported while the server answers"
     """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+BOOK_SCHEMA = Book.model_json_schema()
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "value"),
+    [
+        ({"type": "json_schema", "json_schema": {"name": "b", "schema": BOOK_SCHEMA}}, TEXT, DATA),
+        ({"type": "json_schema", "name": "b", "schema": BOOK_SCHEMA}, TEXT, DATA),
+        ({"type": "json_object"}, TEXT, DATA),
+        (pydantic.TypeAdapter(list[Book]), f"[{TEXT}]", [Book(**DATA)]),
+        (list[Book], f"[{TEXT}]", [Book(**DATA)]),
+        (int, "3", 3),
+        (Literal["a", "b"], '"a"', "a"),
+        (Book | None, "null", None),
+        (Book | int, TEXT, Book(**DATA)),
+        (dict[str, DataBook], f'{{"x": {TEXT}}}', {"x": DataBook(**DATA)}),
+    ],
+)
+def test_formats_as_people_have_them(given, text, value) -> None:
+    made = resolve_format(given)
+    assert made.setting["type"] == "json"
+    assert made.read(text).value == value
+    assert made.read('"neither"').problems
+
+
+def test_an_openai_format_without_a_schema_is_refused() -> None:
+    with pytest.raises(LMStudioValueError, match="json_schema"):
+        resolve_format({"type": "json_schema", "json_schema": {"name": "x"}})
+
+
+def test_classes_of_attrs() -> None:
+    attrs = pytest.importorskip("attrs")
+
+    @attrs.define
+    class Page:
+        number: int
+
+    @attrs.define
+    class Volume:
+        title: str
+        _hidden: int = 7
+        pages: list[Page] = attrs.field(factory=list)
+
+    Volume.__annotations__["pages"] = list[Page]
+    text = '{"title": "Dune", "pages": [{"number": 1}]}'
+    assert resolve_format(Volume).read(text).value == Volume("Dune", pages=[Page(1)])
+    assert resolve_format(list[Volume]).read(f"[{text}]").value[0].pages == [Page(1)]
+    assert resolve_format(Volume).read('{"title": 3}').problems
+
+
+def test_classes_of_msgspec() -> None:
+    msgspec = pytest.importorskip("msgspec")
+    struct = msgspec.defstruct("Volume", [("title", str), ("year", int)])
+    made = resolve_format(struct)
+    assert made.read(TEXT).value == struct(**DATA)
+    assert made.read('{"title": 3}').problems
