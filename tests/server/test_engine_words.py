@@ -276,14 +276,35 @@ def test_what_a_grammar_s_texts_hold_does_not_count() -> None:
         assert for_grammar_parser(grammar) == grammar
 
 
-def test_a_schema_refers_to_so_many_of_its_parts() -> None:
-    def chain(length: int) -> dict[str, Any]:
-        links: dict[str, Any] = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(length)}
-        return {"$ref": "#/$defs/d0", "$defs": links}
+def chain(length: int, depth: int) -> dict[str, Any]:
+    """A schema whose definitions each refer to the next, some objects below."""
+    definitions: dict[str, Any] = {f"d{length}": {"type": "string"}}
+    for number in range(length):
+        one: dict[str, Any] = {"$ref": f"#/$defs/d{number + 1}"}
+        for _ in range(depth):
+            one = {"type": "object", "properties": {"a": one}, "required": ["a"]}
+        definitions[f"d{number}"] = one
+    return {"$ref": "#/$defs/d0", "$defs": definitions}
 
-    assert for_compiler(chain(900)) == chain(900)
+
+@pytest.mark.parametrize(("length", "depth"), [(5000, 0), (990, 1), (100, 20), (40, 100)])
+def test_schemas_that_would_end_the_worker(length: int, depth: int) -> None:
+    with pytest.raises(EngineError, match="schema cannot be used") as caught:
+        for_compiler(chain(length, depth))
+    assert caught.value.suggestion
+
+
+def test_schemas_that_refer_to_their_middle() -> None:
+    deep = chain(1, 90)["$defs"]["d0"]
+    places = ["#" + "/properties/a" * n for n in range(1, 20)]
+    schema = {**deep, "anyOf": [{"$ref": place} for place in places]}
     with pytest.raises(EngineError, match="schema cannot be used"):
-        for_compiler(chain(5000))
+        for_compiler(schema)
+
+
+def test_usual_schemas_stay() -> None:
+    for schema in (chain(300, 1), chain(45, 20)):
+        assert for_compiler(schema) == schema
 
 
 def test_grammars_that_are_refused() -> None:

@@ -62,7 +62,8 @@ class Hub:
         """Return the repositories with GGUF files that match, the most downloaded first."""
         parameters: dict[str, Any] = {"filter": "gguf", "sort": "downloads", "limit": limit}
         if term:
-            parameters["search"] = term
+            # An address holds no halves of surrogate pairs.
+            parameters["search"] = term.encode("utf-8", "replace").decode()
         found = await self._get("/api/models", parameters, term)
         with _unreadable(self.endpoint):
             return [str(item["id"]) for item in found[:limit]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from lmstudio_server.engines.base import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _FORMATS: Final = (
     *("date-time", "date", "time", "duration", "uuid"),
@@ -22,16 +22,18 @@ _SCHEMAS: Final = (
     *("anyOf", "oneOf", "allOf", "not", "if", "then", "else"),
 )
 """Keywords whose value is a schema, or a list of them."""
-_NAMED_SCHEMAS: Final = ("properties", "patternProperties", "$defs", "definitions")
+_DEFINITIONS: Final = ("$defs", "definitions")
+_NAMED_SCHEMAS: Final = ("properties", "patternProperties", *_DEFINITIONS)
+_TO_DEFINITION: Final = re.compile(r"#/(\$defs|definitions)/[^/]*$")
 
 
 MOST_ITEMS: Final = 10_000
 """The compiler counts an array's items one by one: millions take it minutes and all memory there is,
 and it cannot be stopped."""
 
-MOST_REFERENCES: Final = 1000
-"""How many places of a schema may be referred to. One may lead to the next, and the compiler follows them
-by recursion: some thousands end its process."""
+MOST_LEVELS: Final = 1000
+"""How deep a schema goes, through all that it refers to. The compiler follows references by recursion: 1400
+levels were seen to work, and 2000 to end its process."""
 MOST_GRAMMAR_BYTES: Final = 256 * 1024
 MOST_GRAMMAR_PARTS: Final = 10_000
 """Rules, groups, alternatives and repetitions of a grammar. Each group and each repetition becomes a rule, and
@@ -71,28 +73,43 @@ def for_compiler(schema: Mapping[str, Any], context_length: int = 0) -> dict[str
             its parts.
     """
     whole: dict[str, Any] = json.loads(json.dumps(schema))
+    # How deep the schema goes, and each definition, which another one may lead to.
+    depths = [0]
     references: set[str] = set()
     # Without recursion: how deep a schema goes is its author's choice.
-    waiting: list[Any] = [whole]
+    waiting: list[tuple[Any, int, int]] = [(whole, 0, 0)]
     while waiting:
-        found = waiting.pop()
+        found, depth, part = waiting.pop()
+        depths[part] = max(depths[part], depth)
         if isinstance(found, list):
-            waiting += cast("list[Any]", found)
+            waiting += [(inner, depth, part) for inner in cast("list[Any]", found)]
         elif isinstance(found, dict):
             one = cast("dict[str, Any]", found)
             _simplify(one, context_length)
             if isinstance(one.get("$ref"), str):
                 references.add(one["$ref"])
-            waiting += [one[key] for key in _SCHEMAS if key in one]
-            named = [one[key] for key in _NAMED_SCHEMAS if isinstance(one.get(key), dict)]
-            waiting += [inner for table in named for inner in table.values()]
-    if len(references) > MOST_REFERENCES:
+            waiting += [(one[key], depth + 1, part) for key in _SCHEMAS if key in one]
+            for key in _NAMED_SCHEMAS:
+                for inner in one[key].values() if isinstance(one.get(key), dict) else ():
+                    if key in _DEFINITIONS:
+                        depths.append(0)
+                        waiting.append((inner, 0, len(depths) - 1))
+                    else:
+                        waiting.append((inner, depth + 1, part))
+    _check_levels(depths, references)
+    return whole
+
+
+def _check_levels(depths: Sequence[int], references: Iterable[str]) -> None:
+    """Refuse a schema in which one thing may lead to the next too often."""
+    # A reference into the middle of the schema goes through it once more.
+    levels = sum(depths) + sum(1 if _TO_DEFINITION.match(r) else 1 + depths[0] for r in references)
+    if levels > MOST_LEVELS:
         raise EngineError(
             "The JSON schema cannot be used",
-            cause=f"it refers to {len(references)} of its parts, and at most {MOST_REFERENCES} are followed",
-            suggestion="Write what is referred to once in its place, or ask for less at a time.",
+            cause=f"with all that it refers to it may go {levels} levels deep, and {MOST_LEVELS} are followed",
+            suggestion="Refer to fewer parts, or ask for less at a time.",
         )
-    return whole
 
 
 def _simplify(one: dict[str, Any], context_length: int) -> None:
