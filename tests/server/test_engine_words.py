@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lmstudio_server.engines.base import ChatRequest, ContextOverflowError, EngineError, LoadRequest
+from lmstudio_server.engines.llamacpp.bodies import chat_body
 from lmstudio_server.engines.llamacpp.diagnosis import (
     crash_reason,
     exit_words,
@@ -292,6 +293,9 @@ def test_schemas_that_would_end_the_worker(length: int, depth: int) -> None:
     with pytest.raises(EngineError, match="schema cannot be used") as caught:
         for_compiler(chain(length, depth))
     assert caught.value.suggestion
+    tool = {"type": "function", "function": {"name": "f", "parameters": chain(length, depth)}}
+    with pytest.raises(EngineError, match="The tool 'f' cannot be used"):
+        chat_body(ChatRequest([], tools=[tool]), None)
 
 
 def test_schemas_that_refer_to_their_middle() -> None:

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .schemas import for_compiler, for_grammar_parser
+from .schemas import check_tool, for_compiler, for_grammar_parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +85,8 @@ def template_body(request: ChatRequest, *, constrained: bool = False) -> dict[st
     body: dict[str, Any] = {"messages": [dict(message) for message in request.messages]}
     tools = offered_tools(request)
     if tools:
+        for tool in tools:
+            check_tool(tool)
         body["tools"] = [dict(tool) for tool in tools]
     enable_thinking = thinking(request, constrained=constrained)
     if enable_thinking is not None:

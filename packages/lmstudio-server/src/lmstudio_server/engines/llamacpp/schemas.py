@@ -6,10 +6,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from lmstudio_core.shapes import as_mapping
 from lmstudio_server.engines.base import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _FORMATS: Final = (
     *("date-time", "date", "time", "duration", "uuid"),
@@ -73,7 +74,20 @@ def for_compiler(schema: Mapping[str, Any], context_length: int = 0) -> dict[str
             its parts.
     """
     whole: dict[str, Any] = json.loads(json.dumps(schema))
-    # How deep the schema goes, and each definition, which another one may lead to.
+    depths, references = _walked(whole, lambda one: _simplify(one, context_length))
+    _check_levels("The JSON schema", depths, references)
+    return whole
+
+
+def check_tool(tool: Mapping[str, Any]) -> None:
+    """Raise ``EngineError`` where a tool's parameters go too deep for llama.cpp's parser of calls."""
+    function = as_mapping(tool.get("function"))
+    depths, references = _walked(function.get("parameters"), lambda _: None)
+    _check_levels(f"The tool {function.get('name')!r}", depths, references)
+
+
+def _walked(whole: object, visit: Callable[[dict[str, Any]], None]) -> tuple[list[int], set[str]]:
+    """Visit each schema in ``whole``; return how deep it goes, then each definition, and what is referred to."""
     depths = [0]
     references: set[str] = set()
     # Without recursion: how deep a schema goes is its author's choice.
@@ -85,7 +99,7 @@ def for_compiler(schema: Mapping[str, Any], context_length: int = 0) -> dict[str
             waiting += [(inner, depth, part) for inner in cast("list[Any]", found)]
         elif isinstance(found, dict):
             one = cast("dict[str, Any]", found)
-            _simplify(one, context_length)
+            visit(one)
             if isinstance(one.get("$ref"), str):
                 references.add(one["$ref"])
             waiting += [(one[key], depth + 1, part) for key in _SCHEMAS if key in one]
@@ -96,17 +110,16 @@ def for_compiler(schema: Mapping[str, Any], context_length: int = 0) -> dict[str
                         waiting.append((inner, 0, len(depths) - 1))
                     else:
                         waiting.append((inner, depth + 1, part))
-    _check_levels(depths, references)
-    return whole
+    return depths, references
 
 
-def _check_levels(depths: Sequence[int], references: Iterable[str]) -> None:
+def _check_levels(what: str, depths: Sequence[int], references: Iterable[str]) -> None:
     """Refuse a schema in which one thing may lead to the next too often."""
     # A reference into the middle of the schema goes through it once more.
     levels = sum(depths) + sum(1 if _TO_DEFINITION.match(r) else 1 + depths[0] for r in references)
     if levels > MOST_LEVELS:
         raise EngineError(
-            "The JSON schema cannot be used",
+            f"{what} cannot be used",
             cause=f"with all that it refers to it may go {levels} levels deep, and {MOST_LEVELS} are followed",
             suggestion="Refer to fewer parts, or ask for less at a time.",
         )
