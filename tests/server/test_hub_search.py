@@ -66,7 +66,9 @@ class TestSearch:
     def test_nothing_found(self, big: FakeHub, tmp_path: Path) -> None:
         async def test() -> None:
             async with repository(tmp_path) as one:
-                assert await one.call("searchModels", opts={"searchTerm": "x"}) == {"results": []}
+                for term in ("x", "\ud800"):
+                    found = await one.call("searchModels", opts={"searchTerm": term})
+                    assert found == {"results": []}
                 with pytest.raises(Refused, match="no repository"):
                     await one.call("searchModels", opts={"searchTerm": "no/body"})
 
