@@ -175,6 +175,19 @@ def test_where_the_system_has_no_limits_the_parent_watches(monkeypatch: pytest.M
     run(use)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="where limits hold")
+def test_limits_that_are_set_already_are_no_obstacle() -> None:
+    """A service manager's own limit on the processor cannot be raised, and the others hold all the same."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (50, 50));"
+        "from lmstudio_server.foreign import worker;"
+        "print(worker._limit(2**26, 100.0), resource.getrlimit(resource.RLIMIT_CPU),"
+        " resource.getrlimit(resource.RLIMIT_AS)[0] < 2**40)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "True (50, 50) True"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="asks for POSIX")
 def test_a_task_whose_server_was_killed_comes_to_an_end() -> None:
     """Its own limit on the processor ends it, and the end of its input, when it is idle."""

@@ -6,10 +6,11 @@ import copy
 import http.client
 import json
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
+from lmstudio_core.shapes import is_list, is_mapping
 from lmstudio_server.testing import ServerProcess, running_server
 
 HALF = "\ud800"
@@ -54,14 +55,16 @@ def server() -> Iterator[ServerProcess]:
         yield one
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where there are texts."""
     if isinstance(value, str):
         yield path
-    elif not isinstance(value, int):
-        named = cast("dict[Any, Any]", value) if isinstance(value, dict) else dict(enumerate(value))
-        for key, below in named.items():
-            yield from places(below, (*path, key))
+    elif is_mapping(value):
+        for key in value:
+            yield from places(value[key], (*path, key))
+    elif is_list(value):
+        for number, inner in enumerate(value):
+            yield from places(inner, (*path, number))
 
 
 def with_half(body: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:

@@ -72,13 +72,20 @@ def _limit(memory_bytes: int, cpu_seconds: float) -> bool:
         import resource
 
         used = resource.getrusage(resource.RUSAGE_SELF)
-        # The parent's clock ends a task first; this ends one whose parent was killed.
-        seconds = math.ceil(used.ru_utime + used.ru_stime + cpu_seconds) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # The interpreter's own share differs by system and version, so it does not count.
         room = _mapped_bytes(resource.getpagesize()) + memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (room, resource.RLIM_INFINITY))
+        # The parent's clock ends a task first; this ends one whose parent was killed.
+        seconds = math.ceil(used.ru_utime + used.ru_stime + cpu_seconds) + 1
+        wanted = (
+            (resource.RLIMIT_AS, room),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_CORE, 0),
+        )
+        for which, most in wanted:
+            # An upper limit that is set for us already cannot be raised.
+            _, hard = resource.getrlimit(which)
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(which, (most, hard))
         return _HAS_LIMITS
     return False
 

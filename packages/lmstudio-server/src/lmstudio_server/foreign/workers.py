@@ -230,7 +230,13 @@ class _Process:
 
     async def watch(self, limits: Limits) -> None:
         """Kill the process when it takes more memory than it may."""
-        psutil: Any = import_module("psutil")  # of systems without such limits only
+        try:
+            psutil: Any = import_module("psutil")  # of systems without such limits only
+        except ImportError:
+            _log.warning(
+                "no limit on memory holds here: this system sets none, and psutil is missing"
+            )
+            return
         with suppress(psutil.Error):
             process = psutil.Process(self._process.pid)
             before: int = process.memory_info().rss
