@@ -98,6 +98,7 @@ def test_a_token_is_made_once(tmp_path: Path) -> None:
     state = tmp_path / "kept"
     state.mkdir()
     shown: list[str] = []
+    token = ""
     for _ in range(2):
         # As the image does it: by variables alone, on all addresses, with a folder that is kept.
         variables = {
