@@ -25,6 +25,7 @@ EDITABLE = [argument for package in PACKAGES for argument in ("--editable", pack
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 OFFICIAL_PYTHON = "lmstudio==1.5.0"
+AUDIT = "pip-audit"
 OFFICIAL_NODE = {
     "private": True,
     "dependencies": {"@lmstudio/sdk": "2.0.0"},
@@ -169,14 +170,24 @@ def of_lowest() -> Environment:
 
 def official_python() -> Environment:
     """The official SDK, which the tests let talk to our server."""
-    constraints = CONSTRAINTS / "official.txt"
+    return _apart("official", OFFICIAL_PYTHON)
+
+
+def auditing() -> Environment:
+    """What compares the versions that the checks install with the known vulnerabilities."""
+    return _apart("audit", AUDIT)
+
+
+def _apart(name: str, what: str) -> Environment:
+    """Something in an environment of its own, with the versions of its own constraints."""
+    constraints = CONSTRAINTS / f"{name}.txt"
 
     def fill(folder: Path) -> None:
         run(sys.executable, "-m", "venv", "--without-pip", str(folder))
-        Environment(folder).pip(constraints, OFFICIAL_PYTHON)
+        Environment(folder).pip(constraints, what)
 
     key = hashlib.sha256(constraints.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    return Environment(kept("official", key, fill))
+    return Environment(kept(name, key, fill))
 
 
 def official_node() -> Path:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from environments import CONSTRAINTS, OFFICIAL_NODE, OFFICIAL_PYTHON, PYTHONS, ROOT
+from environments import AUDIT, CONSTRAINTS, OFFICIAL_NODE, OFFICIAL_PYTHON, PYTHONS, ROOT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -128,6 +128,7 @@ def main() -> None:
         oldest = PYTHONS[0]
         where = f"python_full_version >= '{oldest}'"
         write("official.txt", resolve([OFFICIAL_PYTHON], oldest, "--universal", where=where))
+        write("audit.txt", resolve([AUDIT], oldest, "--universal", where=where))
         pin_npm()
 
 

@@ -6,6 +6,7 @@ Standard library only: it runs before anything is installed.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -89,6 +90,31 @@ def prepare_others_clients(settings: dict[str, str]) -> None:
         settings["LMSTUDIO_OFFICIAL_NODE"] = str(environments.official_node())
     else:
         say("no node here: LM Studio's TypeScript SDK is not tried")
+
+
+def audit() -> tuple[bool, dict[str, int]]:
+    """Whether a version that the checks install has a known vulnerability."""
+    versions = environments.CONSTRAINTS / f"python{THIS}.txt"
+    options = ["--no-deps", "--disable-pip", "--format=json", "--progress-spinner=off"]
+    done = subprocess.run(
+        [environments.auditing().python, "-m", "pip_audit", "-r", str(versions), *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        looked_up = [one for one in json.loads(done.stdout)["dependencies"] if "vulns" in one]
+    except ValueError:
+        looked_up = []
+    if not looked_up:
+        say("NOT AUDITED: the data of known vulnerabilities could not be reached from here")
+        return True, {}
+    bad = [one for one in looked_up if one["vulns"]]
+    for one in bad:
+        names = ", ".join(vuln["id"] for vuln in one["vulns"])
+        say(f"{one['name']} {one['version']}: {names}")
+    return not bad, {}
 
 
 def static_checks(report: Report, python: str) -> None:
@@ -208,6 +234,7 @@ def checks_of(options: argparse.Namespace, rest: Sequence[str], report: Report) 
     static_checks(report, sys.executable)
     settings = {"LMSTUDIO_TEST_DEEP": "1"} if options.deep else {}
     if options.all or options.deep:
+        report.run("Known vulnerabilities", audit)
         report.run("Clients that are not ours", lambda: prepare_others_clients(settings))
     report.run(f"Tests on {here}", lambda: pytest(sys.executable, rest, settings))
     if not (options.all or options.python):

@@ -86,7 +86,7 @@ def fuzz(check: Callable[[Any], object], inputs: st.SearchStrategy[Any]) -> int:
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     )
     @given(inputs)
