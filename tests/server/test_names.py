@@ -8,7 +8,6 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 from click.testing import CliRunner
 from http_client import get
 from websockets.asyncio.client import connect
@@ -23,6 +22,8 @@ from lmstudio_server.testing import running_server
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+trustme = pytest.importorskip("trustme")
 
 TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
 NAME = "host.docker.internal"
