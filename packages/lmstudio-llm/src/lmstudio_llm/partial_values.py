@@ -8,6 +8,7 @@ whole.
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -132,7 +133,11 @@ def _of_mapping(kind: Any, data: Mapping[str, Any], still: int) -> Any:
     if kind is dict or get_origin(kind) in (dict, Mapping):
         return known(dict.fromkeys(data, (get_args(kind) or (str, Any))[1]))
     model: Any = kind
-    if isinstance(model, type) and issubclass(model, pydantic.BaseModel):
+    if (
+        inspect.isclass(model)
+        and get_origin(model) is None
+        and issubclass(model, pydantic.BaseModel)
+    ):
         return _model(model, known)
     if is_typeddict(kind):
         return known(get_type_hints(kind))

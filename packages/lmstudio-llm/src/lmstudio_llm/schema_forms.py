@@ -42,7 +42,9 @@ def of_openai(given: Mapping[str, Any]) -> Mapping[str, Any]:
 def is_struct(kind: Any) -> bool:
     """Whether it is a class of msgspec's."""
     msgspec = sys.modules.get("msgspec")  # whoever has such a class has imported it
-    return msgspec is not None and isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    if msgspec is None or not isinstance(kind, type) or get_origin(kind) is not None:
+        return False  # in Python 3.10 list[int] is a type for isinstance and none for issubclass
+    return issubclass(kind, msgspec.Struct)
 
 
 def with_attrs(kind: Any) -> Any:
