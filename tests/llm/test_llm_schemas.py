@@ -301,7 +301,7 @@ def test_jsonschema_is_the_judge(schema, data) -> None:
 def test_the_package_is_imported_once_the_server_answers() -> None:
     """Neither the import of the SDK nor making a format costs the 90 ms."""
     program = """if True:
-        import sys, threading, lmstudio
+        import sys, threading, lmstudio_core, lmstudio_llm
         from lmstudio_llm.operations import respond
         made = respond("m", "hi", response_format={"type": "object"})
         assert "jsonschema" not in sys.modules, "imported too early"
