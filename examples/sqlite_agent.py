@@ -12,7 +12,7 @@ import contextlib
 import functools
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def change(sql: str, reason: str, database: Path) -> str:
 
 
 @contextlib.contextmanager
-def read_only(database: Path) -> Iterator[sqlite3.Connection]:
+def read_only(database: Path) -> Generator[sqlite3.Connection]:
     """A connection that cannot write."""
     address = f"{database.resolve().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
