@@ -11,7 +11,7 @@ from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
 from lmstudio_core.namespaces.base import AsyncNamespace, SyncNamespace
 from lmstudio_llm.chat import ChatInput
 from lmstudio_llm.config import LlmPredictionConfig
-from lmstudio_llm.schemas import DataFormat, GbnfGrammar, ResponseSchema
+from lmstudio_llm.schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 
 from .operations import start
 from .options import ActKeywords
@@ -43,7 +43,7 @@ class AgentNamespace(SyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,
@@ -127,7 +127,7 @@ class AgentNamespace(SyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,
@@ -211,7 +211,7 @@ class AsyncAgentNamespace(AsyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,
@@ -295,7 +295,7 @@ class AsyncAgentNamespace(AsyncNamespace):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Toolsets = (),
         config: Config = None,
         preset: str | None = None,

@@ -32,6 +32,7 @@ __all__ = [
     "OutputFormat",
     "ResponseSchema",
     "StructuredOutput",
+    "TypedFormat",
     "resolve_format",
 ]
 
@@ -67,7 +68,10 @@ class GbnfGrammar:
 DataFormat = Mapping[str, Any] | LlmStructuredPredictionSetting
 """A format without a class: a JSON schema, or a setting in the server's form or as an object."""
 
-ResponseSchema = type[ModelSchema] | type[Any] | DataFormat | GbnfGrammar
+TypedFormat = type[T] | TypeAdapter[T]
+"""A format that makes values of a type: a class, or an adapter for what is no class."""
+
+ResponseSchema = type[ModelSchema] | type[Any] | TypeAdapter[Any] | DataFormat | GbnfGrammar
 """Whatever ``response_format=`` takes."""
 
 

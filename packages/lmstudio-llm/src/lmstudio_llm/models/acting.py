@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from lmstudio_core.models.handles import DraftingHandle
 
 from ..chat import ChatInput
-from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 from .acting_aio import AsyncActingHandle
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ActingHandle(DraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,
@@ -184,7 +184,7 @@ class ActingHandle(DraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from lmstudio_core.models.handles import AsyncDraftingHandle
 
 from ..chat import ChatInput
-from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 
 if TYPE_CHECKING:
     from lmstudio_agent import ActResult, AsyncActStream, Toolset
@@ -36,7 +36,7 @@ class AsyncActingHandle(AsyncDraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,
@@ -185,7 +185,7 @@ class AsyncActingHandle(AsyncDraftingHandle):
         chat: ChatInput,
         tools: Iterable[ToolInput] = (),
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         toolsets: Iterable[Toolset | str] = (),
         config: PredictionConfigInput | None = None,
         preset: str | None = None,

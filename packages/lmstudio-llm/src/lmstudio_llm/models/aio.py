@@ -20,7 +20,7 @@ from ..prediction import (
     PredictionMessageCallback,
     PromptProcessingCallback,
 )
-from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 from ..streams import AsyncPredictionStream
 from ..tools import ToolDefinition
 from .contexts import AsyncContextHandle
@@ -67,7 +67,11 @@ class AsyncLLM(AsyncContextHandle):
 
     @overload
     async def respond(
-        self, history: ChatInput, *, response_format: type[T], **options: Unpack[RespondOptions]
+        self,
+        history: ChatInput,
+        *,
+        response_format: TypedFormat[T],
+        **options: Unpack[RespondOptions],
     ) -> PredictionResult[T]: ...
     @overload
     async def respond(
@@ -163,7 +167,7 @@ class AsyncLLM(AsyncContextHandle):
         self,
         history: ChatInput,
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         **options: Unpack[RespondStreamOptions],
     ) -> AsyncPredictionStream[T]: ...
     @overload
@@ -235,7 +239,7 @@ class AsyncLLM(AsyncContextHandle):
 
     @overload
     async def complete(
-        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteOptions]
+        self, prompt: str, *, response_format: TypedFormat[T], **options: Unpack[CompleteOptions]
     ) -> PredictionResult[T]: ...
     @overload
     async def complete(
@@ -311,7 +315,11 @@ class AsyncLLM(AsyncContextHandle):
 
     @overload
     def complete_stream(
-        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteStreamOptions]
+        self,
+        prompt: str,
+        *,
+        response_format: TypedFormat[T],
+        **options: Unpack[CompleteStreamOptions],
     ) -> AsyncPredictionStream[T]: ...
     @overload
     def complete_stream(

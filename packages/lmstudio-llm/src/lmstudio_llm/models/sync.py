@@ -20,7 +20,7 @@ from ..prediction import (
     PredictionMessageCallback,
     PromptProcessingCallback,
 )
-from ..schemas import DataFormat, GbnfGrammar, ResponseSchema
+from ..schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 from ..streams import PredictionStream
 from ..tools import ToolDefinition
 from .contexts import ContextHandle
@@ -66,7 +66,11 @@ class LLM(ContextHandle):
 
     @overload
     def respond(
-        self, history: ChatInput, *, response_format: type[T], **options: Unpack[RespondOptions]
+        self,
+        history: ChatInput,
+        *,
+        response_format: TypedFormat[T],
+        **options: Unpack[RespondOptions],
     ) -> PredictionResult[T]: ...
     @overload
     def respond(
@@ -160,7 +164,7 @@ class LLM(ContextHandle):
         self,
         history: ChatInput,
         *,
-        response_format: type[T],
+        response_format: TypedFormat[T],
         **options: Unpack[RespondStreamOptions],
     ) -> PredictionStream[T]: ...
     @overload
@@ -229,7 +233,7 @@ class LLM(ContextHandle):
 
     @overload
     def complete(
-        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteOptions]
+        self, prompt: str, *, response_format: TypedFormat[T], **options: Unpack[CompleteOptions]
     ) -> PredictionResult[T]: ...
     @overload
     def complete(
@@ -303,7 +307,11 @@ class LLM(ContextHandle):
 
     @overload
     def complete_stream(
-        self, prompt: str, *, response_format: type[T], **options: Unpack[CompleteStreamOptions]
+        self,
+        prompt: str,
+        *,
+        response_format: TypedFormat[T],
+        **options: Unpack[CompleteStreamOptions],
     ) -> PredictionStream[T]: ...
     @overload
     def complete_stream(
