@@ -67,7 +67,7 @@ SYNC = {
     "host": lambda c: lms.Client("nowhere:x"),
     "class method": lambda c: lms.Chat.from_history(3),
     "settings": lambda c: lms.LlmPredictionConfig(temperature="hot"),
-    "settings of a dict": lambda c: lms.LlmPredictionConfig.from_dict({"temprature": 1}),
+    "settings of a dict": lambda c: lms.LlmPredictionConfig.from_dict({"temperature": "hot"}),
     "a setting": lambda c: setattr(lms.LlmPredictionConfig(), "temperature", "hot"),
     "vectors": lambda c: lms.similarity([1.0], [1.0, 2.0]),
     "tools": lambda c: lms.mcp_tools("it's"),
@@ -274,6 +274,9 @@ def test_ipython_shows_the_frames_of_users(server, monkeypatch):
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = Shell
     monkeypatch.setitem(sys.modules, "IPython", ipython)
-    assert error._render_traceback_() == [__name__, "LMStudioServerError: No memory"]
+    assert error._render_traceback_() == [
+        __name__,
+        "LMStudioServerError: No memory\nEndpoint: system.version",
+    ]
     monkeypatch.setenv("LMSTUDIO_DEBUG", "1")
     assert "lmstudio_core.tracebacks" in error._render_traceback_()

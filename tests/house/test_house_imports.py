@@ -55,15 +55,24 @@ CIRCLES_OF_ROOMS = [
 ]
 
 CIRCLES_OF_FILES = [
-    {"lmstudio_core.data", "lmstudio_core.errors", "lmstudio_core.server_errors"},
+    {
+        *("lmstudio_core.data", "lmstudio_core.errors", "lmstudio_core.server_errors"),
+        "lmstudio_core.tracebacks",
+    },
+    {
+        *("lmstudio", "lmstudio._official", "lmstudio._sdk_models", "lmstudio.async_api"),
+        *("lmstudio.history", "lmstudio.json_api", "lmstudio.schemas", "lmstudio.sdk_api"),
+        "lmstudio.sync_api",
+    },
     {"lmstudio_core.capability", "lmstudio_core.models.kind"},
     {
         *("lmstudio_core.capabilities", "lmstudio_core.hookspecs", "lmstudio_core.observing"),
         *("lmstudio_core.plugin_checks", "lmstudio_core.plugin_loader", "lmstudio_core.plugins"),
     },
     {
-        *("lmstudio_core.drivers.aio", "lmstudio_core.drivers.batches"),
-        "lmstudio_core.drivers.sync",
+        *("lmstudio_core.drivers.aio", "lmstudio_core.drivers.aio_stream"),
+        *("lmstudio_core.drivers.batches", "lmstudio_core.drivers.sync"),
+        "lmstudio_core.drivers.sync_stream",
     },
     {
         *("lmstudio_core.testing.fake_socket", "lmstudio_core.testing.local_server"),

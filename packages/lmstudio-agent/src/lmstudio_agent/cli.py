@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # the command is registered wherever the package is: it has t
     from .results import ActResult
     from .toolsets import ToolInput
 
+from lmstudio_core.shapes import error_text
+
 __all__ = ["agent"]
 
 
@@ -145,7 +147,7 @@ def _module(source: str) -> ModuleType:
     try:
         return _of_file(Path(source)) if source.endswith(".py") else importlib.import_module(source)
     except Exception as error:
-        said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        said = error_text(error, named=not isinstance(error, ImportError))
         raise click.BadParameter(
             f"{source!r} cannot be imported: {said}", param_hint="--tools"
         ) from error

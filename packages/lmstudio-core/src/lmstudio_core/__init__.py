@@ -12,6 +12,8 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .client import AsyncClient as AsyncClient
     from .client import Client as Client
@@ -96,7 +98,6 @@ if TYPE_CHECKING:
     from .timeouts import get_sync_api_timeout as get_sync_api_timeout
     from .timeouts import set_sync_api_timeout as set_sync_api_timeout
 
-__version__: Final = "2.0.0"
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "client": ("AsyncClient", "Client"),

@@ -14,8 +14,6 @@ A field of a config class names its key with ``KV``::
 from __future__ import annotations
 
 import functools
-import inspect
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -26,6 +24,7 @@ from typing_extensions import Self
 from .data import InputStruct, validation_error, without_unknown
 from .errors import LMStudioUnknownSettingWarning, LMStudioValueError
 from .shapes import as_list, as_mapping, is_mapping
+from .tracebacks import warn_caller
 
 __all__ = [
     "KV",
@@ -139,7 +138,7 @@ class ConfigModel(InputStruct):
             if not left_out:
                 raise validation_error(cls, error) from error
         for message in left_out:
-            _warn(f"A setting was left out: {message}")
+            warn_caller(f"A setting was left out: {message}", LMStudioUnknownSettingWarning)
         return cls.from_dict(kept)
 
     @classmethod
@@ -194,18 +193,6 @@ class ConfigModel(InputStruct):
                 if len(kept) == len(found):
                     raise
                 found = kept
-
-
-def _warn(message: str) -> None:
-    """Warn where the program called, whatever is between it and here."""
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and _is_own(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, LMStudioUnknownSettingWarning, stacklevel=level)
-
-
-def _is_own(module: str) -> bool:
-    return module.partition(".")[0].startswith("lmstudio")
 
 
 AnyLoadConfig = ConfigModel

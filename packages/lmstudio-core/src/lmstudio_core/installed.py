@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from . import __version__
+from ._version import __version__
 from .family import ANNOUNCED, FAMILY, announced_by
 from .shapes import error_text
 

@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import ssl
-import warnings
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from .errors import LMStudioValueError
 from .protocol.access import DIRECT, Access, Proxy, check_headers, parse_proxy
 from .protocol.address import Address
 from .shapes import error_text
+from .tracebacks import warn_caller
 
 __all__ = [
     "HEADERS_VARIABLE",
@@ -171,11 +171,9 @@ def _context(setting: Any) -> ssl.SSLContext:
     if setting is True:
         return ssl.create_default_context()
     if setting is False:
-        # Not in our own frames: who reads the warning looks for the line that asked for it.
-        warnings.warn(
+        warn_caller(
             "ssl=False: the server's certificate is not checked, so anybody on the way can read "
-            "and change what is sent. Give the certificate of its CA instead: ssl='ca.pem'.",
-            stacklevel=5,
+            "and change what is sent. Give the certificate of its CA instead: ssl='ca.pem'."
         )
         unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unchecked.check_hostname = False

@@ -12,13 +12,14 @@ import inspect
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from types import FunctionType, TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from .errors import LMStudioError
 
-__all__ = ["CUT", "Short", "cut", "debugging", "short"]
+__all__ = ["CUT", "Short", "cut", "debugging", "short", "warn_caller"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _E = TypeVar("_E", bound=BaseException)
@@ -126,6 +127,14 @@ class Short:
 
 
 # -- frames ----------------------------------------------------------------------------------------
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the program's own line, whatever of the family stands between it and here."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

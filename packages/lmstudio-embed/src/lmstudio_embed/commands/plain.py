@@ -14,6 +14,8 @@ from operator import mul
 from pathlib import Path
 from typing import Any, Final
 
+from lmstudio_core.shapes import error_text
+
 from ..nearest import EmbeddingMatch
 
 __all__ = ["PlainRows", "has_numpy", "read_npy", "search_plainly"]
@@ -82,7 +84,7 @@ def read_npy(path: Path) -> PlainRows:
     try:
         return _read_npy(path)
     except (struct.error, SyntaxError, EOFError) as error:
-        raise ValueError(f"its head cannot be read: {error}") from error
+        raise ValueError(f"its head cannot be read: {error_text(error)}") from error
 
 
 def _read_npy(path: Path) -> PlainRows:
