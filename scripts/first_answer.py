@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 import time
@@ -35,10 +34,11 @@ def main() -> int:
     program = PROGRAM.format(question=question)
     print(textwrap.indent(program, "    "), flush=True)
     started = time.perf_counter()
+    import lmstudio as lms
     from lmstudio_server.embedded import ensure_running
 
     # The bundled server even where LM Studio runs: this shows that the packages here work.
-    os.environ["LMSTUDIO_API_HOST"] = ensure_running()
+    lms.configure_default_client(ensure_running())
     exec(compile(program, "<the lines above>", "exec"), {"__name__": "__main__"})
     print()
     print(AFTERWORDS.format(seconds=time.perf_counter() - started))
