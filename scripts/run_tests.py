@@ -22,7 +22,8 @@ import environments
 from environments import ROOT, THIS, Environment, say
 
 SOURCES = ["src", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("packages/*/src"))]
-WORKERS = "2"
+# Twice the cores that these checks are made for: half of the time a test waits for another process.
+WORKERS = "4"
 # What another Python cannot change: what the wheels hold, and what the pages say.
 ONE_PYTHON_IS_ENOUGH = "not packaging and not docs"
 
