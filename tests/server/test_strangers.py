@@ -27,6 +27,7 @@ from lmstudio_server.limits import Connections, tell_exhaustion_once
 from lmstudio_server.serving import socket as serving_socket
 from lmstudio_server.testing import running_server
 from lmstudio_server.wire import frames
+from waiting import eventually_async, trickle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,12 +151,12 @@ def test_bodies_that_come_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
         async with fake_server() as server, connected(server) as one:
             one.writer.write(POST + b"Content-Length: 1000000\r\n\r\n")
 
-            async def trickle() -> None:
+            async def send_slowly() -> None:
                 while not one.writer.is_closing():
                     one.writer.write(b" ")
-                    await asyncio.sleep(0.01)
+                    await trickle(0.01)
 
-            trickling = asyncio.ensure_future(trickle())
+            trickling = asyncio.ensure_future(send_slowly())
             try:
                 assert b" 408 " in await ended(one.reader)
             finally:
@@ -208,12 +209,8 @@ def test_too_many_connections_are_closed_and_make_room_again() -> None:
 
 
 async def _all_gone(server: RunningServer) -> None:
-    async def wait() -> None:
-        # Nothing tells when the server has noticed.
-        while vars(server.services.connections)["_count"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(wait(), PATIENCE)
+    # Nothing tells when the server has noticed.
+    await eventually_async(lambda: not vars(server.services.connections)["_count"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="descriptors are limited by POSIX")
