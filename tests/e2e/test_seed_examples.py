@@ -44,6 +44,14 @@ def test_three_styles_on_one_server(run) -> None:
         assert (again.stdout, again.stderr) == (ANSWER, "")
 
 
+def test_the_question_that_quickstart_asks_last(run) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "first_answer.py"
+    for _ in range(2):  # with a server that it starts, and with one that runs
+        asked = run(sys.executable, str(script))
+        assert asked.returncode == 0, asked.stderr
+        assert ANSWER in asked.stdout
+
+
 def test_the_server_outlives_the_program_that_started_it_and_can_be_stopped(run) -> None:
     python(run, CONVENIENCE)
     status = run("lmstudio", "server", "status", "--json")
