@@ -25,7 +25,7 @@ from lmstudio_core.drivers import aio_dialing, dialing
 from lmstudio_core.network import Network
 from lmstudio_core.protocol.access import DIRECT, check_headers, parse_proxy
 from lmstudio_core.protocol.address import parse_api_host
-from lmstudio_core.testing import FakeServer, RecordingProxy
+from lmstudio_core.testing import NO_ANSWER, FakeServer, RecordingProxy
 from waiting import eventually
 
 trustme = pytest.importorskip("trustme")
@@ -100,6 +100,25 @@ def test_a_ca_of_ones_own(connect, secure, ca, tmp_path, monkeypatch, form):
     face = connect(secure.api_host, **given)
     assert face.run(echo("a")) == "a"
     assert face.run(echo("x" * 1_000_000)) == "x" * 1_000_000
+    face.close()
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_an_encrypted_connection_that_is_lost_is_replaced(connect, secure, ca, busy):
+    """Python 3.10's transports of TLS answer nothing once they are at their end."""
+    secure.on("test.slow", NO_ANSWER)
+    face = connect(secure.api_host, ssl=ca.path)
+    for n in range(5):
+        assert face.run(echo(n)) == n
+        peer = secure.sockets[-1]
+        if busy:
+            secure.on("test.slow", lambda _, peer=peer: (peer.drop(), NO_ANSWER)[1])
+            with pytest.raises(errors.LMStudioConnectionError):
+                face.run(echo(0, "slow"))
+        else:
+            peer.drop()
+            secure.wait_until_closed()
+    assert face.run(echo(9)) == 9
     face.close()
 
 

@@ -165,7 +165,7 @@ class Line(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         # A transport that has noticed its end tells in the loop's next turn. Until then it takes no
         # more, and after some attempts it says so on stderr.
-        if not data or self._transport is None or self._transport.is_closing():
+        if not data or self._transport is None or self.ending:
             return
         try:
             self._written += len(data)
@@ -178,7 +178,7 @@ class Line(asyncio.Protocol):
         self._stop_watching()
         if not self._opened.done():
             self._opened.set_result(None)
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self.ending:
             return
         self._write_outgoing()
         if self._transport.get_write_buffer_size():
@@ -196,18 +196,16 @@ class Line(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether a new call may use this socket."""
-        transport, mux = self._transport, self._wire.mux
-        return (
-            transport is not None
-            and not transport.is_closing()
-            and not self._wire.closed
-            and not (mux.exhausted and mux.idle)
-        )
+        mux = self._wire.mux
+        return not (self._wire.closed or (mux.exhausted and mux.idle) or self.ending)
 
     @property
     def ending(self) -> bool:
         """Whether the transport is about to be gone; it tells whoever waits by itself."""
-        return self._transport is None or self._transport.is_closing()
+        try:
+            return self._transport is None or self._transport.is_closing()
+        except AttributeError:  # Python 3.10's of TLS has an end of its own before it tells
+            return True
 
     @property
     def unread(self) -> int:
@@ -263,7 +261,7 @@ class Line(asyncio.Protocol):
         if self._wire.closed or not (self.mux.awaited or writing or not self._opened.done()):
             return
         transport = self._transport
-        left_over = 0 if transport is None else transport.get_write_buffer_size()
+        left_over = 0 if transport is None or self.ending else transport.get_write_buffer_size()
         taken = 0 if transport is None else unsent(transport.get_extra_info("socket"))
         verdict = self._alive.silent(
             0.0 if self.reads != self._seen else seconds,
