@@ -36,6 +36,8 @@ class Steps:
         self._places: set[tuple[Any, int]] = set()
 
     def __enter__(self) -> Self:
+        # Python 3.12 reports bytecodes only if a frame has asked for them before.
+        sys._getframe().f_trace_opcodes = self._opcodes
         sys.settrace(self._enter)
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,8 @@ async def connected(server: RunningServer) -> AsyncIterator[Connection]:
         yield Connection(reader, writer)
     finally:
         writer.close()
-        await writer.wait_closed()
+        with suppress(OSError):  # the server may have reset it
+            await writer.wait_closed()
 
 
 async def ask(
