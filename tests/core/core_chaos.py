@@ -90,6 +90,8 @@ class FaultyLink(Link):
             await trickle(chaos.random.random() * 0.02)
         elif kind == "split":
             for at in range(len(data)):
+                if writer.is_closing():  # reset in between; asyncio logs the writes that go nowhere
+                    return False
                 writer.write(data[at : at + 1])
                 await asyncio.sleep(0)
             return True
