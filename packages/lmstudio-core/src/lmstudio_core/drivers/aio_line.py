@@ -133,12 +133,13 @@ class Line(asyncio.Protocol):
 
     def _break(self, error: BaseException) -> None:
         """A callback failed, so that this connection cannot be relied on; Ctrl-C goes on from here."""
+        given_up = self._wire.closed  # uvloop's closed transports may refuse what is said last
         waiting = self._wire.fail(lost := self._wire.lost(error))
         self._wake(waiting)
         self._writable.set()
         if not self._opened.done():
             self._opened.set_result(None)
-        elif not waiting:
+        elif not (waiting or given_up):
             logger.warning("%s", lost, exc_info=error)
         if self._transport is not None:
             self._transport.abort()
