@@ -12,6 +12,7 @@ from typing import Final
 __all__ = ["MODULES", "OfficialModule"]
 
 _CORE: Final = "lmstudio_core"
+_PLUGIN: Final = "lmstudio_plugin"
 _LLM: Final = "lmstudio_llm"
 
 
@@ -160,7 +161,7 @@ MODULES: Final = {
             ),
             "ModelSpecifierQuery": f"{_CORE}.models.specifiers:ModelQuerySpecifier",
             "ModelSpecifierQueryDict": f"{_CORE}.models.specifiers:ModelQuerySpecifierDict",
-            "PluginManifest": f"{_CORE}.namespaces.plugins.data:PluginManifest",
+            "PluginManifest": f"{_PLUGIN}.data:PluginManifest",
         },
     ),
 }

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from lmstudio_core.models.specifiers import ModelQuerySpecifierDict as ModelSpecifierQueryDict
     from lmstudio_core.models.specifiers import ModelSpecifier as ModelSpecifier
     from lmstudio_core.models.specifiers import ModelSpecifierDict as ModelSpecifierDict
-    from lmstudio_core.namespaces.plugins.data import PluginManifest as PluginManifest
     from lmstudio_core.namespaces.repository.data import (
         DownloadProgressUpdate as DownloadProgressUpdate,
     )
@@ -86,6 +85,7 @@ if TYPE_CHECKING:
     from lmstudio_llm.messages import UserMessage as UserMessage
     from lmstudio_llm.messages import UserMessageDict as UserMessageDict
     from lmstudio_llm.results import LlmPredictionStats as LlmPredictionStats
+    from lmstudio_plugin.data import PluginManifest as PluginManifest
 
     ModelKey = str
 
@@ -137,7 +137,7 @@ _HOMES: Final = {
     "ModelSpecifierInstanceReferenceDict": "lmstudio_core.models.specifiers:ModelInstanceSpecifierDict",
     "ModelSpecifierQuery": "lmstudio_core.models.specifiers:ModelQuerySpecifier",
     "ModelSpecifierQueryDict": "lmstudio_core.models.specifiers:ModelQuerySpecifierDict",
-    "PluginManifest": "lmstudio_core.namespaces.plugins.data:PluginManifest",
+    "PluginManifest": "lmstudio_plugin.data:PluginManifest",
     "SerializedLMSExtendedError": "lmstudio_core.server_errors:SerializedLMSExtendedError",
     "SystemPrompt": "lmstudio_llm.messages:SystemPrompt",
     "SystemPromptDict": "lmstudio_llm.messages:SystemPromptDict",

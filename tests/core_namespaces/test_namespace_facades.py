@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 import lmstudio_core as lms
+import lmstudio_plugin as lms_plugins
 from lmstudio_core.models import handles
 from lmstudio_core.models import namespaces as model_namespaces
 from lmstudio_core.namespaces import diagnostics, files, models, repository, runtime, system
-from lmstudio_core.namespaces import plugins as lms_plugins
-from lmstudio_core.namespaces.plugins import development, generation, processing, sessions
 from lmstudio_core.namespaces.repository import available, link, planner
 from lmstudio_core.plugins import plugins
+from lmstudio_plugin import development, generation, processing, sessions
 
 PAIRS = [
     (files.FilesNamespace, files.AsyncFilesNamespace),
@@ -85,7 +85,8 @@ def test_every_call_can_be_limited(cls: type) -> None:
 )
 def test_the_capability_is_found_by_its_entry_point(name: str) -> None:
     found = plugins.capability(name)
-    assert found is getattr(lms.namespaces, name).CAPABILITY
+    home = lms_plugins if name == "plugins" else getattr(lms.namespaces, name)
+    assert found is home.CAPABILITY
     assert found.name == name
     assert found.load_sync().__name__ == f"{name.title()}Namespace"
     assert found.load_async().__name__ == f"Async{name.title()}Namespace"
@@ -105,7 +106,7 @@ def test_looking_at_the_capabilities_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "from lmstudio_core.namespaces.files import CAPABILITY\n"
-        "from lmstudio_core.namespaces.plugins import CAPABILITY\n"
+        "from lmstudio_plugin import CAPABILITY\n"
         "from lmstudio_core.namespaces.repository import CAPABILITY\n"
         "from lmstudio_core.namespaces.runtime import CAPABILITY\n"
         "print([m for m in ('pydantic', 'asyncio', 'websockets') if m in sys.modules])"

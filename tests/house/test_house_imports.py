@@ -17,8 +17,15 @@ BELOW = {
     "lmstudio_llm": {"lmstudio_core"},
     "lmstudio_embed": {"lmstudio_core"},
     "lmstudio_agent": {"lmstudio_core", "lmstudio_llm"},
+    "lmstudio_plugin": {"lmstudio_core"},
     "lmstudio_server": {"lmstudio_core"},
-    "lmstudio": {"lmstudio_core", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent"},
+    "lmstudio": {
+        "lmstudio_core",
+        "lmstudio_llm",
+        "lmstudio_embed",
+        "lmstudio_agent",
+        "lmstudio_plugin",
+    },
 }
 """What each package may import at run time."""
 
@@ -96,6 +103,7 @@ PRIVATE_IMPORTS = {
     ("lmstudio_embed", "lmstudio_core"),
     ("lmstudio_agent", "lmstudio_core"),
     ("lmstudio_agent", "lmstudio_llm"),
+    ("lmstudio_plugin", "lmstudio_core"),
     ("lmstudio_server", "lmstudio_core"),
 }
 """Which packages import from which others what is not public there."""

@@ -23,6 +23,7 @@ NAMES = (
     "lmstudio-core",
     "lmstudio-embed",
     "lmstudio-llm",
+    "lmstudio-plugin",
     "lmstudio-server",
 )
 INSIDE = {
@@ -101,6 +102,7 @@ def test_who_depends_on_whom(built: Mapping[str, Built]) -> None:
     assert family("lmstudio-llm") == {"lmstudio-core"}
     assert family("lmstudio-embed") == {"lmstudio-core"}
     assert family("lmstudio-agent") == {"lmstudio-core", "lmstudio-llm"}
+    assert family("lmstudio-plugin") == {"lmstudio-core"}
     assert family("lmstudio-server") == {"lmstudio-core"}
     assert family("lmstudio") == set(NAMES) - {"lmstudio"}
     (server,) = [r for r in built["lmstudio"].requirements() if r.startswith("lmstudio-server")]
@@ -120,7 +122,7 @@ def test_what_is_imported_is_declared_and_the_reverse(
         if found not in sys.stdlib_module_names
     }
     imported -= {one.import_name}
-    # Core names the others for type checkers alone, and the facade's four are its purpose.
+    # Core names the others for type checkers alone, and the facade's five are its purpose.
     if name in ("lmstudio-core", "lmstudio"):
         imported = {found for found in imported if not found.startswith("lmstudio_")}
         declared = {found for found in declared if not found.startswith("lmstudio_")}

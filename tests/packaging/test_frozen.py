@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 PROGRAM = Path(__file__).with_name("frozen_program.py")
-FAMILY = ("core", "llm", "embed", "agent")
+FAMILY = ("core", "llm", "embed", "agent", "plugin")
 EXPECTED = """\
 respond Hi.
 stream Hi.

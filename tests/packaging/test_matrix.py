@@ -41,13 +41,13 @@ with FakeServer() as server, lms.Client(server.api_host) as client:
     assert client.system.version().version == "1.2.3"
 """
 CORE = """
-    missing(client, "llm", "embedding", "agent")
+    missing(client, "llm", "embedding", "agent", "plugins")
     assert family() == ["lmstudio_core"], family()
 """
 EMBED = """
     server.embedding().vector("north", [0.0, 1.0])
     assert client.embedding.model("nomic").embed("north") == [0.0, 1.0]
-    missing(client, "llm", "agent")
+    missing(client, "llm", "agent", "plugins")
     assert family() == ["lmstudio_core", "lmstudio_embed"], family()
     assert "numpy" not in sys.modules
 """
@@ -58,7 +58,7 @@ LLM = """
         async with lms.AsyncClient(server.api_host) as client:
             return (await (await client.llm.model("qwen")).respond("Where?")).content
     assert asyncio.run(main()) == "Paris."
-    missing(client, "embedding", "agent")
+    missing(client, "embedding", "agent", "plugins")
     try:
         client.llm.model("qwen").act("6 times 7?", [])
     except lms.CapabilityNotInstalledError as error:
@@ -73,12 +73,18 @@ AGENT = """
         "Multiply two numbers."
         return a * b
     assert client.llm.model("qwen").act("6 times 7?", [multiply]).final == "It is 42."
-    missing(client, "embedding")
+    missing(client, "embedding", "plugins")
     assert family() == ["lmstudio_agent", "lmstudio_core", "lmstudio_llm"], family()
     assert "mcp" not in sys.modules
 """
-SERVER = """
+PLUGIN = """
+    server.on("plugins.reindexPlugins", None)
+    client.plugins.reindex_plugins()
     missing(client, "llm", "embedding", "agent")
+    assert family() == ["lmstudio_core", "lmstudio_plugin"], family()
+"""
+SERVER = """
+    missing(client, "llm", "embedding", "agent", "plugins")
     # Its plugin alone is loaded, with every client; what it needs is not.
     assert family() == ["lmstudio_core", "lmstudio_server"], family()
     ours = [name for name in sys.modules if name.startswith("lmstudio_server.")]
@@ -98,6 +104,7 @@ PARTS = {
     "lmstudio-embed": EMBED,
     "lmstudio-llm": LLM,
     "lmstudio-agent": AGENT,
+    "lmstudio-plugin": PLUGIN,
     "lmstudio-server": SERVER,
     "lmstudio": EVERYTHING,
 }

@@ -21,6 +21,7 @@ FAMILY: Final = (
     "lmstudio-llm",
     "lmstudio-embed",
     "lmstudio-agent",
+    "lmstudio-plugin",
     "lmstudio-server",
 )
 """The distributions of the family; their names for things are theirs alone."""
@@ -34,7 +35,6 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             "repository": "lmstudio_core.namespaces.repository:CAPABILITY",
             "runtime": "lmstudio_core.namespaces.runtime:CAPABILITY",
             "diagnostics": "lmstudio_core.namespaces.diagnostics:CAPABILITY",
-            "plugins": "lmstudio_core.namespaces.plugins:CAPABILITY",
         },
     },
     "lmstudio-llm": {
@@ -48,6 +48,9 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "lmstudio-agent": {
         "lmstudio.capabilities": {"agent": "lmstudio_agent.capability:CAPABILITY"},
         "lmstudio.plugins": {"agent-commands": "lmstudio_agent.plugin"},
+    },
+    "lmstudio-plugin": {
+        "lmstudio.capabilities": {"plugins": "lmstudio_plugin:CAPABILITY"},
     },
     "lmstudio-server": {
         "lmstudio.plugins": {"server": "lmstudio_server.plugin"},

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         AsyncEmbeddingNamespace,
     )
     from lmstudio_llm import AsyncDownloadedLlm, AsyncLLM, AsyncLLMNamespace
+    from lmstudio_plugin import AsyncPluginsNamespace
 
     from ..drivers.aio import AsyncDriver
     from ..drivers.aio_stream import AsyncChannelStream
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from ..namespaces.diagnostics import AsyncDiagnosticsNamespace
     from ..namespaces.files import AsyncFilesNamespace
     from ..namespaces.models import AsyncModelsNamespace
-    from ..namespaces.plugins import AsyncPluginsNamespace
     from ..namespaces.repository import AsyncRepositoryNamespace
     from ..namespaces.runtime import AsyncRuntimeNamespace
     from ..namespaces.system import AsyncSystemNamespace

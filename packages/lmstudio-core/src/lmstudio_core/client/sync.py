@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from lmstudio_agent import AgentNamespace
     from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel, EmbeddingNamespace
     from lmstudio_llm import LLM, DownloadedLlm, LLMNamespace
+    from lmstudio_plugin import PluginsNamespace
 
     from ..files import FileHandle, LocalFileInput
     from ..namespaces.diagnostics import DiagnosticsNamespace
     from ..namespaces.files import FilesNamespace
     from ..namespaces.models import ModelsNamespace
-    from ..namespaces.plugins import PluginsNamespace
     from ..namespaces.repository import RepositoryNamespace
     from ..namespaces.runtime import RuntimeNamespace
     from ..namespaces.system import SystemNamespace

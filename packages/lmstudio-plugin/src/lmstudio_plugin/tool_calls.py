@@ -7,12 +7,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...data import nearest
-from ...errors import LMStudioError, LMStudioRuntimeError, LMStudioServerError, LMStudioValueError
-from ...protocol.operations import Channel, Endpoint
-from ...server_errors import server_error
-from ...timeouts import Limits
-from ..packets import items, mapping, report
+from lmstudio_core.data import nearest
+from lmstudio_core.errors import (
+    LMStudioError,
+    LMStudioRuntimeError,
+    LMStudioServerError,
+    LMStudioValueError,
+)
+from lmstudio_core.namespaces.packets import items, mapping, report
+from lmstudio_core.protocol.operations import Channel, Endpoint
+from lmstudio_core.server_errors import server_error
+from lmstudio_core.timeouts import Limits
+
 from .data import PluginTool
 from .operations import plugin_text
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
-from ...config import kv_config
-from ...errors import LMStudioValueError
-from ...protocol.operations import VOID, Call, Channel, Endpoint
-from ..packets import mapping
+from lmstudio_core.config import kv_config
+from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.namespaces.packets import mapping
+from lmstudio_core.protocol.operations import VOID, Call, Channel, Endpoint
+
 from .data import (
     ConfigSchematics,
     HookRequest,

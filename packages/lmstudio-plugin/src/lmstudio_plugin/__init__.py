@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ...capability import Capability
-from ...lazy import lazy_names
+from lmstudio_core.capability import Capability
+from lmstudio_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .data import ConfigSchematics as ConfigSchematics

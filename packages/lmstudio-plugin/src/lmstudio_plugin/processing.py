@@ -7,9 +7,10 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from ...runner import AsyncRunner, SyncRunner
-from ...timeouts import CallLimits
-from ...tracebacks import Short
+from lmstudio_core.runner import AsyncRunner, SyncRunner
+from lmstudio_core.timeouts import CallLimits
+from lmstudio_core.tracebacks import Short
+
 from . import operations as ops
 from .data import PredictionProcess, TokenSource, ToolCallDecision
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from typing_extensions import Self, Unpack
 
-from ...errors import LMStudioRuntimeError
-from ...protocol.operations import Channel, Endpoint
-from ...runner import AsyncRunner, SyncRunner
-from ...timeouts import CallLimits
-from ...tracebacks import Short
-from ..packets import mapping
+from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.namespaces.packets import mapping
+from lmstudio_core.protocol.operations import Channel, Endpoint
+from lmstudio_core.runner import AsyncRunner, SyncRunner
+from lmstudio_core.timeouts import CallLimits
+from lmstudio_core.tracebacks import Short
+
 from .data import HookRequest, PluginCredentials, PluginManifest
 from .operations import HookChannel
 

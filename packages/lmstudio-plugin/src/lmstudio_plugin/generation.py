@@ -8,11 +8,12 @@ from typing import Any
 
 from typing_extensions import Self
 
-from ...errors import LMStudioValueError
-from ...protocol.operations import Channel, Endpoint
-from ...runner import AsyncChannelStream, ChannelStream
-from ...tracebacks import Short
-from ..packets import Rising, mapping, report
+from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.namespaces.packets import Rising, mapping, report
+from lmstudio_core.protocol.operations import Channel, Endpoint
+from lmstudio_core.runner import AsyncChannelStream, ChannelStream
+from lmstudio_core.tracebacks import Short
+
 from .data import (
     GeneratorEvent,
     GeneratorFragment,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ...data import InputStruct, ServerStruct
+from lmstudio_core.data import InputStruct, ServerStruct
 
 __all__ = [
     "ConfigSchematics",

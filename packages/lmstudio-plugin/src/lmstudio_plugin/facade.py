@@ -7,8 +7,9 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from ...timeouts import CallLimits
-from ..base import AsyncNamespace, SyncNamespace
+from lmstudio_core.namespaces.base import AsyncNamespace, SyncNamespace
+from lmstudio_core.timeouts import CallLimits
+
 from . import operations as ops
 from .data import (
     ConfigSchematics,
