@@ -12,7 +12,7 @@ import pytest
 from packet_schemas import SCHEMAS
 
 import lmstudio_core as lms
-from lmstudio_core.namespaces.repository import LmLink
+from lmstudio_core.manage.repository import LmLink
 from lmstudio_core.protocol.endpoints import ENDPOINTS
 from lmstudio_plugin import PredictionController
 

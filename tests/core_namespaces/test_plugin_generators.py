@@ -9,11 +9,7 @@ import pytest
 
 import lmstudio_core as lms
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_plugin import (
-    GeneratorFragment,
-    GeneratorProgress,
-    GeneratorToolCall,
-)
+from lmstudio_plugin import GeneratorFragment, GeneratorProgress, GeneratorToolCall
 from lmstudio_plugin.generation import GeneratorChannel
 
 HISTORY = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]}

@@ -11,7 +11,6 @@ from patience import outlast_the_timeout
 import lmstudio_core as lms
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError, ValidationError
 from lmstudio_core.protocol.operations import VOID
-from lmstudio_core.testing import NO_ANSWER, ServerFailure
 from lmstudio_plugin import (
     ConfigSchematics,
     ConfigSchematicsField,
@@ -20,6 +19,7 @@ from lmstudio_plugin import (
     PluginManifest,
     PredictionProcess,
 )
+from lmstudio_testing import NO_ANSWER, ServerFailure
 
 PROCESS = PredictionProcess("p-1", "secret-token")
 WIRE = {"pci": "p-1", "token": "secret-token"}

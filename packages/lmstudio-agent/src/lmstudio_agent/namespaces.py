@@ -7,8 +7,8 @@ from typing import Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Unpack
 
+from lmstudio_core.client.namespace import AsyncNamespace, SyncNamespace
 from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
-from lmstudio_core.namespaces.base import AsyncNamespace, SyncNamespace
 from lmstudio_llm.chat import ChatInput
 from lmstudio_llm.config import LlmPredictionConfig
 from lmstudio_llm.schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.capability import Capability
 from lmstudio_core.lazy import lazy_names
+from lmstudio_core.plugins.capability import Capability
 
 if TYPE_CHECKING:
     from .data import ConfigSchematics as ConfigSchematics

@@ -9,11 +9,11 @@ from typing import Any
 from typing_extensions import Self, Unpack
 
 from lmstudio_core.errors import LMStudioRuntimeError
-from lmstudio_core.namespaces.packets import mapping
+from lmstudio_core.lenient import as_mapping
+from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Channel, Endpoint
-from lmstudio_core.runner import AsyncRunner, SyncRunner
+from lmstudio_core.protocol.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
-from lmstudio_core.tracebacks import Short
 
 from .data import HookRequest, PluginCredentials, PluginManifest
 from .operations import HookChannel
@@ -35,12 +35,12 @@ class DevelopmentChannel(Channel[PluginCredentials, None]):
 
     def __init__(self, manifest: PluginManifest | Mapping[str, Any]) -> None:
         given = manifest if isinstance(manifest, PluginManifest) else None
-        self.manifest = given or PluginManifest.from_dict(mapping(manifest))
+        self.manifest = given or PluginManifest.from_dict(as_mapping(manifest))
         self.parameter = {"manifest": self.manifest.to_dict()}
         self.credentials: PluginCredentials | None = None
 
     def feed(self, message: Any) -> Sequence[PluginCredentials]:
-        packet = mapping(message)
+        packet = as_mapping(message)
         if packet.get("type") != "ready":
             return ()
         self.credentials = PluginCredentials(

@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from lmstudio_core.namespaces.base import AsyncNamespace, SyncNamespace
+from lmstudio_core.client.namespace import AsyncNamespace, SyncNamespace
 from lmstudio_core.timeouts import CallLimits
 
 from . import operations as ops

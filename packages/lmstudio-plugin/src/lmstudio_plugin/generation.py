@@ -9,10 +9,10 @@ from typing import Any
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.namespaces.packets import Rising, mapping, report
+from lmstudio_core.lenient import Rising, as_mapping, report
+from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Channel, Endpoint
-from lmstudio_core.runner import AsyncChannelStream, ChannelStream
-from lmstudio_core.tracebacks import Short
+from lmstudio_core.protocol.runner import AsyncChannelStream, ChannelStream
 
 from .data import (
     GeneratorEvent,
@@ -59,10 +59,10 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         self._rising = Rising()
 
     def feed(self, message: Any) -> Sequence[GeneratorEvent]:
-        packet = mapping(message)
+        packet = as_mapping(message)
         kind = packet.get("type")
         if kind == "fragment":
-            fragment = GeneratorFragment.from_dict(mapping(packet.get("fragment")))
+            fragment = GeneratorFragment.from_dict(as_mapping(packet.get("fragment")))
             self._fragments.append(fragment)
             report(self._on_fragment, "on_fragment", fragment)
             return (fragment,)
@@ -76,7 +76,7 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         return ()
 
     def _tool_call(self, step: str, packet: Mapping[str, Any]) -> GeneratorToolCall:
-        request = mapping(packet.get("toolCallRequest")) if step == "end" else None
+        request = as_mapping(packet.get("toolCallRequest")) if step == "end" else None
         if request is not None:
             self._requests.append(request)
         return GeneratorToolCall(
@@ -110,7 +110,7 @@ def _history(history: object) -> Any:
         return {"messages": [{"role": "user", "content": content}]}
     to_dict = getattr(history, "to_dict", None)
     plain: object = to_dict() if callable(to_dict) else history
-    if "messages" not in mapping(plain):
+    if "messages" not in as_mapping(plain):
         raise LMStudioValueError(
             f"history is a text, a Chat or a dict with 'messages', not {type(history).__name__}."
         )

@@ -7,16 +7,10 @@ from typing import Any, Final, Literal, cast
 
 from lmstudio_core.config import kv_config
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.namespaces.packets import mapping
+from lmstudio_core.lenient import as_mapping
 from lmstudio_core.protocol.operations import VOID, Call, Channel, Endpoint
 
-from .data import (
-    ConfigSchematics,
-    HookRequest,
-    PredictionProcess,
-    TokenSource,
-    ToolCallDecision,
-)
+from .data import ConfigSchematics, HookRequest, PredictionProcess, TokenSource, ToolCallDecision
 
 __all__ = [
     "HOOKS",
@@ -104,7 +98,7 @@ def set_config_schematics(
 ) -> Call[None]:
     """Tell which settings the plugin has."""
     given: object = schematics
-    wire = given.to_dict() if isinstance(given, ConfigSchematics) else dict(mapping(given))
+    wire = given.to_dict() if isinstance(given, ConfigSchematics) else dict(as_mapping(given))
     if "fields" not in wire:
         raise LMStudioValueError("schematics is a ConfigSchematics, or a dict with 'fields'.")
     name = "setGlobalConfigSchematics" if for_all_chats else "setConfigSchematics"
@@ -145,7 +139,7 @@ class HookChannel(Channel[HookRequest, None]):
         self.endpoint = HOOKS[hook]
 
     def feed(self, message: Any) -> Sequence[HookRequest]:
-        packet = mapping(message)
+        packet = as_mapping(message)
         return (HookRequest.from_dict(packet),) if packet.get("type") else ()
 
     def result(self) -> None:
@@ -168,7 +162,7 @@ def _process(process: object) -> dict[str, Any]:
 
 def handle_update(process: PredictionProcess, update: Mapping[str, Any]) -> Call[None]:
     """Change what the user sees of the prediction."""
-    wire = dict(mapping(cast("object", update)))
+    wire = dict(as_mapping(cast("object", update)))
     plugin_text("update['type']", wire.get("type"))
     parameter = {**_process(process), "update": wire}
     return Call(_endpoint("processingHandleUpdate"), parameter, _nothing)
@@ -196,7 +190,7 @@ def confirm_tool_call(
         request["pluginIdentifier"] = plugin_identifier
 
     def decode(raw: Any) -> ToolCallDecision:
-        return ToolCallDecision.from_dict(mapping(mapping(raw["response"]).get("result")))
+        return ToolCallDecision.from_dict(as_mapping(as_mapping(raw["response"]).get("result")))
 
     return Call(_endpoint("processingHandleRequest"), _request(process, request), decode)
 
@@ -206,7 +200,7 @@ def request_text(process: PredictionProcess, prompt: str) -> Call[str]:
     request = {"type": "textInput", "prompt": plugin_text("prompt", prompt)}
 
     def decode(raw: Any) -> str:
-        return str(mapping(raw["response"]).get("result", ""))
+        return str(as_mapping(raw["response"]).get("result", ""))
 
     return Call(_endpoint("processingHandleRequest"), _request(process, request), decode)
 
@@ -215,7 +209,7 @@ def pull_history(process: PredictionProcess, include_current: bool) -> Call[dict
     """The chat so far, as plain data."""
 
     def decode(raw: Any) -> dict[str, Any]:
-        return dict(mapping(raw))
+        return dict(as_mapping(raw))
 
     parameter = {**_process(process), "includeCurrent": bool(include_current)}
     return Call(_endpoint("processingPullHistory"), parameter, decode)
@@ -225,7 +219,7 @@ def token_source(process: PredictionProcess) -> Call[TokenSource]:
     """What the user chose to predict with; a model is loaded if it is not yet."""
 
     def decode(raw: Any) -> TokenSource:
-        return TokenSource.from_dict(mapping(raw["tokenSourceIdentifier"]))
+        return TokenSource.from_dict(as_mapping(raw["tokenSourceIdentifier"]))
 
     return Call(_endpoint("processingGetOrLoadTokenSource"), _process(process), decode)
 

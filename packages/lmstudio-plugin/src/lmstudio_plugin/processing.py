@@ -7,9 +7,9 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from lmstudio_core.runner import AsyncRunner, SyncRunner
+from lmstudio_core.program.tracebacks import Short
+from lmstudio_core.protocol.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
-from lmstudio_core.tracebacks import Short
 
 from . import operations as ops
 from .data import PredictionProcess, TokenSource, ToolCallDecision

@@ -13,10 +13,10 @@ from typing import Any
 from typing_extensions import Self, Unpack
 
 from lmstudio_core.errors import LMStudioError, LMStudioTimeoutError
+from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.outcome import own_copy
-from lmstudio_core.runner import AsyncRunner, SyncRunner
+from lmstudio_core.protocol.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits, Limits, get_sync_api_timeout, limits_of, sync_limits
-from lmstudio_core.tracebacks import Short
 
 from .data import PluginTool
 from .tool_calls import Patience, PendingCall, TextCallback, ToolSessionChannel, definitions

@@ -14,9 +14,9 @@ from lmstudio_core.errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
-from lmstudio_core.namespaces.packets import items, mapping, report
+from lmstudio_core.lenient import as_list, as_mapping, report
 from lmstudio_core.protocol.operations import Channel, Endpoint
-from lmstudio_core.server_errors import server_error
+from lmstudio_core.protocol.server_errors import server_error
 from lmstudio_core.timeouts import Limits
 
 from .data import PluginTool
@@ -78,10 +78,12 @@ class ToolSessionChannel(Channel[str, None]):
         self._ids = itertools.count()
 
     def feed(self, message: Any) -> Sequence[str]:
-        packet = mapping(message)
+        packet = as_mapping(message)
         kind = str(packet.get("type"))
         if kind == "sessionReady":
-            self.tools = [_tool(mapping(item)) for item in items(packet.get("toolDefinitions"))]
+            self.tools = [
+                _tool(as_mapping(item)) for item in as_list(packet.get("toolDefinitions"))
+            ]
             self.ready = True
         elif (call := self._calls.get(_number(packet.get("callId")))) is not None:
             self._file(call, kind, packet)
@@ -151,8 +153,8 @@ def _number(value: object) -> int:
 
 
 def _tool(definition: Mapping[str, Any]) -> PluginTool:
-    function = mapping(definition.get("function"))
-    schema = mapping(function.get("parameters")) or {"type": "object", "properties": {}}
+    function = as_mapping(definition.get("function"))
+    schema = as_mapping(function.get("parameters")) or {"type": "object", "properties": {}}
     return PluginTool(str(function.get("name")), str(function.get("description", "")), schema)
 
 

@@ -9,9 +9,9 @@ from typing_extensions import Unpack
 
 from ..config import ConfigModel
 from ..data import SameOnServer
-from ..runner import AsyncRunner, SyncRunner
+from ..program.tracebacks import Short
+from ..protocol.runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
-from ..tracebacks import Short
 from .infos import ModelInfoBase
 from .operations import DEFAULT_TTL, LoadProgressCallback
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, cast, overload
 from typing_extensions import Unpack
 
 from ..data import SameOnServer
+from ..program.tracebacks import Short
 from ..protocol.operations import Batch
-from ..runner import AsyncRunner, SyncRunner
+from ..protocol.runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
-from ..tracebacks import Short
 from . import operations as ops
 from .infos import ModelProcessingState
 from .kind import ModelKind

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from typing_extensions import Unpack
 
+from ..client.namespace import AsyncNamespace, SyncNamespace
 from ..config import ConfigModel
-from ..namespaces.base import AsyncNamespace, SyncNamespace
-from ..notebook import ModelList
+from ..program.notebook import ModelList
 from ..timeouts import CallLimits
 from . import operations as ops
 from .infos import EstimatedResources, ModelInfoBase

@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from lmstudio_core.models.handles import SyncModelHandle
 from lmstudio_core.models.kind import ModelKind
-from lmstudio_core.runner import SyncRunner
+from lmstudio_core.protocol.runner import SyncRunner
 from lmstudio_core.timeouts import CallLimits
 
 from ..arrays import FloatArray
