@@ -140,7 +140,8 @@ class AsyncRepositoryNamespace(AsyncNamespace):
             compatibility_types=compatibility_types,
             on_plan_updated=on_plan_updated,
         )
-        return await AsyncDownloadPlanner(channel, self._client).start()
+        return await AsyncDownloadPlanner(channel, self._client).start()  # async only
+        # sync: return DownloadPlanner(channel, self._client)
 
     async def create_model_download_planner(
         self,
@@ -166,7 +167,8 @@ class AsyncRepositoryNamespace(AsyncNamespace):
             compatibility_types=compatibility_types,
             on_plan_updated=on_plan_updated,
         )
-        return await AsyncDownloadPlanner(channel, self._client).start()
+        return await AsyncDownloadPlanner(channel, self._client).start()  # async only
+        # sync: return DownloadPlanner(channel, self._client)
 
     async def push_artifact(
         self,
