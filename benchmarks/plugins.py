@@ -22,12 +22,12 @@ PROGRAMS = {
     "import lmstudio": "import lmstudio",
     "first client": "import lmstudio; lmstudio.Client('127.0.0.1:9')",
     "lmstudio ls --help": (
-        "from lmstudio_core.cli.command import build\n"
+        "from lmstudio_cli.command import build\n"
         "build().main(['ls', '--help'], standalone_mode=False)"
     ),
 }
 MODULE = """
-from lmstudio_core.plugin_api import Capability, hookimpl
+from lmstudio_core.plugins.api import Capability, hookimpl
 
 CAPABILITY = Capability("dummy{n}", "dummy{n}:Space", "dummy{n}:Space")
 

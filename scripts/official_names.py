@@ -12,6 +12,7 @@ from typing import Final
 __all__ = ["MODULES", "OfficialModule"]
 
 _CORE: Final = "lmstudio_core"
+_PLUGIN: Final = "lmstudio_plugin"
 _LLM: Final = "lmstudio_llm"
 
 
@@ -106,11 +107,11 @@ MODULES: Final = {
             "T": f"{_LLM}.results:T",
             "_DEFAULT_TIMEOUT": f"{_CORE}.timeouts:DEFAULT_SYNC_TIMEOUT",
             "_SyncSessionEmbedding": "lmstudio_embed.namespaces:EmbeddingNamespace",
-            "_SyncSessionFiles": f"{_CORE}.namespaces.files:FilesNamespace",
+            "_SyncSessionFiles": f"{_CORE}.files:FilesNamespace",
             "_SyncSessionLlm": f"{_LLM}.namespaces:LLMNamespace",
-            "_SyncSessionRepository": f"{_CORE}.namespaces.repository:RepositoryNamespace",
-            "_SyncSessionSystem": f"{_CORE}.namespaces.system:SystemNamespace",
-            "_reset_default_client": f"{_CORE}.default:reset_default_client",
+            "_SyncSessionRepository": f"{_CORE}.manage.repository:RepositoryNamespace",
+            "_SyncSessionSystem": f"{_CORE}.manage.system:SystemNamespace",
+            "_reset_default_client": f"{_CORE}.client.default:reset_default_client",
         },
     ),
     "async_api": OfficialModule(
@@ -124,10 +125,10 @@ MODULES: Final = {
             "AsyncDownloadedModel": f"{_CORE}.models.downloaded:AsyncDownloadedModel",
             "T": f"{_LLM}.results:T",
             "_AsyncSessionEmbedding": "lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
-            "_AsyncSessionFiles": f"{_CORE}.namespaces.files:AsyncFilesNamespace",
+            "_AsyncSessionFiles": f"{_CORE}.files:AsyncFilesNamespace",
             "_AsyncSessionLlm": f"{_LLM}.namespaces:AsyncLLMNamespace",
-            "_AsyncSessionRepository": f"{_CORE}.namespaces.repository:AsyncRepositoryNamespace",
-            "_AsyncSessionSystem": f"{_CORE}.namespaces.system:AsyncSystemNamespace",
+            "_AsyncSessionRepository": f"{_CORE}.manage.repository:AsyncRepositoryNamespace",
+            "_AsyncSessionSystem": f"{_CORE}.manage.system:AsyncSystemNamespace",
         },
     ),
     "_sdk_models": OfficialModule(
@@ -148,11 +149,11 @@ MODULES: Final = {
             UserMessage UserMessageDict
         """),
         {
-            "LocalArtifactFileList": f"{_CORE}.namespaces.repository.data:LocalArtifactFileList",
+            "LocalArtifactFileList": f"{_CORE}.manage.repository.data:LocalArtifactFileList",
             "ModelInfoBase": f"{_CORE}.models.infos:ModelInfoBase",
             "ModelKey": "builtins:str",
             "ModelSearchResultIdentifier": (
-                f"{_CORE}.namespaces.repository.data:ModelSearchResultIdentifier"
+                f"{_CORE}.manage.repository.data:ModelSearchResultIdentifier"
             ),
             "ModelSpecifierInstanceReference": f"{_CORE}.models.specifiers:ModelInstanceSpecifier",
             "ModelSpecifierInstanceReferenceDict": (
@@ -160,7 +161,7 @@ MODULES: Final = {
             ),
             "ModelSpecifierQuery": f"{_CORE}.models.specifiers:ModelQuerySpecifier",
             "ModelSpecifierQueryDict": f"{_CORE}.models.specifiers:ModelQuerySpecifierDict",
-            "PluginManifest": f"{_CORE}.namespaces.plugins.data:PluginManifest",
+            "PluginManifest": f"{_PLUGIN}.data:PluginManifest",
         },
     ),
 }

@@ -25,7 +25,7 @@ _LIMIT = 60.0
 _START = (
     "import fcntl, sys, termios\n"
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # so that Ctrl-C reaches the command
-    "from lmstudio_core.cli import main\n"
+    "from lmstudio_cli import main\n"
     "main()\n"
 )
 

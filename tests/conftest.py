@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from lmstudio_core import default, timeouts
-from lmstudio_core.testing import FakeServer
+from lmstudio_core import timeouts
+from lmstudio_core.client import default
+from lmstudio_testing import FakeServer
 
 # How fast inputs are drawn depends on what else the machine is doing, so it fails no test.
 hypothesis.settings.register_profile(

@@ -64,21 +64,21 @@ if TYPE_CHECKING:
         AsyncClient,
         Client,
     )
-    from lmstudio_core.config import (
-        AnyLoadConfig,
-    )
-    from lmstudio_core.convenience import (
+    from lmstudio_core.client.convenience import (
         list_downloaded_models,
         list_loaded_models,
         prepare_image,
     )
+    from lmstudio_core.client.default import (
+        configure_default_client,
+        get_default_client,
+    )
+    from lmstudio_core.config import (
+        AnyLoadConfig,
+    )
     from lmstudio_core.data import (
         AnyLMStudioStruct,
         BaseModel,
-    )
-    from lmstudio_core.default import (
-        configure_default_client,
-        get_default_client,
     )
     from lmstudio_core.errors import (
         CapabilityNotInstalledError,
@@ -110,20 +110,38 @@ if TYPE_CHECKING:
         PluginLoadError,
         ValidationError,
     )
-    from lmstudio_core.files import (
+    from lmstudio_core.files.data import (
+        DocumentParsingLibrary,
+        ParsedDocument,
+        RetrievalEvent,
+        RetrievalResult,
+        RetrievalResultEntry,
+    )
+    from lmstudio_core.files.handles import (
         FileHandle,
         FileHandleDict,
         FileHandleInput,
         FileType,
         LocalFileInput,
     )
-    from lmstudio_core.gpu import (
-        GpuSetting,
-        GpuSettingDict,
+    from lmstudio_core.manage.repository.available import (
+        AsyncAvailableModel,
+        AsyncModelDownloadOption,
+        AvailableModel,
+        ModelDownloadOption,
+    )
+    from lmstudio_core.manage.repository.data import (
+        DownloadFinalizedCallback,
+        DownloadProgressCallback,
+        DownloadProgressUpdate,
     )
     from lmstudio_core.models.downloaded import (
         AnyAsyncDownloadedModel,
         AnyDownloadedModel,
+    )
+    from lmstudio_core.models.gpu import (
+        GpuSetting,
+        GpuSettingDict,
     )
     from lmstudio_core.models.handles import (
         AsyncModelHandle,
@@ -148,28 +166,10 @@ if TYPE_CHECKING:
         ModelSpecifier,
         ModelSpecifierDict,
     )
-    from lmstudio_core.namespaces.files.data import (
-        DocumentParsingLibrary,
-        ParsedDocument,
-        RetrievalEvent,
-        RetrievalResult,
-        RetrievalResultEntry,
-    )
-    from lmstudio_core.namespaces.repository.available import (
-        AsyncAvailableModel,
-        AsyncModelDownloadOption,
-        AvailableModel,
-        ModelDownloadOption,
-    )
-    from lmstudio_core.namespaces.repository.data import (
-        DownloadFinalizedCallback,
-        DownloadProgressCallback,
-        DownloadProgressUpdate,
-    )
-    from lmstudio_core.progress import (
+    from lmstudio_core.program.progress import (
         ProgressBar,
     )
-    from lmstudio_core.server_errors import (
+    from lmstudio_core.protocol.server_errors import (
         SerializedLMSExtendedError,
     )
     from lmstudio_core.timeouts import (
@@ -379,19 +379,19 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncClient",
         "Client",
     ),
-    "lmstudio_core.config": ("AnyLoadConfig",),
-    "lmstudio_core.convenience": (
+    "lmstudio_core.client.convenience": (
         "list_downloaded_models",
         "list_loaded_models",
         "prepare_image",
     ),
+    "lmstudio_core.client.default": (
+        "configure_default_client",
+        "get_default_client",
+    ),
+    "lmstudio_core.config": ("AnyLoadConfig",),
     "lmstudio_core.data": (
         "AnyLMStudioStruct",
         "BaseModel",
-    ),
-    "lmstudio_core.default": (
-        "configure_default_client",
-        "get_default_client",
     ),
     "lmstudio_core.errors": (
         "CapabilityNotInstalledError",
@@ -423,20 +423,38 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "PluginLoadError",
         "ValidationError",
     ),
-    "lmstudio_core.files": (
+    "lmstudio_core.files.data": (
+        "DocumentParsingLibrary",
+        "ParsedDocument",
+        "RetrievalEvent",
+        "RetrievalResult",
+        "RetrievalResultEntry",
+    ),
+    "lmstudio_core.files.handles": (
         "FileHandle",
         "FileHandleDict",
         "FileHandleInput",
         "FileType",
         "LocalFileInput",
     ),
-    "lmstudio_core.gpu": (
-        "GpuSetting",
-        "GpuSettingDict",
+    "lmstudio_core.manage.repository.available": (
+        "AsyncAvailableModel",
+        "AsyncModelDownloadOption",
+        "AvailableModel",
+        "ModelDownloadOption",
+    ),
+    "lmstudio_core.manage.repository.data": (
+        "DownloadFinalizedCallback",
+        "DownloadProgressCallback",
+        "DownloadProgressUpdate",
     ),
     "lmstudio_core.models.downloaded": (
         "AnyAsyncDownloadedModel",
         "AnyDownloadedModel",
+    ),
+    "lmstudio_core.models.gpu": (
+        "GpuSetting",
+        "GpuSettingDict",
     ),
     "lmstudio_core.models.handles": (
         "AsyncModelHandle",
@@ -461,26 +479,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ModelSpecifier",
         "ModelSpecifierDict",
     ),
-    "lmstudio_core.namespaces.files.data": (
-        "DocumentParsingLibrary",
-        "ParsedDocument",
-        "RetrievalEvent",
-        "RetrievalResult",
-        "RetrievalResultEntry",
-    ),
-    "lmstudio_core.namespaces.repository.available": (
-        "AsyncAvailableModel",
-        "AsyncModelDownloadOption",
-        "AvailableModel",
-        "ModelDownloadOption",
-    ),
-    "lmstudio_core.namespaces.repository.data": (
-        "DownloadFinalizedCallback",
-        "DownloadProgressCallback",
-        "DownloadProgressUpdate",
-    ),
-    "lmstudio_core.progress": ("ProgressBar",),
-    "lmstudio_core.server_errors": ("SerializedLMSExtendedError",),
+    "lmstudio_core.program.progress": ("ProgressBar",),
+    "lmstudio_core.protocol.server_errors": ("SerializedLMSExtendedError",),
     "lmstudio_core.timeouts": (
         "get_sync_api_timeout",
         "set_sync_api_timeout",

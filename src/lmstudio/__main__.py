@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmstudio_core.cli import main
+from lmstudio_cli import main
 
 __all__ = ["main"]
 

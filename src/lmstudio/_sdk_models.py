@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Final
 from ._official import official_names
 
 if TYPE_CHECKING:
-    from lmstudio_core.files import FileHandle as FileHandle
-    from lmstudio_core.files import FileHandleDict as FileHandleDict
-    from lmstudio_core.files import FileType as FileType
-    from lmstudio_core.gpu import GpuSetting as GpuSetting
-    from lmstudio_core.gpu import GpuSettingDict as GpuSettingDict
+    from lmstudio_core.files.handles import FileHandle as FileHandle
+    from lmstudio_core.files.handles import FileHandleDict as FileHandleDict
+    from lmstudio_core.files.handles import FileType as FileType
+    from lmstudio_core.manage.repository.data import (
+        DownloadProgressUpdate as DownloadProgressUpdate,
+    )
+    from lmstudio_core.manage.repository.data import LocalArtifactFileList as LocalArtifactFileList
+    from lmstudio_core.manage.repository.data import (
+        ModelSearchResultIdentifier as ModelSearchResultIdentifier,
+    )
+    from lmstudio_core.models.gpu import GpuSetting as GpuSetting
+    from lmstudio_core.models.gpu import GpuSettingDict as GpuSettingDict
     from lmstudio_core.models.infos import EmbeddingModelInfo as EmbeddingModelInfo
     from lmstudio_core.models.infos import EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo
     from lmstudio_core.models.infos import LlmInfo as LlmInfo
@@ -34,17 +41,9 @@ if TYPE_CHECKING:
     from lmstudio_core.models.specifiers import ModelQuerySpecifierDict as ModelSpecifierQueryDict
     from lmstudio_core.models.specifiers import ModelSpecifier as ModelSpecifier
     from lmstudio_core.models.specifiers import ModelSpecifierDict as ModelSpecifierDict
-    from lmstudio_core.namespaces.plugins.data import PluginManifest as PluginManifest
-    from lmstudio_core.namespaces.repository.data import (
-        DownloadProgressUpdate as DownloadProgressUpdate,
+    from lmstudio_core.protocol.server_errors import (
+        SerializedLMSExtendedError as SerializedLMSExtendedError,
     )
-    from lmstudio_core.namespaces.repository.data import (
-        LocalArtifactFileList as LocalArtifactFileList,
-    )
-    from lmstudio_core.namespaces.repository.data import (
-        ModelSearchResultIdentifier as ModelSearchResultIdentifier,
-    )
-    from lmstudio_core.server_errors import SerializedLMSExtendedError as SerializedLMSExtendedError
     from lmstudio_embed.config import EmbeddingLoadModelConfig as EmbeddingLoadModelConfig
     from lmstudio_embed.config import EmbeddingLoadModelConfigDict as EmbeddingLoadModelConfigDict
     from lmstudio_llm.config import LlmLoadModelConfig as LlmLoadModelConfig
@@ -86,6 +85,7 @@ if TYPE_CHECKING:
     from lmstudio_llm.messages import UserMessage as UserMessage
     from lmstudio_llm.messages import UserMessageDict as UserMessageDict
     from lmstudio_llm.results import LlmPredictionStats as LlmPredictionStats
+    from lmstudio_plugin.data import PluginManifest as PluginManifest
 
     ModelKey = str
 
@@ -96,16 +96,16 @@ _HOMES: Final = {
     "AssistantResponseDict": "lmstudio_llm.messages:AssistantResponseDict",
     "ChatHistoryData": "lmstudio_llm.messages:ChatHistoryData",
     "ChatHistoryDataDict": "lmstudio_llm.messages:ChatHistoryDataDict",
-    "DownloadProgressUpdate": "lmstudio_core.namespaces.repository.data:DownloadProgressUpdate",
+    "DownloadProgressUpdate": "lmstudio_core.manage.repository.data:DownloadProgressUpdate",
     "EmbeddingLoadModelConfig": "lmstudio_embed.config:EmbeddingLoadModelConfig",
     "EmbeddingLoadModelConfigDict": "lmstudio_embed.config:EmbeddingLoadModelConfigDict",
     "EmbeddingModelInfo": "lmstudio_core.models.infos:EmbeddingModelInfo",
     "EmbeddingModelInstanceInfo": "lmstudio_core.models.infos:EmbeddingModelInstanceInfo",
-    "FileHandle": "lmstudio_core.files:FileHandle",
-    "FileHandleDict": "lmstudio_core.files:FileHandleDict",
-    "FileType": "lmstudio_core.files:FileType",
-    "GpuSetting": "lmstudio_core.gpu:GpuSetting",
-    "GpuSettingDict": "lmstudio_core.gpu:GpuSettingDict",
+    "FileHandle": "lmstudio_core.files.handles:FileHandle",
+    "FileHandleDict": "lmstudio_core.files.handles:FileHandleDict",
+    "FileType": "lmstudio_core.files.handles:FileType",
+    "GpuSetting": "lmstudio_core.models.gpu:GpuSetting",
+    "GpuSettingDict": "lmstudio_core.models.gpu:GpuSettingDict",
     "LlmContextOverflowPolicy": "lmstudio_llm.config_types:LlmContextOverflowPolicy",
     "LlmInfo": "lmstudio_core.models.infos:LlmInfo",
     "LlmInstanceInfo": "lmstudio_core.models.infos:LlmInstanceInfo",
@@ -123,22 +123,22 @@ _HOMES: Final = {
     "LlmReasoningParsing": "lmstudio_llm.config_types:LlmReasoningParsing",
     "LlmStructuredPredictionSetting": "lmstudio_llm.config_types:LlmStructuredPredictionSetting",
     "LlmToolUseSetting": "lmstudio_llm.config_types:LlmToolUseSetting",
-    "LocalArtifactFileList": "lmstudio_core.namespaces.repository.data:LocalArtifactFileList",
+    "LocalArtifactFileList": "lmstudio_core.manage.repository.data:LocalArtifactFileList",
     "ModelInfo": "lmstudio_core.models.infos:ModelInfo",
     "ModelInfoBase": "lmstudio_core.models.infos:ModelInfoBase",
     "ModelInstanceInfo": "lmstudio_core.models.infos:ModelInstanceInfo",
     "ModelKey": "builtins:str",
     "ModelQuery": "lmstudio_core.models.infos:ModelQuery",
     "ModelQueryDict": "lmstudio_core.models.specifiers:ModelQueryDict",
-    "ModelSearchResultIdentifier": "lmstudio_core.namespaces.repository.data:ModelSearchResultIdentifier",
+    "ModelSearchResultIdentifier": "lmstudio_core.manage.repository.data:ModelSearchResultIdentifier",
     "ModelSpecifier": "lmstudio_core.models.specifiers:ModelSpecifier",
     "ModelSpecifierDict": "lmstudio_core.models.specifiers:ModelSpecifierDict",
     "ModelSpecifierInstanceReference": "lmstudio_core.models.specifiers:ModelInstanceSpecifier",
     "ModelSpecifierInstanceReferenceDict": "lmstudio_core.models.specifiers:ModelInstanceSpecifierDict",
     "ModelSpecifierQuery": "lmstudio_core.models.specifiers:ModelQuerySpecifier",
     "ModelSpecifierQueryDict": "lmstudio_core.models.specifiers:ModelQuerySpecifierDict",
-    "PluginManifest": "lmstudio_core.namespaces.plugins.data:PluginManifest",
-    "SerializedLMSExtendedError": "lmstudio_core.server_errors:SerializedLMSExtendedError",
+    "PluginManifest": "lmstudio_plugin.data:PluginManifest",
+    "SerializedLMSExtendedError": "lmstudio_core.protocol.server_errors:SerializedLMSExtendedError",
     "SystemPrompt": "lmstudio_llm.messages:SystemPrompt",
     "SystemPromptDict": "lmstudio_llm.messages:SystemPromptDict",
     "TextData": "lmstudio_llm.messages:TextData",

@@ -12,18 +12,16 @@ from ._official import official_names
 if TYPE_CHECKING:
     from lmstudio_agent.results import ActResult as ActResult
     from lmstudio_core.client import AsyncClient as AsyncClient
+    from lmstudio_core.files import AsyncFilesNamespace
+    from lmstudio_core.manage.repository import AsyncRepositoryNamespace
+    from lmstudio_core.manage.repository.available import AsyncAvailableModel as AsyncAvailableModel
+    from lmstudio_core.manage.repository.available import (
+        AsyncModelDownloadOption as AsyncModelDownloadOption,
+    )
+    from lmstudio_core.manage.system import AsyncSystemNamespace
     from lmstudio_core.models.downloaded import AnyAsyncDownloadedModel as AnyAsyncDownloadedModel
     from lmstudio_core.models.downloaded import AsyncDownloadedModel as AsyncDownloadedModel
     from lmstudio_core.models.handles import AsyncModelHandle as AsyncModelHandle
-    from lmstudio_core.namespaces.files import AsyncFilesNamespace
-    from lmstudio_core.namespaces.repository import AsyncRepositoryNamespace
-    from lmstudio_core.namespaces.repository.available import (
-        AsyncAvailableModel as AsyncAvailableModel,
-    )
-    from lmstudio_core.namespaces.repository.available import (
-        AsyncModelDownloadOption as AsyncModelDownloadOption,
-    )
-    from lmstudio_core.namespaces.system import AsyncSystemNamespace
     from lmstudio_embed.downloaded import (
         AsyncDownloadedEmbeddingModel as AsyncDownloadedEmbeddingModel,
     )
@@ -45,23 +43,23 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "ActResult": "lmstudio_agent.results:ActResult",
     "AnyAsyncDownloadedModel": "lmstudio_core.models.downloaded:AnyAsyncDownloadedModel",
-    "AsyncAvailableModel": "lmstudio_core.namespaces.repository.available:AsyncAvailableModel",
+    "AsyncAvailableModel": "lmstudio_core.manage.repository.available:AsyncAvailableModel",
     "AsyncClient": "lmstudio_core.client:AsyncClient",
     "AsyncDownloadedEmbeddingModel": "lmstudio_embed.downloaded:AsyncDownloadedEmbeddingModel",
     "AsyncDownloadedLlm": "lmstudio_llm.downloaded:AsyncDownloadedLlm",
     "AsyncDownloadedModel": "lmstudio_core.models.downloaded:AsyncDownloadedModel",
     "AsyncEmbeddingModel": "lmstudio_embed.models:AsyncEmbeddingModel",
     "AsyncLLM": "lmstudio_llm.models:AsyncLLM",
-    "AsyncModelDownloadOption": "lmstudio_core.namespaces.repository.available:AsyncModelDownloadOption",
+    "AsyncModelDownloadOption": "lmstudio_core.manage.repository.available:AsyncModelDownloadOption",
     "AsyncModelHandle": "lmstudio_core.models.handles:AsyncModelHandle",
     "AsyncPredictionStream": "lmstudio_llm.streams:AsyncPredictionStream",
     "Chat": "lmstudio_llm.chat:Chat",
     "T": "lmstudio_llm.results:T",
     "_AsyncSessionEmbedding": "lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
-    "_AsyncSessionFiles": "lmstudio_core.namespaces.files:AsyncFilesNamespace",
+    "_AsyncSessionFiles": "lmstudio_core.files:AsyncFilesNamespace",
     "_AsyncSessionLlm": "lmstudio_llm.namespaces:AsyncLLMNamespace",
-    "_AsyncSessionRepository": "lmstudio_core.namespaces.repository:AsyncRepositoryNamespace",
-    "_AsyncSessionSystem": "lmstudio_core.namespaces.system:AsyncSystemNamespace",
+    "_AsyncSessionRepository": "lmstudio_core.manage.repository:AsyncRepositoryNamespace",
+    "_AsyncSessionSystem": "lmstudio_core.manage.system:AsyncSystemNamespace",
 }
 
 __all__ = [

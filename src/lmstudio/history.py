@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from ._official import official_names
 
 if TYPE_CHECKING:
-    from lmstudio_core.files import FileHandle as FileHandle
-    from lmstudio_core.files import FileHandleDict as FileHandleDict
-    from lmstudio_core.files import FileHandleInput as FileHandleInput
-    from lmstudio_core.files import FileType as FileType
-    from lmstudio_core.files import LocalFileInput as LocalFileInput
+    from lmstudio_core.files.handles import FileHandle as FileHandle
+    from lmstudio_core.files.handles import FileHandleDict as FileHandleDict
+    from lmstudio_core.files.handles import FileHandleInput as FileHandleInput
+    from lmstudio_core.files.handles import FileType as FileType
+    from lmstudio_core.files.handles import LocalFileInput as LocalFileInput
     from lmstudio_llm.chat import Chat as Chat
     from lmstudio_llm.chat import ResponseInput as AnyAssistantResponseInput
     from lmstudio_llm.chat import ResponseInput as AssistantResponseInput
@@ -50,11 +50,11 @@ _HOMES: Final = {
     "Chat": "lmstudio_llm.chat:Chat",
     "ChatHistoryData": "lmstudio_llm.messages:ChatHistoryData",
     "ChatHistoryDataDict": "lmstudio_llm.messages:ChatHistoryDataDict",
-    "FileHandle": "lmstudio_core.files:FileHandle",
-    "FileHandleDict": "lmstudio_core.files:FileHandleDict",
-    "FileHandleInput": "lmstudio_core.files:FileHandleInput",
-    "FileType": "lmstudio_core.files:FileType",
-    "LocalFileInput": "lmstudio_core.files:LocalFileInput",
+    "FileHandle": "lmstudio_core.files.handles:FileHandle",
+    "FileHandleDict": "lmstudio_core.files.handles:FileHandleDict",
+    "FileHandleInput": "lmstudio_core.files.handles:FileHandleInput",
+    "FileType": "lmstudio_core.files.handles:FileType",
+    "LocalFileInput": "lmstudio_core.files.handles:LocalFileInput",
     "SystemPrompt": "lmstudio_llm.messages:SystemPrompt",
     "SystemPromptContent": "lmstudio_llm.messages:SystemPromptContent",
     "SystemPromptContentDict": "lmstudio_llm.messages:TextDataDict",

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from lmstudio_core.errors import LMStudioTimeoutError as LMStudioTimeoutError
     from lmstudio_core.errors import LMStudioUnknownMessageWarning as LMStudioUnknownMessageWarning
     from lmstudio_core.errors import LMStudioWebsocketError as LMStudioWebsocketError
+    from lmstudio_core.manage.repository.data import (
+        DownloadFinalizedCallback as DownloadFinalizedCallback,
+    )
+    from lmstudio_core.manage.repository.data import (
+        DownloadProgressCallback as DownloadProgressCallback,
+    )
+    from lmstudio_core.manage.repository.data import (
+        DownloadProgressUpdate as DownloadProgressUpdate,
+    )
     from lmstudio_core.models.downloaded import DownloadedModelBase as DownloadedModelBase
     from lmstudio_core.models.handles import ModelHandleBase as ModelHandleBase
     from lmstudio_core.models.infos import EmbeddingModelInfo as EmbeddingModelInfo
@@ -39,16 +48,9 @@ if TYPE_CHECKING:
     from lmstudio_core.models.specifiers import ModelQueryDict as ModelQueryDict
     from lmstudio_core.models.specifiers import ModelSpecifier as ModelSpecifier
     from lmstudio_core.models.specifiers import ModelSpecifierDict as ModelSpecifierDict
-    from lmstudio_core.namespaces.repository.data import (
-        DownloadFinalizedCallback as DownloadFinalizedCallback,
+    from lmstudio_core.protocol.server_errors import (
+        SerializedLMSExtendedError as SerializedLMSExtendedError,
     )
-    from lmstudio_core.namespaces.repository.data import (
-        DownloadProgressCallback as DownloadProgressCallback,
-    )
-    from lmstudio_core.namespaces.repository.data import (
-        DownloadProgressUpdate as DownloadProgressUpdate,
-    )
-    from lmstudio_core.server_errors import SerializedLMSExtendedError as SerializedLMSExtendedError
     from lmstudio_embed.config import EmbeddingLoadModelConfig as EmbeddingLoadModelConfig
     from lmstudio_embed.config import EmbeddingLoadModelConfigDict as EmbeddingLoadModelConfigDict
     from lmstudio_llm.config import LlmLoadModelConfig as LlmLoadModelConfig
@@ -83,9 +85,9 @@ _HOMES: Final = {
     "AnyPrediction": "lmstudio_llm.results:AnyPrediction",
     "ClientBase": "lmstudio_core.client.base:ClientBase",
     "DEFAULT_TTL": "lmstudio_core.models.operations:DEFAULT_TTL",
-    "DownloadFinalizedCallback": "lmstudio_core.namespaces.repository.data:DownloadFinalizedCallback",
-    "DownloadProgressCallback": "lmstudio_core.namespaces.repository.data:DownloadProgressCallback",
-    "DownloadProgressUpdate": "lmstudio_core.namespaces.repository.data:DownloadProgressUpdate",
+    "DownloadFinalizedCallback": "lmstudio_core.manage.repository.data:DownloadFinalizedCallback",
+    "DownloadProgressCallback": "lmstudio_core.manage.repository.data:DownloadProgressCallback",
+    "DownloadProgressUpdate": "lmstudio_core.manage.repository.data:DownloadProgressUpdate",
     "DownloadedModelBase": "lmstudio_core.models.downloaded:DownloadedModelBase",
     "EmbeddingLoadModelConfig": "lmstudio_embed.config:EmbeddingLoadModelConfig",
     "EmbeddingLoadModelConfigDict": "lmstudio_embed.config:EmbeddingLoadModelConfigDict",
@@ -127,7 +129,7 @@ _HOMES: Final = {
     "PredictionStreamBase": "lmstudio_llm.streams:PredictionStreamBase",
     "PromptProcessingCallback": "lmstudio_llm.prediction:PromptProcessingCallback",
     "ResponseSchema": "lmstudio_llm.schemas:ResponseSchema",
-    "SerializedLMSExtendedError": "lmstudio_core.server_errors:SerializedLMSExtendedError",
+    "SerializedLMSExtendedError": "lmstudio_core.protocol.server_errors:SerializedLMSExtendedError",
     "StructuredPrediction": "lmstudio_llm.schemas:DictObject",
     "T": "lmstudio_llm.results:T",
     "ToolDefinition": "lmstudio_llm.tools:ToolDefinition",

@@ -16,10 +16,10 @@ from lmstudio_agent.loop import act
 from lmstudio_agent.options import ActOptions
 from lmstudio_agent.state import Run
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.files import FileHandle
+from lmstudio_core.files.handles import FileHandle
 from lmstudio_core.models.infos import LlmInstanceInfo
 from lmstudio_core.protocol.operations import Invoke
-from lmstudio_core.server_errors import SerializedLMSExtendedError
+from lmstudio_core.protocol.server_errors import SerializedLMSExtendedError
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.config import LlmLoadModelConfig, LlmPredictionConfig
 from lmstudio_llm.fragments import (

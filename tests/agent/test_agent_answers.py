@@ -22,7 +22,7 @@ from agent_scripts import (
 
 from lmstudio_agent import ActResult, ToolImage
 from lmstudio_core.errors import LMStudioOSError, LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.files import FileHandle
+from lmstudio_core.files.handles import FileHandle
 from lmstudio_llm.results import StructuredOutputError
 
 BOTH = pytest.mark.parametrize("run", [run_sync, run_async])

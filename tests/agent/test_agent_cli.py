@@ -45,7 +45,7 @@ def run(host: str, tmp_path: Path) -> Run:
     (tmp_path / "this_is_broken.py").write_text("1 / 0")
 
     def start(*args: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        code = "from lmstudio_core.cli import main; main()"
+        code = "from lmstudio_cli import main; main()"
         command = [sys.executable, "-c", code, "agent", "--host", host, *args]
         return subprocess.run(
             command, cwd=tmp_path, input=typed, capture_output=True, text=True, timeout=100

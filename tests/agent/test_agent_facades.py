@@ -14,7 +14,7 @@ import lmstudio_agent
 from lmstudio_agent import ActResult, AgentNamespace, AsyncAgentNamespace
 from lmstudio_agent.capability import CAPABILITY
 from lmstudio_agent.options import ActKeywords, ActOptions
-from lmstudio_core.capability import load_object
+from lmstudio_core.lazy import load_object
 from lmstudio_llm import LLM, AsyncLLM
 
 OFFICIAL = {

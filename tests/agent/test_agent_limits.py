@@ -10,9 +10,9 @@ import pytest
 
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioTimeoutError, LMStudioValueError
-from lmstudio_core.files import FileHandle
-from lmstudio_core.testing import FakeServer
+from lmstudio_core.files.handles import FileHandle
 from lmstudio_llm import LLM, AsyncLLM, Chat, LMStudioVisionError
+from lmstudio_testing import FakeServer
 
 PREDICT = "llm.predict"
 SHORT = 0.2

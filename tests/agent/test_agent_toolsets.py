@@ -13,9 +13,9 @@ from lmstudio_agent import operations as ops
 from lmstudio_agent.toolsets import named_toolset
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.hookspecs import hookimpl
-from lmstudio_core.plugins import plugins
-from lmstudio_core.testing import FakeServer
+from lmstudio_core.plugins.hookspecs import hookimpl
+from lmstudio_core.plugins.registry import plugins
+from lmstudio_testing import FakeServer
 
 
 def double(n: int) -> int:

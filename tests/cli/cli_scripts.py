@@ -7,7 +7,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from lmstudio_core.cli.command import build
+from lmstudio_cli.command import build
 
 
 def run(server: Any, *arguments: str, code: int = 0) -> Result:

@@ -9,9 +9,9 @@ import pytest
 from cli_scripts import lines, run, run_json
 from click.testing import CliRunner
 
-from lmstudio_core.cli.command import build
-from lmstudio_core.plugins import plugins
-from lmstudio_core.testing import ServerFailure
+from lmstudio_cli.command import build
+from lmstudio_core.plugins.registry import plugins
+from lmstudio_testing import ServerFailure
 
 
 def found(identifier: str, **fields: Any) -> dict[str, Any]:

@@ -14,10 +14,10 @@ import pytest
 from cli_scripts import downloaded, lines, loaded, run, run_json
 from click.testing import CliRunner
 
-from lmstudio_core.cli.command import build
-from lmstudio_core.cli.command import run as command_line
-from lmstudio_core.cli.common import print_table
-from lmstudio_core.testing import ServerFailure
+from lmstudio_cli.command import build
+from lmstudio_cli.command import run as command_line
+from lmstudio_cli.common import print_table
+from lmstudio_testing import ServerFailure
 
 EMBEDDING = downloaded(
     "all-minilm",
@@ -287,7 +287,7 @@ def test_an_interrupt_stops_the_load(server: Any, monkeypatch: pytest.MonkeyPatc
         channel.send({"type": "progress", "progress": 0.5})
 
     server.on_channel("llm.loadModel", start)
-    monkeypatch.setattr("lmstudio_core.progress.ProgressBar.__call__", interrupt)
+    monkeypatch.setattr("lmstudio_core.program.progress.ProgressBar.__call__", interrupt)
     result = CliRunner().invoke(build(), ["load", "qwen3-4b", "--host", server.api_host])
     assert result.exit_code == 1  # click's; the command itself ends with 130
     server.requests_to("llm.loadModel")[0].wait_for_message("cancel")
@@ -303,7 +303,7 @@ def completed(words: str, **environment: str) -> list[str]:
         **environment,
     }
     done = subprocess.run(
-        [sys.executable, "-c", "from lmstudio_core.cli import main; main()"],
+        [sys.executable, "-c", "from lmstudio_cli import main; main()"],
         env=variables,
         capture_output=True,
         text=True,
@@ -380,7 +380,7 @@ def test_names_in_wide_characters_or_with_brackets_are_shown_as_they_are(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of Unix")
 def test_a_locale_without_unicode_does_not_break_a_table() -> None:
-    code = "from lmstudio_core.cli.common import print_table as p; p(('A', 'B'), [('a' * 90, 'b')])"
+    code = "from lmstudio_cli.common import print_table as p; p(('A', 'B'), [('a' * 90, 'b')])"
     ours, theirs = os.openpty()
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "40"}
     done = subprocess.run(

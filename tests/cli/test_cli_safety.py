@@ -15,14 +15,14 @@ import pytest
 from cli_scripts import downloaded, loaded
 from click.testing import CliRunner
 
-from lmstudio_core import terminal
-from lmstudio_core.cli import command, printing
-from lmstudio_core.cli.command import build
-from lmstudio_core.cli.plugins import problem_lines
-from lmstudio_core.cli.printing import Wrapping, echo, print_json
-from lmstudio_core.plugin_state import PluginState
-from lmstudio_core.progress import ProgressBar
-from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_cli import command, printing
+from lmstudio_cli.command import build
+from lmstudio_cli.plugins import problem_lines
+from lmstudio_cli.printing import Wrapping, echo, print_json
+from lmstudio_core.plugins.state import PluginState
+from lmstudio_core.program import terminal
+from lmstudio_core.program.progress import ProgressBar
+from lmstudio_testing import FakeServer, ServerFailure
 
 ROOT = Path(__file__).parents[2]
 EVIL = "x\x1b]52;c;ZXZpbA==\x07\x1b]0;title\x07\x1b[2J\x9b2J\x85\u202e\x7f\r\x08"

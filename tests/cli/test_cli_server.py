@@ -14,9 +14,9 @@ from cli_scripts import lines, run, run_json
 from click.testing import CliRunner
 
 import lmstudio_core as lms
-from lmstudio_core.cli.command import build
-from lmstudio_core.progress import ProgressBar, size_text
-from lmstudio_core.testing import FakeServer
+from lmstudio_cli.command import build
+from lmstudio_core.program.progress import ProgressBar, size_text
+from lmstudio_testing import FakeServer
 
 ENGINE = {
     "name": "llama.cpp-x86_64",
@@ -97,7 +97,7 @@ def test_an_interrupt_is_how_the_log_ends(server: Any, monkeypatch: pytest.Monke
         raise KeyboardInterrupt
 
     server.on_channel("diagnostics.streamLogs", lambda channel: None)
-    monkeypatch.setattr("lmstudio_core.namespaces.diagnostics.LogStream.__next__", interrupt)
+    monkeypatch.setattr("lmstudio_core.manage.diagnostics.LogStream.__next__", interrupt)
     assert run(server, "log").stdout == ""
     server.wait_for_request("diagnostics.streamLogs").wait_for_message("stop")
 
@@ -196,13 +196,13 @@ def test_completion_of_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    code = "from lmstudio_core.cli import main; main()"
+    code = "from lmstudio_cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["plain,search", "plain,select", "plain,survey"]
 
 
 def lmstudio(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from lmstudio_core.cli import main; main()"
+    code = "from lmstudio_cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
@@ -235,7 +235,7 @@ class Terminal(io.StringIO):
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     clock = iter(range(100))
-    monkeypatch.setattr("lmstudio_core.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("lmstudio_core.program.progress.time.monotonic", lambda: next(clock))
     screen = Terminal()
     with ProgressBar("Loading", file=screen) as bar:
         bar(0.0)

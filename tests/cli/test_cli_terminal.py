@@ -9,7 +9,7 @@ import pytest
 from cli_scripts import downloaded, loaded
 
 from cli_terminal import Terminal
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 ANSWER = "Why did the model cross the road? To get to the next token, of course."
 

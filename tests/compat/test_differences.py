@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import lmstudio as lms
-from lmstudio_core.testing import FakeServer
 from lmstudio_server.testing import running_server
+from lmstudio_testing import FakeServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "migration.md"
 ROW = re.compile(r"^\| (?P<what>.+) \| (?P<why>.+) \| `(?P<test>test_\w+)` \|$", re.MULTILINE)

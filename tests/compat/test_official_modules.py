@@ -127,7 +127,13 @@ def test_they_cost_nothing_and_need_no_import() -> None:
     )
     loaded, same = done.stdout.splitlines()
     heavy = {"pydantic", "websockets", "asyncio", "pluggy", "difflib"}
-    others = {"lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_server"}
+    others = {
+        "lmstudio_llm",
+        "lmstudio_embed",
+        "lmstudio_agent",
+        "lmstudio_plugin",
+        "lmstudio_server",
+    }
     assert not (heavy | others) & set(loaded.split())
     assert same == "True True"
 

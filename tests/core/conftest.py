@@ -12,7 +12,7 @@ from core_clients import FACES, Clock
 from lmstudio_core import timeouts
 from lmstudio_core.client import Client
 from lmstudio_core.drivers import locks, sync_connection
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 
 @pytest.fixture(params=list(FACES))

@@ -31,7 +31,7 @@ from core_proxy import Link, Proxy
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.protocol.operations import Batch
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 from waiting import eventually, trickle
 
 LIMIT = 0.3

@@ -13,7 +13,7 @@ from core_clients import Count, echo
 from lmstudio_core import errors
 from lmstudio_core.client import Client
 from lmstudio_core.protocol.operations import Batch
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 PATIENCE = 20
 INTERRUPTS = 400

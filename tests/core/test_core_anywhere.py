@@ -31,7 +31,7 @@ from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.protocol.conversations import ChannelState
 from lmstudio_core.protocol.operations import Batch
 from lmstudio_core.protocol.outcome import ChannelReader
-from lmstudio_core.testing import NO_ANSWER
+from lmstudio_testing import NO_ANSWER
 from waiting import PATIENCE, eventually
 
 CORE = Path(lmstudio_core.__file__).parent

@@ -13,7 +13,7 @@ from core_clients import Count, echo
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import Batch
-from lmstudio_core.testing import NO_ANSWER, accept, silent
+from lmstudio_testing import NO_ANSWER, accept, silent
 from waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures(each_loop.__name__)

@@ -15,7 +15,7 @@ from core_clients import Count, echo, numbers
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
 from lmstudio_core.protocol.operations import Batch, Invoke, InvokeMany
-from lmstudio_core.testing import silent
+from lmstudio_testing import silent
 from waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures(each_loop.__name__)

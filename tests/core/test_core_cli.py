@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 from importlib_metadata import EntryPoint
 
+from lmstudio_cli import checks, command, plugins
 from lmstudio_core import __version__, errors
-from lmstudio_core.cli import checks, command, plugins
 from lmstudio_core.client import base as client_base
-from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
-from lmstudio_core.installed import how_to_install
-from lmstudio_core.plugins import Plugins
+from lmstudio_core.plugins.hookspecs import PLUGIN_GROUP, hookimpl
+from lmstudio_core.plugins.installed import how_to_install
+from lmstudio_core.plugins.registry import Plugins
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_broken_plugin_is_listed_and_is_an_error(install, capsys):
 
 def noisy(tmp_path, monkeypatch):
     (tmp_path / "acme_noisy.py").write_text(
-        "from lmstudio_core.plugin_api import hookimpl\n"
+        "from lmstudio_core.plugins.api import hookimpl\n"
         "print('noise')\n"
         "@hookimpl\n"
         "def lmstudio_check_health():\n"
@@ -94,7 +94,7 @@ def noisy(tmp_path, monkeypatch):
 def test_what_plugins_print_is_not_the_commands_output(
     install, capsys, monkeypatch, tmp_path, server, asked
 ):
-    system = "lmstudio_core.namespaces.system:CAPABILITY"
+    system = "lmstudio_core.manage.system:CAPABILITY"
     made = install(
         EntryPoint("system", system, "lmstudio.capabilities"), noisy(tmp_path, monkeypatch)
     )
@@ -221,7 +221,7 @@ def test_the_installed_command():
             "-W",
             "error",
             "-c",
-            "from lmstudio_core.cli import main; main()",
+            "from lmstudio_cli import main; main()",
             "plugins",
         ],
         capture_output=True,

@@ -16,7 +16,7 @@ from lmstudio_core.drivers.wire import Wire
 from lmstudio_core.protocol.address import Address
 from lmstudio_core.protocol.auth import credentials
 from lmstudio_core.protocol.operations import Batch, Call, Endpoint
-from lmstudio_core.testing import NO_ANSWER, refuse, require_token
+from lmstudio_testing import NO_ANSWER, refuse, require_token
 from waiting import PATIENCE, eventually
 
 TOKEN = "sk-lm-Abcd1234:" + "Zy9" * 6 + "Zy"

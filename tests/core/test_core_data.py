@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field
 from lmstudio_core import errors
 from lmstudio_core.config import KV, ConfigModel, config_stack, kv_config, kv_values
 from lmstudio_core.data import BaseModel, InputStruct, SameOnServer, ServerStruct, nearest
-from lmstudio_core.files import FileHandle
-from lmstudio_core.gpu import GpuSetting
+from lmstudio_core.files.handles import FileHandle
+from lmstudio_core.models.gpu import GpuSetting
 from lmstudio_core.models.infos import LlmInstanceInfo, parse_model_info
 
 ODD = st.recursive(

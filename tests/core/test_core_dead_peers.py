@@ -19,8 +19,8 @@ from websockets.server import ServerProtocol
 
 from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient
-from lmstudio_core.testing import NO_ANSWER
 from lmstudio_core.timeouts import clock, set_sync_api_timeout
+from lmstudio_testing import NO_ANSWER
 from waiting import PATIENCE, eventually, stand_still
 
 QUICK = "0.1"

@@ -99,7 +99,13 @@ def test_importing_is_light(package):
     heavy = {"websockets", "pydantic", "asyncio", "click", "pluggy", "ssl", "importlib_metadata"}
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
-    others = {"lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_server"}
+    others = {
+        "lmstudio_llm",
+        "lmstudio_embed",
+        "lmstudio_agent",
+        "lmstudio_plugin",
+        "lmstudio_server",
+    }
     done = python(f"import sys, {package}; print(*sorted(sys.modules))")
     assert done.returncode == 0, done.stderr
     assert not (heavy | others) & set(done.stdout.split())

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lmstudio_core import discovery, errors
-from lmstudio_core.client import AsyncClient, Client, base
+from lmstudio_core import errors
+from lmstudio_core.client import AsyncClient, Client, base, discovery
 from lmstudio_core.drivers.sync import SyncDriver
-from lmstudio_core.installed import how_to_install
-from lmstudio_core.plugins import Plugins
+from lmstudio_core.plugins.installed import how_to_install
+from lmstudio_core.plugins.registry import Plugins
 from lmstudio_core.protocol.address import Address
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner
 from importlib_metadata import EntryPoint
 
+from lmstudio_cli import checks
+from lmstudio_cli.command import build
 from lmstudio_core import __version__
-from lmstudio_core.cli import checks
-from lmstudio_core.cli.command import build
-from lmstudio_core.health import Finding
-from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
-from lmstudio_core.installed import how_to_install
-from lmstudio_core.plugins import Plugins
-from lmstudio_core.testing import refuse
+from lmstudio_core.plugins.health import Finding
+from lmstudio_core.plugins.hookspecs import PLUGIN_GROUP, hookimpl
+from lmstudio_core.plugins.installed import how_to_install
+from lmstudio_core.plugins.registry import Plugins
+from lmstudio_testing import refuse
 
 TOKEN = "sk-lm-abcdefgh:12345678901234567890"
 NOWHERE = "127.0.0.1:9"

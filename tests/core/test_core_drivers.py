@@ -7,7 +7,7 @@ from core_clients import Count, echo, numbers
 
 from lmstudio_core import errors
 from lmstudio_core.protocol.operations import VOID, Batch, Call, Endpoint, Invoke, InvokeMany
-from lmstudio_core.testing import NO_ANSWER, ServerFailure
+from lmstudio_testing import NO_ANSWER, ServerFailure
 
 TOKEN = "sk-lm-Abcd1234:" + "Zy9" * 6 + "Zy"
 

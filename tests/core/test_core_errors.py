@@ -16,8 +16,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lmstudio_core import errors
-from lmstudio_core.server_errors import SerializedLMSExtendedError, server_error
-from lmstudio_core.shapes import error_text, is_blank
+from lmstudio_core.lenient import error_text, is_blank
+from lmstudio_core.protocol.server_errors import SerializedLMSExtendedError, server_error
 from lmstudio_embed.errors import TextTooLongError
 from lmstudio_llm.results import StructuredOutputError
 from lmstudio_server.embedded import EmbeddedServerError
@@ -311,7 +311,7 @@ def test_the_words_of_foreign_exceptions_come_from_one_place():
         if not path.as_posix().endswith(tuple(ALONE))
         for line in bare_uses(ast.parse(path.read_text("utf-8")))
     ]
-    assert not found, "str(error) may be empty; use lmstudio_core.shapes.error_text"
+    assert not found, "str(error) may be empty; use lmstudio_core.lenient.error_text"
 
 
 def test_that_check_sees_what_it_is_about():

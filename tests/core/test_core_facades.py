@@ -8,10 +8,12 @@ import pytest
 
 import lmstudio
 import lmstudio_core
-from lmstudio_core import client, runner
+from lmstudio_core import client
+from lmstudio_core.client import namespace as base
 from lmstudio_core.drivers import aio, batches, sync
+from lmstudio_core.manage import models, system
 from lmstudio_core.models import downloaded, generic, handles, namespaces
-from lmstudio_core.namespaces import base, models, system
+from lmstudio_core.protocol import runner
 from parity import differences, plainly
 
 PAIRS = [

@@ -13,8 +13,8 @@ import pytest
 from lmstudio_core.client import AsyncClient, base
 from lmstudio_core.drivers.functions import off_loop
 from lmstudio_core.errors import CapabilityNotInstalledError
-from lmstudio_core.plugins import Plugins
-from lmstudio_core.testing import FakeServer
+from lmstudio_core.plugins.registry import Plugins
+from lmstudio_testing import FakeServer
 
 # Prints what was imported, and which entry points were read, in the thread of the event loop.
 PROGRAM = """

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from lmstudio_core.testing import NO_ANSWER
+from lmstudio_testing import NO_ANSWER
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 

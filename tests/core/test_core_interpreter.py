@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from lmstudio_core import FrozenProgramError, LMStudioConnectionError, discovery, interpreter
-from lmstudio_core.capabilities import Capabilities
+from lmstudio_core import FrozenProgramError, LMStudioConnectionError
+from lmstudio_core.client import discovery
 from lmstudio_core.errors import CapabilityNotInstalledError
-from lmstudio_core.interpreter import (
+from lmstudio_core.plugins.capabilities import Capabilities
+from lmstudio_core.program import interpreter
+from lmstudio_core.program.interpreter import (
     frozen_by,
     python_command,
     python_environment,

@@ -15,8 +15,8 @@ from core_clients import Count, echo
 
 from lmstudio_core.client import Client
 from lmstudio_core.protocol.operations import Batch
-from lmstudio_core.testing import NO_ANSWER, silent
 from lmstudio_core.timeouts import set_sync_api_timeout
+from lmstudio_testing import NO_ANSWER, silent
 from waiting import eventually
 
 pytestmark = pytest.mark.skipif(

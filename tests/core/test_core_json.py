@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio_core import errors
-from lmstudio_core.halves import HalfJoiner, joined, json_text, mend, readable
 from lmstudio_core.protocol import frames
+from lmstudio_core.protocol.halves import HalfJoiner, joined, json_text, mend, readable
 from lmstudio_core.protocol.mux import Mux
 from lmstudio_core.protocol.operations import Endpoint
-from lmstudio_core.testing import NO_ANSWER
+from lmstudio_testing import NO_ANSWER
 
 HALF = "\ud83d"
 ECHO = Endpoint("test", "echo")

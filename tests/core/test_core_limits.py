@@ -14,7 +14,6 @@ from core_clients import Count, echo, numbers
 
 from lmstudio_core.errors import LMStudioTimeoutError, LMStudioValueError
 from lmstudio_core.protocol.operations import Batch, Call, Invoke, InvokeMany
-from lmstudio_core.testing import NO_ANSWER
 from lmstudio_core.timeouts import (
     Limits,
     get_sync_api_timeout,
@@ -23,6 +22,7 @@ from lmstudio_core.timeouts import (
     sync_limits,
     using,
 )
+from lmstudio_testing import NO_ANSWER
 from waiting import PATIENCE
 
 SHORT = 0.05

@@ -19,7 +19,7 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.drivers import aio_connection, aio_line, loops
 from lmstudio_core.protocol.operations import Invoke, InvokeMany
-from lmstudio_core.testing import NO_ANSWER
+from lmstudio_testing import NO_ANSWER
 from waiting import PATIENCE, eventually_async
 
 ROOT = Path(__file__).parents[2]

@@ -14,11 +14,12 @@ from pathlib import Path
 import click
 import pytest
 
-from lmstudio_core import capability, hookspecs, plugin_api
-from lmstudio_core.cli.command import build
+from lmstudio_cli.command import build
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.contributions import RESERVED_COMMANDS
-from lmstudio_core.plugin_checks import RESERVED_NAMES
+from lmstudio_core.plugins import api as plugin_api
+from lmstudio_core.plugins import capability, hookspecs
+from lmstudio_core.plugins.checks import RESERVED_NAMES
+from lmstudio_core.plugins.claims import RESERVED_COMMANDS
 
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("plugin_api.json")
@@ -48,7 +49,7 @@ def test_checkers_see_the_same_names():
     tree = ast.parse(Path(plugin_api.__file__).read_text("utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
-        (node.module, alias.asname)
+        (node.module if node.level == 2 else f"plugins.{node.module}", alias.asname)
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
@@ -82,7 +83,7 @@ def test_the_family_has_no_door_of_its_own(package):
 def test_declaring_a_plugin_imports_nothing_heavy():
     code = (
         "import sys\n"
-        "from lmstudio_core.plugin_api import Capability, hookimpl\n"
+        "from lmstudio_core.plugins.api import Capability, hookimpl\n"
         "print([m for m in ('pydantic', 'asyncio', 'websockets', 'click') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -134,7 +135,7 @@ def test_a_deprecated_name_says_so_each_time(monkeypatch):
         with pytest.warns(
             DeprecationWarning, match="KV is deprecated since plugin API 1 and goes with 3"
         ) as caught:
-            from lmstudio_core.plugin_api import KV  # noqa: F401
+            from lmstudio_core.plugins.api import KV  # noqa: F401
         assert caught[0].filename == __file__
 
 

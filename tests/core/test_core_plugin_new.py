@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lmstudio_core.cli.command import build
-from lmstudio_core.cli.plugin_new import files_of
+from lmstudio_cli.command import build
+from lmstudio_cli.plugin_new import files_of
 from lmstudio_core.errors import LMStudioOSError
 
 EXAMPLE = Path(__file__).parents[2] / "examples/lmstudio-sample"

@@ -16,16 +16,17 @@ from click.testing import CliRunner
 from importlib_metadata import EntryPoint
 
 import lmstudio_core
-from lmstudio_core import errors, plugin_checks
-from lmstudio_core.capability import CAPABILITY_GROUP, Capability
-from lmstudio_core.cli import command
+from lmstudio_cli import command
+from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.client import base as client_base
-from lmstudio_core.contributions import Claims
-from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
-from lmstudio_core.installed import how_to_install
-from lmstudio_core.plugin_state import Record
-from lmstudio_core.plugins import Plugins
+from lmstudio_core.plugins import checks as plugin_checks
+from lmstudio_core.plugins.capability import CAPABILITY_GROUP, Capability
+from lmstudio_core.plugins.claims import Claims
+from lmstudio_core.plugins.hookspecs import PLUGIN_GROUP, hookimpl
+from lmstudio_core.plugins.installed import how_to_install
+from lmstudio_core.plugins.registry import Plugins
+from lmstudio_core.plugins.state import Record
 
 
 class Dist:
@@ -181,7 +182,7 @@ def test_a_name_of_a_package_that_is_missing_says_what_to_install(package, monke
     names = lmstudio_core._ELSEWHERE[package]
     installed = pytest.importorskip(f"{package.replace('-', '_')}.capability").CAPABILITY
     assert set(names) <= set(installed.exports)
-    monkeypatch.setattr("lmstudio_core.plugins.plugins", Plugins([], {}))
+    monkeypatch.setattr("lmstudio_core.plugins.registry.plugins", Plugins([], {}))
     for name in names:
         with pytest.raises(AttributeError, match=re.escape(how_to_install(package))):
             lmstudio_core._of_capability(name)
@@ -555,7 +556,7 @@ def test_a_module_that_exits_when_imported(tmp_path, monkeypatch):
 
 
 def test_a_program_that_asks_for_more_than_this_api_has(tmp_path, monkeypatch):
-    (tmp_path / "acme_new.py").write_text("from lmstudio_core.plugin_api import NewThing")
+    (tmp_path / "acme_new.py").write_text("from lmstudio_core.plugins.api import NewThing")
     monkeypatch.syspath_prepend(tmp_path)
     (state,) = Plugins([hooks("new", "acme_new")], {}).states()
     assert "'NewThing'" in state.detail

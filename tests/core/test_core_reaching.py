@@ -18,14 +18,14 @@ from core_peers import ConnectProxy, Peer, answering, http, read_head, tls_serve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmstudio_core import default, errors
-from lmstudio_core.cli import command
-from lmstudio_core.client import Client
+from lmstudio_cli import command
+from lmstudio_core import errors
+from lmstudio_core.client import Client, default
+from lmstudio_core.client.network import Network
 from lmstudio_core.drivers import aio_dialing, dialing
-from lmstudio_core.network import Network
 from lmstudio_core.protocol.access import DIRECT, check_headers, parse_proxy
 from lmstudio_core.protocol.address import parse_api_host
-from lmstudio_core.testing import NO_ANSWER, FakeServer, RecordingProxy
+from lmstudio_testing import NO_ANSWER, FakeServer, RecordingProxy
 from waiting import eventually
 
 trustme = pytest.importorskip("trustme")

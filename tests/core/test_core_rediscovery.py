@@ -7,7 +7,7 @@ from core_clients import echo
 
 from lmstudio_core import errors
 from lmstudio_core.protocol.operations import Call, Endpoint
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 
 @pytest.fixture

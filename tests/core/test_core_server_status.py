@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from lmstudio_core.cli import command
+from lmstudio_cli import command
 from lmstudio_core.client import Client
-from lmstudio_core.installed import how_to_install
-from lmstudio_core.plugins import Plugins
+from lmstudio_core.plugins.installed import how_to_install
+from lmstudio_core.plugins.registry import Plugins
 from lmstudio_server.testing import running_server
 
 if TYPE_CHECKING:

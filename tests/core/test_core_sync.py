@@ -13,8 +13,8 @@ from lmstudio_core import errors
 from lmstudio_core.client import Client
 from lmstudio_core.drivers import sync_connection
 from lmstudio_core.protocol.operations import Batch
-from lmstudio_core.testing import NO_ANSWER, silent
 from lmstudio_core.timeouts import get_sync_api_timeout, set_sync_api_timeout
+from lmstudio_testing import NO_ANSWER, silent
 from waiting import PATIENCE, eventually
 
 # -- timeouts --------------------------------------------------------------------------------------

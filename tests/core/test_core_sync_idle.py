@@ -13,8 +13,8 @@ from core_clients import Count, echo, in_thread
 from lmstudio_core import errors
 from lmstudio_core.client import Client
 from lmstudio_core.drivers.keeper import Keeper
-from lmstudio_core.testing import NO_ANSWER
 from lmstudio_core.timeouts import set_sync_api_timeout
+from lmstudio_testing import NO_ANSWER
 from waiting import PATIENCE
 
 # -- streams that are dropped ----------------------------------------------------------------------

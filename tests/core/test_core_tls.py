@@ -10,7 +10,7 @@ import pytest
 from core_clients import Count, SyncFace, echo, numbers
 
 from lmstudio_core import errors
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl command")
 

@@ -12,10 +12,11 @@ import types
 import pytest
 
 import lmstudio as lms
-from lmstudio_core import errors, tracebacks
+from lmstudio_core import errors
 from lmstudio_core.drivers.sync import SyncDriver
-from lmstudio_core.testing import FakeServer, ServerFailure
-from lmstudio_core.tracebacks import Short, cut, short
+from lmstudio_core.program import tracebacks
+from lmstudio_core.program.tracebacks import Short, cut, short
+from lmstudio_testing import FakeServer, ServerFailure
 
 pytest_plugins = ["pytester"]
 
@@ -112,7 +113,7 @@ def test_the_convenience_functions(server):
     lms.configure_default_client(server.api_host)
     with pytest.raises(lms.LMStudioModelNotFoundError) as caught:
         lms.llm("nope")
-    assert ours(caught.value) == ["lmstudio_core.tracebacks llm"]
+    assert ours(caught.value) == ["lmstudio_core.program.tracebacks llm"]
     assert "lmstudio get nope" in str(caught.value)
 
 
@@ -241,7 +242,7 @@ def test_a_script_ends_with_two_frames(server):
 
 
 def test_every_package_of_the_family_is_known():
-    from lmstudio_core.installed import FAMILY
+    from lmstudio_core.plugins.installed import FAMILY
 
     assert {name.replace("-", "_") for name in FAMILY} <= tracebacks._OURS
 
@@ -279,4 +280,4 @@ def test_ipython_shows_the_frames_of_users(server, monkeypatch):
         "LMStudioServerError: No memory\nEndpoint: system.version",
     ]
     monkeypatch.setenv("LMSTUDIO_DEBUG", "1")
-    assert "lmstudio_core.tracebacks" in error._render_traceback_()
+    assert "lmstudio_core.program.tracebacks" in error._render_traceback_()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from lmstudio_core.family import ANNOUNCED, FAMILY, announced_by
+from lmstudio_core.plugins.family import ANNOUNCED, FAMILY, announced_by
 
 tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -24,7 +24,7 @@ SOURCES = {
 PROGRAM = """
 import json, subprocess, sys
 import lmstudio as lms
-from lmstudio_core.plugins import plugins
+from lmstudio_core.plugins.registry import plugins
 
 client = lms.Client(sys.argv[1])
 said = {}
@@ -35,7 +35,7 @@ said["agent"] = type(client.agent).__name__
 said["states"] = [[s.name, s.distribution, s.version, s.state] for s in plugins.states()]
 said["home"] = lms.__file__
 
-from lmstudio_core.interpreter import python_command, python_environment
+from lmstudio_core.program.interpreter import python_command, python_environment
 
 helper = python_command("-c", "import lmstudio; print(lmstudio.__file__)", purpose="a helper")
 env = python_environment()
@@ -55,7 +55,7 @@ def test_the_table_is_what_the_packages_announce():
 
 
 def test_what_was_left_out_is_not_announced(monkeypatch):
-    real = sys.modules.get("lmstudio_llm.plugin")
+    real = sys.modules.get("lmstudio_llm.capability")
     monkeypatch.setitem(
         ANNOUNCED,  # type: ignore[arg-type]
         "lmstudio-llm",
@@ -67,7 +67,7 @@ def test_what_was_left_out_is_not_announced(monkeypatch):
     )
     expected = "[lmstudio.capabilities]\nllm = lmstudio_llm.capability:CAPABILITY"
     assert announced_by("lmstudio-llm") == expected
-    assert sys.modules.get("lmstudio_llm.plugin") is real  # looked for, and not imported
+    assert sys.modules.get("lmstudio_llm.capability") is real  # looked for, and not imported
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from packet_schemas import check, serialization
 
 from lmstudio_core.protocol.frames import decode_value
 from lmstudio_core.protocol.operations import VOID
-from lmstudio_core.testing import FakeChannel, FakeServer
+from lmstudio_testing import FakeChannel, FakeServer
 
 
 class CheckedServer(FakeServer):

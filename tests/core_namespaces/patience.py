@@ -8,7 +8,7 @@ import pytest
 
 from lmstudio_core import Client
 from lmstudio_core.errors import LMStudioTimeoutError
-from lmstudio_core.testing import NO_ANSWER
+from lmstudio_testing import NO_ANSWER
 
 
 def outlast_the_timeout(server: Any) -> None:

@@ -12,7 +12,7 @@ from patience import outlast_the_timeout
 
 import lmstudio_core as lms
 from lmstudio_core.errors import LMStudioConnectionError
-from lmstudio_core.namespaces.diagnostics import LogEvent
+from lmstudio_core.manage.diagnostics import LogEvent
 
 EVENTS: list[dict[str, Any]] = [
     {"type": "server.log", "content": "Listening", "level": "info"},

@@ -12,9 +12,9 @@ import pytest
 from packet_schemas import SCHEMAS
 
 import lmstudio_core as lms
-from lmstudio_core.namespaces.plugins import PredictionController
-from lmstudio_core.namespaces.repository import LmLink
+from lmstudio_core.manage.repository import LmLink
 from lmstudio_core.protocol.endpoints import ENDPOINTS
+from lmstudio_plugin import PredictionController
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "endpoints.md"
@@ -133,7 +133,7 @@ def test_the_code_uses_the_endpoint(row: Row) -> None:
     name = row.endpoint.partition(".")[2]
     sources = [
         path.read_text(encoding="utf-8")
-        for package in ("core", "llm", "embed")
+        for package in ("core", "llm", "embed", "plugin")
         for path in (ROOT / "packages" / f"lmstudio-{package}" / "src").rglob("*.py")
         if path.name != "endpoints.py"
     ]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.namespaces.files.sources import check_image, check_source, read_source
+from lmstudio_core.files.sources import check_image, check_source, read_source
 
 
 def png(side: int = 2) -> bytes:

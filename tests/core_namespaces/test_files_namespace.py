@@ -13,7 +13,7 @@ import pytest
 import lmstudio_core as lms
 from lmstudio_core import FileHandle
 from lmstudio_core.errors import LMStudioOSError, LMStudioServerError, LMStudioValueError
-from lmstudio_core.testing import ServerFailure
+from lmstudio_testing import ServerFailure
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
 HANDLE = FileHandle(name="a.pdf", identifier="id-a", size_bytes=3, file_type="application/pdf")
@@ -90,7 +90,7 @@ def test_the_convenience_function_uses_the_default_client(
 ) -> None:
     server.on("files.uploadFileBase64", upload)
     with lms.Client(server.api_host) as client:
-        monkeypatch.setattr("lmstudio_core.convenience.get_default_client", lambda: client)
+        monkeypatch.setattr("lmstudio_core.client.convenience.get_default_client", lambda: client)
         assert lms.prepare_image(PNG).identifier == "id-1"
 
 

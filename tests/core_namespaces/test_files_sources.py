@@ -10,12 +10,7 @@ from typing import Any
 import pytest
 
 from lmstudio_core.errors import LMStudioOSError, LMStudioValueError
-from lmstudio_core.namespaces.files.sources import (
-    check_image,
-    check_source,
-    format_of,
-    read_source,
-)
+from lmstudio_core.files.sources import check_image, check_source, format_of, read_source
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
 JPEG = b"\xff\xd8\xff\xe0" + b"rest"

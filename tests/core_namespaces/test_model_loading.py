@@ -20,7 +20,7 @@ from lmstudio_core.errors import (
 )
 from lmstudio_core.models.generic import GENERIC_KINDS
 from lmstudio_core.models.loading import LoadChannel
-from lmstudio_core.testing import NO_ANSWER, ServerFailure
+from lmstudio_testing import NO_ANSWER, ServerFailure
 
 KINDS = pytest.mark.parametrize("kind", ["llm", "embedding"])
 NO_CONFIG = {"layers": [{"layerName": "apiOverride", "config": {"fields": []}}]}

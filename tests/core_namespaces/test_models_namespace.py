@@ -15,7 +15,7 @@ from lmstudio_core.errors import (
 )
 from lmstudio_core.models.infos import parse_model_info
 from lmstudio_core.models.matching import close_matches, find_model
-from lmstudio_core.testing import ServerFailure
+from lmstudio_testing import ServerFailure
 
 KINDS = pytest.mark.parametrize("kind", ["llm", "embedding"])
 MEMORY = {

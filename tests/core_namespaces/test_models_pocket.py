@@ -15,7 +15,7 @@ from lmstudio_core.errors import (
     LMStudioModelNotFoundError,
     LMStudioServerError,
 )
-from lmstudio_core.namespaces.plugins import PredictionProcess
+from lmstudio_plugin import PredictionProcess
 
 testing = pytest.importorskip("lmstudio_server.testing")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -9,14 +10,14 @@ from typing import Any
 
 import pytest
 
-import lmstudio_core as lms
+import lmstudio_plugin as lms_plugins
+from lmstudio_core import files
+from lmstudio_core.manage import diagnostics, models, repository, runtime, system
+from lmstudio_core.manage.repository import available, link, planner
 from lmstudio_core.models import handles
 from lmstudio_core.models import namespaces as model_namespaces
-from lmstudio_core.namespaces import diagnostics, files, models, repository, runtime, system
-from lmstudio_core.namespaces import plugins as lms_plugins
-from lmstudio_core.namespaces.plugins import development, generation, processing, sessions
-from lmstudio_core.namespaces.repository import available, link, planner
-from lmstudio_core.plugins import plugins
+from lmstudio_core.plugins.registry import plugins
+from lmstudio_plugin import development, generation, processing, sessions
 
 PAIRS = [
     (files.FilesNamespace, files.AsyncFilesNamespace),
@@ -85,7 +86,9 @@ def test_every_call_can_be_limited(cls: type) -> None:
 )
 def test_the_capability_is_found_by_its_entry_point(name: str) -> None:
     found = plugins.capability(name)
-    assert found is getattr(lms.namespaces, name).CAPABILITY
+    homes = {"files": "lmstudio_core.files", "plugins": "lmstudio_plugin"}
+    home = importlib.import_module(homes.get(name, f"lmstudio_core.manage.{name}"))
+    assert found is home.CAPABILITY
     assert found.name == name
     assert found.load_sync().__name__ == f"{name.title()}Namespace"
     assert found.load_async().__name__ == f"Async{name.title()}Namespace"
@@ -104,10 +107,10 @@ def test_every_listed_name_is_there(module: Any) -> None:
 def test_looking_at_the_capabilities_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from lmstudio_core.namespaces.files import CAPABILITY\n"
-        "from lmstudio_core.namespaces.plugins import CAPABILITY\n"
-        "from lmstudio_core.namespaces.repository import CAPABILITY\n"
-        "from lmstudio_core.namespaces.runtime import CAPABILITY\n"
+        "from lmstudio_core.files import CAPABILITY\n"
+        "from lmstudio_plugin import CAPABILITY\n"
+        "from lmstudio_core.manage.repository import CAPABILITY\n"
+        "from lmstudio_core.manage.runtime import CAPABILITY\n"
         "print([m for m in ('pydantic', 'asyncio', 'websockets') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

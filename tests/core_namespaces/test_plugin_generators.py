@@ -9,12 +9,8 @@ import pytest
 
 import lmstudio_core as lms
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.namespaces.plugins import (
-    GeneratorFragment,
-    GeneratorProgress,
-    GeneratorToolCall,
-)
-from lmstudio_core.namespaces.plugins.generation import GeneratorChannel
+from lmstudio_plugin import GeneratorFragment, GeneratorProgress, GeneratorToolCall
+from lmstudio_plugin.generation import GeneratorChannel
 
 HISTORY = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]}
 DIRECT = {"type": "direct", "config": {"fields": []}}

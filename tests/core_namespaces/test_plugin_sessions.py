@@ -19,7 +19,7 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.namespaces.plugins import PluginTool, PredictionProcess
+from lmstudio_plugin import PluginTool, PredictionProcess
 
 PARAMETERS = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 READY = {

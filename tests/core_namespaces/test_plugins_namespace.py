@@ -10,7 +10,8 @@ from patience import outlast_the_timeout
 
 import lmstudio_core as lms
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError, ValidationError
-from lmstudio_core.namespaces.plugins import (
+from lmstudio_core.protocol.operations import VOID
+from lmstudio_plugin import (
     ConfigSchematics,
     ConfigSchematicsField,
     HookRequest,
@@ -18,8 +19,7 @@ from lmstudio_core.namespaces.plugins import (
     PluginManifest,
     PredictionProcess,
 )
-from lmstudio_core.protocol.operations import VOID
-from lmstudio_core.testing import NO_ANSWER, ServerFailure
+from lmstudio_testing import NO_ANSWER, ServerFailure
 
 PROCESS = PredictionProcess("p-1", "secret-token")
 WIRE = {"pci": "p-1", "token": "secret-token"}

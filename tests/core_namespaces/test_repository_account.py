@@ -9,9 +9,7 @@ import pytest
 from patience import outlast_the_timeout
 
 import lmstudio_core as lms
-from lmstudio_core.errors import (
-    LMStudioValueError,
-)
+from lmstudio_core.errors import LMStudioValueError
 
 # -- account -------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.testing import ServerFailure
+from lmstudio_testing import ServerFailure
 
 FOUND = {
     "results": [

@@ -15,7 +15,7 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.namespaces.repository.plans import PlanChannel, artifact_target, plan_channel
+from lmstudio_core.manage.repository.plans import PlanChannel, artifact_target, plan_channel
 
 OPTIONS = [
     {

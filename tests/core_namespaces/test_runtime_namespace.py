@@ -8,14 +8,14 @@ import pytest
 
 import lmstudio_core as lms
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
-from lmstudio_core.namespaces.runtime import (
+from lmstudio_core.manage.runtime import (
     HardwareSurvey,
     RuntimeEngine,
     RuntimeEngineSpecifier,
     RuntimeExtension,
 )
 from lmstudio_core.protocol.operations import VOID
-from lmstudio_core.testing import ServerFailure
+from lmstudio_testing import ServerFailure
 
 CPU = {"architecture": "x86_64", "instructionSetExtensions": ["AVX2"]}
 ENGINE = {

@@ -9,7 +9,7 @@ import packet_schemas
 import pytest
 
 import lmstudio as lms
-from lmstudio_core.testing import BrokenToolCall, FakeChannel, FakeServer, Reasoning, ToolCall
+from lmstudio_testing import BrokenToolCall, FakeChannel, FakeServer, Reasoning, ToolCall
 
 
 def add(a: int, b: int) -> int:

@@ -13,9 +13,9 @@ import pytest
 
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioServerError, LMStudioValueError
-from lmstudio_core.testing import FakeServer, ServerFailure
 from lmstudio_embed import AsyncEmbeddingModel, EmbeddingModel, search, similarity
 from lmstudio_embed.arrays import Rows, normalized
+from lmstudio_testing import FakeServer, ServerFailure
 
 np = pytest.importorskip("numpy", reason="arrays need numpy (lmstudio-embed[numpy])")
 

@@ -18,11 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 from unloaded_models import unloaded_at
 
-from lmstudio_core.cli.command import build
-from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_cli.command import build
 from lmstudio_embed import search
 from lmstudio_embed.commands import plain
 from lmstudio_embed.commands.journal import Journal
+from lmstudio_testing import FakeServer, ServerFailure
 
 INFO = {
     "type": "embedding",
@@ -198,7 +198,7 @@ def test_the_bar_fits_into_a_narrow_terminal(server: FakeServer, tmp_path: Path)
     source, out = str(text_file(tmp_path)), str(tmp_path / "v.npy")
     arguments = ("embed", source, "--out", out, "--model", "tiny", "--host", server.api_host)
     process = subprocess.run(
-        [sys.executable, "-c", "from lmstudio_core.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from lmstudio_cli import main; main()", *arguments],
         env={**os.environ, "COLUMNS": "40"},
         stderr=theirs,
         timeout=60,
@@ -245,7 +245,7 @@ def test_a_killed_process_loses_little(
     server: FakeServer, tmp_path: Path, vectors: Vectors, how: signal.Signals
 ) -> None:
     """The server answers some texts and then no more; the process is killed while it waits."""
-    from lmstudio_core.testing import NO_ANSWER
+    from lmstudio_testing import NO_ANSWER
 
     texts = [f"text {n}" for n in range(60)]
     source, out = text_file(tmp_path, "\n".join(texts)), tmp_path / "v.npy"
@@ -255,7 +255,7 @@ def test_a_killed_process_loses_little(
         lambda p: NO_ANSWER if p["inputString"] == "text 50" else vectors(p),
     )
     command = ["embed", str(source), "--out", str(out), "--host", server.api_host]
-    code = "from lmstudio_core.cli.command import run; run()"
+    code = "from lmstudio_cli.command import run; run()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *command, "--max-in-flight", "1"], stderr=subprocess.PIPE
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lmstudio_core.errors import LMStudioUnknownSettingWarning, LMStudioValueError
-from lmstudio_core.gpu import GpuSetting
+from lmstudio_core.models.gpu import GpuSetting
 from lmstudio_embed import EmbeddingLoadModelConfig
 
 

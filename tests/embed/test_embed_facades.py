@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lmstudio_embed
-from lmstudio_core.capability import load_object
+from lmstudio_core.lazy import load_object
 from lmstudio_embed import models, namespaces
 from lmstudio_embed.capability import CAPABILITY
 from lmstudio_embed.downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel

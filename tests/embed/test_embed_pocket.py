@@ -137,7 +137,7 @@ def test_streams_over_a_real_server(host: str) -> None:
 
 
 def test_the_convenience_function(host: str) -> None:
-    from lmstudio_core import default
+    from lmstudio_core.client import default
 
     lmstudio_core.configure_default_client(host)
     try:

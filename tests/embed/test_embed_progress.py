@@ -11,8 +11,8 @@ import pytest
 
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioServerError, LMStudioValueError
-from lmstudio_core.testing import FakeServer, ServerFailure
 from lmstudio_embed import AsyncEmbeddingModel, EmbeddingModel
+from lmstudio_testing import FakeServer, ServerFailure
 
 
 def reply(parameter: dict[str, Any]) -> Any:

@@ -16,9 +16,9 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.testing.fake_server import FakeServer
-from lmstudio_core.testing.fake_socket import NO_ANSWER, ServerFailure
 from lmstudio_embed import AsyncEmbeddingModel, EmbeddingModel, TextTooLongError
+from lmstudio_testing.fake_server import FakeServer
+from lmstudio_testing.fake_socket import NO_ANSWER, ServerFailure
 
 
 def reply(parameter: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lmstudio_core.testing import ServerFailure
+from lmstudio_testing import ServerFailure
 
 _GONE: dict[str, Any] = {
     "code": "generic.noModelMatchingQuery",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from llm_scripts import Caller
 
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 
 @pytest.fixture

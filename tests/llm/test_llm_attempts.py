@@ -9,13 +9,8 @@ import pydantic
 import pytest
 from llm_scripts import INFO, Caller, fragment, success, tool_call
 
-from lmstudio_core.errors import (
-    LMStudioPredictionError,
-    LMStudioRuntimeError,
-    LMStudioValueError,
-)
-from lmstudio_core.files import FileHandle
-from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_core.errors import LMStudioPredictionError, LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.files.handles import FileHandle
 from lmstudio_llm import (
     Chat,
     ContextUsage,
@@ -25,6 +20,7 @@ from lmstudio_llm import (
     PredictionRoundResult,
     StructuredOutputError,
 )
+from lmstudio_testing import FakeServer, ServerFailure
 
 PREDICT, RAW = "llm.predict", "llm.completeRawText"
 INFO_OF = "llm.getModelInfo"

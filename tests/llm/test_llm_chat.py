@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.files import FileHandle
+from lmstudio_core.files.handles import FileHandle
 from lmstudio_llm import (
     AssistantResponse,
     Chat,

@@ -10,16 +10,16 @@ import pytest
 from click.testing import CliRunner
 from llm_scripts import HELLO, INFO, fragment, success
 
-from lmstudio_core.cli.printing import AnswerPrinter
+from lmstudio_cli.printing import AnswerPrinter
 from lmstudio_core.config import kv_values
-from lmstudio_core.testing import FakeServer, ServerFailure
 from lmstudio_llm import cli
-from lmstudio_llm.plugin import lmstudio_register_commands
+from lmstudio_testing import FakeServer, ServerFailure
 
 
 def invoke(server: FakeServer, *args: str, stdin: str | bytes | None = None) -> Any:
     group = click.Group()
-    lmstudio_register_commands(group)
+    group.add_command(cli.chat)
+    group.add_command(cli.complete)
     host = ["--host", server.api_host]
     return CliRunner().invoke(group, [*args, *host], input=stdin)
 

@@ -13,8 +13,8 @@ import pytest
 from llm_scripts import HELLO, Caller, fragment, success
 
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.testing import FakeServer
 from lmstudio_llm import LLM, AsyncLLM
+from lmstudio_testing import FakeServer
 
 PREDICT = "llm.predict"
 MANY = 24

@@ -17,7 +17,7 @@ import pytest
 
 import lmstudio_llm
 from lmstudio_core.client import AsyncClient, Client
-from lmstudio_core.default import reset_default_client
+from lmstudio_core.client.default import reset_default_client
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import lmstudio_llm
-from lmstudio_core.capability import load_object
 from lmstudio_core.errors import CapabilityNotInstalledError
+from lmstudio_core.lazy import load_object
 from lmstudio_core.models.infos import LlmInfo
 from lmstudio_llm import (
     LLM,
@@ -111,7 +111,7 @@ def test_unknown_attributes_are_attribute_errors() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
-        "import sys, lmstudio_llm, lmstudio_llm.capability, lmstudio_llm.plugin\n"
+        "import sys, lmstudio_llm, lmstudio_llm.capability\n"
         "print([m for m in ('pydantic', 'asyncio', 'websockets') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

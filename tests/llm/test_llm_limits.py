@@ -14,8 +14,8 @@ from llm_scripts import HELLO, INFO, Caller, fragment, success
 
 from lmstudio_core.drivers import sync_connection
 from lmstudio_core.errors import LMStudioTimeoutError, LMStudioValueError
-from lmstudio_core.testing import NO_ANSWER, FakeServer, silent
 from lmstudio_core.timeouts import Limits, set_sync_api_timeout
+from lmstudio_testing import NO_ANSWER, FakeServer, silent
 
 PREDICT, RAW = "llm.predict", "llm.completeRawText"
 SHORT = 0.1

@@ -10,8 +10,8 @@ from llm_scripts import INFO, fragment, success
 from markdown_it import MarkdownIt
 
 import lmstudio as lms
-from lmstudio_core.testing import FakeServer
 from lmstudio_llm.notebook import safe_markdown
+from lmstudio_testing import FakeServer
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J"
 RENDER = MarkdownIt("commonmark")  # with HTML, as notebooks have it

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.files import FileHandle
+from lmstudio_core.files.handles import FileHandle
 from lmstudio_llm import Chat, TextData, ToolCallRequest, ToolCallResultData
 
 IMAGE = FileHandle(name="cat.png", identifier="local:1", size_bytes=10, file_type="image")

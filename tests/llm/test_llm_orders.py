@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from llm_scripts import INFO, Caller, fragment, progress, success, tool_call
 
 from lmstudio_core.errors import LMStudioChannelClosedError, LMStudioPredictionError
-from lmstudio_core.testing import FakeServer, ServerFailure
 from lmstudio_llm import (
     LlmPredictionFragment,
     PromptProcessingProgress,
@@ -22,6 +21,7 @@ from lmstudio_llm import (
     ToolCallNameReceived,
 )
 from lmstudio_llm.prediction import PredictionChannel
+from lmstudio_testing import FakeServer, ServerFailure
 
 PREDICT, RAW = "llm.predict", "llm.completeRawText"
 

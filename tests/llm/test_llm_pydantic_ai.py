@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.files import FileHandle
+from lmstudio_core.files.handles import FileHandle
 from lmstudio_llm import Chat
 
 pytest.importorskip("pydantic_ai.messages", reason="needs pydantic-ai-slim")

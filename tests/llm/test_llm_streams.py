@@ -20,8 +20,8 @@ from lmstudio_core.errors import (
     LMStudioRuntimeError,
     LMStudioValueError,
 )
-from lmstudio_core.testing import FakeServer, ServerFailure
 from lmstudio_llm import LlmPredictionFragment
+from lmstudio_testing import FakeServer, ServerFailure
 
 PREDICT, RAW = "llm.predict", "llm.completeRawText"
 

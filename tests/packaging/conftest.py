@@ -1,4 +1,4 @@
-"""The six distributions as people get them: built once, installed from nothing but wheels."""
+"""The distributions as people get them: built once, installed from nothing but wheels."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Built:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
-    """All six: an sdist each, and a wheel each made from that sdist."""
+    """All of them: an sdist each, and a wheel each made from that sdist."""
     folder = tmp_path_factory.mktemp("dist")
 
     def build(name: str) -> Built:
@@ -101,7 +101,7 @@ def wheels(built: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) ->
     for one in built.values():
         shutil.copy(one.wheel, ours)
     for wanted, pinned in (
-        (["lmstudio[server]", "pytest"], f"python{VERSION}.txt"),
+        (["lmstudio[server,testing]", "pytest"], f"python{VERSION}.txt"),
         ([OFFICIAL], "official.txt"),
     ):
         options = ["--quiet", "--only-binary", ":all:", "--find-links", str(ours)]
@@ -164,7 +164,7 @@ class Environment:
 
     def lmstudio(self, *arguments: str, ok: bool = True, **variables: str) -> str:
         """Run the command, also where the package that owns its script is not installed."""
-        return self.command("python", "-m", "lmstudio_core.cli", *arguments, ok=ok, **variables)
+        return self.command("python", "-m", "lmstudio_cli", *arguments, ok=ok, **variables)
 
     def _run(self, command: list[str], *, ok: bool, **variables: str) -> str:
         # Nothing of the machine's own environment may help or disturb.

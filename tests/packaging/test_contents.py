@@ -20,10 +20,13 @@ ROOT = Path(__file__).parents[2]
 NAMES = (
     "lmstudio",
     "lmstudio-agent",
+    "lmstudio-cli",
     "lmstudio-core",
     "lmstudio-embed",
     "lmstudio-llm",
+    "lmstudio-plugin",
     "lmstudio-server",
+    "lmstudio-testing",
 )
 INSIDE = {
     "opentelemetry": "opentelemetry_api",
@@ -32,8 +35,15 @@ INSIDE = {
     "yaml": "pyyaml",
 }
 """Import packages that another distribution brings as a part of itself."""
-NOT_REQUIRED = {"lmstudio-core": {"pytest"}, "lmstudio-llm": {"lmstudio_agent"}}
-"""Imported only where it is there anyway (a pytest plugin), or by type checkers alone."""
+COMMANDS = {"click", "lmstudio_cli"}
+NOT_REQUIRED = {
+    "lmstudio-llm": {"lmstudio_agent", *COMMANDS},
+    "lmstudio-embed": COMMANDS,
+    "lmstudio-agent": COMMANDS,
+    "lmstudio-testing": {"pytest", "lmstudio_server"},
+}
+"""Imported only where it is there anyway (commands by lmstudio-cli, a pytest plugin by pytest), or by
+type checkers alone."""
 BY_NAME = {"lmstudio-embed": {"pyarrow", "tqdm"}, "lmstudio-server": {"psutil", "xllamacpp"}}
 """Imported by a name in a string."""
 FAMILY = re.compile(r"^(lmstudio[a-z-]*)(?:\[[a-z,-]+\])?(.*)$")
@@ -101,10 +111,16 @@ def test_who_depends_on_whom(built: Mapping[str, Built]) -> None:
     assert family("lmstudio-llm") == {"lmstudio-core"}
     assert family("lmstudio-embed") == {"lmstudio-core"}
     assert family("lmstudio-agent") == {"lmstudio-core", "lmstudio-llm"}
-    assert family("lmstudio-server") == {"lmstudio-core"}
+    assert family("lmstudio-plugin") == {"lmstudio-core"}
+    assert family("lmstudio-cli") == {"lmstudio-core"}
+    assert family("lmstudio-testing") == {"lmstudio-core"}
+    assert family("lmstudio-server") == {"lmstudio-core", "lmstudio-cli"}
     assert family("lmstudio") == set(NAMES) - {"lmstudio"}
-    (server,) = [r for r in built["lmstudio"].requirements() if r.startswith("lmstudio-server")]
-    assert "extra == 'server'" in server.replace('"', "'")
+    for extra in ("server", "testing"):
+        (found,) = [
+            r for r in built["lmstudio"].requirements() if r.startswith(f"lmstudio-{extra}")
+        ]
+        assert f"extra == '{extra}'" in found.replace('"', "'")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,7 +136,7 @@ def test_what_is_imported_is_declared_and_the_reverse(
         if found not in sys.stdlib_module_names
     }
     imported -= {one.import_name}
-    # Core names the others for type checkers alone, and the facade's four are its purpose.
+    # Core names the others for type checkers alone, and the facade's six are its purpose.
     if name in ("lmstudio-core", "lmstudio"):
         imported = {found for found in imported if not found.startswith("lmstudio_")}
         declared = {found for found in declared if not found.startswith("lmstudio_")}
@@ -154,8 +170,24 @@ def test_entry_points(built: Mapping[str, Built]) -> None:
     assert "lmstudio-server = lmstudio_server.cli:main" in entry_points("lmstudio-server")
     for name, capability in (("llm", "llm"), ("embed", "embedding"), ("agent", "agent")):
         assert f"{capability} = lmstudio_{name}.capability" in entry_points(f"lmstudio-{name}")
+    assert "lmstudio = lmstudio_testing.pytest_plugin" in entry_points("lmstudio-testing")
+    commands = {
+        name: re.findall(
+            r"^(\w+) = ",
+            entry_points(name).partition("[lmstudio.commands]")[2].partition("[")[0],
+            re.MULTILINE,
+        )
+        for name in NAMES
+    }
+    assert {name: found for name, found in commands.items() if found} == {
+        "lmstudio-agent": ["agent"],
+        "lmstudio-embed": ["embed", "similar"],
+        "lmstudio-llm": ["chat", "complete"],
+        "lmstudio-server": ["server"],
+    }
     # Two distributions with one script would take it from each other when one is uninstalled.
-    assert "[console_scripts]" not in entry_points("lmstudio-core")
+    for name in ("lmstudio-core", "lmstudio-cli"):
+        assert "[console_scripts]" not in entry_points(name)
 
 
 def test_server_carries_the_pocket_model(built: Mapping[str, Built]) -> None:

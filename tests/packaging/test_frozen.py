@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 PROGRAM = Path(__file__).with_name("frozen_program.py")
-FAMILY = ("core", "llm", "embed", "agent")
+FAMILY = ("core", "llm", "embed", "agent", "plugin")
 EXPECTED = """\
 respond Hi.
 stream Hi.
@@ -129,7 +129,7 @@ def test_nuitka(fresh: MakeEnvironment, tmp_path: Path) -> None:
     environment = fresh("lmstudio")
     environment.add("nuitka")
     packages = [f"--include-package=lmstudio_{name}" for name in FAMILY]
-    without = ["--nofollow-import-to=lmstudio_core.testing", "--nofollow-import-to=pytest"]
+    without = ["--nofollow-import-to=lmstudio_testing", "--nofollow-import-to=pytest"]
     freeze(
         environment,
         *("nuitka", "--standalone", "--assume-yes-for-downloads", "--quiet"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .conftest import Environment, MakeEnvironment
 
-NAMES = ("agent", "core", "embed", "llm", "server")
+NAMES = ("agent", "cli", "core", "embed", "llm", "plugin", "server", "testing")
 INSTALLED = f"""
 import importlib.util
 print(*[n for n in {NAMES!r} if importlib.util.find_spec("lmstudio_" + n)])
@@ -30,7 +30,8 @@ def check(environment: Environment, *expected: str) -> None:
     assert environment.python(INSTALLED).split() == list(expected)
     assert environment.pip("check") == "No broken requirements found."
     version = environment.python("import lmstudio_core; print(lmstudio_core.__version__)")
-    assert environment.lmstudio("--version").endswith(version)
+    if "cli" in expected:
+        assert environment.lmstudio("--version").endswith(version)
 
 
 def test_core_alone(installed: MakeEnvironment) -> None:
@@ -38,9 +39,29 @@ def test_core_alone(installed: MakeEnvironment) -> None:
     check(environment, "core")
     for name, package in (("llm", "lmstudio-llm"), ("embedding_model", "lmstudio-embed")):
         assert f"pip install {package}" in environment.python(MISSING.format(name=name))
+    # No command line, and nothing that every run of pytest would load.
+    there = environment.python(
+        "from importlib.metadata import entry_points\n"
+        "from importlib.util import find_spec\n"
+        "print([n for n in ('click', 'rich', 'prompt_toolkit', 'pytest') if find_spec(n)])\n"
+        "print([e.name for e in entry_points(group='pytest11')])"
+    )
+    assert there == "[]\n[]"
+    assert not (environment.bin / "lmstudio").exists()
+
+
+def test_the_command_with_core_alone(installed: MakeEnvironment) -> None:
+    environment = installed("lmstudio-cli")
+    check(environment, "cli", "core")
     assert "lmstudio-llm" in environment.lmstudio("chat", ok=False)
     assert "models" in environment.lmstudio("plugins")
     assert not (environment.bin / "lmstudio").exists()
+
+
+def test_a_command_appears_with_its_package(installed: MakeEnvironment) -> None:
+    environment = installed("lmstudio-cli", "lmstudio-llm")
+    check(environment, "cli", "core", "llm")
+    assert "--model" in environment.lmstudio("chat", "--help")
 
 
 def test_embed_without_llm_and_agent(installed: MakeEnvironment) -> None:
@@ -71,7 +92,7 @@ def test_llm_without_embed_and_agent(installed: MakeEnvironment) -> None:
 
 def test_the_whole_family_is_light_to_import(installed: MakeEnvironment) -> None:
     environment = installed("lmstudio")
-    check(environment, "agent", "core", "embed", "llm")
+    check(environment, "agent", "cli", "core", "embed", "llm", "plugin")
     assert "lmstudio-server" in environment.command("lmstudio", "server", "start", ok=False)
     assert environment.command("python", "-m", "lmstudio", "--version").startswith("lmstudio")
     heavy = environment.python(
@@ -87,7 +108,7 @@ def test_the_whole_family_is_light_to_import(installed: MakeEnvironment) -> None
 
 def test_with_the_server_a_model_answers(fresh: MakeEnvironment, tmp_path: Path) -> None:
     environment = fresh("lmstudio[server]")
-    check(environment, *NAMES)
+    check(environment, *(name for name in NAMES if name != "testing"))
     # LM Studio's ports are not looked at: the bundled server is what is tested here.
     ours = {"LMSTUDIO_STATE_DIR": str(tmp_path / "state"), "HOME": str(tmp_path)}
     try:
@@ -106,7 +127,7 @@ def test_upgrade_over_the_official_sdk(fresh: MakeEnvironment) -> None:
     environment = fresh("lmstudio==1.5.0")
     assert environment.python("import lmstudio; print(lmstudio.__version__)") == "1.5.0"
     environment.install("--upgrade", "lmstudio")
-    check(environment, "agent", "core", "embed", "llm")
+    check(environment, "agent", "cli", "core", "embed", "llm", "plugin")
     printed = environment.python(
         "import lmstudio, lmstudio.sync_api, lmstudio.async_api\n"
         "print(lmstudio.__version__, lmstudio.sync_api.LLM is lmstudio.LLM)"

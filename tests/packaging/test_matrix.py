@@ -1,7 +1,7 @@
 """What is installed works, what is not says what to install, and nothing extra is imported.
 
-Each environment is fresh and holds nothing but wheels. What is asked is answered by the scripted
-server, which is a part of core.
+Each environment is fresh and holds nothing but wheels: those of the part, of the command and of the
+scripted server, which answers what is asked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PROLOGUE = """
 import asyncio, sys
 import lmstudio_core as lms
-from lmstudio_core.testing import FakeServer
+from lmstudio_testing import FakeServer
 
 def missing(client, *names):
     for name in names:
@@ -34,20 +34,21 @@ def missing(client, *names):
             raise AssertionError(f"{name} is there")
 
 def family():
-    return sorted({n.partition(".")[0] for n in sys.modules if n.startswith("lmstudio")})
+    found = {n.partition(".")[0] for n in sys.modules if n.startswith("lmstudio")}
+    return sorted(found - {"lmstudio_testing"})
 
 with FakeServer() as server, lms.Client(server.api_host) as client:
     server.on("system.version", {"version": "1.2.3"})
     assert client.system.version().version == "1.2.3"
 """
 CORE = """
-    missing(client, "llm", "embedding", "agent")
+    missing(client, "llm", "embedding", "agent", "plugins")
     assert family() == ["lmstudio_core"], family()
 """
 EMBED = """
     server.embedding().vector("north", [0.0, 1.0])
     assert client.embedding.model("nomic").embed("north") == [0.0, 1.0]
-    missing(client, "llm", "agent")
+    missing(client, "llm", "agent", "plugins")
     assert family() == ["lmstudio_core", "lmstudio_embed"], family()
     assert "numpy" not in sys.modules
 """
@@ -58,7 +59,7 @@ LLM = """
         async with lms.AsyncClient(server.api_host) as client:
             return (await (await client.llm.model("qwen")).respond("Where?")).content
     assert asyncio.run(main()) == "Paris."
-    missing(client, "embedding", "agent")
+    missing(client, "embedding", "agent", "plugins")
     try:
         client.llm.model("qwen").act("6 times 7?", [])
     except lms.CapabilityNotInstalledError as error:
@@ -73,12 +74,18 @@ AGENT = """
         "Multiply two numbers."
         return a * b
     assert client.llm.model("qwen").act("6 times 7?", [multiply]).final == "It is 42."
-    missing(client, "embedding")
+    missing(client, "embedding", "plugins")
     assert family() == ["lmstudio_agent", "lmstudio_core", "lmstudio_llm"], family()
     assert "mcp" not in sys.modules
 """
-SERVER = """
+PLUGIN = """
+    server.on("plugins.reindexPlugins", None)
+    client.plugins.reindex_plugins()
     missing(client, "llm", "embedding", "agent")
+    assert family() == ["lmstudio_core", "lmstudio_plugin"], family()
+"""
+SERVER = """
+    missing(client, "llm", "embedding", "agent", "plugins")
     # Its plugin alone is loaded, with every client; what it needs is not.
     assert family() == ["lmstudio_core", "lmstudio_server"], family()
     ours = [name for name in sys.modules if name.startswith("lmstudio_server.")]
@@ -98,6 +105,7 @@ PARTS = {
     "lmstudio-embed": EMBED,
     "lmstudio-llm": LLM,
     "lmstudio-agent": AGENT,
+    "lmstudio-plugin": PLUGIN,
     "lmstudio-server": SERVER,
     "lmstudio": EVERYTHING,
 }
@@ -105,7 +113,7 @@ PARTS = {
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_works_alone(installed: MakeEnvironment, name: str) -> None:
-    environment = installed(name)
+    environment = installed(name, "lmstudio-cli", "lmstudio-testing")
     environment.python(PROLOGUE + PARTS[name])
     # Nothing is wrong with a part of the family because the rest of it is not there.
     states = plugins(environment)
@@ -143,7 +151,7 @@ def doctor(environment: Environment) -> dict[str, list[str]]:
 
 def test_an_upgrade_over_the_official_sdk_works(fresh: MakeEnvironment) -> None:
     environment = fresh("lmstudio==1.5.0")
-    environment.install("--upgrade", "lmstudio")
+    environment.install("--upgrade", "lmstudio[testing]")
     environment.python(PROLOGUE + EVERYTHING)
     assert all_work(plugins(environment))
 
@@ -174,7 +182,7 @@ def check_sources(environment: Environment, project: Path) -> None:
 
 
 def test_what_plugin_new_makes_passes_at_once(fresh: MakeEnvironment, tmp_path: Path) -> None:
-    environment = fresh("lmstudio-core", "pytest")
+    environment = fresh("lmstudio-cli", "lmstudio-testing", "pytest")
     environment.lmstudio("plugin", "new", "my-weather", "--directory", str(tmp_path))
     project = tmp_path / "lmstudio-my-weather"
     environment.install(str(build(project, tmp_path / "dist")))
@@ -186,6 +194,7 @@ def test_what_plugin_new_makes_passes_at_once(fresh: MakeEnvironment, tmp_path: 
     assert all_work(found)
     assert [(s["name"], s["kind"]) for s in found] == [
         ("my_weather", "capability"),
+        ("my-weather", "command"),
         ("my_weather", "hooks"),
     ]
 
@@ -217,7 +226,7 @@ broken = broken_everywhere
 
 
 def test_everything_and_the_sample(fresh: MakeEnvironment, tmp_path: Path) -> None:
-    environment = fresh("lmstudio[server]", "pytest")
+    environment = fresh("lmstudio[server,testing]", "pytest")
     environment.install(str(build(ROOT / "examples/lmstudio-sample", tmp_path / "dist")))
     tests = environment.command(
         "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "examples/lmstudio-sample/tests")

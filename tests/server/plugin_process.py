@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmstudio_core.client import Client
-from lmstudio_core.namespaces.plugins import HookRequest, PluginCredentials
+from lmstudio_plugin import HookRequest, PluginCredentials
 
 MANIFEST = {"owner": "test", "name": "sums"}
 NAME = "test/sums"

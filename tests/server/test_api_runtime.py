@@ -187,7 +187,7 @@ def test_the_command_prints_it(server: ServerProcess) -> None:
 
 
 def lmstudio(*arguments: str) -> str:
-    code = "from lmstudio_core.cli import main; main()"
+    code = "from lmstudio_cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,

@@ -14,7 +14,7 @@ import tiny_bert
 from click.testing import CliRunner
 from pocket_models import loaded, run
 
-from lmstudio_core.cli.command import build
+from lmstudio_cli.command import build
 from lmstudio_server.fetch import FetchError, fetch, find_recipe
 from lmstudio_server.fetch import wheel as wheel_module
 from lmstudio_server.fetch.command import get as command

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lmstudio_core.interpreter import python_command, python_environment
+from lmstudio_core.program.interpreter import python_command, python_environment
 from lmstudio_server.engines.base import ChatRequest, EngineError
 from lmstudio_server.engines.llamacpp import templates
 from lmstudio_server.engines.llamacpp.templates import LIMITS, Templates

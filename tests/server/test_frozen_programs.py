@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from pocket_models import POCKET
 
-from lmstudio_core.discovery import find_server
+from lmstudio_core.client.discovery import find_server
 from lmstudio_core.errors import FrozenProgramError, LMStudioConnectionError
-from lmstudio_core.plugins import Plugins
+from lmstudio_core.plugins.registry import Plugins
 from lmstudio_server import embedded, health, plugin
 from lmstudio_server.cli import server
 from lmstudio_server.daemon.paths import STATE_DIR_VARIABLE

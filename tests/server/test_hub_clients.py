@@ -260,7 +260,7 @@ class TestCommand:
 
 
 def get(server: ServerProcess, *arguments: str, stderr: int = subprocess.PIPE) -> Any:
-    code = "from lmstudio_core.cli import main; main()"
+    code = "from lmstudio_cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, "get", "--host", server.host, *arguments],
         stdin=subprocess.DEVNULL,

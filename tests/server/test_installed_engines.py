@@ -14,7 +14,7 @@ from importlib_metadata import EntryPoint
 from pocket_models import POCKET
 from wire_client import client, fake_server, load, prediction, query, run, said, stack
 
-from lmstudio_core.plugins import Plugins
+from lmstudio_core.plugins.registry import Plugins
 from lmstudio_server.engines.base import EngineError, LoadRequest
 from lmstudio_server.engines.installed import Engines, installed_engines
 from lmstudio_server.library import Library
@@ -56,7 +56,7 @@ def test_broken_engines_are_named_and_left_out(
         EntryPoint("fake", "made_engines:fake", group),
         EntryPoint("llamacpp", "lmstudio_server.engines.llamacpp:LlamaCppEngine", group),
     ]
-    monkeypatch.setattr("lmstudio_core.plugins.plugins", Plugins(points, {}))
+    monkeypatch.setattr("lmstudio_core.plugins.registry.plugins", Plugins(points, {}))
     engines = installed_engines()
     assert engines.name == "llama.cpp, fake"
     assert "'gone'" in caplog.text

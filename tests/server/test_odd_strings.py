@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lmstudio_core.shapes import is_list, is_mapping
+from lmstudio_core.lenient import is_list, is_mapping
 from lmstudio_server.testing import ServerProcess, running_server
 
 HALF = "\ud800"

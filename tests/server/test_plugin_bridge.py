@@ -268,7 +268,7 @@ class TestRegistration:
 
 
 def test_predictions_of_lm_studio_are_not_there(client: Client) -> None:
-    from lmstudio_core.namespaces.plugins import PredictionProcess
+    from lmstudio_plugin import PredictionProcess
 
     process = PredictionProcess("p", "t")
     work = client.plugins.processing(process)

@@ -16,13 +16,13 @@ import pytest
 import lmstudio_core as lms
 from lmstudio_core.protocol.address import FoundServer, parse_api_host
 from lmstudio_core.protocol.auth import credentials
-from lmstudio_core.testing import FakeServer
-from lmstudio_core.testing.recording_proxy import RecordingProxy
 from lmstudio_server.config import ServerConfig
 from lmstudio_server.daemon.spawn import Settings
 from lmstudio_server.daemon.state import ServerState
 from lmstudio_server.testing import running_server
 from lmstudio_server.wire.auth import Credentials, parse_token
+from lmstudio_testing import FakeServer
+from lmstudio_testing.recording_proxy import RecordingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lmstudio_server import plugin
 from lmstudio_server.cli import server as group
 from lmstudio_server.daemon import state
 from lmstudio_server.daemon.stop import stop_server
@@ -283,7 +282,7 @@ def test_an_open_server_says_so() -> None:
 
 def test_it_becomes_part_of_the_lmstudio_command() -> None:
     cli = click.Group("lmstudio")
-    plugin.lmstudio_register_commands(cli)
+    cli.add_command(group)
     result = CliRunner().invoke(cli, ["server", "--help"])
     assert result.exit_code == 0
     assert all(word in result.output for word in ("start", "status", "stop"))

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from lmstudio_core.errors import LMStudioServerError
-from lmstudio_core.server_errors import server_error
-from lmstudio_core.shapes import is_blank
+from lmstudio_core.lenient import is_blank
+from lmstudio_core.protocol.server_errors import server_error
 from lmstudio_server.api.plugin_use import relayed
 from lmstudio_server.doors.errors import described
 from lmstudio_server.engines.base import EngineError

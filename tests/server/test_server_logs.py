@@ -241,7 +241,7 @@ def test_the_sdk_follows_a_real_prediction(server: ServerProcess) -> None:
 
 
 def test_the_command_prints_the_log(server: ServerProcess) -> None:
-    code = "from lmstudio_core.cli import main; main()"
+    code = "from lmstudio_cli import main; main()"
     command = [sys.executable, "-c", code, "log", "--host", server.host, "--json", "--limit", "3"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         timer = threading.Timer(PATIENCE, process.kill)

@@ -25,13 +25,13 @@ from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioAuthenticationError, LMStudioError
 from lmstudio_core.protocol.address import FoundServer, parse_api_host
 from lmstudio_core.protocol.auth import credentials, credentials_for
-from lmstudio_core.testing.recording_proxy import RecordingProxy
 from lmstudio_server import embedded, files, owned
 from lmstudio_server.api.namespaces import NAMESPACES
 from lmstudio_server.cli import server as command
 from lmstudio_server.daemon import leftovers, paths, state, stop
 from lmstudio_server.daemon.lock import file_lock
 from lmstudio_server.daemon.probe import fetch_status
+from lmstudio_testing.recording_proxy import RecordingProxy
 from waiting import eventually
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("LMSTUDIO_API_HOST", raising=False)
     monkeypatch.setenv("LMSTUDIO_EMBEDDED_IDLE", "120")
     # LM Studio's own ports are not looked at.
-    monkeypatch.setattr("lmstudio_core.discovery.DEFAULT_PORTS", ())
+    monkeypatch.setattr("lmstudio_core.client.discovery.DEFAULT_PORTS", ())
     monkeypatch.setenv("HOME", str(tmp_path))
     return paths.state_dir()
 
@@ -138,7 +138,7 @@ def test_its_owner_is_shown_address_and_token(on_demand: state.ServerState) -> N
 
 
 def test_the_version_command_gets_in(on_demand: state.ServerState) -> None:
-    from lmstudio_core.cli.server_info import version_command
+    from lmstudio_cli.server_info import version_command
 
     done = CliRunner().invoke(version_command, ["--json"])
     assert json.loads(done.stdout)["server"]["host"] == on_demand.address

@@ -13,14 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lmstudio_server.wire.session import (
-    ABSENT,
-    ChannelOpened,
-    Event,
-    Reply,
-    RpcRequested,
-    Session,
-)
+from lmstudio_server.wire.session import ABSENT, ChannelOpened, Event, Reply, RpcRequested, Session
 
 SCHEMAS = Path(
     os.environ.get(

@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 import lmstudio as lms
-from lmstudio_core.testing import (
+from lmstudio_testing import (
     Answer,
     BrokenToolCall,
     Drop,

@@ -12,9 +12,9 @@ import pytest
 
 import lmstudio as lms
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.observing import add_observer, remove_observer
-from lmstudio_core.plugin_api import hookimpl
-from lmstudio_core.testing import FakeServer, Gate
+from lmstudio_core.observe.observations import add_observer, remove_observer
+from lmstudio_core.plugins.api import hookimpl
+from lmstudio_testing import FakeServer, Gate
 
 
 class Observer:

@@ -11,7 +11,7 @@ import pytest
 
 import lmstudio as lms
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.testing import FakeServer, Gate, Reasoning
+from lmstudio_testing import FakeServer, Gate, Reasoning
 
 pytest.importorskip("opentelemetry.sdk", reason="needs OpenTelemetry's SDK")
 
@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from lmstudio_core.otel import instrument, uninstrument
+from lmstudio_core.observe.otel import instrument, uninstrument
 
 
 class Telemetry:
@@ -326,7 +326,7 @@ def test_the_names_are_those_of_the_conventions() -> None:
     import re
     from pathlib import Path
 
-    import lmstudio_core.otel as module
+    import lmstudio_core.observe.otel as module
 
     used = set(re.findall(r'"(gen_ai\.[a-z_.]+)"', Path(module.__file__).read_text("utf-8")))
     assert len(used) > 20

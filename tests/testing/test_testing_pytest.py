@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import lmstudio as lms
-from lmstudio_core.testing import FakeServer, Reasoning
+from lmstudio_testing import FakeServer, Reasoning
 
 # --- the fixtures, used ----------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lmstudio as lms
-from lmstudio_core.testing import (
+from lmstudio_testing import (
     FakeServer,
     Gate,
     Reasoning,
@@ -21,7 +21,7 @@ from lmstudio_core.testing import (
     ServerFailure,
     require_token,
 )
-from lmstudio_core.testing.recordings import Scrubber, differences
+from lmstudio_testing.recordings import Scrubber, differences
 
 
 def add(a: int, b: int) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from lmstudio_core.plugin_api import AsyncClient, Client, LMStudioServerError, LMStudioValueError
-from lmstudio_core.testing import FakeServer, ServerFailure
+from lmstudio_core.plugins.api import AsyncClient, Client, LMStudioServerError, LMStudioValueError
+from lmstudio_testing import FakeServer, ServerFailure
 
 from lmstudio_sample import plugin
 from lmstudio_sample.capability import SAMPLE

@@ -1,9 +1,9 @@
-"""``lmstudio sample``."""
+"""``lmstudio sample``. The package lmstudio-cli alone imports this, and brings click."""
 
 from __future__ import annotations
 
 import click
-from lmstudio_core.plugin_api import connected, echo, print_json, server_options
+from lmstudio_cli import connected, echo, print_json, server_options
 
 from .capability import SAMPLE
 from .operations import KINDS

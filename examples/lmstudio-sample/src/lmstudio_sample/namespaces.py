@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmstudio_core.plugin_api import AsyncNamespace, CallLimits, SyncNamespace
+from lmstudio_core.plugins.api import AsyncNamespace, CallLimits, SyncNamespace
 from typing_extensions import Unpack
 
 from . import operations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmstudio_core.plugin_api import (
+from lmstudio_core.plugins.api import (
     Call,
     Endpoint,
     LMStudioValueError,

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lmstudio_core.plugin_api import hookimpl
-
-if TYPE_CHECKING:
-    import click
+from lmstudio_core.plugins.api import hookimpl
 
 logger = logging.getLogger(__name__)
 
 lmstudio_api_version = 1
-
-
-@hookimpl
-def lmstudio_register_commands(cli: click.Group) -> None:
-    """Add ``lmstudio sample``."""
-    from .commands import command
-
-    cli.add_command(command)
 
 
 @hookimpl

@@ -15,25 +15,18 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.observing import (
+from lmstudio_core.lenient import error_text
+from lmstudio_core.observe.observations import (
     Observation,
     ToolCallObservation,
     begin_observation,
     is_observed,
 )
-from lmstudio_core.shapes import error_text
 from lmstudio_llm.messages import ToolCallRequest, ToolCallResultData
 from lmstudio_llm.tools import Tool
 
 from .context import ToolCallContext
-from .encoding import (
-    ImageInput,
-    drained,
-    drained_async,
-    encoded,
-    is_stream,
-    without_images,
-)
+from .encoding import ImageInput, drained, drained_async, encoded, is_stream, without_images
 from .events import ActToolCall
 from .results import ToolCallOutcome, ToolCallRecord
 

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lmstudio_core.cli.common import connection_options, echo
-from lmstudio_core.cli.given import can_ask, choose_model, given_text, model_option
-from lmstudio_core.cli.printing import AnswerPrinter
+from lmstudio_cli import (
+    AnswerPrinter,
+    can_ask,
+    choose_model,
+    connection_options,
+    echo,
+    given_text,
+    model_option,
+)
 from lmstudio_core.data import nearest
 
 if TYPE_CHECKING:  # the command is registered wherever the package is: it has to be light
@@ -27,7 +33,7 @@ if TYPE_CHECKING:  # the command is registered wherever the package is: it has t
     from .results import ActResult
     from .toolsets import ToolInput
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 __all__ = ["agent"]
 

@@ -21,9 +21,9 @@ from typing import Any, Final, TypeGuard, cast
 
 from pydantic_core import to_jsonable_python
 
-from lmstudio_core.files import FileHandle, LocalFileInput
-from lmstudio_core.halves import json_text
-from lmstudio_core.shapes import error_text
+from lmstudio_core.files.handles import FileHandle, LocalFileInput
+from lmstudio_core.lenient import error_text
+from lmstudio_core.protocol.halves import json_text
 
 __all__ = [
     "ImageInput",

@@ -13,8 +13,8 @@ from itertools import count
 from typing import Any, Protocol, cast
 
 from lmstudio_core.errors import LMStudioError, LMStudioPredictionError
-from lmstudio_core.files import FileHandle
-from lmstudio_core.observing import ActObservation, begin_observation, is_observed
+from lmstudio_core.files.handles import FileHandle
+from lmstudio_core.observe.observations import ActObservation, begin_observation, is_observed
 from lmstudio_core.protocol.operations import Channel, Invoke, Op
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.fragments import ToolCallGenerationFailed

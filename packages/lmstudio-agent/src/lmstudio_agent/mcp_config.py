@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lmstudio_core.data import nearest
 from lmstudio_core.errors import LMStudioOSError, LMStudioValueError
-from lmstudio_core.shapes import as_list, error_text, is_list, is_mapping
+from lmstudio_core.lenient import as_list, error_text, is_list, is_mapping
 
 __all__ = ["configured_servers"]
 

@@ -26,8 +26,8 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.shapes import error_text
-from lmstudio_core.tracebacks import short
+from lmstudio_core.lenient import error_text
+from lmstudio_core.program.tracebacks import short
 from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 
 from .mcp_config import configured_servers

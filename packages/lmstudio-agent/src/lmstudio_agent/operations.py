@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, cast
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.files import FileHandle
+from lmstudio_core.files.handles import FileHandle
+from lmstudio_core.files.operations import prepare_image
 from lmstudio_core.models.operations import specifier_of
-from lmstudio_core.namespaces.files.operations import prepare_image
 from lmstudio_core.protocol.operations import Channel, Op
 from lmstudio_llm.chat import Chat, ChatInput, history_data
 from lmstudio_llm.config import LlmPredictionConfig

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.program.tracebacks import short
 from lmstudio_core.protocol.operations import Invoke
-from lmstudio_core.tracebacks import short
 from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 
 from .context import ToolCallContext

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, cast
 from typing_extensions import TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.halves import readable
+from lmstudio_core.protocol.halves import readable
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.messages import (
     AssistantResponse,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
-from lmstudio_core.observing import ActObservation
+from lmstudio_core.observe.observations import ActObservation
 from lmstudio_core.protocol.operations import Invoke, Op
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.fragments import LlmPredictionFragment, ToolCallGenerationEnd

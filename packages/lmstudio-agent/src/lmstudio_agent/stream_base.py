@@ -10,9 +10,9 @@ from typing import Any, Final, Generic, NoReturn
 from typing_extensions import TypeVar
 
 from lmstudio_core.errors import LMStudioCancelledError, LMStudioTimeoutError
+from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Invoke
 from lmstudio_core.timeouts import CallLimits, Limits
-from lmstudio_core.tracebacks import Short
 from lmstudio_llm.chat import Chat
 
 from .calls import PendingCall

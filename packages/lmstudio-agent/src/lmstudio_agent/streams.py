@@ -9,9 +9,9 @@ from typing import Any
 
 from typing_extensions import Self, TypeVar
 
+from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Invoke
-from lmstudio_core.runner import SyncRunner
-from lmstudio_core.tracebacks import Short
+from lmstudio_core.protocol.runner import SyncRunner
 
 from .calls import PendingCall
 from .events import ActEvent, ActOp, Round, Settle

@@ -11,8 +11,8 @@ from typing import Any, cast
 from typing_extensions import Self, TypeVar
 
 from lmstudio_core.errors import LMStudioRuntimeError
-from lmstudio_core.runner import AsyncRunner
-from lmstudio_core.tracebacks import Short
+from lmstudio_core.program.tracebacks import Short
+from lmstudio_core.protocol.runner import AsyncRunner
 
 from .calls import PendingCall
 from .events import ActEvent, ActOp, Round, Settle

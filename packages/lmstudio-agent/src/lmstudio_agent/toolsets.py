@@ -10,9 +10,9 @@ from typing import Any, cast
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.plugins import plugins
+from lmstudio_core.plugins.registry import plugins
+from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Invoke
-from lmstudio_core.tracebacks import Short
 from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef
 
 __all__ = ["ToolInput", "Toolset", "named_toolset", "toolset_names", "toolsets_of"]

@@ -12,19 +12,19 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from ._version import __version__ as __version__
+from .plugins.family import __version__ as __version__
 
 if TYPE_CHECKING:
     from .client import AsyncClient as AsyncClient
     from .client import Client as Client
+    from .client.convenience import list_downloaded_models as list_downloaded_models
+    from .client.convenience import list_loaded_models as list_loaded_models
+    from .client.convenience import prepare_image as prepare_image
+    from .client.default import configure_default_client as configure_default_client
+    from .client.default import get_default_client as get_default_client
     from .config import AnyLoadConfig as AnyLoadConfig
-    from .convenience import list_downloaded_models as list_downloaded_models
-    from .convenience import list_loaded_models as list_loaded_models
-    from .convenience import prepare_image as prepare_image
     from .data import AnyLMStudioStruct as AnyLMStudioStruct
     from .data import BaseModel as BaseModel
-    from .default import configure_default_client as configure_default_client
-    from .default import get_default_client as get_default_client
     from .errors import CapabilityNotInstalledError as CapabilityNotInstalledError
     from .errors import FieldNameError as FieldNameError
     from .errors import FrozenProgramError as FrozenProgramError
@@ -53,15 +53,27 @@ if TYPE_CHECKING:
     from .errors import LMStudioWebsocketError as LMStudioWebsocketError
     from .errors import PluginLoadError as PluginLoadError
     from .errors import ValidationError as ValidationError
-    from .files import FileHandle as FileHandle
-    from .files import FileHandleDict as FileHandleDict
-    from .files import FileHandleInput as FileHandleInput
-    from .files import FileType as FileType
-    from .files import LocalFileInput as LocalFileInput
-    from .gpu import GpuSetting as GpuSetting
-    from .gpu import GpuSettingDict as GpuSettingDict
+    from .files.data import DocumentParsingLibrary as DocumentParsingLibrary
+    from .files.data import ParsedDocument as ParsedDocument
+    from .files.data import RetrievalEvent as RetrievalEvent
+    from .files.data import RetrievalResult as RetrievalResult
+    from .files.data import RetrievalResultEntry as RetrievalResultEntry
+    from .files.handles import FileHandle as FileHandle
+    from .files.handles import FileHandleDict as FileHandleDict
+    from .files.handles import FileHandleInput as FileHandleInput
+    from .files.handles import FileType as FileType
+    from .files.handles import LocalFileInput as LocalFileInput
+    from .manage.repository.available import AsyncAvailableModel as AsyncAvailableModel
+    from .manage.repository.available import AsyncModelDownloadOption as AsyncModelDownloadOption
+    from .manage.repository.available import AvailableModel as AvailableModel
+    from .manage.repository.available import ModelDownloadOption as ModelDownloadOption
+    from .manage.repository.data import DownloadFinalizedCallback as DownloadFinalizedCallback
+    from .manage.repository.data import DownloadProgressCallback as DownloadProgressCallback
+    from .manage.repository.data import DownloadProgressUpdate as DownloadProgressUpdate
     from .models.downloaded import AnyAsyncDownloadedModel as AnyAsyncDownloadedModel
     from .models.downloaded import AnyDownloadedModel as AnyDownloadedModel
+    from .models.gpu import GpuSetting as GpuSetting
+    from .models.gpu import GpuSettingDict as GpuSettingDict
     from .models.handles import AsyncModelHandle as AsyncModelHandle
     from .models.handles import SyncModelHandle as SyncModelHandle
     from .models.infos import EmbeddingModelInfo as EmbeddingModelInfo
@@ -79,22 +91,8 @@ if TYPE_CHECKING:
     from .models.specifiers import ModelQueryDict as ModelQueryDict
     from .models.specifiers import ModelSpecifier as ModelSpecifier
     from .models.specifiers import ModelSpecifierDict as ModelSpecifierDict
-    from .namespaces.files.data import DocumentParsingLibrary as DocumentParsingLibrary
-    from .namespaces.files.data import ParsedDocument as ParsedDocument
-    from .namespaces.files.data import RetrievalEvent as RetrievalEvent
-    from .namespaces.files.data import RetrievalResult as RetrievalResult
-    from .namespaces.files.data import RetrievalResultEntry as RetrievalResultEntry
-    from .namespaces.repository.available import AsyncAvailableModel as AsyncAvailableModel
-    from .namespaces.repository.available import (
-        AsyncModelDownloadOption as AsyncModelDownloadOption,
-    )
-    from .namespaces.repository.available import AvailableModel as AvailableModel
-    from .namespaces.repository.available import ModelDownloadOption as ModelDownloadOption
-    from .namespaces.repository.data import DownloadFinalizedCallback as DownloadFinalizedCallback
-    from .namespaces.repository.data import DownloadProgressCallback as DownloadProgressCallback
-    from .namespaces.repository.data import DownloadProgressUpdate as DownloadProgressUpdate
-    from .progress import ProgressBar as ProgressBar
-    from .server_errors import SerializedLMSExtendedError as SerializedLMSExtendedError
+    from .program.progress import ProgressBar as ProgressBar
+    from .protocol.server_errors import SerializedLMSExtendedError as SerializedLMSExtendedError
     from .timeouts import get_sync_api_timeout as get_sync_api_timeout
     from .timeouts import set_sync_api_timeout as set_sync_api_timeout
 
@@ -102,9 +100,9 @@ if TYPE_CHECKING:
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "client": ("AsyncClient", "Client"),
     "config": ("AnyLoadConfig",),
-    "convenience": ("list_downloaded_models", "list_loaded_models", "prepare_image"),
+    "client.convenience": ("list_downloaded_models", "list_loaded_models", "prepare_image"),
     "data": ("AnyLMStudioStruct", "BaseModel"),
-    "default": ("configure_default_client", "get_default_client"),
+    "client.default": ("configure_default_client", "get_default_client"),
     "errors": (
         "CapabilityNotInstalledError",
         "FieldNameError",
@@ -135,8 +133,14 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "PluginLoadError",
         "ValidationError",
     ),
-    "files": ("FileHandle", "FileHandleDict", "FileHandleInput", "FileType", "LocalFileInput"),
-    "gpu": ("GpuSetting", "GpuSettingDict"),
+    "files.handles": (
+        "FileHandle",
+        "FileHandleDict",
+        "FileHandleInput",
+        "FileType",
+        "LocalFileInput",
+    ),
+    "models.gpu": ("GpuSetting", "GpuSettingDict"),
     "models.downloaded": ("AnyAsyncDownloadedModel", "AnyDownloadedModel"),
     "models.handles": ("AsyncModelHandle", "SyncModelHandle"),
     "models.infos": (
@@ -158,26 +162,26 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ModelSpecifier",
         "ModelSpecifierDict",
     ),
-    "namespaces.files.data": (
+    "files.data": (
         "DocumentParsingLibrary",
         "ParsedDocument",
         "RetrievalEvent",
         "RetrievalResult",
         "RetrievalResultEntry",
     ),
-    "namespaces.repository.available": (
+    "manage.repository.available": (
         "AsyncAvailableModel",
         "AsyncModelDownloadOption",
         "AvailableModel",
         "ModelDownloadOption",
     ),
-    "namespaces.repository.data": (
+    "manage.repository.data": (
         "DownloadFinalizedCallback",
         "DownloadProgressCallback",
         "DownloadProgressUpdate",
     ),
-    "progress": ("ProgressBar",),
-    "server_errors": ("SerializedLMSExtendedError",),
+    "program.progress": ("ProgressBar",),
+    "protocol.server_errors": ("SerializedLMSExtendedError",),
     "timeouts": ("get_sync_api_timeout", "set_sync_api_timeout"),
 }
 
@@ -214,9 +218,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _of_capability(name: str) -> Any:
-    from .capability import load_object
-    from .installed import how_to_install
-    from .plugins import plugins
+    from .lazy import load_object
+    from .plugins.installed import how_to_install
+    from .plugins.registry import plugins
 
     if (path := plugins.find_export(name)) is not None:
         return load_object(path)
@@ -231,7 +235,7 @@ def _of_capability(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from .plugins import plugins
+    from .plugins.registry import plugins
 
     special = (name for name in globals() if name.startswith("__"))
     return sorted({*special, *_HOME_OF, *plugins.export_names()})

@@ -23,8 +23,8 @@ from typing_extensions import Self
 
 from .data import InputStruct, validation_error, without_unknown
 from .errors import LMStudioUnknownSettingWarning, LMStudioValueError
-from .shapes import as_list, as_mapping, is_mapping
-from .tracebacks import warn_caller
+from .lenient import as_list, as_mapping, is_mapping
+from .program.tracebacks import warn_caller
 
 __all__ = [
     "KV",

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import Self
 
 from .errors import FieldNameError, ValidationError
-from .tracebacks import short
+from .program.tracebacks import short
 
 __all__ = [
     "AnyLMStudioStruct",

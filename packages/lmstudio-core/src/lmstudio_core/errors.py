@@ -38,10 +38,10 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .shapes import is_blank
+from .lenient import is_blank
 
 if TYPE_CHECKING:
-    from .server_errors import SerializedLMSExtendedError
+    from .protocol.server_errors import SerializedLMSExtendedError
 
 __all__ = [
     "CapabilityNotInstalledError",
@@ -220,7 +220,7 @@ class LMStudioServerError(LMStudioError):
         if isinstance(details, Mapping):
             # Only programs for the official SDK make one so. What reads details builds on this
             # module, so it is loaded by name.
-            read = importlib.import_module("lmstudio_core.server_errors")
+            read = importlib.import_module("lmstudio_core.protocol.server_errors")
             details, text = read.described(details)
             message = f"{message}: {text}"
         elif details is not None and (not message or is_blank(str(message))):
@@ -237,7 +237,7 @@ class LMStudioServerError(LMStudioError):
             message: What the text begins with.
             details: The error as the server sends it.
         """
-        read = importlib.import_module("lmstudio_core.server_errors")
+        read = importlib.import_module("lmstudio_core.protocol.server_errors")
         cls: type[LMStudioServerError] = read.error_class(details, LMStudioServerError)
         return cls(message, details)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .capability import load_object
+__all__ = ["lazy_names", "load_object"]
 
-__all__ = ["lazy_names"]
+
+def load_object(path: str) -> Any:
+    """Import what ``"package.module:name"`` names; without a name, the module."""
+    module, _, name = path.partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, name) if name else found
 
 
 def lazy_names(

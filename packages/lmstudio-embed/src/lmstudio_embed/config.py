@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from lmstudio_core.config import KV, ConfigModel
-from lmstudio_core.gpu import GpuSetting, GpuSettingDict, gpu_from_kv, gpu_to_kv
+from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict, gpu_from_kv, gpu_to_kv
 
 __all__ = ["EmbeddingLoadModelConfig", "EmbeddingLoadModelConfigDict"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.shapes import error_text
-from lmstudio_core.tracebacks import short
+from lmstudio_core.lenient import error_text
+from lmstudio_core.program.tracebacks import short
 
 from .arrays import load_numpy
 from .options import is_count

@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeVar, cast
 from typing_extensions import Self, Unpack
 
 from lmstudio_core.errors import LMStudioError, LMStudioModelNotFoundError, LMStudioServerError
-from lmstudio_core.observing import EmbeddingObservation, begin_observation, is_observed
+from lmstudio_core.observe.observations import EmbeddingObservation, begin_observation, is_observed
+from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Batch
-from lmstudio_core.runner import AsyncRunner, SyncRunner
+from lmstudio_core.protocol.runner import AsyncRunner, SyncRunner
 from lmstudio_core.timeouts import CallLimits
-from lmstudio_core.tracebacks import Short
 
 from . import arrays
 from .arriving import ArrivingTexts

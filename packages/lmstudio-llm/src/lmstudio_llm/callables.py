@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, ForwardRef, cast, get_type_hints
 from pydantic.fields import FieldInfo
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .docstrings import described, docstring_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.capability import Capability
+from lmstudio_core.plugins.capability import Capability
 
 from . import HOME_OF
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Union, cast, overload
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.halves import json_text
-from lmstudio_core.shapes import error_text
-from lmstudio_core.tracebacks import Short
+from lmstudio_core.lenient import error_text
+from lmstudio_core.program.tracebacks import Short
+from lmstudio_core.protocol.halves import json_text
 
 from .chat_parts import (
     MessageType,

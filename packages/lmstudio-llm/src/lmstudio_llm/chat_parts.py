@@ -8,7 +8,8 @@ from typing import Any, TypeVar, cast
 import pydantic
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import is_mapping, is_sequence
+from lmstudio_core.protocol.halves import json_text
 
 from .messages import (
     AnyChatMessage,
@@ -26,7 +27,6 @@ from .messages import (
     openai_tool_call,
     parse_message,
 )
-from .narrow import is_list, is_mapping
 
 __all__ = [
     "MessageType",
@@ -52,11 +52,11 @@ MessageType = TypeVar(
 
 def message_list(history: Any) -> Sequence[Any]:
     """The messages of a chat given as a list, or as a dict that holds one."""
-    if is_list(history):
+    if is_sequence(history):
         return history
     if is_mapping(history):
         messages = history.get("messages")
-        if is_list(messages):
+        if is_sequence(messages):
             return messages
         raise LMStudioValueError("A chat as a dict needs 'messages', a list of messages.")
     raise LMStudioValueError(
@@ -79,7 +79,7 @@ def message_of(message: Any) -> AnyChatMessage:
 
 def pair_of(entry: Any) -> tuple[str, Any] | None:
     """The role and the content, if an entry is a pair of them; in JSON, that is a list."""
-    return (entry[0], entry[1]) if is_list(entry) and len(entry) == 2 else None
+    return (entry[0], entry[1]) if is_sequence(entry) and len(entry) == 2 else None
 
 
 def make_message(cls: type[MessageType], parts: Sequence[Any]) -> MessageType:

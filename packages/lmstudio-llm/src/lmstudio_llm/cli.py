@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lmstudio_core.cli.common import connection_options, echo
-from lmstudio_core.cli.given import choose_model, given_text, model_option
-from lmstudio_core.cli.lines import LineReader
-from lmstudio_core.cli.printing import AnswerPrinter, say
+from lmstudio_cli import (
+    AnswerPrinter,
+    LineReader,
+    choose_model,
+    connection_options,
+    echo,
+    given_text,
+    model_option,
+    say,
+)
 from lmstudio_core.errors import LMStudioError
-from lmstudio_core.terminal import is_terminal
+from lmstudio_core.program.terminal import is_terminal
 
 if TYPE_CHECKING:
     from lmstudio_core.client import Client

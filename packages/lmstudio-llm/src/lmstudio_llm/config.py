@@ -11,7 +11,8 @@ from typing_extensions import Self
 
 from lmstudio_core.config import KV, ConfigModel, kv_values
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.gpu import GPU_SPLIT_KEY, GpuSetting, gpu_from_kv, gpu_to_kv
+from lmstudio_core.lenient import is_mapping
+from lmstudio_core.models.gpu import GPU_SPLIT_KEY, GpuSetting, gpu_from_kv, gpu_to_kv
 
 from .config_types import (
     Count,
@@ -33,7 +34,6 @@ from .config_types import (
     Share,
     Text,
 )
-from .narrow import is_mapping
 
 __all__ = ["GpuSetting", "LlmLoadModelConfig", "LlmPredictionConfig"]
 

@@ -10,7 +10,7 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from lmstudio_core.config import ConfigModel
-from lmstudio_core.gpu import GpuSetting, GpuSettingDict
+from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict
 
 __all__ = [
     "LlmContextOverflowPolicy",

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
-from lmstudio_core.default import get_default_client
+from lmstudio_core.client.default import get_default_client
 from lmstudio_core.models.operations import DEFAULT_TTL, LoadProgressCallback
+from lmstudio_core.program.tracebacks import short
 from lmstudio_core.timeouts import CallLimits
-from lmstudio_core.tracebacks import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lmstudio_core.errors import LMStudioValueError
-
-from .narrow import is_mapping
+from lmstudio_core.lenient import is_mapping
 
 __all__ = ["ForeignTool", "foreign_tool"]
 

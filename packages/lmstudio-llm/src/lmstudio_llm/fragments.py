@@ -9,7 +9,7 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from lmstudio_core.data import ServerStruct
-from lmstudio_core.server_errors import SerializedLMSExtendedError
+from lmstudio_core.protocol.server_errors import SerializedLMSExtendedError
 
 from .messages import ToolCallRequest
 

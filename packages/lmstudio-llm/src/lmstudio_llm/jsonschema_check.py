@@ -15,9 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-from lmstudio_core.shapes import error_text
-
-from .narrow import is_list, is_mapping
+from lmstudio_core.lenient import error_text, is_mapping, is_sequence
 
 __all__ = [
     "UncheckableSchemaError",
@@ -99,7 +97,7 @@ def _errors(package: Any, data: Any, schema: Any) -> list[Any]:
 
 def _with_readable_patterns(schema: Any) -> Any:
     """The schema without the patterns that Python cannot read."""
-    if is_list(schema):
+    if is_sequence(schema):
         return [_with_readable_patterns(item) for item in schema]
     if not is_mapping(schema):
         return schema

@@ -21,10 +21,10 @@ from langchain_core.messages import (
 )
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.files import FileHandle, FileHandleInput
+from lmstudio_core.files.handles import FileHandle, FileHandleInput
+from lmstudio_core.lenient import as_mapping, is_mapping, is_sequence
 
 from .chat import Chat
-from .narrow import is_list, is_mapping, mapping
 
 __all__ = ["from_langchain", "to_langchain"]
 
@@ -65,7 +65,7 @@ def from_langchain(
 def _written(message: BaseMessage) -> list[Any]:
     """The message in OpenAI's form; pieces of text stay apart, between which LangChain puts lines."""
     content = cast("Any", message).content
-    form: Literal["block", "string"] = "block" if is_list(content) else "string"
+    form: Literal["block", "string"] = "block" if is_sequence(content) else "string"
     return list(_langchain.convert_to_openai_messages([message], text_format=form))
 
 
@@ -86,7 +86,7 @@ def _plain(message: BaseMessage, where: str) -> BaseMessage:
             "hold; remove it first."
         )
     content = given.content
-    if not is_list(content):
+    if not is_sequence(content):
         return message
     dropped = (*_REASONING, *(_CALLS if given.tool_calls else ()))
     kept = [block for block in content if not is_mapping(block) or block.get("type") not in dropped]
@@ -123,12 +123,12 @@ def _complete(written: dict[str, Any]) -> dict[str, Any]:
         )
     complete = {**written, "content": written.get("content") or ""}
     if calls := written.get("tool_calls"):
-        complete["tool_calls"] = [_complete_call(mapping(call)) for call in calls]
+        complete["tool_calls"] = [_complete_call(as_mapping(call)) for call in calls]
     return complete
 
 
 def _complete_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = mapping(call["function"])
+    function = as_mapping(call["function"])
     return {
         **call,
         "id": call.get("id"),

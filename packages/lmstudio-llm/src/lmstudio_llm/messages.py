@@ -16,10 +16,8 @@ from typing_extensions import NotRequired, TypedDict
 
 from lmstudio_core.data import InputStruct
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.files import FileHandle, FileHandleDict, FileHandleInput
-from lmstudio_core.shapes import error_text
-
-from .narrow import is_list, is_mapping, mapping
+from lmstudio_core.files.handles import FileHandle, FileHandleDict, FileHandleInput
+from lmstudio_core.lenient import as_mapping, error_text, is_mapping, is_sequence
 
 __all__ = [
     "AnyChatMessage",
@@ -294,8 +292,8 @@ def _tool_parts(message: Mapping[str, Any]) -> list[Any]:
 def _texts(content: Any) -> list[str] | None:
     """The texts of content that is nothing but parts of text, as OpenAI's tool messages have."""
     texts: list[str] = []
-    for part in content if is_list(content) else [content]:
-        plain = part.to_dict() if isinstance(part, TextData) else mapping(part)
+    for part in content if is_sequence(content) else [content]:
+        plain = part.to_dict() if isinstance(part, TextData) else as_mapping(part)
         if plain.get("type") != "text" or not isinstance(text := plain.get("text"), str):
             return None
         texts.append(text)
@@ -308,7 +306,7 @@ def content_parts(content: Any) -> list[Any]:
         return [TextData(text=content)]
     if isinstance(content, (Mapping, ChatStruct, FileHandle)):
         return [_part(content)]
-    if is_list(content):
+    if is_sequence(content):
         return [_part(item) for item in content]
     raise LMStudioValueError(
         f"Message content is text, a part or a list of parts, not {type(content).__name__}."
@@ -334,7 +332,7 @@ def openai_tool_call(call: Any) -> ToolCallRequestData:
     """The part of a message that a tool call in OpenAI's form makes."""
     if not is_mapping(call):
         raise LMStudioValueError(f"tool_calls holds dicts, not {type(call).__name__}.")
-    function = mapping(call.get("function") or call)
+    function = as_mapping(call.get("function") or call)
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         try:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from lmstudio_core.notebook import html_text
-from lmstudio_core.terminal import visible
+from lmstudio_core.program.notebook import html_text
+from lmstudio_core.program.terminal import visible
 
 from .chat_parts import part_text
 from .messages import AnyChatMessage

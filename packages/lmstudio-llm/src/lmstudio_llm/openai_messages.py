@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import as_mapping, as_text, is_mapping, is_sequence
+from lmstudio_core.protocol.halves import json_text
 
 from .messages import (
     AnyChatMessage,
@@ -24,7 +25,6 @@ from .messages import (
     ToolResultMessage,
     parse_message,
 )
-from .narrow import is_list, is_mapping, mapping, text
 
 __all__ = ["from_openai", "to_openai"]
 
@@ -142,7 +142,7 @@ def _read(given: Mapping[str, Any], where: str, images: ImageSource) -> AnyChatM
     if role == "tool":
         return _read_result(given, where)
     parts = _read_parts(given.get("content"), where, images)
-    if refusal := text(given.get("refusal")):
+    if refusal := as_text(given.get("refusal")):
         parts.append({"type": "text", "text": refusal})
     calls = given.get("tool_calls") or ()
     if calls and "content" in given and not parts:
@@ -157,7 +157,7 @@ def _read(given: Mapping[str, Any], where: str, images: ImageSource) -> AnyChatM
 
 def _read_result(given: Mapping[str, Any], where: str) -> ToolResultMessage:
     content = given.get("content")
-    if is_list(content):  # OpenAI allows text in several parts
+    if is_sequence(content):  # OpenAI allows text in several parts
         content = "".join(str(part["text"]) for part in _read_parts(content, where, None))
     if not isinstance(content, str):
         raise LMStudioValueError(f"{where} is a tool's result; its content is text.")
@@ -168,8 +168,8 @@ def _read_result(given: Mapping[str, Any], where: str) -> ToolResultMessage:
 
 def _read_call(call: Any) -> dict[str, Any]:
     """The call as ``parse_message`` reads it; arguments that are no text at all stay none."""
-    plain = dict(mapping(call))
-    function = dict(mapping(plain.get("function")))
+    plain = dict(as_mapping(call))
+    function = dict(as_mapping(plain.get("function")))
     if plain.get("type", "function") != "function" or not function:
         raise LMStudioValueError(
             f"A tool call is {{'type': 'function', 'function': {{...}}}}, not {call!r}."
@@ -184,23 +184,23 @@ def _read_parts(content: Any, where: str, images: ImageSource) -> list[Any]:
         return []
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    if is_list(content):
+    if is_sequence(content):
         return [_read_part(part, f"{where}.content[{n}]", images) for n, part in enumerate(content)]
     raise LMStudioValueError(f"{where}.content is text or a list of parts, not {content!r}.")
 
 
 def _read_part(part: Any, where: str, images: ImageSource) -> Any:
-    given = mapping(part)
+    given = as_mapping(part)
     kind = given.get("type")
-    if kind in ("text", "refusal") and text(given.get(str(kind))) is not None:
+    if kind in ("text", "refusal") and as_text(given.get(str(kind))) is not None:
         return {"type": "text", "text": given[str(kind)]}
     if kind == "image_url":
         image = given.get("image_url")
-        url = text(mapping(image).get("url")) or text(image)
+        url = as_text(as_mapping(image).get("url")) or as_text(image)
         if url is not None:
             return _image(url, where, images)
     if kind == "file":
-        file = mapping(given.get("file"))
+        file = as_mapping(given.get("file"))
         if {"file_id", "filename", "bytes", "kind"} <= file.keys():
             return FileHandle(
                 name=file["filename"],

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from lmstudio_core.config import config_stack
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.lenient import as_text
 from lmstudio_core.models.operations import count_tokens, get_context_length, specifier_of
 from lmstudio_core.protocol.operations import Call, Endpoint, Op
 
@@ -16,7 +17,6 @@ from .attempts import Prediction, check_retries, corrected
 from .chat import ChatInput, history_data
 from .config import LlmPredictionConfig
 from .kind import LLM_KIND
-from .narrow import text
 from .prediction import PredictionCallbacks, PredictionChannel
 from .reasoning import reasoning_tags
 from .results import ContextUsage
@@ -159,7 +159,7 @@ def complete(
         LMStudioValueError: One of the arguments cannot be right, or a setting has no meaning
             without a chat.
     """
-    if text(prompt) is None:
+    if as_text(prompt) is None:
         raise LMStudioValueError(
             f"complete() takes text, not {type(prompt).__name__}; for a chat use respond()."
         )
@@ -284,7 +284,7 @@ def _check_completion(settings: LlmPredictionConfig) -> None:
 
 
 def _preset(preset: str | None) -> dict[str, Any]:
-    if preset is not None and not text(preset):
+    if preset is not None and not as_text(preset):
         raise LMStudioValueError(f"preset is the name of a preset of the server's, not {preset!r}.")
     return {} if preset is None else {"fuzzyPresetIdentifier": preset}
 

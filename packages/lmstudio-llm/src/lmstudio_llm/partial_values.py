@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json
 from typing_extensions import get_type_hints, is_typeddict
 
-from .narrow import is_list, is_mapping
+from lmstudio_core.lenient import is_mapping, is_sequence
 
 __all__ = ["NOTHING", "Begun", "begun_data", "no_partial", "partial_of", "plain_partial"]
 
@@ -67,7 +67,7 @@ def begun_data(text: str) -> Begun | None:
 def _last(data: Any, steps: int) -> Any:
     """What is found by going into the last item that often."""
     for _ in range(steps):
-        if not (is_mapping(data) or is_list(data)) or not len(data):
+        if not (is_mapping(data) or is_sequence(data)) or not len(data):
             return None
         data = list(data.values())[-1] if is_mapping(data) else cast("Any", data)[-1]
     return data
@@ -94,7 +94,7 @@ def partial_of(kind: Any, begun: Begun) -> Any:
         return data
     if is_mapping(data):
         return _of_mapping(kind, data, still)
-    if is_list(data) and (kind is list or get_origin(kind) is list):
+    if is_sequence(data) and (kind is list or get_origin(kind) is list):
         return _of_list((get_args(kind) or (Any,))[0], data, still)
     return NOTHING
 

@@ -20,8 +20,9 @@ from lmstudio_core.errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
+from lmstudio_core.lenient import as_mapping, as_text, is_mapping
 from lmstudio_core.models.infos import LlmInstanceInfo
-from lmstudio_core.observing import (
+from lmstudio_core.observe.observations import (
     Observation,
     PredictionObservation,
     begin_observation,
@@ -29,7 +30,7 @@ from lmstudio_core.observing import (
 )
 from lmstudio_core.protocol.address import Address
 from lmstudio_core.protocol.operations import Channel, Endpoint
-from lmstudio_core.server_errors import SerializedLMSExtendedError, server_error
+from lmstudio_core.protocol.server_errors import SerializedLMSExtendedError, server_error
 
 from .chat import Chat
 from .config import LlmLoadModelConfig, LlmPredictionConfig
@@ -47,7 +48,6 @@ from .fragments import (
 from .halves import ArgumentsJoiner, FragmentJoiner, shown
 from .jsonschema_check import import_soon
 from .messages import AssistantResponse, ToolCallRequest
-from .narrow import is_mapping, mapping, text
 from .reasoning import DEFAULT_TAGS, ReasoningSplitter, as_reasoning
 from .results import LlmPredictionStats, PredictionResult, Unread
 from .schemas import OutputFormat, StructuredOutput
@@ -289,7 +289,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._call(name, callback, ratio)
 
     def _call_started(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
-        self._open_call_id = text(packet.get("toolCallId"))
+        self._open_call_id = as_text(packet.get("toolCallId"))
         if self.validates:
             import_soon()
         return (ToolCallGenerationStart(self._open_call_id),)
@@ -299,12 +299,12 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         return (ToolCallNameReceived(name),) if name else _NOTHING
 
     def _call_arguments(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
-        content = text(packet.get("content"))
+        content = as_text(packet.get("content"))
         return self._arguments.feed(content) if content else _NOTHING
 
     def _call_ended(self, packet: Mapping[str, Any]) -> Sequence[PredictionEvent]:
         raw, raw_text = packet.get("toolCallRequest"), shown(packet.get("rawContent"))
-        given = dict(mapping(raw))
+        given = dict(as_mapping(raw))
         # Some servers give the id only when the call starts.
         given["id"] = given.get("id") or self._open_call_id
         self._open_call_id = None
@@ -344,7 +344,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
 
     def _build(self, packet: Mapping[str, Any]) -> PredictionResult[T]:
         content, reasoning, output = self._read(self._joined("none"), self._joined("reasoning"))
-        stats = mapping(packet.get("stats"))
+        stats = as_mapping(packet.get("stats"))
         if self._dropped:  # the server may have been done before it heard of the end
             stats = {**stats, "stopReason": "userStopped"}
         return PredictionResult(
@@ -355,9 +355,9 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             structured=self._format is not None
             and (self._format.structured or is_mapping(output.parsed)),
             reasoning=reasoning,
-            raw_content="".join(text(f.content) or "" for f in self._fragments),
+            raw_content="".join(as_text(f.content) or "" for f in self._fragments),
             stats=LlmPredictionStats.from_dict(stats),
-            model_info=Unread(LlmInstanceInfo.from_dict, mapping(packet.get("modelInfo"))),
+            model_info=Unread(LlmInstanceInfo.from_dict, as_mapping(packet.get("modelInfo"))),
             load_config=Unread(
                 LlmLoadModelConfig.from_kv, kv_values(packet.get("loadModelConfig"))
             ),
@@ -371,7 +371,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
     def _joined(self, reasoning_type: str) -> str:
         """The text of one type; markers of the model's own format are left out."""
         return "".join(
-            text(fragment.content) or ""
+            as_text(fragment.content) or ""
             for fragment in self._fragments
             if fragment.reasoning_type == reasoning_type and not fragment.is_structural
         )

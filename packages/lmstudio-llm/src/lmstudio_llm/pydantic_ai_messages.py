@@ -24,7 +24,7 @@ from pydantic_ai.messages import (
 )
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.files import FileHandle, FileHandleInput
+from lmstudio_core.files.handles import FileHandle, FileHandleInput
 
 from .chat import Chat
 from .messages import AssistantResponse, TextData, ToolResultMessage

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
+from lmstudio_core.lenient import as_mapping, as_text
+
 from .fragments import LlmPredictionFragment
-from .narrow import mapping, text
 
 __all__ = ["DEFAULT_TAGS", "ReasoningSplitter", "as_reasoning", "reasoning_tags"]
 
@@ -63,10 +64,10 @@ def _beginnings(tags: Sequence[tuple[str, str]]) -> re.Pattern[str]:
 
 def reasoning_tags(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """The tags to look for, as the setting ``llm.prediction.reasoning.parsing`` says."""
-    setting = mapping(values.get("llm.prediction.reasoning.parsing"))
+    setting = as_mapping(values.get("llm.prediction.reasoning.parsing"))
     if not setting:
         return DEFAULT_TAGS
-    start, end = text(setting.get("startString")), text(setting.get("endString"))
+    start, end = as_text(setting.get("startString")), as_text(setting.get("endString"))
     return ((start, end),) if setting.get("enabled") and start and end else ()
 
 

@@ -11,8 +11,8 @@ from typing_extensions import Self
 
 from lmstudio_core.data import ServerStruct
 from lmstudio_core.errors import LMStudioPredictionError
-from lmstudio_core.halves import readable
 from lmstudio_core.models.infos import LlmInstanceInfo
+from lmstudio_core.protocol.halves import readable
 
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .fragments import ToolCallGenerationFailed

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, ConfigDict
 from typing_extensions import get_type_hints
 
 from lmstudio_core.errors import LMStudioValueError
-
-from .narrow import is_mapping
+from lmstudio_core.lenient import is_mapping
 
 __all__ = ["is_struct", "of_openai", "with_attrs"]
 

@@ -13,11 +13,10 @@ import pydantic
 from pydantic import TypeAdapter
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import as_mapping, error_text, is_mapping, is_sequence
 
 from .config_types import LlmStructuredPredictionSetting
 from .jsonschema_check import UncheckableSchemaError, schema_problems
-from .narrow import is_list, is_mapping, mapping
 from .partial_values import Begun, no_partial, partial_of, plain_partial
 from .schema_forms import is_struct, of_openai, with_attrs
 from .typed_dicts import portable
@@ -147,7 +146,7 @@ def setting_format(setting: Mapping[str, Any]) -> OutputFormat[Any] | None:
     if kind == "gbnf":
         return _grammar(wired.get("gbnfGrammar") or "")
     if kind == "json":
-        return _of_schema(mapping(wired.get("jsonSchema")), wired)
+        return _of_schema(as_mapping(wired.get("jsonSchema")), wired)
     return None
 
 
@@ -202,7 +201,7 @@ def _of_class(cls: Any) -> OutputFormat[Any]:
             f"model_json_schema() of {cls!r} gives a JSON schema as a dict, not {schema!r}."
         )
     plain = _of_schema(schema, {"type": "json", "jsonSchema": schema})
-    make = _maker(cls, mapping(schema.get("properties")))
+    make = _maker(cls, as_mapping(schema.get("properties")))
     if isinstance(cls, type) and issubclass(cls, pydantic.BaseModel):
         return OutputFormat(
             plain.setting,
@@ -323,7 +322,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     """Raise ``LMStudioValueError`` for what cannot be a JSON schema."""
     problem: str | None = None
     kind = schema.get("type")
-    kinds = kind if is_list(kind) else [] if kind is None else [kind]
+    kinds = kind if is_sequence(kind) else [] if kind is None else [kind]
     if schema and not _KEYWORDS & schema.keys():
         problem = f"none of {', '.join(sorted(_KEYWORDS))} is in it"
     elif any(not isinstance(name, str) or name not in _TYPES for name in kinds):

@@ -15,9 +15,9 @@ from lmstudio_core.errors import (
     LMStudioRuntimeError,
 )
 from lmstudio_core.models.infos import LlmInstanceInfo
-from lmstudio_core.runner import AsyncChannelStream, AsyncRunner, ChannelStream, SyncRunner
+from lmstudio_core.program.tracebacks import CUT, Short, cut
+from lmstudio_core.protocol.runner import AsyncChannelStream, AsyncRunner, ChannelStream, SyncRunner
 from lmstudio_core.timeouts import CallLimits, limits_of
-from lmstudio_core.tracebacks import CUT, Short, cut
 
 from .attempts import Prediction
 from .config import LlmLoadModelConfig, LlmPredictionConfig

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from .narrow import is_list, is_mapping, mapping
+from lmstudio_core.lenient import as_mapping, is_mapping, is_sequence
 
 __all__ = ["with_text_decoded"]
 
@@ -55,7 +55,7 @@ def _found(values: Any, place: Sequence[Any]) -> tuple[list[Any], Any]:
     path: list[Any] = []
     for step in place:
         if (is_mapping(values) and step in values) or (
-            is_list(values) and isinstance(step, int) and step < len(values)
+            is_sequence(values) and isinstance(step, int) and step < len(values)
         ):
             values = cast("Any", values)[step]
             path.append(step)
@@ -71,28 +71,28 @@ def _admits_text(schema: Any, path: Sequence[Any], root: Any, depth: int = 0) ->
     if isinstance(ref := schema.get("$ref"), str):
         return _admits_text(_referred(ref, root), path, root, depth + 1)
     for keyword in ("anyOf", "oneOf"):
-        if is_list(forms := schema.get(keyword)):
+        if is_sequence(forms := schema.get(keyword)):
             return any(_admits_text(form, path, root, depth + 1) for form in forms)
     forms = schema.get("allOf")
-    if is_list(forms) and not all(_admits_text(f, path, root, depth + 1) for f in forms):
+    if is_sequence(forms) and not all(_admits_text(f, path, root, depth + 1) for f in forms):
         return False
     if path:
         return _admits_text(_inside(schema, path[0]), path[1:], root, depth + 1)
     if "const" in schema:
         return isinstance(schema["const"], str)
-    if is_list(choices := schema.get("enum")):
+    if is_sequence(choices := schema.get("enum")):
         return any(isinstance(choice, str) for choice in choices)
     kind = schema.get("type")
-    return kind is None or kind == "string" or (is_list(kind) and "string" in kind)
+    return kind is None or kind == "string" or (is_sequence(kind) and "string" in kind)
 
 
 def _inside(schema: Mapping[str, Any], step: Any) -> Any:
     if isinstance(step, int):
         leading = schema.get("prefixItems")
-        if is_list(leading) and step < len(leading):
+        if is_sequence(leading) and step < len(leading):
             return leading[step]
         return schema.get("items", True)
-    known = mapping(schema.get("properties"))
+    known = as_mapping(schema.get("properties"))
     return known[step] if step in known else schema.get("additionalProperties", True)
 
 

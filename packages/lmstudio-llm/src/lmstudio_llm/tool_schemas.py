@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 __all__ = ["NO_DEFAULT", "defaults_of", "described_by_pydantic", "plain_schema"]
 

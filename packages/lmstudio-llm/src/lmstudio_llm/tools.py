@@ -20,11 +20,11 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import NotRequired, Required, TypedDict
 
 from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.lenient import as_mapping
 
 from .callables import described_parameters, positional_only
 from .foreign_tools import foreign_tool
 from .jsonschema_check import UncheckableSchemaError, joined_path, schema_errors, schema_line
-from .narrow import mapping
 from .tool_arguments import with_text_decoded
 from .tool_schemas import NO_DEFAULT, defaults_of, described_by_pydantic, plain_schema
 from .typed_dicts import portable
@@ -342,7 +342,7 @@ def _check_parameters(name: str, parameters: Any) -> None:
     if given.get("type") == "object":
         return
     for parameter, declared in given.items():
-        spec = mapping(declared)
+        spec = as_mapping(declared)
         kind = spec.get("type") if isinstance(declared, Mapping) else declared
         if spec.keys() - _PARAMETER_KEYS or (isinstance(kind, str) and kind in _JSON_TYPES):
             raise LMStudioValueError(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints
 
-from .narrow import is_list
+from lmstudio_core.lenient import is_sequence
 
 __all__ = ["portable"]
 
@@ -43,7 +43,9 @@ def replaced(kind: Any, made: dict[Any, Any]) -> Any:
     if origin is Annotated:
         parts: Any = (replaced(args[0], made), *kind.__metadata__)
         return Annotated[parts]
-    new: tuple[Any, ...] = tuple(part if is_list(part) else replaced(part, made) for part in args)
+    new: tuple[Any, ...] = tuple(
+        part if is_sequence(part) else replaced(part, made) for part in args
+    )
     if new == args:
         return kind
     if origin is Union or origin is types.UnionType:

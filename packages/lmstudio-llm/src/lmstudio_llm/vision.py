@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioServerError
+from lmstudio_core.lenient import as_mapping
 from lmstudio_core.models.operations import get_model_info
 from lmstudio_core.protocol.operations import Op
 
 from .kind import LLM_KIND
-from .narrow import mapping
 
 __all__ = ["LMStudioVisionError", "check_vision", "explained", "has_images"]
 
@@ -28,9 +28,9 @@ class LMStudioVisionError(LMStudioPredictionError):
 def has_images(history: Mapping[str, Any]) -> bool:
     """Whether a chat in the server's form holds an image."""
     return any(
-        mapping(part).get("fileType") == "image"
+        as_mapping(part).get("fileType") == "image"
         for message in history.get("messages", ())
-        for part in mapping(message).get("content", ())
+        for part in as_mapping(message).get("content", ())
     )
 
 
@@ -53,7 +53,9 @@ def check_vision(specifier: Mapping[str, Any]) -> Op[None]:
 
 def explained(error: LMStudioServerError, parameter: Mapping[str, Any]) -> LMStudioServerError:
     """The server's error to a prediction, as one about images if it is that."""
-    seen = type(error) is LMStudioPredictionError and has_images(mapping(parameter.get("history")))
+    seen = type(error) is LMStudioPredictionError and has_images(
+        as_mapping(parameter.get("history"))
+    )
     if not seen or not _ABOUT_IMAGES.search(str(error)):
         return error
     return LMStudioVisionError(str(error), error.server_error, endpoint=error.endpoint)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .config import is_loopback
 from .daemon.paths import state_dir

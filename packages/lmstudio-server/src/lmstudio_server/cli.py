@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmstudio_core.cli.common import Group, echo, network_options, print_json
-from lmstudio_core.cli.printing import colours
+from lmstudio_cli import Group, colours, echo, network_options, print_json
 from lmstudio_core.errors import FrozenProgramError
 
 from ._version import __version__
@@ -20,14 +19,7 @@ from .daemon import state
 from .daemon.paths import STATE_DIR_VARIABLE, in_words, state_dir
 from .daemon.spawn import Settings, StartError, spawn
 from .daemon.stop import StopError, stop_server
-from .options import (
-    CONFIG_VARIABLE,
-    Seconds,
-    Setting,
-    address,
-    config_option,
-    origins,
-)
+from .options import CONFIG_VARIABLE, Seconds, Setting, address, config_option, origins
 
 if TYPE_CHECKING:
     from .serving.server import RunningServer
@@ -223,7 +215,7 @@ def status(host: str | None, as_json: bool) -> None:
 
     LM Studio's, too. The exit code is 3 when there is none.
     """
-    from lmstudio_core.cli.server_status import in_words, no_answer, server_that_answers
+    from lmstudio_cli import in_words, no_answer, server_that_answers
     from lmstudio_core.errors import LMStudioValueError
 
     _check_state_dir()
@@ -283,7 +275,7 @@ def stop(port: int | None, every: bool, as_json: bool) -> None:
 
 def main() -> None:
     """The ``lmstudio-server`` command."""
-    from lmstudio_core.cli.command import end_with
+    from lmstudio_cli import end_with
 
     end_with(server, None, "lmstudio-server")
 

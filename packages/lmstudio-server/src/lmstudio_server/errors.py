@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lmstudio_core.shapes import as_words, error_text
+from lmstudio_core.lenient import as_words, error_text
 
 from ._version import __version__
 from .engines.base import EngineCrashedError, EngineError

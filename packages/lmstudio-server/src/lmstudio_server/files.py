@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .errors import WireError
 from .owned import read_own, start_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 if TYPE_CHECKING:
     from .engines.llamacpp.devices import Device

@@ -6,9 +6,9 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.health import Finding
-from lmstudio_core.interpreter import python_command, python_environment, why_no_python
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
+from lmstudio_core.plugins.health import Finding
+from lmstudio_core.program.interpreter import python_command, python_environment, why_no_python
 
 from .daemon import state
 from .daemon.paths import STATE_DIR_VARIABLE, state_dir

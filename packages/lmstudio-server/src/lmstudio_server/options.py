@@ -17,7 +17,7 @@ import click
 from click import types
 from click.core import ParameterSource
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .kv.stack import is_list
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lmstudio_core.hookspecs import hookimpl
+from lmstudio_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import click
 
-    from lmstudio_core.health import Finding
+    from lmstudio_core.plugins.health import Finding
 
 __all__ = [
     "lmstudio_check_health",
     "lmstudio_find_server",
     "lmstudio_offer_models",
-    "lmstudio_register_commands",
 ]
 
 
@@ -32,14 +31,6 @@ def lmstudio_find_server() -> str | None:
         return ensure_running() if is_enabled() else None
     except FrozenProgramError:
         return None  # the search says so, beside all else that it tried
-
-
-@hookimpl
-def lmstudio_register_commands(cli: click.Group) -> None:
-    """Add ``lmstudio server``."""
-    from .cli import server
-
-    cli.add_command(server)
 
 
 @hookimpl

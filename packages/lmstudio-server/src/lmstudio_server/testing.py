@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from lmstudio_core.interpreter import python_command, python_environment
+from lmstudio_core.program.interpreter import python_command, python_environment
 
 from .daemon.paths import STATE_DIR_VARIABLE
 

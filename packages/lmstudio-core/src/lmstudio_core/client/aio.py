@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
-from ..capability import Capability
 from ..drivers.functions import off_loop
 from ..drivers.loops import running_loop
 from ..errors import LMStudioRuntimeError
-from ..network import SslSetting
+from ..plugins.capability import Capability
 from ..protocol.address import Address
 from ..protocol.auth import credentials
 from ..protocol.liveness import PingSetting, ping_settings
@@ -30,6 +29,7 @@ from .base import (
     no_address,
     preload,
 )
+from .network import SslSetting
 
 if TYPE_CHECKING:
     from lmstudio_agent import AsyncAgentNamespace
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
         AsyncEmbeddingNamespace,
     )
     from lmstudio_llm import AsyncDownloadedLlm, AsyncLLM, AsyncLLMNamespace
+    from lmstudio_plugin import AsyncPluginsNamespace
 
     from ..drivers.aio import AsyncDriver
     from ..drivers.aio_stream import AsyncChannelStream
     from ..drivers.batches import AsyncBatchStream
-    from ..files import FileHandle, LocalFileInput
-    from ..namespaces.diagnostics import AsyncDiagnosticsNamespace
-    from ..namespaces.files import AsyncFilesNamespace
-    from ..namespaces.models import AsyncModelsNamespace
-    from ..namespaces.plugins import AsyncPluginsNamespace
-    from ..namespaces.repository import AsyncRepositoryNamespace
-    from ..namespaces.runtime import AsyncRuntimeNamespace
-    from ..namespaces.system import AsyncSystemNamespace
+    from ..files import AsyncFilesNamespace
+    from ..files.handles import FileHandle, LocalFileInput
+    from ..manage.diagnostics import AsyncDiagnosticsNamespace
+    from ..manage.models import AsyncModelsNamespace
+    from ..manage.repository import AsyncRepositoryNamespace
+    from ..manage.runtime import AsyncRuntimeNamespace
+    from ..manage.system import AsyncSystemNamespace
 
 __all__ = ["AsyncClient"]
 
@@ -373,7 +373,9 @@ async def no_address_async(_refused: Address | None = None) -> Address:
 
 async def _prepare() -> None:
     """Before the first call of a program: what it needs is imported in a thread, not in the loop."""
-    plugins = sys.modules.get("lmstudio_core.plugins")  # not imported, it was not preloaded
+    plugins = sys.modules.get(
+        "lmstudio_core.plugins.registry"
+    )  # not imported, it was not preloaded
     if plugins is None or not installed_plugins().preloaded:
         await off_loop(preload)
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from typing_extensions import Self
 
-from ..capability import Capability
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from ..lazy import lazy_names
-from ..network import Network, SslSetting
+from ..plugins.capability import Capability
+from ..program.tracebacks import Short
 from ..protocol.address import Address, parse_api_host
 from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
 from ..protocol.operations import Invoke, Op
-from ..runner import Observer
-from ..tracebacks import Short
+from ..protocol.runner import Observer
+from .network import Network, SslSetting
 
 if TYPE_CHECKING:
-    from ..plugins import Plugins
+    from ..plugins.registry import Plugins
 
 __all__ = [
     "ClientBase",
@@ -38,7 +38,7 @@ __all__ = [
 
 
 # What makes a client must be light: it is imported in the event loop of asyncio programs.
-__getattr__, __dir__ = lazy_names(__name__, {"plugins": "lmstudio_core.plugins:plugins"})
+__getattr__, __dir__ = lazy_names(__name__, {"plugins": "lmstudio_core.plugins.registry:plugins"})
 
 
 def installed_plugins() -> Plugins:
@@ -48,7 +48,7 @@ def installed_plugins() -> Plugins:
 
 def preload() -> None:
     """Import and look for all that the first calls of an asyncio program need."""
-    for module in ("server_errors", "drivers.aio"):  # with pydantic and websockets
+    for module in ("protocol.server_errors", "drivers.aio"):  # with pydantic and websockets
         import_module(f"lmstudio_core.{module}")
     installed_plugins().preload()
 
@@ -58,7 +58,7 @@ def ask_plugins(tried: tuple[str, ...]) -> str | None:
 
 
 def find_server() -> Op[Address]:
-    from .. import discovery
+    from . import discovery
 
     return discovery.find_server(os.environ, Path.home(), ask_plugins)
 
@@ -69,14 +69,14 @@ def has_ended(address: Address) -> bool:
 
 
 def find_local_host() -> Op[str | None]:
-    from .. import discovery
+    from . import discovery
 
     found = yield from discovery.find_local_server(os.environ, Path.home(), [])
     return None if found is None else str(found)
 
 
 def is_valid(api_host: str) -> Op[bool]:
-    from .. import discovery
+    from . import discovery
 
     try:
         parsed = parse_api_host(api_host)

@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
-from ..capability import Capability
 from ..drivers.batches import SyncBatchStream
 from ..drivers.sync import SyncDriver
 from ..drivers.sync_stream import SyncChannelStream
-from ..network import SslSetting
+from ..plugins.capability import Capability
 from ..protocol.address import Address
 from ..protocol.auth import credentials
 from ..protocol.liveness import PingSetting, ping_settings
 from ..protocol.operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 from ..timeouts import CallLimits, get_sync_api_timeout, limits_of
 from .base import ClientBase, find_local_host, find_server, has_ended, is_valid, no_address
+from .network import SslSetting
 
 if TYPE_CHECKING:
     from lmstudio_agent import AgentNamespace
     from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel, EmbeddingNamespace
     from lmstudio_llm import LLM, DownloadedLlm, LLMNamespace
+    from lmstudio_plugin import PluginsNamespace
 
-    from ..files import FileHandle, LocalFileInput
-    from ..namespaces.diagnostics import DiagnosticsNamespace
-    from ..namespaces.files import FilesNamespace
-    from ..namespaces.models import ModelsNamespace
-    from ..namespaces.plugins import PluginsNamespace
-    from ..namespaces.repository import RepositoryNamespace
-    from ..namespaces.runtime import RuntimeNamespace
-    from ..namespaces.system import SystemNamespace
+    from ..files import FilesNamespace
+    from ..files.handles import FileHandle, LocalFileInput
+    from ..manage.diagnostics import DiagnosticsNamespace
+    from ..manage.models import ModelsNamespace
+    from ..manage.repository import RepositoryNamespace
+    from ..manage.runtime import RuntimeNamespace
+    from ..manage.system import SystemNamespace
 
 __all__ = ["Client"]
 

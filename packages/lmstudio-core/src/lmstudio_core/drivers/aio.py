@@ -18,7 +18,7 @@ from ..protocol.auth import Credentials
 from ..protocol.liveness import Pings
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import call_result
-from ..runner import Observer
+from ..protocol.runner import Observer
 from ..timeouts import Limits
 from .aio_connection import Connection
 from .aio_stream import AsyncChannelStream

@@ -25,7 +25,7 @@ E = TypeVar("E")
 
 
 class AsyncChannelStream(Generic[E, R]):
-    """A running channel. See ``lmstudio_core.runner.AsyncChannelStream``."""
+    """A running channel. See ``lmstudio_core.protocol.runner.AsyncChannelStream``."""
 
     def __init__(
         self, driver: AsyncDriver, channel: Channel[E, R], limits: Limits | None = None

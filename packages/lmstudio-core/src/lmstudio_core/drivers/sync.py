@@ -8,16 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from ..errors import (
-    LMStudioClosedError,
-    LMStudioConnectionError,
-)
+from ..errors import LMStudioClosedError, LMStudioConnectionError
 from ..protocol.address import Address
 from ..protocol.auth import Credentials
 from ..protocol.liveness import Pings
 from ..protocol.operations import Batch, Call, Channel, Endpoint, Invoke, InvokeMany, Op, Step
 from ..protocol.outcome import call_result
-from ..runner import Observer
+from ..protocol.runner import Observer
 from ..timeouts import Limits, sync_limits, using
 from .batches import SyncBatchStream
 from .coroutines import run_coroutine

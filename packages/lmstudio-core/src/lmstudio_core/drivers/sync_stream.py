@@ -27,7 +27,7 @@ _PATIENT: Final = Limits(idle_timeout=math.inf)
 
 
 class SyncChannelStream(Generic[E, R]):
-    """A running channel. See ``lmstudio_core.runner.ChannelStream``."""
+    """A running channel. See ``lmstudio_core.protocol.runner.ChannelStream``."""
 
     def __init__(
         self, driver: SyncDriver, channel: Channel[E, R], limits: Limits | None = None

@@ -15,13 +15,13 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from ..errors import LMStudioConnectionError, LMStudioError
+from ..lenient import error_text
 from ..protocol.address import Address
 from ..protocol.auth import Credentials, auth_request, check_auth_reply, credentials_for
 from ..protocol.conversations import Conversation
 from ..protocol.mux import Mux
 from ..protocol.refusals import early_hint, no_http, path_hint, refused, tls_failed
 from ..protocol.replies import NotHttpError, read_reply
-from ..shapes import error_text
 
 __all__ = ["Wire"]
 

@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from ..data import InputStruct, Number, ServerStruct
-from ..halves import readable
-from ..namespaces.packets import mapping
+from ..lenient import as_mapping
+from ..protocol.halves import readable
 
 __all__ = [
     "EmbeddingModelInfo",
@@ -99,7 +99,7 @@ _INFO: dict[str, type[ModelInfoBase]] = {"llm": LlmInfo, "embedding": EmbeddingM
 
 def parse_model_info(raw: object) -> ModelInfoBase:
     """The info of a downloaded model; a domain that this version does not know is kept as base."""
-    data = mapping(raw)
+    data = as_mapping(raw)
     return _INFO.get(str(data.get("type")), ModelInfoBase).from_dict(data)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..capability import load_object
 from ..config import ConfigModel
 from ..data import ServerStruct
+from ..lazy import load_object
 
 __all__ = ["ModelKind"]
 

@@ -17,9 +17,9 @@ from ..errors import (
     LMStudioValueError,
     add_hint,
 )
-from ..namespaces.packets import items, mapping
+from ..lenient import as_list, as_mapping
 from ..protocol.operations import VOID, Call, Channel, Endpoint, Op, Step
-from ..server_errors import server_error
+from ..protocol.server_errors import server_error
 from .infos import ModelInfoBase, parse_model_info
 from .kind import ModelKind
 from .matching import close_matches
@@ -116,7 +116,7 @@ class LoadChannel(Channel[float, ServerStruct]):
         self._info: ServerStruct | None = None
 
     def feed(self, message: Any) -> Sequence[float]:
-        packet = mapping(message)
+        packet = as_mapping(message)
         match packet.get("type"):
             case "startLoading":
                 return self._progress(0.0)
@@ -124,7 +124,7 @@ class LoadChannel(Channel[float, ServerStruct]):
                 self._tell_candidates(packet)
                 return self._progress(0.0)
             case "unloadingOtherJITModel":
-                other = mapping(packet.get("info"))
+                other = as_mapping(packet.get("info"))
                 logger.info(
                     "Unloading other JIT model %s (%s) to make room for this one.",
                     other.get("identifier"),
@@ -141,17 +141,17 @@ class LoadChannel(Channel[float, ServerStruct]):
                 return ()
 
     def _tell_candidates(self, packet: Mapping[str, Any]) -> None:
-        if candidates := items(packet.get("ambiguous")):
+        if candidates := as_list(packet.get("ambiguous")):
             logger.warning(
                 "Several models match the key %r: %s. The server loads %s; use a whole key to "
                 "choose another.",
                 self.parameter.get("modelKey"),
                 ", ".join(map(str, candidates)),
-                mapping(packet.get("info")).get("modelKey", "one of them"),
+                as_mapping(packet.get("info")).get("modelKey", "one of them"),
             )
 
     def _finish(self, packet: Mapping[str, Any], *, loaded: bool) -> Sequence[float]:
-        self._info = self._kind.instance_info.from_dict(mapping(packet.get("info")))
+        self._info = self._kind.instance_info.from_dict(as_mapping(packet.get("info")))
         self.done = True
         if not loaded:
             return ()
@@ -251,7 +251,7 @@ def list_downloaded(domain: str | None = None) -> Call[list[ModelInfoBase]]:
     """The infos of all downloaded models, or of those of one domain."""
 
     def decode(raw: Any) -> list[ModelInfoBase]:
-        infos = [parse_model_info(item) for item in items(raw)]
+        infos = [parse_model_info(item) for item in as_list(raw)]
         return [info for info in infos if domain is None or info.type == domain]
 
     return Call(Endpoint("system", "listDownloadedModels"), VOID, decode)

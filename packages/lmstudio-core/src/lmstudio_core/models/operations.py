@@ -14,7 +14,7 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
-from ..namespaces.packets import items, mapping
+from ..lenient import as_list, as_mapping
 from ..protocol.operations import VOID, Call, Endpoint, Op
 from .infos import (
     EstimatedResources,
@@ -81,7 +81,7 @@ def specifier_of(model_specifier: Any) -> dict[str, Any]:
     if isinstance(model_specifier, (ModelQuerySpecifier, ModelInstanceSpecifier)):
         return model_specifier.to_dict()
     if isinstance(model_specifier, Mapping):
-        given = mapping(cast("object", model_specifier))
+        given = as_mapping(cast("object", model_specifier))
         if given.get("type") in ("query", "instanceReference"):
             return dict(given)
         return {"type": "query", "query": ModelQuery.from_dict(given).to_dict()}
@@ -138,7 +138,7 @@ def list_loaded(kind: ModelKind) -> Call[list[ServerStruct]]:
     """The infos of all loaded models of the kind."""
 
     def decode(raw: Any) -> list[ServerStruct]:
-        return [kind.instance_info.from_dict(item) for item in items(raw)]
+        return [kind.instance_info.from_dict(item) for item in as_list(raw)]
 
     return Call(Endpoint(kind.namespace, "listLoaded"), VOID, decode)
 
@@ -158,7 +158,7 @@ def list_downloaded_variants(model_key: str, domain: str | None = None) -> Op[li
 
 def _variants(model_key: str) -> Call[list[ModelInfoBase]]:
     def decode(raw: Any) -> list[ModelInfoBase]:
-        return [parse_model_info(item) for item in items(raw)]
+        return [parse_model_info(item) for item in as_list(raw)]
 
     parameter = {"modelKey": model_key_text(model_key)}
     return Call(Endpoint("system", "listDownloadedModelVariants"), parameter, decode)

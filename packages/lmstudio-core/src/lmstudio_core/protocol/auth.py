@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from ..errors import LMStudioAuthenticationError, LMStudioValueError, LMStudioWebsocketError
-from ..shapes import as_words
+from ..lenient import as_words
 from .address import Address
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, cast
 
 import pydantic_core
 
-from ..shapes import as_list, as_mapping, is_list
+from ..lenient import as_list, as_mapping, is_list
 from .operations import VOID
 
 __all__ = ["decode_frame", "decode_value", "encode_frame", "encode_value"]

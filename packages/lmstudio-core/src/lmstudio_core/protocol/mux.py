@@ -20,10 +20,10 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
-from ..halves import readable
-from ..shapes import error_text
+from ..lenient import error_text
 from .conversations import CallState, ChannelState, Conversation
 from .frames import decode_frame, decode_value, encode_frame, encode_value
+from .halves import readable
 from .operations import VOID, Endpoint
 
 __all__ = ["Mux"]

@@ -89,7 +89,7 @@ class Call(Generic[R]):
 
     def error(self, raw: Any) -> LMStudioServerError:
         """The exception for the server's error packet."""
-        from ..server_errors import server_error  # pydantic, which a first call need not wait for
+        from .server_errors import server_error  # pydantic, which a first call need not wait for
 
         return server_error(raw, str(self.endpoint), default=LMStudioServerError)
 
@@ -119,7 +119,7 @@ class Channel(Generic[E, R]):
 
     def error(self, raw: Any) -> LMStudioServerError:
         """The exception for the server's error packet."""
-        from ..server_errors import server_error  # pydantic, which a first call need not wait for
+        from .server_errors import server_error  # pydantic, which a first call need not wait for
 
         return server_error(raw, str(self.endpoint), default=LMStudioServerError)
 

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any, Generic, TypeVar
 
 from ..errors import LMStudioError, LMStudioServerError
-from ..shapes import error_text
+from ..lenient import error_text
 from .conversations import CallState, ChannelState
 from .operations import VOID, Call, Channel
 

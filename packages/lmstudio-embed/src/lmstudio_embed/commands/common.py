@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from lmstudio_core.cli.given import choose_model
+from lmstudio_cli import choose_model
 
 if TYPE_CHECKING:
     from lmstudio_core.client import Client

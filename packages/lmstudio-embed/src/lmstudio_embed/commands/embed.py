@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmstudio_core.cli.common import connection_options, echo
-from lmstudio_core.cli.given import model_option
+from lmstudio_cli import connection_options, echo, model_option
 from lmstudio_core.errors import LMStudioServerError
-from lmstudio_core.progress import ProgressBar
-from lmstudio_core.terminal import is_terminal
+from lmstudio_core.program.progress import ProgressBar
+from lmstudio_core.program.terminal import is_terminal
 
 from ..errors import TextTooLongError
 from ..options import DEFAULT_IN_FLIGHT, Chunking, EmbedOptions

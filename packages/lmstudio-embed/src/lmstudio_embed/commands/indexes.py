@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from lmstudio_core.errors import LMStudioRuntimeError
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from ..arrays import Rows, load_numpy
 from ..nearest import EmbeddingMatch, search

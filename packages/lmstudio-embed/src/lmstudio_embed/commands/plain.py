@@ -14,7 +14,7 @@ from operator import mul
 from pathlib import Path
 from typing import Any, Final
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from ..nearest import EmbeddingMatch
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from lmstudio_core.cli.common import connection_options, echo, print_json
-from lmstudio_core.cli.given import model_option
+from lmstudio_cli import connection_options, echo, model_option, print_json
 
 from ..nearest import EmbeddingMatch
 from .common import connect, find_model

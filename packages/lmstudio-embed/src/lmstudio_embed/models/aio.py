@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from lmstudio_core.models.handles import AsyncModelHandle
 from lmstudio_core.models.kind import ModelKind
-from lmstudio_core.runner import AsyncRunner
+from lmstudio_core.protocol.runner import AsyncRunner
 from lmstudio_core.timeouts import CallLimits
 
 from ..arrays import FloatArray
@@ -295,15 +295,23 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         Example:
             ``async for vector in model.embed_stream(line.strip() for line in file): ...``
         """
-        arriving = ArrivingTexts(input) if isinstance(input, AsyncIterable) else None
+        arriving = ArrivingTexts(input) if isinstance(input, AsyncIterable) else None  # async only
         fold, total = stream_of_texts(
             self,
             self._limit,
-            input if arriving is None else arriving,
+            input if arriving is None else arriving,  # async only
+            # sync: input,
             as_array=as_array,
             normalize=normalize,
             chunk=chunk,
             max_in_flight=max_in_flight,
             on_error=on_error,
         )
-        return AsyncEmbeddingStream(self._client, fold, progress, total, arriving, **limits)
+        return AsyncEmbeddingStream(
+            self._client,
+            fold,
+            progress,
+            total,
+            arriving,  # async only
+            **limits,
+        )

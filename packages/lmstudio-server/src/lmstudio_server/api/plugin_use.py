@@ -7,7 +7,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from lmstudio_core.shapes import as_words
+from lmstudio_core.lenient import as_words
 from lmstudio_server.errors import WireError
 from lmstudio_server.kv.stack import collapse, fields
 

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 from lmstudio_server._version import __version__
 from lmstudio_server.config import is_loopback
 from lmstudio_server.convert.info import model_info

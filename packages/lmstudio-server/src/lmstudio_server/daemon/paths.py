@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 __all__ = ["STATE_DIR_VARIABLE", "in_words", "state_dir"]
 

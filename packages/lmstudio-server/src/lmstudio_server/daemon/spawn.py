@@ -12,8 +12,8 @@ from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lmstudio_core.interpreter import python_command, python_environment
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
+from lmstudio_core.program.interpreter import python_command, python_environment
 from lmstudio_server.config import jit_models
 from lmstudio_server.owned import open_own
 

@@ -51,7 +51,7 @@ def library_for(upload: Upload) -> Library:
             suggestion=_READABLE,
         )
     if kind == "pdf":
-        from lmstudio_core.installed import version_of_distribution
+        from lmstudio_core.plugins.installed import version_of_distribution
 
         return Library("pypdf", version_of_distribution("pypdf") or "unknown")
     return Library("lmstudio-server", __version__)

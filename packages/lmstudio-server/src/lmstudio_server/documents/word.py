@@ -6,7 +6,7 @@ import zipfile
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .failure import UnreadableError
 

@@ -16,12 +16,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from lmstudio_server.doors.sse import JSONResponse
-from lmstudio_server.serving.http import (
-    GREETING_PATH,
-    STATUS_PATH,
-    introduction,
-    split_target,
-)
+from lmstudio_server.serving.http import GREETING_PATH, STATUS_PATH, introduction, split_target
 
 from .connection import HttpConnection
 from .guard import Cors, Guard

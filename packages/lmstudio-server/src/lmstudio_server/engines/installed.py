@@ -82,8 +82,8 @@ def installed_engines() -> Engines:
     Raises:
         PluginLoadError: ``LMSTUDIO_STRICT_PLUGINS`` is set, and one is broken.
     """
-    from lmstudio_core.hookspecs import ENGINE_GROUP
-    from lmstudio_core.plugins import plugins
+    from lmstudio_core.plugins.hookspecs import ENGINE_GROUP
+    from lmstudio_core.plugins.registry import plugins
 
     found: list[Engine] = plugins.load_each(ENGINE_GROUP, _made)
     # Entry points have no order of their own.

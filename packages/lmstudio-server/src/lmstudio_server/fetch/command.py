@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lmstudio_core.cli.common import echo, print_json, print_table
+from lmstudio_cli import echo, print_json, print_table
 
 from .errors import FetchError
 from .recipes import RECIPES, Recipe, find_recipe

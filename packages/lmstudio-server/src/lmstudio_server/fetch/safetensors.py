@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .errors import FetchError
 

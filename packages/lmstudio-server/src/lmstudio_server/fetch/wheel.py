@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmstudio_core.interpreter import python_command, why_no_python
+from lmstudio_core.program.interpreter import python_command, why_no_python
 
 from .errors import FetchError
 

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

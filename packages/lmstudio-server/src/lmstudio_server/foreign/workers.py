@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_core.errors import FrozenProgramError
-from lmstudio_core.interpreter import python_command, python_environment
+from lmstudio_core.program.interpreter import python_command, python_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -31,7 +31,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 from lmstudio_server._version import __version__
 from lmstudio_server.logs import hush_http_client
 

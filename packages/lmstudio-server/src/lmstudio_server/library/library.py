@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .bundled import bundled_models
 from .gguf import GgufError, GgufHeader, read_header

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from lmstudio_core.shapes import as_list, as_mapping, is_mapping
+from lmstudio_core.lenient import as_list, as_mapping, is_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 from lmstudio_server.api.namespaces import NAMESPACES
 from lmstudio_server.services import Services
 

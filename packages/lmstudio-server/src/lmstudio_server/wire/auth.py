@@ -9,7 +9,7 @@ import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .frames import load_object
 

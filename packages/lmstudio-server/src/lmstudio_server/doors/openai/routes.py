@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 from lmstudio_server.doors.bodies import read
 from lmstudio_server.doors.calls import Caller, model_not_found, specifier
 from lmstudio_server.doors.errors import described, invalid, not_implemented
@@ -21,14 +21,7 @@ from lmstudio_server.doors.sse import EventStream, JSONResponse, event
 from lmstudio_server.wire.frames import MAX_VALUES, has_too_many_values
 
 from .answers import Answer, Generation, embedding_answer, error_answer, model_object
-from .requests import (
-    ChatBody,
-    CompletionBody,
-    EmbeddingBody,
-    prediction_fields,
-    prompts,
-    texts,
-)
+from .requests import ChatBody, CompletionBody, EmbeddingBody, prediction_fields, prompts, texts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence

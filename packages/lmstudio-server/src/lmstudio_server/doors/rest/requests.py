@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lmstudio_server.doors.bodies import (
-    Body,
-    Bool,
-    Count,
-    Positive,
-    Seconds,
-    Text,
-    is_object,
-)
+from lmstudio_server.doors.bodies import Body, Bool, Count, Positive, Seconds, Text, is_object
 from lmstudio_server.doors.errors import invalid, not_implemented
 from lmstudio_server.doors.sampling import PREDICTION, SamplingBody, checked, sampling_fields
 from lmstudio_server.kv.stack import is_list

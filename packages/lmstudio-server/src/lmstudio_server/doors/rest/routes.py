@@ -20,14 +20,7 @@ from lmstudio_server.doors.sse import EventStream, JSONResponse, event
 from .answers import ChatEvents, error_answer, load_answer, model_answer
 from .chats import Chats
 from .downloads import download_routes
-from .requests import (
-    ChatBody,
-    LoadBody,
-    UnloadBody,
-    load_fields,
-    message_of,
-    prediction_fields,
-)
+from .requests import ChatBody, LoadBody, UnloadBody, load_fields, message_of, prediction_fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 from lmstudio_server.engines.base import (
     EngineEvent,
     ToolCallArguments,

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lmstudio_core.errors import FrozenProgramError
-from lmstudio_core.interpreter import python_command, python_environment
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
+from lmstudio_core.program.interpreter import python_command, python_environment
 
 from .worker import import_library
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 from lmstudio_server.engines.base import EngineError
 from lmstudio_server.library.gguf import GgufError, read_header
 

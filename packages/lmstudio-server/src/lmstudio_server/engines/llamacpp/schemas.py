@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from lmstudio_core.shapes import as_mapping
+from lmstudio_core.lenient import as_mapping
 from lmstudio_server.engines.base import EngineError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lmstudio_core.errors import FrozenProgramError
-from lmstudio_core.interpreter import python_command, python_environment
+from lmstudio_core.program.interpreter import python_command, python_environment
 from lmstudio_server.engines.base import EngineCrashedError, EngineError, LoadRequest
 
 from .diagnosis import crash_reason, import_error, load_error

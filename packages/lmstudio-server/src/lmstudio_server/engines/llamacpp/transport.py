@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 
-from lmstudio_core.shapes import error_text
+from lmstudio_core.lenient import error_text
 
 from .sse import SseDecoder
 

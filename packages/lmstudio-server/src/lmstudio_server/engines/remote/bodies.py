@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lmstudio_server.engines.llamacpp.bodies import (
-    offered_tools,
-    sampling_fields,
-    thinking,
-)
+from lmstudio_server.engines.llamacpp.bodies import offered_tools, sampling_fields, thinking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_core.shapes import as_list, as_mapping, is_mapping
+from lmstudio_core.lenient import as_list, as_mapping, is_mapping
 from lmstudio_server.engines.llamacpp.chat_fold import ChatFold
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from lmstudio_core.shapes import as_mapping, error_text, is_list, is_mapping
+from lmstudio_core.lenient import as_mapping, error_text, is_list, is_mapping
 from lmstudio_server._version import __version__
 from lmstudio_server.engines.llamacpp.sse import SseDecoder
 from lmstudio_server.engines.llamacpp.transport import StatusError

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lmstudio_core.shapes import as_mapping
+from lmstudio_core.lenient import as_mapping
 from lmstudio_server.engines.base import EngineError
 from lmstudio_server.library.model_file import ModelFile
 

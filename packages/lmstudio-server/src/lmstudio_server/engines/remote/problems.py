@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_core.shapes import as_mapping, as_words, error_text, is_mapping
+from lmstudio_core.lenient import as_mapping, as_words, error_text, is_mapping
 from lmstudio_server.engines.base import ContextOverflowError, EngineError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from lmstudio_core.shapes import error_text, is_list, is_mapping
+from lmstudio_core.lenient import error_text, is_list, is_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

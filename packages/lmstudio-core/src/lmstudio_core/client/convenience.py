@@ -1,0 +1,75 @@
+"""Functions on the default client, for programs that need no client of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from typing_extensions import Unpack
+
+from ..program.tracebacks import short
+from ..timeouts import CallLimits
+from .default import get_default_client
+
+if TYPE_CHECKING:
+    from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel
+    from lmstudio_llm import LLM, DownloadedLlm
+
+    from ..files.handles import FileHandle, LocalFileInput
+
+__all__ = ["list_downloaded_models", "list_loaded_models", "prepare_image"]
+
+
+@overload
+def list_downloaded_models(
+    namespace: Literal["llm"], **limits: Unpack[CallLimits]
+) -> list[DownloadedLlm]: ...
+@overload
+def list_downloaded_models(
+    namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+) -> list[DownloadedEmbeddingModel]: ...
+@overload
+def list_downloaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> list[Any]: ...
+@short
+def list_downloaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
+    """All models downloaded to the default client's server.
+
+    Args:
+        namespace: ``"llm"`` or ``"embedding"`` for only those.
+        **limits: ``timeout`` and ``idle_timeout``, in seconds.
+    """
+    return get_default_client().list_downloaded_models(namespace, **limits)
+
+
+@overload
+def list_loaded_models(namespace: Literal["llm"], **limits: Unpack[CallLimits]) -> list[LLM]: ...
+@overload
+def list_loaded_models(
+    namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+) -> list[EmbeddingModel]: ...
+@overload
+def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]: ...
+@short
+def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
+    """Handles of all models loaded on the default client's server.
+
+    Args:
+        namespace: ``"llm"`` or ``"embedding"`` for only those.
+        **limits: ``timeout`` and ``idle_timeout``, in seconds.
+    """
+    return get_default_client().list_loaded_models(namespace, **limits)
+
+
+@short
+def prepare_image(
+    src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+) -> FileHandle:
+    """Send an image to the default client's server, for use in chats.
+
+    Args:
+        src: A path, the image's bytes, or a binary file object. JPEG, PNG or WebP.
+        name: What to call it; by default the file's name.
+        **limits: ``timeout`` and ``idle_timeout``, in seconds.
+    """
+    return get_default_client().prepare_image(src, name, **limits)

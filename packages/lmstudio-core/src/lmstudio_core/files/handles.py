@@ -1,0 +1,79 @@
+"""Files that the server knows, as chats and file operations refer to them."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any, Literal, Protocol, Union
+
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
+
+from ..data import InputStruct
+
+__all__ = [
+    "FileHandle",
+    "FileHandleDict",
+    "FileHandleInput",
+    "FileType",
+    "LocalFileInput",
+    "PictureInput",
+]
+
+FileType = Literal[
+    "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
+]
+"""The kinds of files that servers tell apart; a newer server may send others."""
+
+
+class FileHandle(InputStruct):
+    """A file that the server holds, to be attached to a message.
+
+    ``prepare_image`` makes one. ``identifier`` is the server's own and means nothing elsewhere;
+    ``size_bytes`` is the size of the file as uploaded.
+    """
+
+    type: Literal["file"] = Field(default="file", repr=False)
+    name: str
+    identifier: str
+    size_bytes: int
+    file_type: FileType | str
+
+
+class FileHandleDict(TypedDict):
+    """``FileHandle`` as a dict."""
+
+    type: NotRequired[Literal["file"]]
+    name: str
+    identifier: str
+    sizeBytes: int
+    fileType: str
+
+
+FileHandleInput = FileHandle | FileHandleDict
+"""A file that the server holds, in either form."""
+
+
+class PictureInput(Protocol):
+    """A picture in memory: an object of ``PIL.Image``."""
+
+    @property
+    def mode(self) -> str:
+        """How its pixels are stored, such as ``"RGB"``."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        ...
+
+    def save(self, fp: Any, format: str | None = None) -> None:  # noqa: A002 - Pillow's name
+        """Write it to a file object in a format such as ``"PNG"``."""
+
+
+LocalFileInput = Union[
+    str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes], PictureInput
+]
+"""A file of this machine: a path, its content (bytes are never a path), or a binary file object.
+
+For images also a data URL (``"data:image/png;base64,..."``) and an object of ``PIL.Image``.
+"""

@@ -1,5 +1,0 @@
-"""Run by PyInstaller when a program uses ``lmstudio_agent``."""
-
-from lmstudio_core.freezing import collected
-
-datas, hiddenimports = collected("lmstudio-agent")

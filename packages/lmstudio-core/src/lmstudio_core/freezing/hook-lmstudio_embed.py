@@ -1,5 +1,0 @@
-"""Run by PyInstaller when a program uses ``lmstudio_embed``."""
-
-from lmstudio_core.freezing import collected
-
-datas, hiddenimports = collected("lmstudio-embed")

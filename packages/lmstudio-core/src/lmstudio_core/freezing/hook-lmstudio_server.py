@@ -1,5 +1,0 @@
-"""Run by PyInstaller when a program uses ``lmstudio_server``."""
-
-from lmstudio_core.freezing import collected
-
-datas, hiddenimports = collected("lmstudio-server")

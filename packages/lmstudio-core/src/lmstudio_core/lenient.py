@@ -1,0 +1,131 @@
+"""Looking at what may be of any shape, because a server, a file or another's code says what it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+__all__ = [
+    "Rising",
+    "as_list",
+    "as_mapping",
+    "as_text",
+    "as_words",
+    "error_text",
+    "is_blank",
+    "is_list",
+    "is_mapping",
+    "is_sequence",
+    "report",
+]
+
+logger = logging.getLogger("lmstudio")
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is an object; one of JSON's has strings for keys."""
+    return isinstance(value, (dict, Mapping))  # most are dicts, which are quicker told
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it is an array, as JSON gives them."""
+    return isinstance(value, list)
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a list or the like, as people write them, and not text."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """``value`` if it is an object, else an empty one.
+
+    >>> as_mapping({"a": 1}), as_mapping("text")
+    ({'a': 1}, {})
+    """
+    return value if is_mapping(value) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """``value`` if it is an array, else an empty one.
+
+    >>> as_list([1]), as_list("text")
+    ([1], [])
+    """
+    return value if is_list(value) else []
+
+
+def as_text(value: object) -> str | None:
+    """``value`` if it is text, else ``None``."""
+    return value if isinstance(value, str) else None
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to read in it: no character, or only spaces and invisible ones.
+
+    >>> is_blank(" \\n\\u200b"), is_blank(" a ")
+    (True, False)
+    """
+    return not any(sign.isprintable() and not sign.isspace() for sign in text)
+
+
+def as_words(value: object) -> str | None:
+    """``value`` if it is text with something to read in it, else ``None``.
+
+    >>> as_words("out of memory"), as_words(" "), as_words(7)
+    ('out of memory', None, None)
+    """
+    return value if isinstance(value, str) and not is_blank(value) else None
+
+
+def error_text(error: BaseException, *, named: bool = False) -> str:
+    """What an exception says; its class, if it says nothing.
+
+    Whatever puts the words of an exception into a sentence asks here: ``str(TimeoutError())`` is
+    empty, and an exception of somebody else's may not even have a text.
+
+    Args:
+        error: Any exception.
+        named: Put the class before the words.
+
+    >>> error_text(ValueError("no number")), error_text(ValueError("no number"), named=True)
+    ('no number', 'ValueError: no number')
+    >>> error_text(TimeoutError()), error_text(TimeoutError(), named=True)
+    ('TimeoutError', 'TimeoutError')
+    """
+    name = type(error).__name__
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the error itself
+        return name
+    if is_blank(words):
+        return name
+    return f"{name}: {words}" if named else words
+
+
+def report(callback: Callable[..., object] | None, name: str, *values: Any) -> None:
+    """Call ``callback`` if there is one; what it raises is logged and stops nothing."""
+    if callback is None:
+        return
+    try:
+        callback(*values)
+    except Exception:
+        logger.exception("%s raised; the operation goes on", name)
+
+
+class Rising:
+    """Lets a ratio through only when it rose: 0.0 to 1.0, never repeated, never falling."""
+
+    def __init__(self) -> None:
+        self._last = -1.0
+
+    def __call__(self, value: object) -> float | None:
+        """``value`` within 0.0 and 1.0, or ``None`` if it did not rise or is no number."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        ratio = min(1.0, max(0.0, float(value)))
+        if not ratio > self._last:
+            return None
+        self._last = ratio
+        return ratio

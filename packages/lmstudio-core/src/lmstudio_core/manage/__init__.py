@@ -1,0 +1,1 @@
+"""The server's own namespaces: its models, repository, runtime, itself, its diagnostics."""
