@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .schemas import check_tool, for_compiler, for_grammar_parser
+from .markup import CALL_START
+from .schemas import (
+    for_compiler,
+    for_grammar_parser,
+    for_parser,
+    for_template,
+    forced_call_schema,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lmstudio_server.engines.base import ChatRequest, Sampling
 
@@ -18,6 +26,7 @@ _NATURAL_JSON = {
     # models have seen most.
     "x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 }
+_CALL_RULE = f'call: "{CALL_START}"\n'
 _STREAMING = {"stream": True, "return_progress": True, "timings_per_token": True}
 """Sent with each generation: with progress, llama.cpp notices a closed connection in the prompt."""
 
@@ -85,9 +94,8 @@ def template_body(request: ChatRequest, *, constrained: bool = False) -> dict[st
     body: dict[str, Any] = {"messages": [dict(message) for message in request.messages]}
     tools = offered_tools(request)
     if tools:
-        for tool in tools:
-            check_tool(tool)
-        body["tools"] = [dict(tool) for tool in tools]
+        # Without a choice llama.cpp only shows them; it would refuse those it cannot make a grammar of.
+        body |= {"tools": for_template(tools), "tool_choice": "none"}
     enable_thinking = thinking(request, constrained=constrained)
     if enable_thinking is not None:
         body["chat_template_kwargs"] = {"enable_thinking": enable_thinking}
@@ -95,20 +103,30 @@ def template_body(request: ChatRequest, *, constrained: bool = False) -> dict[st
 
 
 def chat_body(
-    request: ChatRequest, default_seed: int | None, context_length: int = 0
+    request: ChatRequest,
+    default_seed: int | None,
+    context_length: int = 0,
+    *,
+    plain: bool = False,
+    constrained: bool = False,
 ) -> dict[str, Any]:
     """Return the body for ``/v1/chat/completions``.
+
+    ``plain``: of the tools' parameters, say only that they are there. ``constrained``: an answer of the same
+    conversation that is held to a schema may follow.
 
     Stop strings are not in it: that endpoint does not say which one ended the text, so they are
     looked for on our side (see ``stops``).
     """
     sampling = request.sampling
-    body = template_body(request) | sampling_fields(sampling, default_seed) | _STREAMING
+    body = template_body(request, constrained=constrained)
+    body |= sampling_fields(sampling, default_seed) | _STREAMING
     body |= shift_fields(sampling, context_length)
     body["stream_options"] = {"include_usage": True}
     if "tools" in body:
+        body["tools"] = for_parser(offered_tools(request), plain=plain)
         body["tool_choice"] = request.tool_choice
-        body["parallel_tool_calls"] = True
+        body["parallel_tool_calls"] = request.parallel_tool_calls
     elif sampling.log_probs is not None:
         body["logprobs"] = True
         body["top_logprobs"] = _candidates(sampling.log_probs)
@@ -123,15 +141,17 @@ def completion_body(
     default_seed: int | None,
     context_length: int = 0,
     *,
+    held: Held | None = None,
     schema_tag: str | None = None,
 ) -> dict[str, Any]:
     """Return the body for ``/completion``.
 
     Args:
         prompt: The text to continue, or llama.cpp's object of a text with images.
-        sampling: How to choose tokens, where to stop, and the schema or grammar to keep to.
+        sampling: How to choose tokens, where to stop, and the grammar to keep to.
         default_seed: The seed if ``sampling`` has none.
         context_length: How many tokens the context holds.
+        held: The schema to keep to.
         schema_tag: Marks the schema, to know it again in llama.cpp's log.
     """
     body = sampling_fields(sampling, default_seed) | _STREAMING
@@ -142,41 +162,70 @@ def completion_body(
         body["stop"] = list(sampling.stop)
     if sampling.log_probs is not None:
         body["n_probs"] = _candidates(sampling.log_probs)
-    if sampling.json_schema is not None:
-        body["json_schema"] = tagged_schema(sampling.json_schema, schema_tag, context_length)
+    if held is not None:
+        schema = tagged_schema(held.schema, schema_tag)
+        body |= (
+            {"json_schema": schema} if held.grammar is None else {"grammar": held.grammar(schema)}
+        )
     elif sampling.grammar is not None:
         body["grammar"] = for_grammar_parser(sampling.grammar)
     return body
 
 
-def tagged_schema(
-    schema: Mapping[str, Any], tag: str | None, context_length: int = 0
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Held:
+    """What a text is held to: a schema, as the compiler takes it, and a grammar around it."""
+
+    schema: Mapping[str, Any]
+    grammar: Callable[[Mapping[str, Any]], str] | None = None
+    is_json: bool = True
+    """Whether all that can come is JSON."""
+
+
+def answer_holds(
+    schema: Mapping[str, Any], context_length: int, *, calls: bool = False, called: bool = False
+) -> list[Held]:
+    """Return what to hold an answer to, and what instead where the compiler refuses that.
+
+    Args:
+        schema: The caller's.
+        context_length: How many tokens the context holds.
+        calls: Whether a call may stand in place of the answer.
+        called: Whether there is a call already: then others may follow, and no answer does.
+    """
+    grammar = _call_or_nothing if called else _call_or_answer if calls else None
+    copies = [for_compiler(schema, context_length, plain=plain) for plain in (False, True)]
+    return [Held(copy, grammar, not called) for copy in copies]
+
+
+def call_holds(tools: Sequence[Mapping[str, Any]], context_length: int) -> list[Held]:
+    """Return what to hold a call to, and what instead where the compiler refuses that."""
+    bare = [{**tool, "function": {"name": tool["function"]["name"]}} for tool in tools]
+    return [
+        Held(forced_call_schema(tools, context_length)),
+        Held(forced_call_schema(tools, context_length, plain=True)),
+        Held(forced_call_schema(bare, context_length)),
+    ]
+
+
+def _call_or_answer(schema: Mapping[str, Any]) -> str:
+    return f"%llguidance {{}}\nstart: answer | call\n{_CALL_RULE}answer: %json {_json(schema)}\n"
+
+
+def _call_or_nothing(schema: Mapping[str, Any]) -> str:
+    tag: Any = schema.get("$comment", "")
+    return f"%llguidance {{}}\n// {tag}\nstart: (/\\n*/ call)?\n{_CALL_RULE}"
+
+
+def _json(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, ensure_ascii=True)
+
+
+def tagged_schema(schema: Mapping[str, Any], tag: str | None) -> dict[str, Any]:
     """Return ``schema`` for llama.cpp: plain separators, ``tag`` as its comment."""
-    schema = for_compiler(schema, context_length)
     comment = {} if tag is None else {"$comment": tag}
     # The tag comes first, so that a long schema's error shows it too.
     return comment | _NATURAL_JSON | {k: v for k, v in schema.items() if k != "$comment"}
-
-
-def forced_call_schema(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the schema of a call of one of ``tools``, as ``<tool_call>`` encloses it."""
-    calls: list[dict[str, Any]] = []
-    definitions: dict[str, Any] = {}
-    for tool in tools:
-        function = tool["function"]
-        parameters: dict[str, Any] = dict(function.get("parameters") or {"type": "object"})
-        # References inside begin at the root, so the definitions have to move there.
-        definitions |= parameters.pop("$defs", {})
-        calls.append(
-            {
-                "type": "object",
-                "properties": {"name": {"const": function["name"]}, "arguments": parameters},
-                "required": ["name", "arguments"],
-                "additionalProperties": False,
-            }
-        )
-    return {"anyOf": calls} | ({"$defs": definitions} if definitions else {})
 
 
 def images_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -97,6 +97,8 @@ class ChatFold:
         self._call: _Call | None = None
         self._finish_reason: str | None = None
         self._counted = 0
+        self._told = ""
+        self._called = False
         self.prompt_tokens = 0
         self.predicted_tokens = 0
 
@@ -111,6 +113,9 @@ class ChatFold:
         if not choices:
             return []
         choice = choices[0]
+        if "unreadable" in chunk:
+            self._finish_reason = choice["finish_reason"]
+            return self._unread(chunk["unreadable"])
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
         delta: Mapping[str, Any] = choice.get("delta") or {}
@@ -142,6 +147,16 @@ class ChatFold:
     def stopped(self, stop_string: str) -> Finished:
         """Return the last event of a stream that was left at a stop string."""
         return self._finished("stop_string", stop_string)
+
+    def _unread(self, whole: str) -> list[EngineEvent]:
+        """Return what is left to tell of ``whole``, the text that could not be read."""
+        call, self._call = self._call, None
+        rest = ""
+        if not self._called and whole.startswith(self._told):
+            rest = whole[len(self._told) :]
+        if call is not None:
+            return [ToolCallFailed("The model's call cannot be read.", rest or call.raw)]
+        return [*self._leave_reasoning(), self._text(rest, ())] if rest else []
 
     def _finished(self, reason: StopReason, stop_string: str | None = None) -> Finished:
         return Finished(
@@ -193,6 +208,7 @@ class ChatFold:
         if self._thinks_on and content.strip() == END_TAG:
             self._thinks_on = False
             return [*events, end_tag(content, self._new_tokens())]
+        self._told += content
         return [*events, self._text(content, tokens)]
 
     def _text(self, content: str, tokens: tuple[Token, ...]) -> Text:
@@ -218,6 +234,7 @@ class ChatFold:
         call, self._call = self._call, None
         if call is None:
             return []
+        self._called = True
         if cut_off:
             message = f"The generation ended inside the call of {call.name!r}."
             return [ToolCallFailed(message, call.raw)]

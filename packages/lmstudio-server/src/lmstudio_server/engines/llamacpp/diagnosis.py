@@ -32,6 +32,10 @@ _DAMAGED = (
 )
 
 
+class SchemaRefusedError(EngineError):
+    """llama.cpp's compiler could not take a JSON schema."""
+
+
 def message_of(line: str) -> str:
     """Return a line of llama.cpp's log without its time, level and function name."""
     match = _LOG_PREFIX.match(line)
@@ -185,6 +189,30 @@ def grammar_error(lines: Iterable[str]) -> EngineError:
     )
 
 
+UNREADABLE_END = "=== END ==="
+"""The last that llama.cpp's log says about text of a model that it could not read."""
+
+
+def is_unreadable(payload: Mapping[str, Any]) -> bool:
+    """Whether a stream failed since llama.cpp could not read what the model wrote."""
+    error: Mapping[str, Any] = payload.get("error") or {}
+    return "does not match the expected" in str(error.get("message"))
+
+
+def unreadable_chunk(lines: Iterable[str]) -> dict[str, Any]:
+    """Return the chunk that stands for what llama.cpp could not read, from what its log shows of it."""
+    _, found, after = "\n".join(lines).partition("=== BEGIN ===")
+    text = after.partition(UNREADABLE_END)[0].strip("\n") if found else ""
+    return {"unreadable": text, "choices": [{"delta": {}, "finish_reason": "stop"}]}
+
+
+def refuses_tools(payload: Mapping[str, Any]) -> bool:
+    """Whether a request was refused since llama.cpp could make no grammar of its tools."""
+    error: Mapping[str, Any] = payload.get("error") or {}
+    message = str(error.get("message"))
+    return "JSON schema" in message or "parser" in message or names_grammar(payload)
+
+
 _JSON_STARTS = tuple('{["-0123456789tfn')
 
 
@@ -204,7 +232,7 @@ def ignores_schema(text: str, *, ended: bool) -> bool:
     return False
 
 
-def schema_error(lines: Iterable[str], tag: str) -> EngineError | None:
+def schema_error(lines: Iterable[str], tag: str) -> SchemaRefusedError | None:
     """Return the error for a JSON schema llama.cpp gave up on, if its log says so.
 
     llama.cpp goes on without the schema and says so on stderr alone. ``tag`` is the ``$comment`` the
@@ -217,7 +245,7 @@ def schema_error(lines: Iterable[str], tag: str) -> EngineError | None:
             continue
         cause = block.partition("%llguidance")[0].rpartition("\n")[0]
         cause = re.sub(r"^\s*at \d+\(\d+\): ", "", cause)
-        return EngineError(
+        return SchemaRefusedError(
             "The JSON schema cannot be used",
             cause=re.sub(r"\s+", " ", cause).strip(),
             suggestion="Leave out or rewrite the part named above.",
@@ -225,9 +253,9 @@ def schema_error(lines: Iterable[str], tag: str) -> EngineError | None:
     return None
 
 
-def ignored_schema_error(lines: Iterable[str], tag: str) -> EngineError:
+def ignored_schema_error(lines: Iterable[str], tag: str) -> SchemaRefusedError:
     """Return the error for text that does not keep to its schema, with the reason if it is known."""
-    return schema_error(lines, tag) or EngineError(
+    return schema_error(lines, tag) or SchemaRefusedError(
         "The JSON schema was not applied",
         cause="what the model wrote is not JSON",
         suggestion="Simplify the schema: llama.cpp leaves out a schema it cannot compile.",

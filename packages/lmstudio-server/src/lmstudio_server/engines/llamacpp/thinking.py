@@ -15,6 +15,8 @@ from .markup import open_thinking
 from .timings import together
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lmstudio_server.engines.base import EngineEvent, Finished, Sampling
 
     from .completion_fold import CompletionFold
@@ -98,15 +100,24 @@ class Thinking:
 
     def together(self, finished: Finished) -> Finished:
         """Return the answer's ``finished`` with the tokens of the thinking counted as predicted."""
-        if self.fold is None:
-            return finished
-        return replace(
-            finished,
-            prompt_tokens=self.fold.prompt_tokens,
-            predicted_tokens=self.fold.predicted_tokens + finished.predicted_tokens,
-            draft=together(self.fold.timings.draft_use, finished.draft),
-            generation_time=_sum(self.fold.timings.generation_time, finished.generation_time),
-        )
+        return finished if self.fold is None else _added(self.fold, finished)
+
+
+def summed(folds: Sequence[CompletionFold], finished: Finished) -> Finished:
+    """Return the last of several parts' ``finished`` with the tokens and times of all of them."""
+    for fold in reversed(folds[:-1]):
+        finished = _added(fold, finished)
+    return finished
+
+
+def _added(before: CompletionFold, finished: Finished) -> Finished:
+    return replace(
+        finished,
+        prompt_tokens=before.prompt_tokens,
+        predicted_tokens=before.predicted_tokens + finished.predicted_tokens,
+        draft=together(before.timings.draft_use, finished.draft),
+        generation_time=_sum(before.timings.generation_time, finished.generation_time),
+    )
 
 
 def _sum(first: float | None, second: float | None) -> float | None:
