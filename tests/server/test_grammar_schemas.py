@@ -241,7 +241,7 @@ def test_any_schema_becomes_one(schema: Any) -> None:
         *call_holds(tools, 2048),
         *answer_holds(schema if isinstance(schema, dict) else {}, 2048),
     ):
-        jsonschema.Draft202012Validator.check_schema(json.loads(json.dumps(held.schema)))
+        jsonschema.Draft202012Validator.check_schema(json.loads(json.dumps(held)))
     for one in (*for_parser(tools), *for_template(tools)):
         assert one["function"]["parameters"]["type"] == "object"
         assert isinstance(one["function"]["parameters"]["properties"], dict)
@@ -274,7 +274,7 @@ def test_llama_cpp_takes_what_becomes_of_any_schema() -> None:
         tools = [tool(schema), MULTIPLY]
         answers = answer_holds(schema if isinstance(schema, dict) else {}, 2048)
         for held in (*call_holds(tools, 2048), *answers):
-            body = {"prompt": "Hi", "n_predict": 2, "json_schema": {"$comment": tag, **held.schema}}
+            body = {"prompt": "Hi", "n_predict": 2, "json_schema": {"$comment": tag, **held}}
             await model._generator.client.post("/completion", body)
         await model._generator.client.post(
             "/v1/chat/completions",
@@ -301,7 +301,7 @@ def test_a_call_is_always_held_to_something() -> None:
         async with loaded() as model:
             for number, held in enumerate(call_holds([tool(impossible)], 2048)):
                 body = {"prompt": "Hi", "n_predict": 20, "temperature": 0}
-                schema = {"$comment": f"tag-{number}-", **held.schema}
+                schema = {"$comment": f"tag-{number}-", **held}
                 answer = await model._generator.client.post(
                     "/completion", {**body, "json_schema": schema}
                 )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .markup import CALL_START
 from .schemas import (
     for_compiler,
     for_grammar_parser,
@@ -17,7 +15,7 @@ from .schemas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from lmstudio_server.engines.base import ChatRequest, Sampling
 
@@ -26,7 +24,6 @@ _NATURAL_JSON = {
     # models have seen most.
     "x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 }
-_CALL_RULE = f'call: "{CALL_START}"\n'
 _STREAMING = {"stream": True, "return_progress": True, "timings_per_token": True}
 """Sent with each generation: with progress, llama.cpp notices a closed connection in the prompt."""
 
@@ -141,7 +138,7 @@ def completion_body(
     default_seed: int | None,
     context_length: int = 0,
     *,
-    held: Held | None = None,
+    held: Mapping[str, Any] | None = None,
     schema_tag: str | None = None,
 ) -> dict[str, Any]:
     """Return the body for ``/completion``.
@@ -151,7 +148,7 @@ def completion_body(
         sampling: How to choose tokens, where to stop, and the grammar to keep to.
         default_seed: The seed if ``sampling`` has none.
         context_length: How many tokens the context holds.
-        held: The schema to keep to.
+        held: The schema to keep to, as llama.cpp's compiler takes it.
         schema_tag: Marks the schema, to know it again in llama.cpp's log.
     """
     body = sampling_fields(sampling, default_seed) | _STREAMING
@@ -163,62 +160,25 @@ def completion_body(
     if sampling.log_probs is not None:
         body["n_probs"] = _candidates(sampling.log_probs)
     if held is not None:
-        schema = tagged_schema(held.schema, schema_tag)
-        body |= (
-            {"json_schema": schema} if held.grammar is None else {"grammar": held.grammar(schema)}
-        )
+        body["json_schema"] = tagged_schema(held, schema_tag)
     elif sampling.grammar is not None:
         body["grammar"] = for_grammar_parser(sampling.grammar)
     return body
 
 
-@dataclass(frozen=True)
-class Held:
-    """What a text is held to: a schema, as the compiler takes it, and a grammar around it."""
-
-    schema: Mapping[str, Any]
-    grammar: Callable[[Mapping[str, Any]], str] | None = None
-    is_json: bool = True
-    """Whether all that can come is JSON."""
+def answer_holds(schema: Mapping[str, Any], context_length: int) -> list[Mapping[str, Any]]:
+    """Return what to hold an answer to, and what instead where the compiler refuses that."""
+    return [for_compiler(schema, context_length, plain=plain) for plain in (False, True)]
 
 
-def answer_holds(
-    schema: Mapping[str, Any], context_length: int, *, calls: bool = False, called: bool = False
-) -> list[Held]:
-    """Return what to hold an answer to, and what instead where the compiler refuses that.
-
-    Args:
-        schema: The caller's.
-        context_length: How many tokens the context holds.
-        calls: Whether a call may stand in place of the answer.
-        called: Whether there is a call already: then others may follow, and no answer does.
-    """
-    grammar = _call_or_nothing if called else _call_or_answer if calls else None
-    copies = [for_compiler(schema, context_length, plain=plain) for plain in (False, True)]
-    return [Held(copy, grammar, not called) for copy in copies]
-
-
-def call_holds(tools: Sequence[Mapping[str, Any]], context_length: int) -> list[Held]:
+def call_holds(tools: Sequence[Mapping[str, Any]], context_length: int) -> list[Mapping[str, Any]]:
     """Return what to hold a call to, and what instead where the compiler refuses that."""
-    bare = [{**tool, "function": {"name": tool["function"]["name"]}} for tool in tools]
+    bare = [{"function": {"name": tool["function"]["name"]}} for tool in tools]
     return [
-        Held(forced_call_schema(tools, context_length)),
-        Held(forced_call_schema(tools, context_length, plain=True)),
-        Held(forced_call_schema(bare, context_length)),
+        forced_call_schema(tools, context_length),
+        forced_call_schema(tools, context_length, plain=True),
+        forced_call_schema(bare),
     ]
-
-
-def _call_or_answer(schema: Mapping[str, Any]) -> str:
-    return f"%llguidance {{}}\nstart: answer | call\n{_CALL_RULE}answer: %json {_json(schema)}\n"
-
-
-def _call_or_nothing(schema: Mapping[str, Any]) -> str:
-    tag: Any = schema.get("$comment", "")
-    return f"%llguidance {{}}\n// {tag}\nstart: (/\\n*/ call)?\n{_CALL_RULE}"
-
-
-def _json(schema: Mapping[str, Any]) -> str:
-    return json.dumps(schema, ensure_ascii=True)
 
 
 def tagged_schema(schema: Mapping[str, Any], tag: str | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Answers that may call tools, where the call is begun and held to its schema on our side.
 
-A model of which the template writes ``<tool_call>{"name": …`` writes freely, or by the schema of the answer,
-up to that tag; the call is then held to the tools' schemas, and after it the model goes on. So every
-character is known: what ends in the middle of a call is told as text, and no odd tool can make it fail.
+A model of which the template writes ``<tool_call>{"name": …`` writes freely up to that tag; the call is then
+held to the tools' schemas, and after it the model goes on. So every character is known: what ends in the middle
+of a call is told as text, and no odd tool can make it fail.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from lmstudio_server.engines.base import (
     ToolCallStart,
 )
 
-from .bodies import Held, answer_holds, call_holds, images_of
+from .bodies import call_holds, images_of
 from .calls import CallParser
 from .markup import CALL_END, CALL_START, MarkupSplitter, open_thinking
-from .thinking import summed
+from .thinking import Thought, summed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-    from lmstudio_server.engines.base import ChatRequest
+    from lmstudio_server.engines.base import ChatRequest, Sampling
 
     from .completion_fold import CompletionFold
     from .generation import Generator
@@ -41,6 +41,8 @@ __all__ = ["CallingAnswer", "call_or_answer", "new_call_id"]
 
 _ROOM_FOR_A_CALL = 8
 """Tokens of the context below which no call is begun: prompt and tag would not fit."""
+_MOST_BEFORE_A_CALL = 1000
+"""Characters that a model says before it calls something; more of them is an answer."""
 
 
 def new_call_id() -> str:
@@ -84,7 +86,6 @@ class CallingAnswer:
         self._thinking = thinking
         self._images = images_of(request.messages)
         self._must_call = request.tool_choice == "required"
-        self._schema = None if self._must_call else request.sampling.json_schema
         self._written = _Written("", [])
         self._splitter = self._new_splitter()
         self._goes_on = True
@@ -93,11 +94,7 @@ class CallingAnswer:
 
     async def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Yield the events of the answer; the last one is ``Finished``."""
-        if (
-            self._must_call
-            or self._schema is not None
-            or self._request.reasoning_budget is not None
-        ):
+        if self._must_call or self._request.reasoning_budget is not None:
             async with aclosing(self._generator.think(self._request, self._thinking)) as thoughts:
                 async for event in thoughts:
                     yield event
@@ -146,28 +143,19 @@ class CallingAnswer:
             async for event in events:
                 yield event
         one_is_enough = self._must_call or not self._request.parallel_tool_calls
-        self._goes_on = not one_is_enough and not self._written.folds[-1].cut_off
+        over = one_is_enough or self._written.folds[-1].cut_off
+        self._goes_on = not over and self._fullness() is None
 
     async def _text(self) -> AsyncGenerator[EngineEvent, None]:
         """Let the model write up to a call, or to the end."""
         asked = self._request.sampling
-        fold = self._new_fold()
-        sampling = replace(
-            asked,
-            stop=(*asked.stop, CALL_START),
-            max_tokens=self._remaining(),
-            json_schema=None,
-        )
-        holds: Sequence[Held] = ()
-        if self._schema is not None:
-            context = self._generator.context_length
-            holds = answer_holds(self._schema, context, calls=True, called=self._written.calls > 0)
-        stream = self._generator.continued(
-            self._written.prompt, sampling, fold, self._images, holds
-        )
+        stops = (*asked.stop, CALL_START)
+        sampling = replace(asked, stop=stops, max_tokens=self._remaining())
+        fold = self._new_fold(sampling)
+        stream = self._generator.continued(self._written.prompt, sampling, fold, self._images)
         async with aclosing(stream) as events:
             async for event in events:
-                if isinstance(event, Text) and self._schema is None:
+                if isinstance(event, Text):
                     for part in self._splitter.feed(event):
                         yield part
                 elif not isinstance(event, PromptProgress) or len(self._written.folds) == 1:
@@ -184,7 +172,6 @@ class CallingAnswer:
         """Let the model write one call, of which the tag is there."""
         self._written.prompt += f"{CALL_START}\n"
         self._written.calls += 1
-        fold = self._new_fold()
         call = CallParser(new_call_id())
         sampling = replace(
             self._request.sampling,
@@ -194,6 +181,7 @@ class CallingAnswer:
             grammar=None,
             log_probs=None,
         )
+        fold = self._new_fold(sampling)
         holds = call_holds(self._tools, self._generator.context_length)
         stream = self._generator.continued(
             self._written.prompt, sampling, fold, self._images, holds
@@ -210,8 +198,8 @@ class CallingAnswer:
         self._written.prompt += f"{fold.text}\n{CALL_END}"
         self._splitter.after_call()
 
-    def _new_fold(self) -> CompletionFold:
-        fold = self._generator.fold(self._request.sampling)
+    def _new_fold(self, sampling: Sampling) -> CompletionFold:
+        fold = self._generator.fold(sampling)
         self._written.folds.append(fold)
         return fold
 
@@ -240,44 +228,54 @@ class CallingAnswer:
 
 
 async def call_or_answer(
-    free: AsyncGenerator[EngineEvent, None], held: AsyncGenerator[EngineEvent, None]
+    free: AsyncGenerator[EngineEvent, None],
+    held: Callable[[Thought], AsyncGenerator[EngineEvent, None]],
 ) -> AsyncGenerator[EngineEvent, None]:
     """Yield a call if ``free`` comes to one, and else the answer that is held to its schema.
 
-    For models whose calls llama.cpp alone can read: nothing there is for both at once. What the model says
-    where it calls nothing is not told, as it says it again by the schema.
+    Held to a call or an answer from the first token on, small models call: they would have begun with other
+    words, and a tag is likelier than a brace. So they say what they like; where it is no call, it is not told,
+    and said again by the schema.
     """
+    thought = Thought()
     waiting: list[EngineEvent] = []
     calls = False
     async with aclosing(free) as events:
         async for event in events:
             calls = calls or isinstance(event, ToolCallStart)
-            if isinstance(event, PromptProgress):
-                yield event
-            elif not calls:
-                waiting.append(event)
-                if _is_json(waiting):
-                    break
-            else:
-                for one in (*waiting, event):
+            if isinstance(event, Finished):
+                thought.predicted_tokens = event.predicted_tokens
+                cut_off = event.stop_reason not in ("eos", "tool_calls", "stop_string")
+                if calls or (cut_off and not any(map(_is_answer, waiting))):
+                    yield event
+                    return
+            elif calls or not _is_answer(event):
+                for one in (*waiting, event) if calls else (event,):
                     yield one
-                waiting.clear()
-    if calls:
-        return
-    async with aclosing(held) as events:
+                waiting = [] if calls else waiting
+                thought.text += _thought_in(event)
+            else:
+                waiting.append(event)
+                if _is_no_call(waiting):
+                    break
+    async with aclosing(held(thought)) as events:
         async for event in events:
             if not isinstance(event, PromptProgress):
                 yield event
 
 
-def _is_json(events: Sequence[EngineEvent]) -> bool:
-    """Whether the model has begun to answer by the schema: then it calls nothing."""
-    text = "".join(
-        event.content
-        for event in events
-        if isinstance(event, Text) and event.reasoning == "none" and not event.structural
-    )
-    return text.lstrip().startswith(("{", "[", "```"))
+def _is_answer(event: EngineEvent) -> bool:
+    return isinstance(event, Text) and event.reasoning == "none" and not event.structural
+
+
+def _thought_in(event: EngineEvent) -> str:
+    return event.content if isinstance(event, Text) and event.reasoning == "reasoning" else ""
+
+
+def _is_no_call(events: Sequence[EngineEvent]) -> bool:
+    """Whether what the model says leads to no call: it answers by the schema already, or at length."""
+    text = "".join(event.content for event in events if isinstance(event, Text)).lstrip()
+    return len(text) > _MOST_BEFORE_A_CALL or text.startswith(("{", "[", "```"))
 
 
 async def first_call_only(

@@ -79,6 +79,7 @@ class ChatFold:
         draft: What the draft model is called, if there is one.
         thinks_on: Whether the thinking has a budget. A model that it interrupts may think on in its
             answer and end that in its own way: the second end tag is then no part of the answer.
+        reads_calls: Whether llama.cpp looks for calls, and holds back what may be the beginning of one.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class ChatFold:
         log_probs: int | None = None,
         draft: str | None = None,
         thinks_on: bool = False,
+        reads_calls: bool = False,
     ) -> None:
+        self._reads_calls = reads_calls
         self._timings = Timings(draft)
         self._thinks_on = thinks_on
         self._max_tokens = max_tokens
@@ -97,8 +100,7 @@ class ChatFold:
         self._call: _Call | None = None
         self._finish_reason: str | None = None
         self._counted = 0
-        self._told = ""
-        self._called = False
+        self._told = False
         self.prompt_tokens = 0
         self.predicted_tokens = 0
 
@@ -113,14 +115,13 @@ class ChatFold:
         if not choices:
             return []
         choice = choices[0]
-        if "unreadable" in chunk:
-            self._finish_reason = choice["finish_reason"]
-            return self._unread(chunk["unreadable"])
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
         delta: Mapping[str, Any] = choice.get("delta") or {}
         probabilities: Mapping[str, Any] = choice.get("logprobs") or {}
         tokens = tokens_of(probabilities.get("content") or (), self._log_probs)
+        said = ("reasoning_content", "content", "tool_calls")
+        self._told = self._told or any(delta.get(name) for name in said)
         events: list[EngineEvent] = []
         if delta.get("reasoning_content"):
             events += self._reason(delta["reasoning_content"], tokens)
@@ -148,15 +149,18 @@ class ChatFold:
         """Return the last event of a stream that was left at a stop string."""
         return self._finished("stop_string", stop_string)
 
-    def _unread(self, whole: str) -> list[EngineEvent]:
-        """Return what is left to tell of ``whole``, the text that could not be read."""
+    @property
+    def lost(self) -> bool:
+        """Whether the model wrote something, and nothing of it was told: the beginning of a call."""
+        ended = self._finish_reason in ("stop", "tool_calls")
+        return self._reads_calls and not self._told and not ended and self.predicted_tokens > 0
+
+    def unread(self) -> list[EngineEvent]:
+        """Return the last events of a stream that llama.cpp gave up, as it could not read the text."""
         call, self._call = self._call, None
-        rest = ""
-        if not self._called and whole.startswith(self._told):
-            rest = whole[len(self._told) :]
-        if call is not None:
-            return [ToolCallFailed("The model's call cannot be read.", rest or call.raw)]
-        return [*self._leave_reasoning(), self._text(rest, ())] if rest else []
+        self._finish_reason = self._finish_reason or "stop"
+        failed = [] if call is None else [ToolCallFailed("The call cannot be read.", call.raw)]
+        return [*failed, self._finished("eos")]
 
     def _finished(self, reason: StopReason, stop_string: str | None = None) -> Finished:
         return Finished(
@@ -208,7 +212,6 @@ class ChatFold:
         if self._thinks_on and content.strip() == END_TAG:
             self._thinks_on = False
             return [*events, end_tag(content, self._new_tokens())]
-        self._told += content
         return [*events, self._text(content, tokens)]
 
     def _text(self, content: str, tokens: tuple[Token, ...]) -> Text:
@@ -234,7 +237,6 @@ class ChatFold:
         call, self._call = self._call, None
         if call is None:
             return []
-        self._called = True
         if cut_off:
             message = f"The generation ended inside the call of {call.name!r}."
             return [ToolCallFailed(message, call.raw)]

@@ -153,7 +153,8 @@ class SchemaCopier:
             # An object that says nothing itself is closed by each of its choices.
             says_all = "properties" in found or found.get(_EXTRA) is False
             closing = known if shared or (says_all and not known) else None
-        copy = types_of(found, has_object=bool(own) or _EXTRA in found)
+        alone = not parts and not choices
+        copy = types_of(found, has_object=bool(own) or (alone and _EXTRA in found))
         if "object" not in copy.get("type", "object"):
             closing = None
         if not self._plain:

@@ -19,6 +19,10 @@ _FUNCTION_PREFIX = re.compile(r"^\s*(?:(?:srv|cmn|slot|llg|que|res)\s+)?[A-Za-z_
 _REPETITIONS = ("failed to load model", "exiting due to model loading error", "failed to read")
 LOG_SECONDS = 2.0
 """How long the log is given to say why a schema or a grammar was refused."""
+VERDICT_SECONDS = 0.05
+"""How long the log is given to say that a schema is refused, the first time it is used: it comes from a thread of
+its own, and a small model is faster."""
+_MOST_VERDICTS = 500
 GRAMMAR_REFUSED = "failed to launch slot"
 """The last that llama.cpp's log says about a request that it refused."""
 _DAMAGED = (
@@ -34,6 +38,30 @@ _DAMAGED = (
 
 class SchemaRefusedError(EngineError):
     """llama.cpp's compiler could not take a JSON schema."""
+
+
+class Verdicts:
+    """What llama.cpp's compiler made of each schema, so that none is tried twice."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, SchemaRefusedError | None] = {}
+
+    def is_known(self, schema: Mapping[str, Any]) -> bool:
+        """Whether ``schema`` was tried before."""
+        return json.dumps(schema) in self._refused
+
+    def refusal(self, schema: Mapping[str, Any]) -> SchemaRefusedError | None:
+        """Return the error with which ``schema`` was refused before."""
+        error = self._refused.get(json.dumps(schema))
+        if error is None:
+            return None
+        return SchemaRefusedError(error.title, cause=error.cause, suggestion=error.suggestion)
+
+    def remember(self, schema: Mapping[str, Any], error: SchemaRefusedError | None) -> None:
+        """Keep what became of ``schema``; ``None``: it was taken."""
+        if len(self._refused) >= _MOST_VERDICTS:
+            self._refused.clear()
+        self._refused[json.dumps(schema)] = error
 
 
 def message_of(line: str) -> str:
@@ -189,21 +217,10 @@ def grammar_error(lines: Iterable[str]) -> EngineError:
     )
 
 
-UNREADABLE_END = "=== END ==="
-"""The last that llama.cpp's log says about text of a model that it could not read."""
-
-
 def is_unreadable(payload: Mapping[str, Any]) -> bool:
     """Whether a stream failed since llama.cpp could not read what the model wrote."""
     error: Mapping[str, Any] = payload.get("error") or {}
     return "does not match the expected" in str(error.get("message"))
-
-
-def unreadable_chunk(lines: Iterable[str]) -> dict[str, Any]:
-    """Return the chunk that stands for what llama.cpp could not read, from what its log shows of it."""
-    _, found, after = "\n".join(lines).partition("=== BEGIN ===")
-    text = after.partition(UNREADABLE_END)[0].strip("\n") if found else ""
-    return {"unreadable": text, "choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 
 def refuses_tools(payload: Mapping[str, Any]) -> bool:

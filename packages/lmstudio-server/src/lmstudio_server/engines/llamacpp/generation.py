@@ -21,7 +21,6 @@ from lmstudio_server.engines.base import (
 )
 
 from .bodies import (
-    Held,
     answer_holds,
     completion_body,
     images_of,
@@ -34,7 +33,9 @@ from .chat_fold import ChatFold
 from .completion_fold import CompletionFold
 from .diagnosis import (
     LOG_SECONDS,
+    VERDICT_SECONDS,
     SchemaRefusedError,
+    Verdicts,
     ignored_schema_error,
     ignores_schema,
     schema_error,
@@ -42,7 +43,7 @@ from .diagnosis import (
 from .markup import CALL_PROBE, MarkupSplitter, end_tag, has_tagged_call, open_thinking, start_tag
 from .parsing import parsed_answer
 from .templates import Templates
-from .thinking import Thinking
+from .thinking import Thinking, Thought
 from .transport import StatusError, WorkerClient
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Generator:
         self._media_marker = str(properties.get("media_marker") or "")
         self._templates = Templates(self._special_tokens, self._media_marker)
         worker.on_exit(lambda _reason: self._templates.abandon())
+        self._verdicts = Verdicts()
         self._tagged_calls: bool | None = None
         self._adds_start: bool | None = None
 
@@ -135,23 +137,34 @@ class Generator:
             # A call has a schema of its own.
             free = replace(sampling, json_schema=None, grammar=None)
             request, sampling = replace(request, sampling=free), free
-        if tools and sampling.grammar is None and await self._has_tagged_calls(request):
-            constrained = must_call or sampling.json_schema is not None
-            prompt = await self.prompt(request, constrained=constrained)
-            return CallingAnswer(self, request, tools, self._thinking(request, prompt)).events()
-        if sampling.grammar is not None or (sampling.json_schema is not None and not tools):
+        if not tools and (sampling.json_schema is not None or sampling.grammar is not None):
             return self._constrained(request)
-        if sampling.json_schema is not None:
-            free = replace(sampling, json_schema=None)
-            one = replace(request, sampling=free, enable_thinking=bool(request.enable_thinking))
-            return call_or_answer(self._free(one), self._constrained(replace(request, tools=())))
-        return self._free(request)
+        if sampling.grammar is not None:
+            return self._constrained(request)
+        if sampling.json_schema is None:
+            return await self._free(request, must_call=must_call)
+        # The model is free to call; what it does not call for, it answers by the schema.
+        free = replace(sampling, json_schema=None)
+        one = replace(request, sampling=free, enable_thinking=bool(request.enable_thinking))
+        return call_or_answer(
+            await self._free(one), lambda thought: self._constrained(request, thought)
+        )
 
-    def _free(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        own_template = request.chat_template is not None
-        return self._marked_up(request) if own_template else parsed_answer(self, request)
+    async def _free(
+        self, request: ChatRequest, *, must_call: bool = False
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Return how to answer without a schema: so as calls of tools can be read."""
+        tools = offered_tools(request)
+        if tools and await self._has_tagged_calls(request):
+            prompt = await self.prompt(request, constrained=must_call)
+            return CallingAnswer(self, request, tools, self._thinking(request, prompt)).events()
+        if request.chat_template is not None:
+            return self._marked_up(request, calls=bool(tools))
+        return parsed_answer(self, request, self._marked_up)
 
-    async def _marked_up(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+    async def _marked_up(
+        self, request: ChatRequest, *, calls: bool = False
+    ) -> AsyncGenerator[EngineEvent, None]:
         """Render the prompt, and tell reasoning and tool calls apart on our side."""
         prompt = await self.prompt(request, constrained=False)
         thinking = self._thinking(request, prompt)
@@ -163,7 +176,7 @@ class Generator:
                 return
         splitter = MarkupSplitter(
             opened=open_thinking(thinking.prompt),
-            tools=bool(offered_tools(request)),
+            tools=calls,
             new_call_id=new_call_id,
         )
         sampling = thinking.remaining(request.sampling)
@@ -179,24 +192,32 @@ class Generator:
             yield thinking.counted(event, fold)
         yield thinking.together(fold.finished(called_tools=splitter.calls > 0))
 
-    async def _constrained(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Keep the answer to a schema or grammar from its first token on."""
+    async def _constrained(
+        self, request: ChatRequest, thought: Thought | None = None
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Keep the answer to a schema or grammar from its first token on.
+
+        ``thought``: what the model has thought of it already.
+        """
         thinking = self._thinking(request, await self.prompt(request, constrained=True))
-        async with aclosing(self.think(request, thinking)) as events:
-            async for event in events:
-                yield event
-        if thinking.unfinished:
-            return
-        sampling = thinking.remaining(request.sampling)
+        if thought is None:
+            async with aclosing(self.think(request, thinking)) as events:
+                async for event in events:
+                    yield event
+            if thinking.unfinished:
+                return
+            prompt, sampling = thinking.prompt, thinking.remaining(request.sampling)
+        else:
+            prompt, sampling = thought.after(thinking), thought.remaining(request.sampling)
         fold = self.fold(sampling)
         holds = self._holds(sampling)
         images = images_of(request.messages)
-        stream = self.continued(thinking.prompt, sampling, fold, images, holds)
-        async with aclosing(stream) as events:
+        async with aclosing(self.continued(prompt, sampling, fold, images, holds)) as events:
             async for event in events:
                 if thinking.fold is None or not isinstance(event, PromptProgress):
                     yield event
-        yield thinking.together(fold.finished())
+        finished = thinking.together(fold.finished())
+        yield finished if thought is None else thought.together(finished)
 
     async def think(
         self, request: ChatRequest, thinking: Thinking
@@ -239,7 +260,7 @@ class Generator:
                 yield event
         yield fold.finished()
 
-    def _holds(self, sampling: Sampling) -> Sequence[Held]:
+    def _holds(self, sampling: Sampling) -> Sequence[Mapping[str, Any]]:
         schema = sampling.json_schema
         return () if schema is None else answer_holds(schema, self.context_length)
 
@@ -249,7 +270,7 @@ class Generator:
         sampling: Sampling,
         fold: CompletionFold,
         images: Sequence[str],
-        holds: Sequence[Held] = (),
+        holds: Sequence[Mapping[str, Any]] = (),
     ) -> AsyncGenerator[EngineEvent, None]:
         """Continue ``prompt``; ``fold`` knows afterwards how it ended.
 
@@ -257,6 +278,10 @@ class Generator:
         """
         refused: SchemaRefusedError | None = None
         for held in holds or (None,):
+            known = None if held is None else self._verdicts.refusal(held)
+            if known is not None:
+                refused = refused or known
+                continue
             try:
                 async with aclosing(self._once(prompt, sampling, fold, images, held)) as events:
                     async for event in events:
@@ -265,7 +290,9 @@ class Generator:
                 refused = refused or error
                 if fold.told:
                     raise
-                _log.warning("%s; it is held to a simpler one.", error)
+                _log.warning("%s; a simpler one is tried.", error)
+                if held is not None:
+                    self._verdicts.remember(held, error)
                 fold.begin_again()
             else:
                 return
@@ -278,7 +305,7 @@ class Generator:
         sampling: Sampling,
         fold: CompletionFold,
         images: Sequence[str],
-        held: Held | None,
+        held: Mapping[str, Any] | None,
     ) -> AsyncGenerator[EngineEvent, None]:
         tag = None if held is None else f"lmstudio-{uuid.uuid4().hex}"
         bos = self._special_tokens["bos_token"]
@@ -289,11 +316,17 @@ class Generator:
         body = completion_body(
             whole, sampling, self.request.seed, self.context_length, held=held, schema_tag=tag
         )
+        is_new = held is not None and not self._verdicts.is_known(held)
         async with aclosing(self.client.stream("/completion", body)) as chunks:
             async for chunk in chunks:
                 events = fold.feed(chunk)
                 if tag is not None and held is not None:
-                    await self._check_schema(tag, fold, held)
+                    if is_new and fold.text:
+                        await self.worker.wait_stderr(tag, VERDICT_SECONDS)
+                    await self._check_schema(tag, fold)
+                    if is_new and fold.text:
+                        is_new = False
+                        self._verdicts.remember(held, None)
                 for event in events:
                     fold.told = fold.told or isinstance(event, Text)
                     yield event
@@ -309,12 +342,12 @@ class Generator:
         used = fold.prompt_tokens + fold.predicted_tokens
         return sampling.overflow == "stop" and not fold.over and used >= self.context_length
 
-    async def _check_schema(self, tag: str, fold: CompletionFold, held: Held) -> None:
+    async def _check_schema(self, tag: str, fold: CompletionFold) -> None:
         """Raise if llama.cpp could not compile the schema: it goes on without, and only logs it."""
         error = schema_error(self.worker.stderr_lines, tag)
         if error is not None:
             raise error
-        if held.is_json and ignores_schema(fold.text, ended=fold.ended):
+        if ignores_schema(fold.text, ended=fold.ended):
             await self.worker.wait_stderr(tag, LOG_SECONDS)
             raise ignored_schema_error(self.worker.stderr_lines, tag)
 

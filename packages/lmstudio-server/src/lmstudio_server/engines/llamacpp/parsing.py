@@ -6,22 +6,18 @@ import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from lmstudio_server.engines.base import PromptProgress
+
 from .bodies import chat_body, offered_tools
 from .chat_fold import ChatFold
-from .diagnosis import (
-    LOG_SECONDS,
-    UNREADABLE_END,
-    is_unreadable,
-    refuses_tools,
-    unreadable_chunk,
-)
+from .diagnosis import is_unreadable, refuses_tools
 from .markup import open_thinking
 from .schemas import for_parser
 from .stops import StopMatcher
 from .transport import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from lmstudio_server.engines.base import ChatRequest, EngineEvent
 
@@ -33,17 +29,46 @@ _log = logging.getLogger(__name__)
 
 
 async def parsed_answer(
-    generator: Generator, request: ChatRequest
+    generator: Generator,
+    request: ChatRequest,
+    as_text: Callable[[ChatRequest], AsyncGenerator[EngineEvent, None]],
 ) -> AsyncGenerator[EngineEvent, None]:
-    """Yield the events of an answer that llama.cpp reads; the last one is ``Finished``."""
+    """Yield the events of an answer that llama.cpp reads; the last one is ``Finished``.
+
+    Where it can make nothing of what the model wrote, it does not tell it either. The model then answers once
+    more, ``as_text``: with the tools in its prompt, and nobody who looks for calls.
+    """
     sampling = request.sampling
     fold = ChatFold(
         max_tokens=sampling.max_tokens,
         log_probs=sampling.log_probs,
         draft=generator.draft_name,
         thinks_on=bool(request.reasoning_budget),
+        reads_calls=bool(offered_tools(request)),
     )
     matcher = StopMatcher(sampling.stop)
+    try:
+        async with aclosing(_read(generator, request, fold, matcher)) as events:
+            async for event in events:
+                yield event
+    except StatusError as error:
+        if not is_unreadable(error.payload):
+            raise
+        _log.warning("llama.cpp cannot read what the model wrote, which is told as text.")
+        if not fold.lost:
+            for event in (*matcher.flush(), *fold.unread()):
+                yield event
+    if fold.lost:
+        async with aclosing(as_text(request)) as events:
+            async for event in events:
+                if not isinstance(event, PromptProgress):
+                    yield event
+
+
+async def _read(
+    generator: Generator, request: ChatRequest, fold: ChatFold, matcher: StopMatcher
+) -> AsyncGenerator[EngineEvent, None]:
+    last = fold.finish
     async with aclosing(_chunks(generator, request)) as chunks:
         async for chunk in chunks:
             for event in fold.feed(chunk):
@@ -52,43 +77,35 @@ async def parsed_answer(
                 if matcher.matched is not None:
                     yield fold.stopped(matcher.matched)
                     return
-            if generator.is_full(sampling, fold):
-                for event in (*matcher.flush(), *fold.filled()):
-                    yield event
-                return
-    for event in (*matcher.flush(), *fold.finish()):
-        yield event
+            if generator.is_full(request.sampling, fold):
+                last = fold.filled
+                break
+    if not fold.lost:
+        for event in (*matcher.flush(), *last()):
+            yield event
 
 
 async def _chunks(
     generator: Generator, request: ChatRequest
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Yield llama.cpp's chunks; the last one tells what it could not read, if there is such."""
+    """Yield llama.cpp's chunks of the answer."""
     body = chat_body(request, generator.request.seed, generator.context_length)
     body |= await _budget(generator, request)
-    worker, client = generator.worker, generator.client
-    start = worker.stderr_count
-    begun = refused = False
+    begun = False
     try:
-        async with aclosing(client.stream("/v1/chat/completions", body)) as chunks:
+        async with aclosing(generator.client.stream("/v1/chat/completions", body)) as chunks:
             async for chunk in chunks:
                 begun = True
                 yield chunk
     except StatusError as error:
-        refused = not begun and "tools" in body and refuses_tools(error.payload)
-        if not refused and not is_unreadable(error.payload):
+        if begun or "tools" not in body or not refuses_tools(error.payload):
             raise
-        what = "the tools of a chat" if refused else "what the model wrote; it is told as text"
-        _log.warning("llama.cpp cannot read %s: %s", what, error.payload)
+        _log.warning("llama.cpp cannot take the tools of a chat as they are: %s", error.payload)
     else:
         return
-    if not refused:
-        await worker.wait_stderr(UNREADABLE_END, LOG_SECONDS, start)
-        yield unreadable_chunk(worker.stderr_since(start))
-        return
-    # No tool is worth more than the chat: of those it cannot read, it is told the names.
+    # No tool is worth more than the chat: only their names are known to it then.
     body["tools"] = for_parser(offered_tools(request), plain=True)
-    async with aclosing(client.stream("/v1/chat/completions", body)) as chunks:
+    async with aclosing(generator.client.stream("/v1/chat/completions", body)) as chunks:
         async for chunk in chunks:
             yield chunk
 

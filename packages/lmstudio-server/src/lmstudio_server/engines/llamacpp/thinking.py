@@ -6,12 +6,12 @@ thinks freely; then the answer is begun with what it thought, and held to the sc
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lmstudio_server.engines.base import ToolCallArguments
 
-from .markup import open_thinking
+from .markup import THINKING_TAGS, open_thinking
 from .timings import together
 
 if TYPE_CHECKING:
@@ -101,6 +101,36 @@ class Thinking:
     def together(self, finished: Finished) -> Finished:
         """Return the answer's ``finished`` with the tokens of the thinking counted as predicted."""
         return finished if self.fold is None else _added(self.fold, finished)
+
+
+@dataclass
+class Thought:
+    """What a model thought and said before it was held to a schema, where that came to no call."""
+
+    text: str = ""
+    predicted_tokens: int = 0
+    """All that was generated, to be counted."""
+
+    def after(self, thinking: Thinking) -> str:
+        """Return the prompt for the answer."""
+        if not self.text:
+            start, end = thinking.tags or ("", "")
+            # Nothing was thought in what the template has opened.
+            return thinking.prompt_before + (f"\n{end}\n\n" if start else "")
+        start, end = thinking.tags or THINKING_TAGS[0]
+        opened = "" if thinking.tags else f"{start}\n"
+        return f"{thinking.prompt_before}{opened}{self.text}{end}\n\n"
+
+    def remaining(self, sampling: Sampling) -> Sampling:
+        """Return ``sampling`` with the limit that is left (at least one token)."""
+        if sampling.max_tokens is None:
+            return sampling
+        return replace(sampling, max_tokens=max(1, sampling.max_tokens - self.predicted_tokens))
+
+    def together(self, finished: Finished) -> Finished:
+        """Return ``finished`` with what was generated before."""
+        predicted = self.predicted_tokens + finished.predicted_tokens
+        return replace(finished, predicted_tokens=predicted)
 
 
 def summed(folds: Sequence[CompletionFold], finished: Finished) -> Finished:
