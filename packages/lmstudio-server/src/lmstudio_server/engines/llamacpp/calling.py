@@ -7,7 +7,6 @@ of a call is told as text, and no odd tool can make it fail.
 
 from __future__ import annotations
 
-import uuid
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from lmstudio_server.engines.base import (
 )
 
 from .bodies import call_holds, images_of
-from .calls import CallParser
+from .calls import CallParser, new_call_id
 from .markup import CALL_END, CALL_START, MarkupSplitter, open_thinking
 from .thinking import Thought, summed
 
@@ -37,17 +36,12 @@ if TYPE_CHECKING:
     from .generation import Generator
     from .thinking import Thinking
 
-__all__ = ["CallingAnswer", "call_or_answer", "new_call_id"]
+__all__ = ["CallingAnswer", "call_or_answer", "first_call_only"]
 
 _ROOM_FOR_A_CALL = 8
 """Tokens of the context below which no call is begun: prompt and tag would not fit."""
 _MOST_BEFORE_A_CALL = 1000
 """Characters that a model says before it calls something; more of them is an answer."""
-
-
-def new_call_id() -> str:
-    """Return an id for a call."""
-    return uuid.uuid4().hex
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Generating: the ways to ask one worker for an answer, and which one a request takes."""
+"""Generating: the ways to ask one worker for a text."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ from .bodies import (
     answer_holds,
     completion_body,
     images_of,
-    offered_tools,
     prompt_with_images,
     template_body,
 )
-from .calling import CallingAnswer, call_or_answer, first_call_only, new_call_id
+from .calls import new_call_id
 from .chat_fold import ChatFold
 from .completion_fold import CompletionFold
 from .diagnosis import (
@@ -41,7 +40,6 @@ from .diagnosis import (
     schema_error,
 )
 from .markup import CALL_PROBE, MarkupSplitter, end_tag, has_tagged_call, open_thinking, start_tag
-from .parsing import parsed_answer
 from .templates import Templates
 from .thinking import Thinking, Thought
 from .transport import StatusError, WorkerClient
@@ -120,54 +118,12 @@ class Generator:
             self._adds_start = bool(added) and added == await self.tokenize(bos)
         return self._adds_start
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Yield the events of the answer to a conversation; the last one is ``Finished``."""
-        route = await self._route(request)
-        if not request.parallel_tool_calls:
-            route = first_call_only(route)
-        async with aclosing(route) as events:
-            async for event in events:
-                yield event
-
-    async def _route(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        sampling = request.sampling
-        tools = offered_tools(request)
-        must_call = bool(tools) and request.tool_choice == "required"
-        if must_call:
-            # A call has a schema of its own.
-            free = replace(sampling, json_schema=None, grammar=None)
-            request, sampling = replace(request, sampling=free), free
-        if not tools and (sampling.json_schema is not None or sampling.grammar is not None):
-            return self._constrained(request)
-        if sampling.grammar is not None:
-            return self._constrained(request)
-        if sampling.json_schema is None:
-            return await self._free(request, must_call=must_call)
-        # The model is free to call; what it does not call for, it answers by the schema.
-        free = replace(sampling, json_schema=None)
-        one = replace(request, sampling=free, enable_thinking=bool(request.enable_thinking))
-        return call_or_answer(
-            await self._free(one), lambda thought: self._constrained(request, thought)
-        )
-
-    async def _free(
-        self, request: ChatRequest, *, must_call: bool = False
-    ) -> AsyncGenerator[EngineEvent, None]:
-        """Return how to answer without a schema: so as calls of tools can be read."""
-        tools = offered_tools(request)
-        if tools and await self._has_tagged_calls(request):
-            prompt = await self.prompt(request, constrained=must_call)
-            return CallingAnswer(self, request, tools, self._thinking(request, prompt)).events()
-        if request.chat_template is not None:
-            return self._marked_up(request, calls=bool(tools))
-        return parsed_answer(self, request, self._marked_up)
-
-    async def _marked_up(
+    async def marked_up(
         self, request: ChatRequest, *, calls: bool = False
     ) -> AsyncGenerator[EngineEvent, None]:
         """Render the prompt, and tell reasoning and tool calls apart on our side."""
         prompt = await self.prompt(request, constrained=False)
-        thinking = self._thinking(request, prompt)
+        thinking = self.thinking(request, prompt)
         if request.reasoning_budget is not None:
             async with aclosing(self.think(request, thinking)) as events:
                 async for event in events:
@@ -192,14 +148,14 @@ class Generator:
             yield thinking.counted(event, fold)
         yield thinking.together(fold.finished(called_tools=splitter.calls > 0))
 
-    async def _constrained(
+    async def constrained(
         self, request: ChatRequest, thought: Thought | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
         """Keep the answer to a schema or grammar from its first token on.
 
         ``thought``: what the model has thought of it already.
         """
-        thinking = self._thinking(request, await self.prompt(request, constrained=True))
+        thinking = self.thinking(request, await self.prompt(request, constrained=True))
         if thought is None:
             async with aclosing(self.think(request, thinking)) as events:
                 async for event in events:
@@ -361,7 +317,8 @@ class Generator:
         """What the model that proposes tokens is called, if there is one."""
         return None if self.request.draft is None else self.request.draft.name
 
-    def _thinking(self, request: ChatRequest, prompt: str) -> Thinking:
+    def thinking(self, request: ChatRequest, prompt: str) -> Thinking:
+        """Return how far ``prompt`` has come with thinking."""
         return Thinking(prompt, request.reasoning_budget, self.request.reasoning_budget_message)
 
     async def prompt(self, request: ChatRequest, *, constrained: bool) -> str:
@@ -374,7 +331,7 @@ class Generator:
         answer = await self.client.post("/apply-template", body)
         return str(answer["prompt"])
 
-    async def _has_tagged_calls(self, request: ChatRequest) -> bool:
+    async def has_tagged_calls(self, request: ChatRequest) -> bool:
         """Whether the template writes calls as ``<tool_call>{"name": …``: then we can, too."""
         if self._tagged_calls is not None and request.chat_template is None:
             return self._tagged_calls
