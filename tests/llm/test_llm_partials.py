@@ -7,6 +7,7 @@ import datetime as dt
 import enum
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
@@ -17,6 +18,16 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+try:
+    import attrs
+except ImportError:
+    attrs = None  # type: ignore[assignment]
+try:
+    import msgspec
+except ImportError:
+    msgspec = None  # type: ignore[assignment]
+
+from lmstudio_core.errors import LMStudioValueError
 from lmstudio_llm.fragments import LlmPredictionFragment
 from lmstudio_llm.partial_values import NOTHING, begun_data
 from lmstudio_llm.partials import AsyncPartials, Growing, Partials
@@ -61,8 +72,85 @@ BOOK: dict[str, Any] = {
 }  # fmt: skip
 
 
+class BookList(pydantic.RootModel[list[DataBook]]):
+    pass
+
+
+@pydantic.dataclasses.dataclass
+class Named:
+    title: str = pydantic.Field(alias="theTitle")
+    year: int = 1
+
+
+@dataclass(frozen=True)
+class Shelf:
+    name: str
+    books: list[DataBook]
+    first: DictBook | None = None
+
+
+FOREIGN: list[Any] = []
+"""Classes of other packages, each with data."""
+
+if attrs is not None:
+
+    @attrs.frozen
+    class AttrsPage:
+        _number: int
+        text: str = ""
+
+    @attrs.define
+    class AttrsBook:
+        title: str
+        pages: list[AttrsPage] = attrs.field(factory=list)
+        cover: AttrsPage | None = None
+        opened: bool = attrs.field(init=False, default=False)
+
+    FOREIGN += [
+        (
+            AttrsBook,
+            {"title": "Dune", "pages": [{"number": 1, "text": "ab"}, {"number": 2, "text": "c"}]},
+        ),
+        (
+            list[AttrsBook],
+            [{"title": "Dune"}, {"title": "x", "cover": {"number": 1, "text": "cd"}}],
+        ),
+        (dict[str, AttrsPage], {"a": {"number": 1, "text": "ab"}}),
+    ]
+if msgspec is not None:
+
+    class StructPage(msgspec.Struct, frozen=True, rename="camel"):
+        page_number: int
+        text: str = ""
+
+    class StructBook(msgspec.Struct, kw_only=True, tag=True):
+        title: str
+        pages: list[StructPage] = msgspec.field(default_factory=list)
+        cover: StructPage | None = None
+        when: dt.date | None = None
+
+    STRUCT = {"type": "StructBook", "title": "Dune", "pages": [{"pageNumber": 1, "text": "ab"}],
+              "cover": {"pageNumber": 2, "text": "cd"}, "when": "2026-01-02"}  # fmt: skip
+    FOREIGN += [
+        (StructBook, STRUCT),
+        (list[StructBook], [STRUCT, {**STRUCT, "title": "x"}]),
+        (dict[str, StructPage], {"a": {"pageNumber": 1, "text": "ab"}}),
+        (StructPage | None, {"pageNumber": 1, "text": "ab"}),
+    ]
+
+
 def plain(value: Any) -> Any:
     """A value as its parts, without what is not there yet."""
+    if attrs is not None and attrs.has(type(value)):
+        value = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        return {name: plain(part) for name, part in value.items() if part not in (None, [], False)}
+    if msgspec is not None and isinstance(value, msgspec.Struct):
+        value = {name: getattr(value, name) for name in value.__struct_fields__}
+        return {name: plain(part) for name, part in value.items() if part is not None}
+    if isinstance(value, pydantic.RootModel):
+        return plain(value.root)
+    if isinstance(value, tuple):
+        return [plain(part) for part in value]
     if isinstance(value, pydantic.BaseModel) or is_dataclass(value):
         return {name: plain(part) for name, part in vars(value).items() if part is not None}
     if isinstance(value, dict):
@@ -105,6 +193,20 @@ def grown(kind: Any, text: str) -> list[Any]:
         (Literal["a", "ab"], "ab"),
         (int, 1234),
         (bool, True),
+        (BookList, [{"title": "Dune", "year": 1965}, {"title": "x", "year": 1}]),
+        (Named, {"theTitle": "Dune", "year": 2}),
+        (
+            Shelf,
+            {
+                "name": "sf",
+                "books": [{"title": "a", "year": 1}],
+                "first": {"title": "b", "year": 2},
+            },
+        ),
+        (Sequence[DataBook], [{"title": "Dune", "year": 1965}]),
+        (tuple[str, DataBook], ["ab", {"title": "Dune", "year": 1965}]),
+        (tuple[DictBook, ...], [{"title": "Dune", "year": 1965}]),
+        *FOREIGN,
     ],
     ids=str,
 )
@@ -130,6 +232,30 @@ def test_text_grows_and_the_rest_comes_whole() -> None:
     born = {value.author.born for value in values if value.author is not None}
     assert born == {None, dt.date(1920, 10, 8)}
     assert values[-1] == Book.model_validate(BOOK)
+
+
+@pytest.mark.parametrize(("kind", "data"), FOREIGN, ids=str)
+def test_classes_of_others_grow_too(kind: Any, data: Any) -> None:
+    values = grown(kind, json.dumps(data))
+    assert len({repr(plain(value)) for value in values}) > 2
+    assert values[-1] == resolve_format(kind).read(json.dumps(data)).value
+
+
+@pytest.mark.skipif(msgspec is None, reason="msgspec is not installed")
+def test_a_struct_that_wants_to_be_whole_comes_whole() -> None:
+    class Even(msgspec.Struct):
+        number: int
+        text: str
+
+        def __post_init__(self) -> None:
+            if self.number % 2:
+                raise ValueError("odd")
+
+    assert grown(Even, '{"number": 2, "text": "ab"}')[-1] == Even(2, "ab")
+    assert resolve_format(Even).read('{"number": 1, "text": ""}').problems
+    assert grown(Even, '{"number": 1, "text": "ab"}') == []
+    with pytest.raises(LMStudioValueError, match="no JSON schema"):
+        resolve_format(list[Even] | object)
 
 
 JSON = st.recursive(

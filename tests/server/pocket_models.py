@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +96,16 @@ def finish_of(events: list[EngineEvent]) -> Finished:
 def calls_of(events: list[EngineEvent]) -> list[tuple[str, Any]]:
     """The names and arguments of all calls."""
     return [(e.name, e.arguments) for e in events if isinstance(e, ToolCallEnd)]
+
+
+def with_template(folder: Path, change: Callable[[str], str]) -> Path:
+    """The pocket model with another chat template."""
+    data = POCKET.read_bytes()
+    at = data.index(b"tokenizer.chat_template") + len(b"tokenizer.chat_template") + 4
+    (size,) = struct.unpack("<Q", data[at : at + 8])
+    changed = change(data[at + 8 : at + 8 + size].decode()).encode()
+    # What comes after stays aligned.
+    changed += b"\n" * ((size - len(changed)) % 32)
+    path = folder / "other.gguf"
+    path.write_bytes(data[:at] + struct.pack("<Q", len(changed)) + changed + data[at + 8 + size :])
+    return path

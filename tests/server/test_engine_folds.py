@@ -25,7 +25,6 @@ from lmstudio_server.engines.base import (
 from lmstudio_server.engines.llamacpp.bodies import (
     chat_body,
     completion_body,
-    forced_call_schema,
     images_of,
     prompt_with_images,
     tagged_schema,
@@ -396,7 +395,8 @@ def test_body_says_only_what_is_set() -> None:
 def test_body_with_tools() -> None:
     request = ChatRequest(USER, Sampling(log_probs=2), tools=[TOOL], tool_choice="required")
     body = chat_body(request, None)
-    assert body["tools"] == [TOOL]
+    [tool] = body["tools"]
+    assert tool["function"] == {"name": "add", "parameters": {"type": "object", "properties": {}}}
     assert body["tool_choice"] == "required"
     # llama.cpp refuses both together.
     assert "logprobs" not in body
@@ -439,18 +439,6 @@ def test_schema_is_tagged_in_front_and_keeps_the_callers_guidance() -> None:
     assert next(iter(tagged.items())) == ("$comment", "tag")
     assert tagged["x-guidance"] == {"whitespace_flexible": True}
     assert schema["$comment"] == "mine"
-
-
-def test_schema_of_a_forced_call() -> None:
-    tools = [
-        {"function": {"name": "a", "parameters": {"type": "object", "$defs": {"D": {}}}}},
-        {"function": {"name": "b"}},
-    ]
-    schema = forced_call_schema(tools)
-    assert schema["$defs"] == {"D": {}}
-    assert [c["properties"]["name"]["const"] for c in schema["anyOf"]] == ["a", "b"]
-    assert schema["anyOf"][1]["properties"]["arguments"] == {"type": "object"}
-    assert "$defs" in tools[0]["function"]["parameters"]
 
 
 def test_images_in_order() -> None:

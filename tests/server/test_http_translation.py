@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lmstudio_server.doors.bodies import read
 from lmstudio_server.doors.errors import DoorError, described
@@ -162,9 +164,9 @@ class TestMessages:
             history({"role": "user", "content": [part]})
 
     def test_no_messages(self) -> None:
-        for given in ([], "hello", None):
+        for messages in ([], "hello", None):
             with pytest.raises(DoorError, match="messages"):
-                history_of(given, lambda name, _: Stored(name))
+                history_of(messages, lambda name, _: Stored(name))
 
 
 class TestSettings:
@@ -203,8 +205,8 @@ class TestSettings:
 
     def test_structure(self) -> None:
         schema = {"type": "object", "properties": {}}
-        given = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-        assert chat(response_format=given)["structured"] == {"type": "json", "jsonSchema": schema}
+        form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+        assert chat(response_format=form)["structured"] == {"type": "json", "jsonSchema": schema}
         assert chat(response_format={"type": "json_object"})["structured"] == {
             "type": "json",
             "jsonSchema": {"type": "object"},
@@ -222,6 +224,31 @@ class TestSettings:
         assert [t["function"]["name"] for t in one["tools"]["tools"]] == ["add"]
         assert one["toolChoice"]["mode"] == "required"
         assert one["tools"]["tools"][0]["function"]["parameters"]["type"] == "object"
+        assert "parallel" not in one["toolChoice"]
+        alone = chat(tools=[TOOL], parallel_tool_calls=False)
+        assert alone["toolChoice"] == {"type": "generic", "mode": "auto", "parallel": False}
+
+    @pytest.mark.parametrize(
+        ("parameters", "taken"),
+        [
+            (None, {}),
+            ({}, {}),
+            (True, {}),
+            ([], {}),
+            ({"type": "object"}, {"additionalProperties": True}),
+            ({"type": "object", "properties": None}, {"properties": None}),
+            ({"$ref": "#/none"}, {"$ref": "#/none", "additionalProperties": True}),
+        ],
+    )
+    def test_parameters_of_every_sort(self, parameters: Any, taken: Any) -> None:
+        tool = {"type": "function", "function": {"name": "add", "parameters": parameters}}
+        [one] = chat(tools=[tool])["tools"]["tools"]
+        assert one["function"]["parameters"] == {"type": "object", "properties": {}, **taken}
+
+    def test_parameters_that_are_none_are_named(self) -> None:
+        tool = {"type": "function", "function": {"name": "add", "parameters": "text"}}
+        with pytest.raises(DoorError, match=r"tools\[0\].function.parameters\" of 'add'"):
+            chat(tools=[tool])
 
     def test_thinking(self) -> None:
         assert chat(reasoning_effort="none") == {"reasoning.enableThinking": False}
@@ -328,14 +355,8 @@ class TestAnswers:
         assert choice["message"] == {"role": "assistant", "content": None, "tool_calls": [call]}
         assert choice["finish_reason"] == "tool_calls"
         deltas = [chunk["choices"][0]["delta"] for chunk in self.stream(CALL)]
-        [first, *rest] = [d["tool_calls"][0] for d in deltas if "tool_calls" in d]
-        assert first == {
-            "index": 0,
-            "id": "c1",
-            "type": "function",
-            "function": {"name": "add", "arguments": ""},
-        }
-        assert "".join(d["function"]["arguments"] for d in rest) == '{"a": 1}'
+        # Not before it is whole: one that a limit cuts off is text.
+        assert [d["tool_calls"] for d in deltas if "tool_calls" in d] == [[{"index": 0, **call}]]
 
     def test_a_call_that_comes_whole(self) -> None:
         packets = [CALL[0], CALL[4], success()]
@@ -347,11 +368,38 @@ class TestAnswers:
         assert json.loads(delta["function"]["arguments"]) == {"a": 1}
         assert self.whole(packets)["choices"][0]["finish_reason"] == "tool_calls"
 
-    def test_a_call_that_cannot_be_read_is_text(self) -> None:
-        failed = {"type": "toolCallGenerationFailed", "error": {}, "rawContent": "<tool_call>{"}
-        [choice] = self.whole([CALL[0], failed, success()])["choices"]
-        assert choice["message"]["content"] == "<tool_call>{"
-        assert choice["finish_reason"] == "stop"
+    @given(st.lists(st.sampled_from(["call", "named", "cut off", "text"]), max_size=6))
+    def test_calls_and_what_is_none_in_any_order(self, kinds: list[str]) -> None:
+        packets: list[Any] = []
+        for number, kind in enumerate(kinds):
+            raw = f"<{number}>"
+            failed = {"type": "toolCallGenerationFailed", "error": {}, "rawContent": raw}
+            request = {**CALL[4]["toolCallRequest"], "id": f"c{number}"}
+            whole = [CALL[0], {**CALL[4], "toolCallRequest": request}]
+            packets += {
+                "call": whole,
+                "named": [CALL[0], *CALL[1:4], whole[1]],
+                "cut off": [*CALL[:3], failed],
+                "text": [fragment(raw)],
+            }[kind]
+        packets.append(success())
+        [choice] = self.whole(packets)["choices"]
+        ids = [f"c{number}" for number, kind in enumerate(kinds) if kind in ("call", "named")]
+        texts = [f"<{number}>" for number, kind in enumerate(kinds) if kind in ("cut off", "text")]
+        message = choice["message"]
+        assert [call["id"] for call in message.get("tool_calls", ())] == ids
+        assert (message["content"] or "") == "".join(texts)
+        assert choice["finish_reason"] == ("tool_calls" if ids else "stop")
+        deltas = [chunk["choices"][0]["delta"] for chunk in self.stream(packets)]
+        assert "".join(delta.get("content", "") for delta in deltas) == "".join(texts)
+        calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+        assert [call["index"] for call in calls] == list(range(len(ids)))
+        assert [{k: v for k, v in call.items() if k != "index"} for call in calls] == message.get(
+            "tool_calls", []
+        )
+        # What is sent is taken back.
+        said: Any = history({"role": "user", "content": "?"}, message)[1]["content"]
+        assert [p["toolCallRequest"]["id"] for p in said if p["type"] == "toolCallRequest"] == ids
 
     @pytest.mark.parametrize(
         ("reason", "finish"),

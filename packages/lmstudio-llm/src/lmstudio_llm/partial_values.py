@@ -8,10 +8,11 @@ whole.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import re
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Final, NamedTuple, Union, cast, get_args, get_origin
 
@@ -21,6 +22,8 @@ from pydantic_core import from_json
 from typing_extensions import get_type_hints, is_typeddict
 
 from lmstudio_core.lenient import is_mapping, is_sequence
+
+from .schema_forms import has_struct, is_struct, with_attrs
 
 __all__ = ["NOTHING", "Begun", "begun_data", "no_partial", "partial_of", "plain_partial"]
 
@@ -92,11 +95,16 @@ def partial_of(kind: Any, begun: Begun) -> Any:
     kind = _one_kind(kind)
     if kind is Any or (isinstance(data, str) and kind is str):
         return data
+    if _is_a(kind, pydantic.RootModel):
+        root = partial_of(kind.model_fields["root"].annotation, begun)
+        return NOTHING if root is NOTHING else kind.model_construct(root)
     if is_mapping(data):
         return _of_mapping(kind, data, still)
-    if is_sequence(data) and (kind is list or get_origin(kind) is list):
-        return _of_list((get_args(kind) or (Any,))[0], data, still)
-    return NOTHING
+    return _of_list(kind, data, still) if is_sequence(data) else NOTHING
+
+
+def _is_a(kind: Any, of: type) -> bool:
+    return inspect.isclass(kind) and get_origin(kind) is None and issubclass(kind, of)
 
 
 def _one_kind(kind: Any) -> Any:
@@ -110,13 +118,23 @@ def _one_kind(kind: Any) -> Any:
     return kind
 
 
-def _of_list(kind: Any, data: Sequence[Any], still: int) -> list[Any]:
+def _of_list(kind: Any, data: Sequence[Any], still: int) -> Any:
+    """What is there of the items, of one type or, in a tuple, of one each."""
+    origin, args = get_origin(kind) or kind, get_args(kind)
+    if origin not in _LISTS:
+        return NOTHING
+    each = origin is tuple and bool(args) and args[-1] is not Ellipsis
+    kinds = list(args) if each else [(args or (Any,))[0]] * len(data)
     last = len(data) - 1
     items = [
-        partial_of(kind, Begun(item, still - 1 if at == last else 0))
-        for at, item in enumerate(data)
+        partial_of(one, Begun(item, still - 1 if at == last else 0))
+        for at, (one, item) in enumerate(zip(kinds, data, strict=False))
     ]
-    return items[: items.index(NOTHING)] if NOTHING in items else items
+    found = items[: items.index(NOTHING)] if NOTHING in items else items
+    return tuple(found) if origin is tuple else found
+
+
+_LISTS: Final = (list, tuple, Sequence, Iterable, Collection)
 
 
 def _of_mapping(kind: Any, data: Mapping[str, Any], still: int) -> Any:
@@ -132,43 +150,81 @@ def _of_mapping(kind: Any, data: Mapping[str, Any], still: int) -> Any:
 
     if kind is dict or get_origin(kind) in (dict, Mapping):
         return known(dict.fromkeys(data, (get_args(kind) or (str, Any))[1]))
-    model: Any = kind
-    if (
-        inspect.isclass(model)
-        and get_origin(model) is None
-        and issubclass(model, pydantic.BaseModel)
-    ):
-        return _model(model, known)
     if is_typeddict(kind):
         return known(get_type_hints(kind))
-    return _dataclass(kind, known) if is_dataclass(kind) else NOTHING
+    if is_struct(kind):
+        return _struct(kind, known)
+    make = (
+        _model
+        if _is_a(kind, pydantic.BaseModel)
+        else _attrs
+        if hasattr(kind, "__attrs_attrs__")
+        else _dataclass
+        if is_dataclass(kind)
+        else None
+    )
+    return NOTHING if make is None else make(kind, known)
 
 
-def _dataclass(kind: Any, known: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
-    values = known(get_type_hints(kind, include_extras=True))
-    made = object.__new__(kind)
-    for field in fields(kind):
-        object.__setattr__(made, field.name, values.get(field.name))
+Known = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""The values of those of some keys that are there, by the types of them."""
+
+
+def _dataclass(kind: Any, known: Known) -> Any:
+    aliases: Mapping[str, Any] = getattr(kind, "__pydantic_fields__", {})
+    hints = get_type_hints(kind, include_extras=True)
+    keys = {
+        field.name: alias
+        if isinstance(alias := getattr(aliases.get(field.name), "validation_alias", None), str)
+        else field.name
+        for field in fields(kind)
+    }
+    values = known({key: hints[name] for name, key in keys.items()})
+    return _filled(object.__new__(kind), {name: values.get(key) for name, key in keys.items()})
+
+
+def _attrs(kind: Any, known: Known) -> Any:
+    hints = get_type_hints(kind, include_extras=True)
+    given = kind.__attrs_attrs__
+    values = known({field.alias: hints.get(field.name, Any) for field in given if field.init})
+    return _filled(object.__new__(kind), {field.name: values.get(field.alias) for field in given})
+
+
+def _filled(made: Any, values: Mapping[str, Any]) -> Any:
+    # Not by its own way: that may be closed, and would check what is not complete.
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
     return made
 
 
-def _model(
-    kind: type[pydantic.BaseModel], known: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> Any:
-    if issubclass(kind, pydantic.RootModel):
+def _struct(kind: Any, known: Known) -> Any:
+    """One of msgspec's, which only its constructor makes; what that does itself may want it whole."""
+    given = importlib.import_module("msgspec").structs.fields(kind)
+    values = known({field.encode_name: field.type for field in given})
+    try:
+        return kind(**{field.name: values.get(field.encode_name) for field in given})
+    except Exception:  # noqa: BLE001 - __post_init__ of the caller's class
         return NOTHING
+
+
+def _model(kind: Any, known: Known) -> Any:
     keys = {
         name: field.validation_alias if isinstance(field.validation_alias, str) else name
         for name, field in kind.model_fields.items()
     }
     values = known({keys[name]: field.annotation for name, field in kind.model_fields.items()})
-    made: Any = kind.model_construct()
+    made = kind.model_construct()
     # Not the defaults: what comes may be something else.
     made.__dict__.update({name: values.get(key) for name, key in keys.items()})
     return made
 
 
 def _whole(kind: Any, data: Any) -> Any:
+    if has_struct(kind):
+        try:
+            return importlib.import_module("msgspec").convert(data, kind)
+        except (TypeError, ValueError):
+            return NOTHING
     try:
         return _adapter(kind).validate_python(data)
     except (pydantic.ValidationError, pydantic.errors.PydanticUserError):
@@ -179,7 +235,11 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     try:
         return _kept(kind)
     except TypeError:  # a hint without a hash
-        return TypeAdapter(kind)
+        return _made(kind)
 
 
-_kept: Callable[[Any], TypeAdapter[Any]] = cast("Any", functools.lru_cache(256)(TypeAdapter))
+def _made(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(with_attrs(kind))
+
+
+_kept: Callable[[Any], TypeAdapter[Any]] = cast("Any", functools.lru_cache(256)(_made))

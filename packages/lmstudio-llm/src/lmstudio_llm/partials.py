@@ -62,7 +62,8 @@ class Partials(Generic[T]):
         """The output as it grows: values of the ``response_format`` that may not be complete.
 
         Each is the beginning of the next one, and the last is ``result().value``. Fields of models
-        and dataclasses that are still to come are ``None``; dicts and lists do not have them yet.
+        and dataclasses (of attrs and msgspec, too) that are still to come are ``None``; dicts and
+        lists do not have them yet.
         Text grows; numbers, dates and choices appear once they are whole. Output that is not in
         the format ends them early; ``result()`` says what is wrong. Without a format, and with a
         grammar, it is the text so far.
@@ -96,7 +97,8 @@ class AsyncPartials(Generic[T]):
         """The output as it grows: values of the ``response_format`` that may not be complete.
 
         Each is the beginning of the next one, and the last is ``result().value``. Fields of models
-        and dataclasses that are still to come are ``None``; dicts and lists do not have them yet.
+        and dataclasses (of attrs and msgspec, too) that are still to come are ``None``; dicts and
+        lists do not have them yet.
         Text grows; numbers, dates and choices appear once they are whole. Output that is not in
         the format ends them early; ``result()`` says what is wrong. Without a format, and with a
         grammar, it is the text so far.

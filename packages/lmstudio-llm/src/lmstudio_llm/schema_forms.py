@@ -14,7 +14,7 @@ from typing_extensions import get_type_hints
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.lenient import is_mapping
 
-__all__ = ["is_struct", "of_openai", "with_attrs"]
+__all__ = ["has_struct", "is_struct", "of_openai", "with_attrs"]
 
 
 def of_openai(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -44,6 +44,13 @@ def is_struct(kind: Any) -> bool:
     if msgspec is None or not isinstance(kind, type) or get_origin(kind) is not None:
         return False  # in Python 3.10 list[int] is a type for isinstance and none for issubclass
     return issubclass(kind, msgspec.Struct)
+
+
+def has_struct(kind: Any) -> bool:
+    """Whether it is such a class, or a type with one in it (``list[Book]``, ``A | B``)."""
+    if "msgspec" not in sys.modules:
+        return False
+    return is_struct(kind) or any(map(has_struct, get_args(kind)))
 
 
 def with_attrs(kind: Any) -> Any:

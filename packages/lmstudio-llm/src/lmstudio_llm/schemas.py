@@ -18,7 +18,7 @@ from lmstudio_core.lenient import as_mapping, error_text, is_mapping, is_sequenc
 from .config_types import LlmStructuredPredictionSetting
 from .jsonschema_check import UncheckableSchemaError, schema_problems
 from .partial_values import Begun, no_partial, partial_of, plain_partial
-from .schema_forms import is_struct, of_openai, with_attrs
+from .schema_forms import has_struct, of_openai, with_attrs
 from .typed_dicts import portable
 
 __all__ = [
@@ -249,7 +249,7 @@ def _constructed(cls: Any, *args: Any, **fields: Any) -> Any:
 def _of_type(kind: Any) -> OutputFormat[Any]:
     if inspect.isroutine(kind):
         raise _no_schema(kind, "it is a function.")
-    if is_struct(kind):
+    if has_struct(kind):
         return _of_struct(kind)
     try:
         adapter: TypeAdapter[Any] = (
@@ -260,7 +260,8 @@ def _of_type(kind: Any) -> OutputFormat[Any]:
         schema = adapter.json_schema()
     except (pydantic.errors.PydanticUserError, AttributeError, TypeError, NameError) as error:
         raise _no_schema(kind, error) from error
-    of: Any = getattr(adapter, "_type", Any)  # an adapter tells its type in no other way
+    # An adapter tells its type in no other way.
+    of: Any = getattr(adapter, "_type", Any) if isinstance(kind, TypeAdapter) else portable(kind)
     return OutputFormat(
         {"type": "json", "jsonSchema": schema},
         lambda text: _validated(text, adapter.validate_json),
@@ -268,15 +269,18 @@ def _of_type(kind: Any) -> OutputFormat[Any]:
     )
 
 
-def _of_struct(cls: Any) -> OutputFormat[Any]:
-    """A class of msgspec's, which checks the data itself."""
+def _of_struct(kind: Any) -> OutputFormat[Any]:
+    """A class of msgspec's, or a type with one in it: msgspec checks the data itself."""
     msgspec: Any = importlib.import_module("msgspec")
-    schema = msgspec.json.schema(cls)
-    decode = msgspec.json.Decoder(cls).decode
+    try:
+        schema = msgspec.json.schema(kind)
+        decode = msgspec.json.Decoder(kind).decode
+    except TypeError as error:
+        raise _no_schema(kind, error) from error
     return OutputFormat(
         {"type": "json", "jsonSchema": schema},
         lambda text: _validated(text, decode),
-        partial=no_partial,
+        partial=lambda begun: partial_of(kind, begun),
     )
 
 

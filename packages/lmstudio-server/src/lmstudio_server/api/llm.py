@@ -71,6 +71,7 @@ class _Plan:
             sampling=settings.sampling,
             tools=self.names.tools_for_model(settings.tools),
             tool_choice=settings.tool_choice,
+            parallel_tool_calls=settings.parallel_tool_calls,
             enable_thinking=settings.enable_thinking,
             chat_template=None if settings.template is None else settings.template.jinja,
             reasoning_budget=settings.reasoning_budget,

@@ -23,6 +23,7 @@ from lmstudio_server.engines.base import (
     PromptProgress,
     Sampling,
     Text,
+    ToolCallFailed,
 )
 from lmstudio_server.errors import from_engine
 from lmstudio_server.kv.stack import fields
@@ -173,6 +174,12 @@ class Prediction:
         async with aclosing(self._open()) as events:
             async for event in events:
                 self._transcript.feed(event)
+                if isinstance(event, ToolCallFailed):
+                    _log.warning(
+                        "%r: a tool call is told as text: %s",
+                        self._instance.identifier,
+                        event.message,
+                    )
                 if not isinstance(event, (PromptProgress, Finished)):
                     use.now("generating")
                 if isinstance(event, Text):

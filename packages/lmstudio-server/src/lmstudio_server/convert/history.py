@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lmstudio_core.protocol.halves import mend
 from lmstudio_server.api import parameters as p
 from lmstudio_server.errors import WireError
 
@@ -106,7 +107,8 @@ class _Converter:
         call_id = call.id or f"call_{self._count}"
         name = self._names.for_model(call.name)
         self._waiting.append((call_id, name))
-        arguments = json.dumps(call.arguments or {}, ensure_ascii=False)
+        # Engines refuse JSON with halves of characters in it.
+        arguments = json.dumps(mend(call.arguments or {}), ensure_ascii=False)
         return {
             "id": call_id,
             "type": "function",

@@ -166,6 +166,8 @@ class ChatRequest:
     sampling: Sampling = field(default_factory=Sampling)
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: Literal["none", "auto", "required"] = "auto"
+    parallel_tool_calls: bool = True
+    """Whether one answer may call several times."""
     enable_thinking: bool | None = None
     chat_template: str | None = None
     """A Jinja template that replaces the model's own for this request."""

@@ -45,6 +45,7 @@ class PredictionSettings:
     overflow: OverflowPolicy
     tools: Sequence[Mapping[str, Any]]
     tool_choice: ToolChoice
+    parallel_tool_calls: bool
     tool_naming: str
     tool_stop_strings: frozenset[str]
     template: Template | None
@@ -83,6 +84,7 @@ def prediction_settings(
         overflow=_overflow(config.get(_PREFIX + "contextOverflowPolicy")),
         tools=_tools(config.get(_PREFIX + "tools")),
         tool_choice=_tool_choice(config.get(_PREFIX + "toolChoice")),
+        parallel_tool_calls=_parallel(config.get(_PREFIX + "toolChoice")),
         tool_naming=str(config.get(_PREFIX + "toolNaming")),
         tool_stop_strings=frozenset(tool_stops),
         template=template,
@@ -212,6 +214,11 @@ def _is_tool(tool: Any) -> bool:
 def _tool_choice(value: Any) -> ToolChoice:
     mode = cast("dict[str, Any]", value).get("mode") if isinstance(value, dict) else None
     return mode if mode in ("none", "required") else "auto"
+
+
+def _parallel(value: Any) -> bool:
+    given = cast("dict[str, Any]", value).get("parallel") if isinstance(value, dict) else None
+    return given is not False
 
 
 def _overflow(value: Any) -> OverflowPolicy:

@@ -33,8 +33,7 @@ class Generation:
     tokens: list[Json] = field(default_factory=list[Json])
     cached: int = 0
     stats: Json = field(default_factory=dict[str, Any])
-    _arguments: int = 0
-    _named: bool = False
+    _call_id: str | None = None
 
     def feed(self, packet: Mapping[str, Any]) -> Json | None:
         """Take a packet; returns what a stream shows of it (a chat's ``delta``), if anything."""
@@ -53,8 +52,7 @@ class Generation:
     def finish_reason(self) -> str:
         """Why it ended."""
         reason = _FINISH.get(self.stats.get("stopReason", ""), "stop")
-        finished = any("arguments" in call["function"] for call in self.calls)
-        return "tool_calls" if finished and reason == "stop" else reason
+        return "tool_calls" if self.calls and reason == "stop" else reason
 
     @property
     def usage(self) -> Json:
@@ -88,39 +86,19 @@ class Generation:
         return {"content": content}
 
     def _call(self, kind: str, packet: Mapping[str, Any]) -> Json | None:
+        """Tell a call when it is whole: one that a limit cuts off turns out to be text in the end."""
         if kind == "Start":
-            self._arguments, self._named = 0, False
-            self.calls.append({"id": packet["toolCallId"], "type": "function", "function": {}})
-            return None
-        if kind == "NameReceived":
-            self._named = True
-            return self._call_delta(packet["name"])
-        if kind == "ArgumentFragmentGenerated":
-            self._arguments += 1
-            return self._tool_delta({"function": {"arguments": packet["content"]}})
-        if kind == "End":
-            return self._call_end(packet["toolCallRequest"])
-        self.calls.pop()
-        # A call that cannot be read is shown as what the model wrote.
-        raw = packet.get("rawContent", "")
-        self.text.append(raw)
-        return {"content": raw}
-
-    def _call_end(self, request: Mapping[str, Any]) -> Json | None:
-        text = json_text(request["arguments"])
-        call = self.calls[-1]
-        call["id"] = request["id"] or call["id"]
-        call["function"] = {"name": request["name"], "arguments": text}
-        if not self._named:
-            return self._call_delta(request["name"], text)
-        return None if self._arguments else self._tool_delta({"function": {"arguments": text}})
-
-    def _call_delta(self, name: str, arguments: str = "") -> Json:
-        head = {"id": self.calls[-1]["id"], "type": "function"}
-        return self._tool_delta({**head, "function": {"name": name, "arguments": arguments}})
-
-    def _tool_delta(self, delta: Json) -> Json:
-        return {"tool_calls": [{"index": len(self.calls) - 1, **delta}]}
+            self._call_id = packet["toolCallId"]
+        elif kind == "End":
+            request = packet["toolCallRequest"]
+            function = {"name": request["name"], "arguments": json_text(request["arguments"])}
+            call_id = request.get("id") or self._call_id
+            self.calls.append({"id": call_id, "type": "function", "function": function})
+            return {"tool_calls": [{"index": len(self.calls) - 1, **self.calls[-1]}]}
+        elif kind == "Failed" and packet.get("rawContent"):
+            self.text.append(packet["rawContent"])
+            return {"content": packet["rawContent"]}
+        return None
 
 
 @dataclass(frozen=True)
@@ -248,9 +226,8 @@ def _message(one: Generation) -> Json:
     message: Json = {"role": "assistant", "content": text}
     if one.reasoning:
         message["reasoning_content"] = "".join(one.reasoning)
-    calls = [call for call in one.calls if "arguments" in call["function"]]
-    if calls:
-        message["tool_calls"] = calls
+    if one.calls:
+        message["tool_calls"] = one.calls
         message["content"] = text or None
     return message
 

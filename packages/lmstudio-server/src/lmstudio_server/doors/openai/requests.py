@@ -62,6 +62,7 @@ class ChatBody(_Generation):
     messages: Any
     tools: Any = None
     tool_choice: Any = None
+    parallel_tool_calls: Bool = None
     response_format: Object = None
     max_completion_tokens: Limit = None
     logprobs: Bool = None
@@ -177,6 +178,9 @@ def _chat_fields(body: ChatBody) -> dict[str, Any]:
     tools = _tools(body.tools)
     if tools:
         fields |= _tool_fields(tools, body.tool_choice)
+        if body.parallel_tool_calls is False:
+            # LM Studio's protocol has no key for it: this server's own.
+            fields["toolChoice"]["parallel"] = False
     elif body.tool_choice not in (None, "none", "auto"):
         raise invalid('"tool_choice" asks for a call, and there are no "tools".', "tool_choice")
     thinking = _thinking(body)
@@ -233,15 +237,20 @@ def _tool(tool: object, where: str) -> dict[str, Any]:
             "missing_required_parameter",
         )
     parameters = function.get("parameters")
+    if parameters is True or parameters == []:
+        # What some languages make of a schema that says nothing.
+        parameters = None
     if parameters is not None and is_object(parameters) is None:
         raise invalid(
-            f'"{where}.function.parameters" has to be a JSON schema.',
+            f'"{where}.function.parameters" of {function["name"]!r} has to be a JSON schema: an object.',
             f"{where}.function.parameters",
         )
     kept: dict[str, Any] = {"name": function["name"]}
     if isinstance(function.get("description"), str):
         kept["description"] = function["description"]
-    kept["parameters"] = {"type": "object", "properties": {}, **(parameters or {})}
+    # An object of which nothing is said may hold anything; a tool without parameters takes none.
+    free = {"additionalProperties": True} if parameters and "properties" not in parameters else {}
+    kept["parameters"] = {"type": "object", "properties": {}, **free, **(parameters or {})}
     return {"type": "function", "function": kept}
 
 

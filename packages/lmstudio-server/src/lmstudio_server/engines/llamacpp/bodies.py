@@ -6,7 +6,13 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .schemas import check_tool, for_compiler, for_grammar_parser
+from .schemas import (
+    for_compiler,
+    for_grammar_parser,
+    for_parser,
+    for_template,
+    forced_call_schema,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,9 +91,8 @@ def template_body(request: ChatRequest, *, constrained: bool = False) -> dict[st
     body: dict[str, Any] = {"messages": [dict(message) for message in request.messages]}
     tools = offered_tools(request)
     if tools:
-        for tool in tools:
-            check_tool(tool)
-        body["tools"] = [dict(tool) for tool in tools]
+        # Without a choice llama.cpp only shows them; it would refuse those it cannot make a grammar of.
+        body |= {"tools": for_template(tools), "tool_choice": "none"}
     enable_thinking = thinking(request, constrained=constrained)
     if enable_thinking is not None:
         body["chat_template_kwargs"] = {"enable_thinking": enable_thinking}
@@ -95,20 +100,30 @@ def template_body(request: ChatRequest, *, constrained: bool = False) -> dict[st
 
 
 def chat_body(
-    request: ChatRequest, default_seed: int | None, context_length: int = 0
+    request: ChatRequest,
+    default_seed: int | None,
+    context_length: int = 0,
+    *,
+    plain: bool = False,
+    constrained: bool = False,
 ) -> dict[str, Any]:
     """Return the body for ``/v1/chat/completions``.
+
+    ``plain``: of the tools' parameters, say only that they are there. ``constrained``: an answer of the same
+    conversation that is held to a schema may follow.
 
     Stop strings are not in it: that endpoint does not say which one ended the text, so they are
     looked for on our side (see ``stops``).
     """
     sampling = request.sampling
-    body = template_body(request) | sampling_fields(sampling, default_seed) | _STREAMING
+    body = template_body(request, constrained=constrained)
+    body |= sampling_fields(sampling, default_seed) | _STREAMING
     body |= shift_fields(sampling, context_length)
     body["stream_options"] = {"include_usage": True}
     if "tools" in body:
+        body["tools"] = for_parser(offered_tools(request), plain=plain)
         body["tool_choice"] = request.tool_choice
-        body["parallel_tool_calls"] = True
+        body["parallel_tool_calls"] = request.parallel_tool_calls
     elif sampling.log_probs is not None:
         body["logprobs"] = True
         body["top_logprobs"] = _candidates(sampling.log_probs)
@@ -123,15 +138,17 @@ def completion_body(
     default_seed: int | None,
     context_length: int = 0,
     *,
+    held: Mapping[str, Any] | None = None,
     schema_tag: str | None = None,
 ) -> dict[str, Any]:
     """Return the body for ``/completion``.
 
     Args:
         prompt: The text to continue, or llama.cpp's object of a text with images.
-        sampling: How to choose tokens, where to stop, and the schema or grammar to keep to.
+        sampling: How to choose tokens, where to stop, and the grammar to keep to.
         default_seed: The seed if ``sampling`` has none.
         context_length: How many tokens the context holds.
+        held: The schema to keep to, as llama.cpp's compiler takes it.
         schema_tag: Marks the schema, to know it again in llama.cpp's log.
     """
     body = sampling_fields(sampling, default_seed) | _STREAMING
@@ -142,41 +159,33 @@ def completion_body(
         body["stop"] = list(sampling.stop)
     if sampling.log_probs is not None:
         body["n_probs"] = _candidates(sampling.log_probs)
-    if sampling.json_schema is not None:
-        body["json_schema"] = tagged_schema(sampling.json_schema, schema_tag, context_length)
+    if held is not None:
+        body["json_schema"] = tagged_schema(held, schema_tag)
     elif sampling.grammar is not None:
         body["grammar"] = for_grammar_parser(sampling.grammar)
     return body
 
 
-def tagged_schema(
-    schema: Mapping[str, Any], tag: str | None, context_length: int = 0
-) -> dict[str, Any]:
+def answer_holds(schema: Mapping[str, Any], context_length: int) -> list[Mapping[str, Any]]:
+    """Return what to hold an answer to, and what instead where the compiler refuses that."""
+    return [for_compiler(schema, context_length, plain=plain) for plain in (False, True)]
+
+
+def call_holds(tools: Sequence[Mapping[str, Any]], context_length: int) -> list[Mapping[str, Any]]:
+    """Return what to hold a call to, and what instead where the compiler refuses that."""
+    bare = [{"function": {"name": tool["function"]["name"]}} for tool in tools]
+    return [
+        forced_call_schema(tools, context_length),
+        forced_call_schema(tools, context_length, plain=True),
+        forced_call_schema(bare),
+    ]
+
+
+def tagged_schema(schema: Mapping[str, Any], tag: str | None) -> dict[str, Any]:
     """Return ``schema`` for llama.cpp: plain separators, ``tag`` as its comment."""
-    schema = for_compiler(schema, context_length)
     comment = {} if tag is None else {"$comment": tag}
     # The tag comes first, so that a long schema's error shows it too.
     return comment | _NATURAL_JSON | {k: v for k, v in schema.items() if k != "$comment"}
-
-
-def forced_call_schema(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the schema of a call of one of ``tools``, as ``<tool_call>`` encloses it."""
-    calls: list[dict[str, Any]] = []
-    definitions: dict[str, Any] = {}
-    for tool in tools:
-        function = tool["function"]
-        parameters: dict[str, Any] = dict(function.get("parameters") or {"type": "object"})
-        # References inside begin at the root, so the definitions have to move there.
-        definitions |= parameters.pop("$defs", {})
-        calls.append(
-            {
-                "type": "object",
-                "properties": {"name": {"const": function["name"]}, "arguments": parameters},
-                "required": ["name", "arguments"],
-                "additionalProperties": False,
-            }
-        )
-    return {"anyOf": calls} | ({"$defs": definitions} if definitions else {})
 
 
 def images_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from lmstudio_core.lenient import error_text
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r'"name"\s*:\s*("(?:[^"\\]|\\.)*")')
 _ARGUMENTS = re.compile(r'"arguments"\s*:\s*(?=\S)')
+
+
+def new_call_id() -> str:
+    """Return an id for a call."""
+    return uuid.uuid4().hex
 
 
 def finished_call(call_id: str, name: str, arguments: str, raw: str) -> EngineEvent:

@@ -79,6 +79,7 @@ class ChatFold:
         draft: What the draft model is called, if there is one.
         thinks_on: Whether the thinking has a budget. A model that it interrupts may think on in its
             answer and end that in its own way: the second end tag is then no part of the answer.
+        reads_calls: Whether llama.cpp looks for calls, and holds back what may be the beginning of one.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class ChatFold:
         log_probs: int | None = None,
         draft: str | None = None,
         thinks_on: bool = False,
+        reads_calls: bool = False,
     ) -> None:
+        self._reads_calls = reads_calls
         self._timings = Timings(draft)
         self._thinks_on = thinks_on
         self._max_tokens = max_tokens
@@ -97,6 +100,7 @@ class ChatFold:
         self._call: _Call | None = None
         self._finish_reason: str | None = None
         self._counted = 0
+        self._told = False
         self.prompt_tokens = 0
         self.predicted_tokens = 0
 
@@ -116,6 +120,8 @@ class ChatFold:
         delta: Mapping[str, Any] = choice.get("delta") or {}
         probabilities: Mapping[str, Any] = choice.get("logprobs") or {}
         tokens = tokens_of(probabilities.get("content") or (), self._log_probs)
+        said = ("reasoning_content", "content", "tool_calls")
+        self._told = self._told or any(delta.get(name) for name in said)
         events: list[EngineEvent] = []
         if delta.get("reasoning_content"):
             events += self._reason(delta["reasoning_content"], tokens)
@@ -142,6 +148,19 @@ class ChatFold:
     def stopped(self, stop_string: str) -> Finished:
         """Return the last event of a stream that was left at a stop string."""
         return self._finished("stop_string", stop_string)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the model wrote something, and nothing of it was told: the beginning of a call."""
+        ended = self._finish_reason in ("stop", "tool_calls")
+        return self._reads_calls and not self._told and not ended and self.predicted_tokens > 0
+
+    def unread(self) -> list[EngineEvent]:
+        """Return the last events of a stream that llama.cpp gave up, as it could not read the text."""
+        call, self._call = self._call, None
+        self._finish_reason = self._finish_reason or "stop"
+        failed = [] if call is None else [ToolCallFailed("The call cannot be read.", call.raw)]
+        return [*failed, self._finished("eos")]
 
     def _finished(self, reason: StopReason, stop_string: str | None = None) -> Finished:
         return Finished(

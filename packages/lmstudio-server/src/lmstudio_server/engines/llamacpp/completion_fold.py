@@ -38,6 +38,8 @@ class CompletionFold:
         self._stop_string = ""
         self.text = ""
         """All the text so far."""
+        self.told = False
+        """Whether anybody has been told some of it."""
         self.prompt_tokens = 0
         self.predicted_tokens = 0
 
@@ -64,6 +66,12 @@ class CompletionFold:
         self._counted = self.predicted_tokens
         self._tokens = ()
         return [text]
+
+    def begin_again(self) -> None:
+        """Forget a text that was given up before anything of it was told."""
+        self._counted = self.predicted_tokens = 0
+        self._tokens = ()
+        self._stop_type, self._stop_string, self.text = "none", "", ""
 
     @property
     def over(self) -> bool:

@@ -19,6 +19,10 @@ _FUNCTION_PREFIX = re.compile(r"^\s*(?:(?:srv|cmn|slot|llg|que|res)\s+)?[A-Za-z_
 _REPETITIONS = ("failed to load model", "exiting due to model loading error", "failed to read")
 LOG_SECONDS = 2.0
 """How long the log is given to say why a schema or a grammar was refused."""
+VERDICT_SECONDS = 0.05
+"""How long the log is given to say that a schema is refused, the first time it is used: it comes from a thread of
+its own, and a small model is faster."""
+_MOST_VERDICTS = 500
 GRAMMAR_REFUSED = "failed to launch slot"
 """The last that llama.cpp's log says about a request that it refused."""
 _DAMAGED = (
@@ -30,6 +34,34 @@ _DAMAGED = (
     "unexpectedly reached end",
     "failed to open gguf",
 )
+
+
+class SchemaRefusedError(EngineError):
+    """llama.cpp's compiler could not take a JSON schema."""
+
+
+class Verdicts:
+    """What llama.cpp's compiler made of each schema, so that none is tried twice."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, SchemaRefusedError | None] = {}
+
+    def is_known(self, schema: Mapping[str, Any]) -> bool:
+        """Whether ``schema`` was tried before."""
+        return json.dumps(schema) in self._refused
+
+    def refusal(self, schema: Mapping[str, Any]) -> SchemaRefusedError | None:
+        """Return the error with which ``schema`` was refused before."""
+        error = self._refused.get(json.dumps(schema))
+        if error is None:
+            return None
+        return SchemaRefusedError(error.title, cause=error.cause, suggestion=error.suggestion)
+
+    def remember(self, schema: Mapping[str, Any], error: SchemaRefusedError | None) -> None:
+        """Keep what became of ``schema``; ``None``: it was taken."""
+        if len(self._refused) >= _MOST_VERDICTS:
+            self._refused.clear()
+        self._refused[json.dumps(schema)] = error
 
 
 def message_of(line: str) -> str:
@@ -185,6 +217,19 @@ def grammar_error(lines: Iterable[str]) -> EngineError:
     )
 
 
+def is_unreadable(payload: Mapping[str, Any]) -> bool:
+    """Whether a stream failed since llama.cpp could not read what the model wrote."""
+    error: Mapping[str, Any] = payload.get("error") or {}
+    return "does not match the expected" in str(error.get("message"))
+
+
+def refuses_tools(payload: Mapping[str, Any]) -> bool:
+    """Whether a request was refused since llama.cpp could make no grammar of its tools."""
+    error: Mapping[str, Any] = payload.get("error") or {}
+    message = str(error.get("message"))
+    return "JSON schema" in message or "parser" in message or names_grammar(payload)
+
+
 _JSON_STARTS = tuple('{["-0123456789tfn')
 
 
@@ -204,7 +249,7 @@ def ignores_schema(text: str, *, ended: bool) -> bool:
     return False
 
 
-def schema_error(lines: Iterable[str], tag: str) -> EngineError | None:
+def schema_error(lines: Iterable[str], tag: str) -> SchemaRefusedError | None:
     """Return the error for a JSON schema llama.cpp gave up on, if its log says so.
 
     llama.cpp goes on without the schema and says so on stderr alone. ``tag`` is the ``$comment`` the
@@ -217,7 +262,7 @@ def schema_error(lines: Iterable[str], tag: str) -> EngineError | None:
             continue
         cause = block.partition("%llguidance")[0].rpartition("\n")[0]
         cause = re.sub(r"^\s*at \d+\(\d+\): ", "", cause)
-        return EngineError(
+        return SchemaRefusedError(
             "The JSON schema cannot be used",
             cause=re.sub(r"\s+", " ", cause).strip(),
             suggestion="Leave out or rewrite the part named above.",
@@ -225,9 +270,9 @@ def schema_error(lines: Iterable[str], tag: str) -> EngineError | None:
     return None
 
 
-def ignored_schema_error(lines: Iterable[str], tag: str) -> EngineError:
+def ignored_schema_error(lines: Iterable[str], tag: str) -> SchemaRefusedError:
     """Return the error for text that does not keep to its schema, with the reason if it is known."""
-    return schema_error(lines, tag) or EngineError(
+    return schema_error(lines, tag) or SchemaRefusedError(
         "The JSON schema was not applied",
         cause="what the model wrote is not JSON",
         suggestion="Simplify the schema: llama.cpp leaves out a schema it cannot compile.",

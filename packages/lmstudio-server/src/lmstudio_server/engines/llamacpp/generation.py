@@ -1,8 +1,9 @@
-"""Generating: the ways to ask one worker for an answer, and which one a request takes."""
+"""Generating: the ways to ask one worker for a text."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,30 +21,27 @@ from lmstudio_server.engines.base import (
 )
 
 from .bodies import (
-    chat_body,
+    answer_holds,
     completion_body,
-    forced_call_schema,
     images_of,
-    offered_tools,
     prompt_with_images,
     template_body,
 )
-from .calls import CallParser
+from .calls import new_call_id
 from .chat_fold import ChatFold
 from .completion_fold import CompletionFold
-from .diagnosis import LOG_SECONDS, ignored_schema_error, ignores_schema, schema_error
-from .markup import (
-    CALL_PROBE,
-    CALL_START,
-    MarkupSplitter,
-    end_tag,
-    has_tagged_call,
-    open_thinking,
-    start_tag,
+from .diagnosis import (
+    LOG_SECONDS,
+    VERDICT_SECONDS,
+    SchemaRefusedError,
+    Verdicts,
+    ignored_schema_error,
+    ignores_schema,
+    schema_error,
 )
-from .stops import StopMatcher
+from .markup import CALL_PROBE, MarkupSplitter, end_tag, has_tagged_call, open_thinking, start_tag
 from .templates import Templates
-from .thinking import Thinking
+from .thinking import Thinking, Thought
 from .transport import StatusError, WorkerClient
 
 if TYPE_CHECKING:
@@ -52,8 +50,7 @@ if TYPE_CHECKING:
     from .supervisor import Worker
 
 
-def _new_call_id() -> str:
-    return uuid.uuid4().hex
+_log = logging.getLogger(__name__)
 
 
 class Generator:
@@ -75,7 +72,8 @@ class Generator:
     ) -> None:
         self.worker = worker
         self.client = client
-        self._request = request
+        self.request = request
+        """How its model was loaded."""
         self.context_length = int(properties["default_generation_settings"]["n_ctx"])
         """How many tokens a prompt and its answer may have together."""
         self._special_tokens = {
@@ -84,6 +82,7 @@ class Generator:
         self._media_marker = str(properties.get("media_marker") or "")
         self._templates = Templates(self._special_tokens, self._media_marker)
         worker.on_exit(lambda _reason: self._templates.abandon())
+        self._verdicts = Verdicts()
         self._tagged_calls: bool | None = None
         self._adds_start: bool | None = None
 
@@ -119,70 +118,26 @@ class Generator:
             self._adds_start = bool(added) and added == await self.tokenize(bos)
         return self._adds_start
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Yield the events of the answer to a conversation; the last one is ``Finished``."""
-        sampling = request.sampling
-        tools = offered_tools(request)
-        own_template = request.chat_template is not None
-        if sampling.json_schema is not None or sampling.grammar is not None:
-            route = self._constrained(request)
-        elif tools and request.tool_choice == "required" and await self._has_tagged_calls(request):
-            route = self._forced_call(request, tools)
-        elif own_template or (
-            tools and sampling.log_probs is not None and await self._has_tagged_calls(request)
-        ):
-            route = self._marked_up(request)
-        else:
-            route = self._parsed(request)
-        async with aclosing(route) as events:
-            async for event in events:
-                yield event
-
-    async def _parsed(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Let llama.cpp apply the model's template and parse what the model writes."""
-        sampling = request.sampling
-        fold = ChatFold(
-            max_tokens=sampling.max_tokens,
-            log_probs=sampling.log_probs,
-            draft=self._draft_name,
-            thinks_on=bool(request.reasoning_budget),
-        )
-        matcher = StopMatcher(sampling.stop)
-        body = chat_body(request, self._request.seed, self.context_length)
-        body |= await self._budget(request)
-        async with aclosing(self.client.stream("/v1/chat/completions", body)) as chunks:
-            async for chunk in chunks:
-                for event in fold.feed(chunk):
-                    for passed in matcher.pass_on(event):
-                        yield passed
-                    if matcher.matched is not None:
-                        yield fold.stopped(matcher.matched)
-                        return
-                if self._is_full(sampling, fold):
-                    for event in (*matcher.flush(), *fold.filled()):
-                        yield event
-                    return
-        for event in (*matcher.flush(), *fold.finish()):
-            yield event
-
-    async def _marked_up(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+    async def marked_up(
+        self, request: ChatRequest, *, calls: bool = False
+    ) -> AsyncGenerator[EngineEvent, None]:
         """Render the prompt, and tell reasoning and tool calls apart on our side."""
         prompt = await self.prompt(request, constrained=False)
-        thinking = self._thinking(request, prompt)
+        thinking = self.thinking(request, prompt)
         if request.reasoning_budget is not None:
-            async with aclosing(self._think(request, thinking)) as events:
+            async with aclosing(self.think(request, thinking)) as events:
                 async for event in events:
                     yield event
             if thinking.unfinished:
                 return
         splitter = MarkupSplitter(
             opened=open_thinking(thinking.prompt),
-            tools=bool(offered_tools(request)),
-            new_call_id=_new_call_id,
+            tools=calls,
+            new_call_id=new_call_id,
         )
         sampling = thinking.remaining(request.sampling)
-        fold = self._fold(sampling)
-        stream = self._continue(thinking.prompt, sampling, fold, images_of(request.messages))
+        fold = self.fold(sampling)
+        stream = self.continued(thinking.prompt, sampling, fold, images_of(request.messages))
         async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, PromptProgress) and thinking.fold is not None:
@@ -193,61 +148,43 @@ class Generator:
             yield thinking.counted(event, fold)
         yield thinking.together(fold.finished(called_tools=splitter.calls > 0))
 
-    async def _constrained(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Keep the answer to a schema or grammar from its first token on."""
-        thinking = self._thinking(request, await self.prompt(request, constrained=True))
-        async with aclosing(self._think(request, thinking)) as events:
-            async for event in events:
-                yield event
-        if thinking.unfinished:
-            return
-        sampling = thinking.remaining(request.sampling)
-        fold = self._fold(sampling)
-        stream = self._continue(thinking.prompt, sampling, fold, images_of(request.messages))
-        async with aclosing(stream) as events:
+    async def constrained(
+        self, request: ChatRequest, thought: Thought | None = None
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Keep the answer to a schema or grammar from its first token on.
+
+        ``thought``: what the model has thought of it already.
+        """
+        thinking = self.thinking(request, await self.prompt(request, constrained=True))
+        if thought is None:
+            async with aclosing(self.think(request, thinking)) as events:
+                async for event in events:
+                    yield event
+            if thinking.unfinished:
+                return
+            prompt, sampling = thinking.prompt, thinking.remaining(request.sampling)
+        else:
+            prompt, sampling = thought.after(thinking), thought.remaining(request.sampling)
+        fold = self.fold(sampling)
+        holds = self._holds(sampling)
+        images = images_of(request.messages)
+        async with aclosing(self.continued(prompt, sampling, fold, images, holds)) as events:
             async for event in events:
                 if thinking.fold is None or not isinstance(event, PromptProgress):
                     yield event
-        yield thinking.together(fold.finished())
+        finished = thinking.together(fold.finished())
+        yield finished if thought is None else thought.together(finished)
 
-    async def _forced_call(
-        self, request: ChatRequest, tools: Sequence[Mapping[str, Any]]
-    ) -> AsyncGenerator[EngineEvent, None]:
-        """Make the model call one of ``tools``: begin the call for it, and hold it to the schema."""
-        thinking = self._thinking(request, await self.prompt(request, constrained=True))
-        async with aclosing(self._think(request, thinking)) as events:
-            async for event in events:
-                yield event
-        if thinking.unfinished:
-            return
-        sampling = replace(
-            thinking.remaining(request.sampling), json_schema=forced_call_schema(tools), stop=()
-        )
-        fold = self._fold(sampling)
-        call = CallParser(_new_call_id())
-        prompt = f"{thinking.prompt}{CALL_START}\n"
-        stream = self._continue(prompt, sampling, fold, images_of(request.messages))
-        async with aclosing(stream) as events:
-            async for event in events:
-                if isinstance(event, Text):
-                    for part in call.feed(event.content):
-                        yield thinking.counted(part, fold)
-                elif thinking.fold is None:
-                    yield event
-        for event in call.finish(cut_off=fold.cut_off):
-            yield thinking.counted(event, fold)
-        yield thinking.together(fold.finished(called_tools=True))
-
-    async def _think(
+    async def think(
         self, request: ChatRequest, thinking: Thinking
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Let the model think to the end if the prompt begins it; ``thinking`` knows the outcome."""
+        """Let the model think to its end if the prompt begins it; ``thinking`` knows the outcome."""
         if thinking.tags is None:
             return
         start, end = thinking.tags
-        thinking.fold = fold = self._fold(request.sampling)
+        thinking.fold = fold = self.fold(request.sampling)
         begun = False
-        stream = self._continue(
+        stream = self.continued(
             thinking.prompt_before,
             thinking.free(request.sampling),
             fold,
@@ -271,38 +208,89 @@ class Generator:
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent, None]:
         """Yield the events of a raw prompt's continuation; the last one is ``Finished``."""
-        fold = self._fold(request.sampling)
-        stream = self._continue(request.prompt, request.sampling, fold, ())
+        fold = self.fold(request.sampling)
+        holds = self._holds(request.sampling)
+        stream = self.continued(request.prompt, request.sampling, fold, (), holds)
         async with aclosing(stream) as events:
             async for event in events:
                 yield event
         yield fold.finished()
 
-    async def _continue(
-        self, prompt: str, sampling: Sampling, fold: CompletionFold, images: Sequence[str]
+    def _holds(self, sampling: Sampling) -> Sequence[Mapping[str, Any]]:
+        schema = sampling.json_schema
+        return () if schema is None else answer_holds(schema, self.context_length)
+
+    async def continued(
+        self,
+        prompt: str,
+        sampling: Sampling,
+        fold: CompletionFold,
+        images: Sequence[str],
+        holds: Sequence[Mapping[str, Any]] = (),
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Continue ``prompt``; ``fold`` knows afterwards how it ended."""
-        tag = None if sampling.json_schema is None else f"lmstudio-{uuid.uuid4().hex}"
+        """Continue ``prompt``; ``fold`` knows afterwards how it ended.
+
+        ``holds``: what to hold the text to; the next one, if llama.cpp refuses the one before.
+        """
+        refused: SchemaRefusedError | None = None
+        for held in holds or (None,):
+            known = None if held is None else self._verdicts.refusal(held)
+            if known is not None:
+                refused = refused or known
+                continue
+            try:
+                async with aclosing(self._once(prompt, sampling, fold, images, held)) as events:
+                    async for event in events:
+                        yield event
+            except SchemaRefusedError as error:
+                refused = refused or error
+                if fold.told:
+                    raise
+                _log.warning("%s; a simpler one is tried.", error)
+                if held is not None:
+                    self._verdicts.remember(held, error)
+                fold.begin_again()
+            else:
+                return
+        if refused is not None:
+            raise refused
+
+    async def _once(
+        self,
+        prompt: str,
+        sampling: Sampling,
+        fold: CompletionFold,
+        images: Sequence[str],
+        held: Mapping[str, Any] | None,
+    ) -> AsyncGenerator[EngineEvent, None]:
+        tag = None if held is None else f"lmstudio-{uuid.uuid4().hex}"
         bos = self._special_tokens["bos_token"]
         if bos and prompt.startswith(bos) and await self._starts_prompts(bos):
             # Templates written for other programs have it, too; a model has never seen it twice.
             prompt = prompt.removeprefix(bos)
         whole = prompt_with_images(prompt, images, self._media_marker)
         body = completion_body(
-            whole, sampling, self._request.seed, self.context_length, schema_tag=tag
+            whole, sampling, self.request.seed, self.context_length, held=held, schema_tag=tag
         )
+        is_new = held is not None and not self._verdicts.is_known(held)
         async with aclosing(self.client.stream("/completion", body)) as chunks:
             async for chunk in chunks:
                 events = fold.feed(chunk)
-                if tag is not None:
+                if tag is not None and held is not None:
+                    if is_new and fold.text:
+                        await self.worker.wait_stderr(tag, VERDICT_SECONDS)
                     await self._check_schema(tag, fold)
+                    if is_new and fold.text:
+                        is_new = False
+                        self._verdicts.remember(held, None)
                 for event in events:
+                    fold.told = fold.told or isinstance(event, Text)
                     yield event
-                if self._is_full(sampling, fold):
+                if self.is_full(sampling, fold):
                     fold.fill()
                     return
 
-    def _is_full(self, sampling: Sampling, fold: ChatFold | CompletionFold) -> bool:
+    def is_full(self, sampling: Sampling, fold: ChatFold | CompletionFold) -> bool:
         """Whether a generation that is to stop at the end of the context has come there.
 
         The worker's context shifts for the others, so it would not stop by itself.
@@ -319,34 +307,19 @@ class Generator:
             await self.worker.wait_stderr(tag, LOG_SECONDS)
             raise ignored_schema_error(self.worker.stderr_lines, tag)
 
-    def _fold(self, sampling: Sampling) -> CompletionFold:
+    def fold(self, sampling: Sampling) -> CompletionFold:
         return CompletionFold(
-            max_tokens=sampling.max_tokens, log_probs=sampling.log_probs, draft=self._draft_name
+            max_tokens=sampling.max_tokens, log_probs=sampling.log_probs, draft=self.draft_name
         )
 
     @property
-    def _draft_name(self) -> str | None:
-        return None if self._request.draft is None else self._request.draft.name
+    def draft_name(self) -> str | None:
+        """What the model that proposes tokens is called, if there is one."""
+        return None if self.request.draft is None else self.request.draft.name
 
-    def _thinking(self, request: ChatRequest, prompt: str) -> Thinking:
-        return Thinking(prompt, request.reasoning_budget, self._request.reasoning_budget_message)
-
-    async def _budget(self, request: ChatRequest) -> dict[str, Any]:
-        """Return what limits the thinking that llama.cpp parses.
-
-        It counts what the prompt has after its opening tag, and cannot end thinking before the first
-        token that comes after that.
-        """
-        if request.reasoning_budget is None:
-            return {}
-        prompt = await self.prompt(request, constrained=False)
-        tags = open_thinking(prompt)
-        begun = 0
-        if tags is not None:
-            begun = len(await self.tokenize(prompt[prompt.rfind(tags[0]) + len(tags[0]) :]))
-        budget = {"thinking_budget_tokens": begun + max(1, request.reasoning_budget)}
-        message = self._request.reasoning_budget_message
-        return budget | ({"reasoning_budget_message": message} if message else {})
+    def thinking(self, request: ChatRequest, prompt: str) -> Thinking:
+        """Return how far ``prompt`` has come with thinking."""
+        return Thinking(prompt, request.reasoning_budget, self.request.reasoning_budget_message)
 
     async def prompt(self, request: ChatRequest, *, constrained: bool) -> str:
         """Return the prompt by the request's template, or else the model's."""
@@ -358,7 +331,7 @@ class Generator:
         answer = await self.client.post("/apply-template", body)
         return str(answer["prompt"])
 
-    async def _has_tagged_calls(self, request: ChatRequest) -> bool:
+    async def has_tagged_calls(self, request: ChatRequest) -> bool:
         """Whether the template writes calls as ``<tool_call>{"name": …``: then we can, too."""
         if self._tagged_calls is not None and request.chat_template is None:
             return self._tagged_calls

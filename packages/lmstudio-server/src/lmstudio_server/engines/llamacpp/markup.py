@@ -86,6 +86,15 @@ class MarkupSplitter:
         """How many tool calls have been found."""
         self._opened = opened
 
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the text has come to reasoning that has not ended."""
+        return self._state == "reasoning"
+
+    def after_call(self) -> None:
+        """What comes next stands behind a call: white space there is no text."""
+        self._skip_space = True
+
     def feed(self, piece: Text) -> list[EngineEvent]:
         """Return the events that ``piece`` makes certain."""
         self._held += piece.content

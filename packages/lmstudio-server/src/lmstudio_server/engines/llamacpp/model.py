@@ -20,6 +20,7 @@ from lmstudio_server.engines.base import (
     Text,
 )
 
+from .answering import answer
 from .diagnosis import (
     GRAMMAR_REFUSED,
     LOG_SECONDS,
@@ -98,7 +99,7 @@ class LlamaCppModel:
             EngineCrashedError: the process ended meanwhile.
             EngineError: the engine refused; its words are the ``cause``.
         """
-        return self._timed(request.draft, lambda generator: generator.chat(request))
+        return self._timed(request.draft, lambda generator: answer(generator, request))
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent, None]:
         """Yield the events of a raw prompt's continuation. Closes and raises as ``chat`` does."""

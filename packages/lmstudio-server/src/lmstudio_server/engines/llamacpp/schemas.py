@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from lmstudio_core.lenient import as_mapping
+from lmstudio_core.lenient import as_mapping, is_mapping
 from lmstudio_server.engines.base import EngineError
 
+from .closed_schemas import SchemaCopier
+from .schema_documents import DEFINITIONS, NAMED_SCHEMAS, SCHEMAS
+from .schema_values import Bounds
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-_FORMATS: Final = (
-    *("date-time", "date", "time", "duration", "uuid"),
-    *("email", "hostname", "ipv4", "ipv6", "unknown"),
-)
-"""Those that the compiler holds a text to. At any other it would give up on the whole schema."""
-_SCHEMAS: Final = (
-    *("items", "additionalItems", "prefixItems", "contains", "unevaluatedItems"),
-    *("additionalProperties", "unevaluatedProperties", "propertyNames"),
-    *("anyOf", "oneOf", "allOf", "not", "if", "then", "else"),
-)
-"""Keywords whose value is a schema, or a list of them."""
-_DEFINITIONS: Final = ("$defs", "definitions")
-_NAMED_SCHEMAS: Final = ("properties", "patternProperties", *_DEFINITIONS)
 _TO_DEFINITION: Final = re.compile(r"#/(\$defs|definitions)/[^/]*$")
-
-
-MOST_ITEMS: Final = 10_000
-"""The compiler counts an array's items one by one: millions take it minutes and all memory there is,
-and it cannot be stopped."""
+_NO_ARGUMENTS: Final = {"type": "object"}
+_PARSER_BOUNDS: Final = Bounds(characters=500, items=100, repetitions=100)
+"""For the grammar that llama.cpp makes of tools itself: a rule for each repetition."""
 
 MOST_LEVELS: Final = 1000
 """How deep a schema goes, through all that it refers to. The compiler follows references by recursion: 1400
@@ -63,31 +51,121 @@ def for_grammar_parser(grammar: str) -> str:
     )
 
 
-def for_compiler(schema: Mapping[str, Any], context_length: int = 0) -> dict[str, Any]:
-    """Return ``schema`` without what the compiler would fail at and that changes nothing.
+def for_compiler(
+    schema: Mapping[str, Any], context_length: int = 0, *, plain: bool = False
+) -> dict[str, Any]:
+    """Return what of ``schema`` llama.cpp's compiler can hold an answer to, with objects closed.
 
-    A format that it does not know is but a remark to JSON Schema. More items than ``context_length`` (0:
-    unknown) has tokens never come.
-
+    Args:
+        schema: The schema of the answer.
+        context_length: How many tokens an answer has at most (0: unknown).
+        plain: Leave out all but types, fixed values and structure: what the compiler always takes.
     Raises:
-        EngineError: an array is to be counted further than the compiler can, or it refers to more of
-            its parts.
+        EngineError: It refers to more of its parts than the compiler can follow.
     """
-    whole: dict[str, Any] = json.loads(json.dumps(schema))
-    depths, references = _walked(whole, lambda one: _simplify(one, context_length))
-    _check_levels("The JSON schema", depths, references)
+    copier = SchemaCopier(Bounds(tokens=context_length), plain=plain)
+    whole, definitions = copier.copy(schema)
+    if "x-guidance" in schema:
+        whole["x-guidance"] = schema["x-guidance"]
+    whole |= {"$defs": definitions} if definitions else {}
+    _check_levels("The JSON schema", *_walked(whole))
     return whole
 
 
-def check_tool(tool: Mapping[str, Any]) -> None:
-    """Raise ``EngineError`` where a tool's parameters go too deep for llama.cpp's parser of calls."""
-    function = as_mapping(tool.get("function"))
-    depths, references = _walked(function.get("parameters"), lambda _: None)
-    _check_levels(f"The tool {function.get('name')!r}", depths, references)
+def forced_call_schema(
+    tools: Sequence[Mapping[str, Any]], context_length: int = 0, *, plain: bool = False
+) -> dict[str, Any]:
+    """Return the schema of a call of one of ``tools``, as ``<tool_call>`` encloses it."""
+    copier = SchemaCopier(Bounds(tokens=context_length), plain=plain)
+    calls: list[dict[str, Any]] = []
+    definitions: dict[str, Any] = {}
+    for tool in tools:
+        # References inside begin at the root, where each tool's definitions have names of their own.
+        arguments, own = _arguments(tool, copier)
+        definitions |= own
+        calls.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": tool["function"]["name"]}, "arguments": arguments},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": calls} | ({"$defs": definitions} if definitions else {})
 
 
-def _walked(whole: object, visit: Callable[[dict[str, Any]], None]) -> tuple[list[int], set[str]]:
-    """Visit each schema in ``whole``; return how deep it goes, then each definition, and what is referred to."""
+def for_parser(tools: Sequence[Mapping[str, Any]], *, plain: bool = False) -> list[dict[str, Any]]:
+    """Return ``tools`` as llama.cpp takes them that reads their calls itself.
+
+    It makes a grammar of them all, in which definitions of one name would be one; objects are closed
+    there anyway. ``plain``: without all that it could refuse.
+    """
+    copier = SchemaCopier(_PARSER_BOUNDS, notes=True)
+    copies: list[dict[str, Any]] = []
+    for tool in tools:
+        arguments, own = (_NO_ARGUMENTS, {}) if plain else _arguments(tool, copier)
+        arguments = {"properties": {}} | arguments | ({"$defs": own} if own else {})
+        copies.append({**tool, "function": {**tool["function"], "parameters": arguments}})
+    return copies
+
+
+def for_template(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return ``tools`` for a model to read: as they are, but for what templates would stumble over."""
+    return [
+        {**tool, "function": {**tool["function"], "parameters": _readable(tool)}} for tool in tools
+    ]
+
+
+def _arguments(
+    tool: Mapping[str, Any], copier: SchemaCopier
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of a tool's arguments and its definitions; any object where there is none."""
+    schema, definitions = copier.copy(tool["function"].get("parameters") or {})
+    if set(schema) == {"$ref"}:
+        schema = dict(definitions.get(schema["$ref"].rpartition("/")[2]) or {})
+    if schema.get("type", "object") != "object" or "enum" in schema or "const" in schema:
+        return dict(_NO_ARGUMENTS), {}
+    schema = {"type": "object", **schema}
+    try:
+        _check_levels("", *_walked({**schema, "$defs": definitions}))
+    except EngineError:
+        return dict(_NO_ARGUMENTS), {}
+    return schema, definitions
+
+
+def _readable(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool's parameters with everything of the type that its keyword has."""
+    whole: dict[str, Any] = {"properties": {}}
+    given = tool["function"].get("parameters")
+    waiting: list[tuple[Any, dict[str, Any]]] = [(given, whole)]
+    while waiting:
+        found, copy = waiting.pop()
+        for key, value in as_mapping(found).items():
+            if key == "properties":
+                names: dict[str, Any] = {name: {} for name in as_mapping(value)}
+                waiting += [(value[name], names[name]) for name in names]
+                copy[key] = names
+            elif key in ("items", "additionalProperties") and is_mapping(value):
+                copy[key] = {}
+                waiting.append((value, copy[key]))
+            elif _is_expected(key, value):
+                copy[key] = value
+    return {"type": "object", **whole, **_NO_ARGUMENTS}
+
+
+def _is_expected(key: str, value: object) -> bool:
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        **dict.fromkeys(("type", "$ref", "format", "pattern", "title", "description"), str),
+        **dict.fromkeys(("required", "enum", "anyOf", "oneOf", "allOf"), list),
+        "type": (str, list),
+        "items": bool,
+        "additionalProperties": bool,
+    }
+    return isinstance(value, kinds.get(key, object)) and value != []
+
+
+def _walked(whole: object) -> tuple[list[int], set[str]]:
+    """Return how deep ``whole`` goes, then each of its definitions, and what is referred to."""
     depths = [0]
     references: set[str] = set()
     # Without recursion: how deep a schema goes is its author's choice.
@@ -99,13 +177,12 @@ def _walked(whole: object, visit: Callable[[dict[str, Any]], None]) -> tuple[lis
             waiting += [(inner, depth, part) for inner in cast("list[Any]", found)]
         elif isinstance(found, dict):
             one = cast("dict[str, Any]", found)
-            visit(one)
             if isinstance(one.get("$ref"), str):
                 references.add(one["$ref"])
-            waiting += [(one[key], depth + 1, part) for key in _SCHEMAS if key in one]
-            for key in _NAMED_SCHEMAS:
+            waiting += [(one[key], depth + 1, part) for key in SCHEMAS if key in one]
+            for key in NAMED_SCHEMAS:
                 for inner in one[key].values() if isinstance(one.get(key), dict) else ():
-                    if key in _DEFINITIONS:
+                    if key in DEFINITIONS:
                         depths.append(0)
                         waiting.append((inner, 0, len(depths) - 1))
                     else:
@@ -123,22 +200,3 @@ def _check_levels(what: str, depths: Sequence[int], references: Iterable[str]) -
             cause=f"with all that it refers to it may go {levels} levels deep, and {MOST_LEVELS} are followed",
             suggestion="Refer to fewer parts, or ask for less at a time.",
         )
-
-
-def _simplify(one: dict[str, Any], context_length: int) -> None:
-    if isinstance(one.get("format"), str) and one["format"] not in _FORMATS:
-        del one["format"]
-    if 0 < context_length <= _count(one, "maxItems"):
-        del one["maxItems"]
-    for key in ("minItems", "maxItems"):
-        if _count(one, key) > MOST_ITEMS:
-            raise EngineError(
-                "The JSON schema cannot be used",
-                cause=f"{key} is {one[key]}, and items are counted up to {MOST_ITEMS}",
-                suggestion="Leave it out, or ask for fewer items.",
-            )
-
-
-def _count(one: Mapping[str, Any], key: str) -> float:
-    value: Any = one.get(key)
-    return value if isinstance(value, (int, float)) else 0

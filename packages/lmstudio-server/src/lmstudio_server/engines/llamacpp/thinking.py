@@ -6,15 +6,17 @@ thinks freely; then the answer is begun with what it thought, and held to the sc
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lmstudio_server.engines.base import ToolCallArguments
 
-from .markup import open_thinking
+from .markup import THINKING_TAGS, open_thinking
 from .timings import together
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lmstudio_server.engines.base import EngineEvent, Finished, Sampling
 
     from .completion_fold import CompletionFold
@@ -98,15 +100,54 @@ class Thinking:
 
     def together(self, finished: Finished) -> Finished:
         """Return the answer's ``finished`` with the tokens of the thinking counted as predicted."""
-        if self.fold is None:
-            return finished
-        return replace(
-            finished,
-            prompt_tokens=self.fold.prompt_tokens,
-            predicted_tokens=self.fold.predicted_tokens + finished.predicted_tokens,
-            draft=together(self.fold.timings.draft_use, finished.draft),
-            generation_time=_sum(self.fold.timings.generation_time, finished.generation_time),
-        )
+        return finished if self.fold is None else _added(self.fold, finished)
+
+
+@dataclass
+class Thought:
+    """What a model thought and said before it was held to a schema, where that came to no call."""
+
+    text: str = ""
+    predicted_tokens: int = 0
+    """All that was generated, to be counted."""
+
+    def after(self, thinking: Thinking) -> str:
+        """Return the prompt for the answer."""
+        if not self.text:
+            start, end = thinking.tags or ("", "")
+            # Nothing was thought in what the template has opened.
+            return thinking.prompt_before + (f"\n{end}\n\n" if start else "")
+        start, end = thinking.tags or THINKING_TAGS[0]
+        opened = "" if thinking.tags else f"{start}\n"
+        return f"{thinking.prompt_before}{opened}{self.text}{end}\n\n"
+
+    def remaining(self, sampling: Sampling) -> Sampling:
+        """Return ``sampling`` with the limit that is left (at least one token)."""
+        if sampling.max_tokens is None:
+            return sampling
+        return replace(sampling, max_tokens=max(1, sampling.max_tokens - self.predicted_tokens))
+
+    def together(self, finished: Finished) -> Finished:
+        """Return ``finished`` with what was generated before."""
+        predicted = self.predicted_tokens + finished.predicted_tokens
+        return replace(finished, predicted_tokens=predicted)
+
+
+def summed(folds: Sequence[CompletionFold], finished: Finished) -> Finished:
+    """Return the last of several parts' ``finished`` with the tokens and times of all of them."""
+    for fold in reversed(folds[:-1]):
+        finished = _added(fold, finished)
+    return finished
+
+
+def _added(before: CompletionFold, finished: Finished) -> Finished:
+    return replace(
+        finished,
+        prompt_tokens=before.prompt_tokens,
+        predicted_tokens=before.predicted_tokens + finished.predicted_tokens,
+        draft=together(before.timings.draft_use, finished.draft),
+        generation_time=_sum(before.timings.generation_time, finished.generation_time),
+    )
 
 
 def _sum(first: float | None, second: float | None) -> float | None:

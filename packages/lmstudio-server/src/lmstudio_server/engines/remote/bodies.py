@@ -32,10 +32,14 @@ def chat_body(model: str, request: ChatRequest, dialect: Dialect) -> dict[str, A
     if tools:
         body["tools"] = [dict(tool) for tool in tools]
         body["tool_choice"] = request.tool_choice
+        if not request.parallel_tool_calls:
+            body["parallel_tool_calls"] = False
     if request.sampling.log_probs is not None:
         body["logprobs"] = True
         body["top_logprobs"] = request.sampling.log_probs
-    body |= _structure(request.sampling, dialect)
+    if not (tools and request.tool_choice == "required"):
+        # A call has a schema of its own.
+        body |= _structure(request.sampling, dialect)
     constrained = request.sampling.json_schema is not None or request.sampling.grammar is not None
     enable_thinking = thinking(request, constrained=constrained)
     if enable_thinking is not None and dialect != "openai":

@@ -38,6 +38,7 @@ class RemoteFold:
         self._new_call_id = new_call_id
         self._pieces = 0
         self._call_index = -1
+        self._call_id: str | None = None
         self._counts = False
         self.finished = False
         """Whether the server said how the text ended."""
@@ -96,9 +97,15 @@ class RemoteFold:
             # Without an index, whatever has a name is a new call.
             named = bool(as_mapping(part.get("function")).get("name"))
             index = self._call_index + 1 if named or self._call_index < 0 else self._call_index
+        given: Any = part.get("id")
+        if index == self._call_index and given and self._call_id not in (None, given):
+            # Some servers give every call the same index: it is another one by its id.
+            index += 1
+        index = max(index, self._call_index)
         is_new = index != self._call_index
-        self._call_index = index
-        call_id = part.get("id") or (self._new_call_id() if is_new else None)
+        call_id = given or (self._new_call_id() if is_new else None)
+        if is_new:
+            self._call_index, self._call_id = index, call_id
         return {**part, "index": index, "id": call_id}
 
     def _count(self, normal: dict[str, Any], delta: Mapping[str, Any]) -> None:

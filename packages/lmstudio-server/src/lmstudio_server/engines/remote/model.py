@@ -16,6 +16,7 @@ from lmstudio_server.engines.base import (
     PromptProgress,
 )
 from lmstudio_server.engines.llamacpp.bodies import template_body
+from lmstudio_server.engines.llamacpp.calling import call_or_answer, first_call_only
 from lmstudio_server.engines.llamacpp.stops import StopMatcher
 from lmstudio_server.engines.llamacpp.transport import StatusError
 
@@ -139,10 +140,25 @@ class RemoteLoadedModel:
                 "Leave promptTemplate out of the config.",
             )
         self._check_grammar(request.sampling)
-        body = chat_body(self._name, request, self._dialect)
-        async with aclosing(self._run("chat/completions", body, request.sampling)) as events:
+        route = self._answer(request)
+        if not request.parallel_tool_calls:
+            route = first_call_only(route)
+        async with aclosing(route) as events:
             async for event in events:
                 yield event
+
+    def _answer(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        schema = request.sampling.json_schema is not None and request.tool_choice == "auto"
+        if schema and request.tools and self._dialect == "llama.cpp":
+            # Its server leaves the tools out where the answer has a schema.
+            free = replace(request, sampling=replace(request.sampling, json_schema=None))
+            held = replace(request, tools=())
+            return call_or_answer(self._asked(free), lambda _thought: self._asked(held))
+        return self._asked(request)
+
+    def _asked(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        body = chat_body(self._name, request, self._dialect)
+        return self._run("chat/completions", body, request.sampling)
 
     async def _complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent, None]:
         self._check_grammar(request.sampling)
