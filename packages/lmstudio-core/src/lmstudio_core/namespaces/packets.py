@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-__all__ = ["Rising", "items", "mapping", "report"]
+__all__ = ["Rising", "items", "mapping", "number", "report"]
 
 logger = logging.getLogger("lmstudio")
 
@@ -19,6 +19,14 @@ def mapping(value: object) -> Mapping[str, Any]:
 def items(value: object) -> Sequence[Any]:
     """``value`` if it is a list of the server's, else an empty one."""
     return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
+
+
+def number(value: object) -> float:
+    """``value`` if it is a number of the server's that a ``float`` can hold, else 0.0."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else 0.0
+    except OverflowError:  # whole numbers of JSON have no limit
+        return 0.0
 
 
 def report(callback: Callable[..., object] | None, name: str, *values: Any) -> None:
@@ -41,7 +49,7 @@ class Rising:
         """``value`` within 0.0 and 1.0, or ``None`` if it did not rise or is no number."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        ratio = min(1.0, max(0.0, float(value)))
+        ratio = float(min(1.0, max(0.0, value)))
         if not ratio > self._last:
             return None
         self._last = ratio

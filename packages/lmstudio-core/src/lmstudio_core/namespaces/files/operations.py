@@ -11,7 +11,7 @@ from ...errors import LMStudioValueError
 from ...files import FileHandle, FileHandleInput, LocalFileInput
 from ...models.handles import ModelHandleBase
 from ...protocol.operations import Call, Channel, Endpoint, Invoke, Op
-from ..packets import Rising, items, mapping, report
+from ..packets import Rising, items, mapping, number, report
 from .data import (
     DocumentParsingLibrary,
     ParsedDocument,
@@ -190,8 +190,11 @@ _EVENTS: Final[Mapping[str, RetrievalEventType]] = {
 def _span(value: object) -> Span:
     if isinstance(value, int):
         return value
-    both = items(value)
-    return (int(both[0]), int(both[1])) if len(both) == 2 else None
+    match items(value):
+        case [int(first), int(last)]:
+            return (first, last)
+        case _:
+            return None
 
 
 class _RetrieveChannel(Channel[RetrievalEvent, RetrievalResult]):
@@ -247,7 +250,7 @@ class _RetrieveChannel(Channel[RetrievalEvent, RetrievalResult]):
         index = raw.get("sourceIndex", -1)
         return RetrievalResultEntry(
             content=str(raw.get("content", "")),
-            score=float(raw.get("score", 0.0)),
+            score=number(raw.get("score")),
             source=self._file(index),
             source_index=index,
             page_number=_span(raw.get("pageNumber")),
