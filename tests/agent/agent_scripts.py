@@ -229,12 +229,18 @@ def make_run(
     chat: Any = "Go",
     *,
     structured: bool = False,
+    toolsets: Sequence[Any] = (),
     **options: Any,
 ) -> tuple[Run, Any]:
-    """An act over a script: what it gathers, and the operation; its clock ticks once per look."""
+    """An act over a script: what it gathers, and the operation; its clock ticks once per look.
+
+    The toolsets are open.
+    """
     ticks = iter(range(1000))
     ready = resolve_tools([taking_context(tool) for tool in tools])
     run = Run(Chat.from_history(chat), ready, ActOptions(**options), structured=structured)
+    for toolset in toolsets:
+        run.offer.add(toolset)
     return run, act(script, run, lambda: float(next(ticks)))
 
 

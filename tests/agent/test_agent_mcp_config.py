@@ -27,6 +27,7 @@ CONFIG = {
             "url": "https://x.test/mcp",
             "headers": {"A": "${env:TEST_COLOUR}"},
         },
+        "old": {"type": "sse", "url": "HTTP://x.test/sse"},
         "off": {"command": "x", "disabled": True},
     }
 }
@@ -49,12 +50,13 @@ def test_what_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "cwd": None,
         },
         "far": {"server": "https://x.test/mcp", "headers": {"A": "green"}},
+        "old": {"server": "HTTP://x.test/sse", "headers": None, "transport": "sse"},
     }
     for config in (CONFIG, tmp_path / "mcp.json", "~/mcp.json", {"servers": CONFIG["mcpServers"]}):
         assert configured_servers(config, None) == expected
     assert list(configured_servers(CONFIG, ["off"])) == ["off"]
     tools = mcp_tools(config=CONFIG, prefix="{server}_")
-    assert [toolset.name for toolset in tools] == ["local", "far"]
+    assert [toolset.name for toolset in tools] == ["local", "far", "old"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_what_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ({"mcpServers": {"a": 3}}, None, "described by a dict"),
         ({"mcpServers": {"a": {}}}, None, "neither a 'command' nor a 'url'"),
         ({"mcpServers": {"a": {"command": "x", "args": "y"}}}, None, "no list"),
-        ({"mcpServers": {"a": {"type": "sse", "url": "http://x"}}}, None, "SSE"),
+        ({"mcpServers": {"a": {"type": "ws", "url": "ws://x"}}}, None, "not http://"),
         ({"mcpServers": {"a": {"command": "${TEST_NOT_SET}"}}}, None, "TEST_NOT_SET"),
     ],
 )

@@ -36,6 +36,17 @@ class Request:
 
 
 @dataclass
+class Answer:
+    """A whole answer to a download."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    chunked: bool = False
+    """Without a length."""
+
+
+@dataclass
 class HubFile:
     data: bytes
     lfs: bool = True
@@ -70,6 +81,10 @@ class FakeHub:
     ranges: bool = True
     status: int | None = None
     """What every request is answered with instead."""
+    busy: list[str | None] = field(default_factory=list[str | None])
+    """The ``Retry-After`` of each of the next answers, which are 429."""
+    other: list[Answer] = field(default_factory=list["Answer"])
+    """What each of the next downloads is answered with instead, by a proxy or a mirror."""
     held: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
 
@@ -95,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(Request(path, query, headers))
         if self.hub.status is not None:
             self._json({"error": "no"}, self.hub.status)
+        elif self.hub.busy:
+            wait = self.hub.busy.pop(0)
+            self._json({"error": "slow"}, 429, **({} if wait is None else {"Retry_After": wait}))
         elif path == "/api/models":
             self._search(query)
         elif path.startswith("/api/models/"):
@@ -136,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
         if file is None or revision != COMMIT:
             self._json({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
             return
+        if self.hub.other:
+            self._other(self.hub.other.pop(0))
+            return
         start = 0
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         if asked and self.hub.ranges:
@@ -148,6 +169,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(file.data) - start))
         self.end_headers()
         self._send(file.data[start:])
+
+    def _other(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, text in answer.headers.items():
+            self.send_header(name, text)
+        if answer.chunked:
+            self.close_connection = True
+        elif "Content-Length" not in answer.headers:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
 
     def _send(self, data: bytes) -> None:
         end = self.hub.breaks.pop(0) if self.hub.breaks else None

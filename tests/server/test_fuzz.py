@@ -1,4 +1,4 @@
-"""Whatever comes in by HTTP, as a first frame or as a file: an answer or a known error, and life goes on.
+"""Whatever comes in by HTTP, as a frame, file or template: an answer or a known error, and life goes on.
 
 A few seconds each; an hour each with ``LMSTUDIO_TEST_DEEP=1``. Hypothesis keeps what failed, and shrinks it.
 """
@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import struct
-import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from http_client import PATIENCE, ask, get
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from wire_client import fake_server
 
+from fuzzing import fuzz
+from lmstudio_server.engines.base import ChatRequest, EngineError
+from lmstudio_server.engines.llamacpp import templates
+from lmstudio_server.engines.llamacpp.templates import Templates
+from lmstudio_server.foreign.workers import Limits
 from lmstudio_server.library.gguf import GgufError, read_header
 from lmstudio_server.library.virtual import read_virtual_model
 from lmstudio_server.wire.auth import parse_credentials
 from lmstudio_server.wire.frames import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-DEEP = os.environ.get("LMSTUDIO_TEST_DEEP", "") not in ("", "0")
-SECONDS = 3600.0 if DEEP else 0.0
-EXAMPLES = 200
 ROUTES = [
     "/v1/chat/completions",
     "/v1/completions",
@@ -77,29 +76,6 @@ value = st.recursive(
     max_leaves=15,
 )
 body = st.dictionaries(st.sampled_from(KEYS), value, max_size=8)
-
-
-def fuzz(check: Callable[[Any], object], inputs: st.SearchStrategy[Any]) -> int:
-    """Try inputs until the time is over, at least one round; how many it were."""
-    count = 0
-
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    )
-    @given(inputs)
-    def one_round(given_input: Any) -> None:
-        nonlocal count
-        count += 1
-        check(given_input)
-
-    end = time.monotonic() + SECONDS
-    one_round()
-    while time.monotonic() < end:
-        one_round()
-    return count
 
 
 def test_http_bodies_by_route() -> None:
@@ -192,3 +168,137 @@ def test_model_files() -> None:
     )
     named = st.tuples(entry, entry).map(lambda e: {"model": "a/b", "base": e[0], "config": e[1]})
     assert fuzz(read_virtual_model, entry | named)
+
+
+WILD = ["9**(9**9)", "'a' * 10**10", "[1] * 10**9", "range(9**9)|list", "lipsum(10**6)"]
+LEAVES = st.sampled_from(
+    [
+        *(
+            "messages",
+            "m",
+            "m.content",
+            "x",
+            "none",
+            "true",
+            "1",
+            "0",
+            "'a'",
+            "'\\ud800'",
+            "'\\0'",
+            "self",
+        ),
+        *(
+            "''.__class__.__mro__",
+            "messages.__init__",
+            "namespace(a=1)",
+            "range(10**5)",
+            "loop.index",
+        ),
+        *("raise_exception('no')", "strftime_now('%Y %Q')", "cycler(1, 2)", "caller()", "[]", "{}"),
+    ]
+)
+EXPRESSIONS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["+", "*", "~", "/", "**", "in", "==", "and"]), inner).map(
+            lambda parts: f"({' '.join(parts)})"
+        ),
+        st.tuples(
+            inner,
+            st.sampled_from(
+                [
+                    *(
+                        "tojson",
+                        "upper",
+                        "list",
+                        "join",
+                        "length",
+                        "trim",
+                        "first",
+                        "string",
+                        "items",
+                    ),
+                    *(
+                        "map('upper')",
+                        "attr('__class__')",
+                        "format(1)",
+                        "batch(0)",
+                        "indent(10**5)",
+                    ),
+                    *(
+                        "center(10**7)",
+                        "selectattr('role')",
+                        "default('x')",
+                        "pprint",
+                        "wordwrap(0)",
+                    ),
+                ]
+            ),
+        ).map("|".join),
+        st.tuples(inner, inner).map(lambda two: f"{two[0]}[{two[1]}]"),
+        st.tuples(inner, inner).map(lambda two: f"{two[0]}({two[1]})"),
+    ),
+    max_leaves=5,
+)
+TEMPLATES = st.recursive(
+    EXPRESSIONS.map("{{{{ {} }}}}".format) | st.text(max_size=5),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map("".join),
+        st.tuples(
+            st.sampled_from(
+                [
+                    ("{{% for m in {} %}}", "{% endfor %}"),
+                    ("{{% for x in {} recursive %}}", "{{ loop(x) }}{% endfor %}"),
+                    ("{{%- if {} -%}}", "{% else %}{% break %}{% endif %}"),
+                    ("{{% set x %}}{}", "{% endset %}"),
+                    ("{{% macro f(a={}) %}}", "{{ f(a) }}{% endmacro %}{{ f(1) }}"),
+                    ("{{% include {} %}}", "{% import 'os' as x %}"),
+                    ("{{% filter {} %}}", "{% endfilter"),
+                ]
+            ),
+            EXPRESSIONS,
+            inner,
+        ).map(lambda part: part[0][0].format(part[1]) + part[2] + part[0][1]),
+    ),
+    max_leaves=4,
+)
+
+
+def test_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prompt, or the error of a template; and the next template is rendered."""
+    monkeypatch.setattr(
+        templates, "LIMITS", Limits(seconds=0.5, memory_bytes=128 * 2**20, answer_bytes=2**20)
+    )
+    asked = ChatRequest([{"role": "user", "content": "U"}])
+    count = 0
+    with _Runner() as runner:
+
+        async def render(template: str) -> str:
+            return await own.render(asked, template, constrained=False)
+
+        def check(template: str) -> None:
+            nonlocal count
+            try:
+                prompt = runner.run(asyncio.wait_for(render(template), PATIENCE))
+            except EngineError as error:
+                words = str(error.cause)
+            else:
+                words = "a prompt"
+                count += 1
+                assert len(prompt) <= 2**20
+            assert words
+            assert len(words) < 3000
+
+        async def made() -> Templates:
+            return Templates({}, "<M>")
+
+        own = runner.run(made())
+        try:
+            assert fuzz(check, TEMPLATES)
+            for wild in WILD:
+                check(f"{{{{ {wild} }}}}")
+
+            assert runner.run(render("{{ messages[0].content }}!")) == "U!"
+        finally:
+            runner.run(own.close())
+    assert count, "no template could be rendered"

@@ -149,3 +149,64 @@ def test_what_holds_secrets_shows_none() -> None:
         lms.Client("localhost:1", TOKEN, proxy=f"http://user:{PASSWORD}@localhost:2"),
     ):
         assert leaks(repr(shown) + str(shown) + json.dumps([str(shown)])) == []
+
+
+def look() -> str:
+    """Look around."""
+    with suppress(lms.LMStudioError):
+        use("localhost:1", api_token=TOKEN)
+    return "nothing"
+
+
+def test_spans_and_metrics_hold_no_secret() -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="needs OpenTelemetry's SDK")
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from lmstudio_core.observe.otel import instrument, uninstrument
+
+    kept, reader, tracers = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(kept))
+    meters = MeterProvider([reader])
+    instrument(tracers, meters, capture_content=True)  # what people say may be there, but no secret
+    try:
+        with FakeServer() as server:
+            llm = server.llm("m")
+            server.embedding("e")
+            port = server.api_host.rpartition(":")[2]
+            hosts: list[Any] = [
+                FoundServer(server.api_host, TOKEN),
+                f"http://user:{PASSWORD}@127.0.0.1:{port}",
+            ]
+            for host in hosts:
+                with lms.Client(host, headers={"X-Key": f"{KEY} {PASSWORD}"}) as client:
+                    llm.respond("Hello.")
+                    lms.LLM("m", client).respond("Hi")
+                    llm.call_tool("look", {})
+                    llm.respond("Done.")
+                    lms.LLM("m", client).act("Hi", [look])
+                    lms.EmbeddingModel("e", client).embed("Hi")
+                    llm.fail("It cannot.")
+                    with pytest.raises(lms.LMStudioError):
+                        lms.LLM("m", client).respond("Hi")
+        for way in (
+            lms.Client("localhost:1", api_token=TOKEN),
+            lms.Client("http://server.invalid", proxy=f"http://user:{PASSWORD}@localhost:1"),
+            lms.Client(f"http://user:{PASSWORD}@localhost:1"),
+        ):
+            with way as client, pytest.raises(lms.LMStudioError):
+                lms.LLM("m", client).respond("Hi")
+    finally:
+        uninstrument()
+    spans = kept.get_finished_spans()
+    told = "".join(span.to_json() for span in spans)
+    metrics = reader.get_metrics_data()
+    tracers.shutdown()
+    meters.shutdown()
+    assert {"execute_tool look", "chat m"} <= {span.name for span in spans}
+    assert sum(not span.status.is_ok for span in spans) == 5
+    assert metrics is not None
+    assert leaks(told + metrics.to_json()) == []

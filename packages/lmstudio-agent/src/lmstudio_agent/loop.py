@@ -91,6 +91,7 @@ def _rounds(predict: Predictor, run: Run, clock: Callable[[], float]) -> ActOp[A
     options = run.options
     started: float = yield Invoke(clock)
     for index in count():
+        yield from run.offer.renewing()
         run.emit(ActRoundStart(index))
         yield from notify("on_round_start", options.on_round_start, index)
         went_on: bool = yield from _round(run, predict, index)

@@ -13,6 +13,9 @@ from lmstudio_core.data import nearest
 from lmstudio_core.errors import LMStudioOSError, LMStudioValueError
 from lmstudio_core.lenient import as_list, error_text, is_list, is_mapping
 
+from .mcp_http import is_address
+from .mcp_wire import in_home
+
 __all__ = ["configured_servers"]
 
 _LISTS: Final = ("mcpServers", "servers")  # VS Code says servers
@@ -53,7 +56,7 @@ def configured_servers(
 
 
 def _listed(config: Any, label: str) -> Mapping[str, Any]:
-    found = config if is_mapping(config) else _read(Path(config).expanduser(), label)
+    found = config if is_mapping(config) else _read(Path(in_home(config)), label)
     for key in _LISTS:
         if is_mapping(found) and is_mapping(listed := found.get(key)):
             return listed
@@ -79,14 +82,13 @@ def _options(given: Any, label: str) -> ServerOptions:
     if not is_mapping(given):
         raise LMStudioValueError(f"{label} is described by a dict, not {given!r}.")
     url = given.get("url") or given.get("serverUrl")
-    if given.get("type") == "sse":
-        raise LMStudioValueError(
-            f"{label} speaks the old HTTP+SSE transport, which is not supported; most such servers "
-            'have an address for streamable HTTP too ("type": "http").'
-        )
     if isinstance(url, str):
+        address = _expanded(url, label)
+        if not is_address(address):
+            raise LMStudioValueError(f"{label} has a 'url' that is not http:// or https://.")
         headers = _texts(given.get("headers"), label, "headers")
-        return {"server": _expanded(url, label), "headers": headers or None}
+        older = {"transport": "sse"} if given.get("type") == "sse" else {}
+        return {"server": address, "headers": headers or None, **older}
     command = given.get("command")
     if not isinstance(command, str) or not command:
         raise LMStudioValueError(f"{label} has neither a 'command' nor a 'url'.")

@@ -1,37 +1,23 @@
-"""Toolsets of MCP servers (Model Context Protocol), by the official ``mcp`` package.
-
-The session lives in a thread with an event loop of its own, so that one toolset serves synchronous
-programs and any number of event loops alike.
-"""
+"""Toolsets of MCP servers (Model Context Protocol), by the official ``mcp`` package."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import importlib
 import os
 import shlex
-import tempfile
-import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TextIO, cast, overload
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, TextIO, cast, overload
 
 from lmstudio_core.data import nearest
-from lmstudio_core.errors import (
-    CapabilityNotInstalledError,
-    LMStudioConnectionError,
-    LMStudioError,
-    LMStudioTimeoutError,
-    LMStudioValueError,
-)
-from lmstudio_core.lenient import error_text
+from lmstudio_core.errors import CapabilityNotInstalledError, LMStudioValueError
 from lmstudio_core.program.tracebacks import short
-from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
+from lmstudio_core.protocol.operations import Invoke
+from lmstudio_llm.tools import ToolFunctionDef
 
 from .mcp_config import configured_servers
-from .mcp_wire import answered_value, http, innermost, is_closed, plain_answer, stdio
+from .mcp_http import is_address, older_http, shown_address, streamable_http
+from .mcp_link import Connect, Link
+from .mcp_wire import answered_value, in_home, plain_answer, started_command, stdio
 from .toolsets import Toolset
 
 __all__ = ["McpToolset", "mcp_tools"]
@@ -47,6 +33,7 @@ def mcp_tools(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     headers: Mapping[str, str] | None = None,
+    transport: Literal["http", "sse"] | None = None,
     start_timeout: float = 30.0,
 ) -> McpToolset: ...
 @overload
@@ -70,7 +57,7 @@ def mcp_tools(
     Args:
         server: The command that starts it (a string, split as a shell would, or a list), which is
             then spoken to over its standard input and output; or the address, beginning with
-            ``http://`` or ``https://``, of one that runs (streamable HTTP).
+            ``http://`` or ``https://``, of one that runs. ``~`` is the user's folder.
         config: In place of ``server``, a file that lists servers: LM Studio's, Claude's or another
             program's ``mcp.json``, or what it holds.
         servers: The names of those to take out of ``config``; by default all that are not disabled.
@@ -81,6 +68,8 @@ def mcp_tools(
         env: Environment variables of the process, beside the few that it gets anyway.
         cwd: The folder that the process runs in.
         headers: Headers of every request by HTTP, such as ``Authorization``.
+        transport: How an address speaks: ``"http"`` (streamable HTTP) or ``"sse"`` (HTTP+SSE, which
+            was before it). By default the first is tried, then the other.
         start_timeout: How many seconds it may take to start and to tell its tools.
 
     Returns:
@@ -121,27 +110,44 @@ def _toolset(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     headers: Mapping[str, str] | None = None,
+    transport: Literal["http", "sse"] | None = None,
     start_timeout: float = 30.0,
 ) -> McpToolset:
-    by_http = isinstance(server, str) and server.startswith(("http://", "https://"))
+    by_http = isinstance(server, str) and is_address(server)
     if by_http and (env is not None or cwd is not None):
         raise LMStudioValueError("env and cwd are for servers that are started by a command.")
-    if headers is not None and not by_http:
-        raise LMStudioValueError("headers are for servers with an address, not for commands.")
-    try:
-        command = shlex.split(server) if isinstance(server, str) else list(server)
-    except ValueError as error:
-        raise LMStudioValueError(
-            f"The command {server!r} cannot be read as a shell would: {error_text(error)}."
-        ) from error
-    if not command:
-        raise LMStudioValueError("The command that starts the MCP server is empty.")
+    if not by_http and (headers is not None or transport is not None):
+        given = "transport is" if headers is None else "headers are"
+        raise LMStudioValueError(f"{given} for servers with an address, not for commands.")
+    if by_http:
+        address = str(server).strip()
+        label = shown_address(address)
+        ways = _by_http(address, headers, transport)
+    else:
+        command = started_command(server)
+        where = None if cwd is None else in_home(cwd)
+        label = shlex.join(command)
 
-    def connect(log: TextIO) -> Any:
-        return http(str(server), headers) if by_http else stdio(command, env, cwd, log)
+        def start(log: TextIO) -> Any:
+            return stdio(command, env, where, log)
 
-    label = str(server) if isinstance(server, str) else shlex.join(command)
-    return McpToolset(name or label, connect, prefix, only, start_timeout)
+        ways = [start]
+    return McpToolset(name or label, ways[0], prefix, only, start_timeout, otherwise=ways[1:])
+
+
+def _by_http(
+    address: str, headers: Mapping[str, str] | None, transport: str | None
+) -> list[Connect]:
+    """The ways to reach an address, in order."""
+    ways = {"http": streamable_http, "sse": older_http}
+    if transport is not None and transport not in ways:
+        raise LMStudioValueError(f"transport is 'http' or 'sse', not {transport!r}.")
+    wanted = ways if transport is None else [transport]
+
+    def connecting(way: str) -> Connect:
+        return lambda _log: ways[way](address, headers)
+
+    return [connecting(way) for way in wanted]
 
 
 class McpToolset(Toolset):
@@ -153,119 +159,81 @@ class McpToolset(Toolset):
         prefix: Put before the names of the tools.
         only: The names of the tools to take.
         start_timeout: How many seconds it may take to start.
+        otherwise: Transports to try where a server refuses the first as those do that do not know it.
     """
 
     def __init__(
         self,
         name: str,
-        connect: Callable[[TextIO], Any],
+        connect: Connect,
         prefix: str = "",
         only: Iterable[str] | None = None,
         start_timeout: float = 30.0,
+        *,
+        otherwise: Sequence[Connect] = (),
     ) -> None:
         super().__init__(name)
         self._connect = connect
         self._prefix = prefix
         self._only = None if only is None else set(only)
         self._start_timeout = start_timeout
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: Callable[[], Any] | None = None
-        self._session: Any = None
-        self._lock = threading.RLock()
+        self._otherwise = tuple(otherwise)
+        self._link = Link(name, [connect, *otherwise], self._learn, start_timeout)
+        self._is_checked = False
+        self._known: dict[str, tuple[Mapping[str, Any], ToolFunctionDef]] = {}
 
     @property
     def is_open(self) -> bool:
         """Whether the server is connected."""
-        return self._session is not None
+        return self._link.is_open
 
     def for_run(self, client: Any) -> Toolset:
         """Another one with a server of its own."""
         del client
-        return McpToolset(self.name, self._connect, self._prefix, self._only, self._start_timeout)
+        return McpToolset(
+            self.name,
+            self._connect,
+            self._prefix,
+            self._only,
+            self._start_timeout,
+            otherwise=self._otherwise,
+        )
 
     def open(self) -> None:
         """Start the server, or connect to it, and learn its tools.
 
+        A server that ends while this is open is started, or connected to, again by the next call.
+
         Raises:
             CapabilityNotInstalledError: The ``mcp`` package is not installed.
-            LMStudioConnectionError: The server cannot be reached, or is none.
+            LMStudioConnectionError: The server cannot be reached, refuses, or is none.
             LMStudioTimeoutError: It took too long.
             LMStudioValueError: It has not all the tools of ``only``.
         """
-        with self._lock:
-            if self.is_open:
-                return
-            _require_mcp()
-            self.close()  # what is left of a server that ended by itself
-            ready: Future[list[ToolDefinition]] = Future()
-            self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._live(ready)), name="lmstudio-mcp", daemon=True
-            )
-            self._thread.start()
-            try:
-                self._tools = ready.result(self._start_timeout)
-            except FutureTimeoutError as error:  # in Python 3.10 not the builtin one
-                self.close()
-                raise LMStudioTimeoutError(
-                    f"The MCP server {self.name!r} did not tell its tools in "
-                    f"{self._start_timeout:g} seconds.",
-                    seconds=self._start_timeout,
-                ) from error
-            except BaseException:
-                self.close()
-                raise
+        _require_mcp()
+        if not self.is_open:
+            self._is_checked = False  # what only names has to be there, as at the beginning
+        self._link.open()
 
     def close(self) -> None:
         """End the session, and with it the process if there is one."""
-        with self._lock:
-            thread, loop, end = self._thread, self._loop, self._end
-            self._thread = None
-            if thread is None:
-                return
-            if loop is not None and end is not None:
-                with contextlib.suppress(RuntimeError):  # it has ended by itself
-                    loop.call_soon_threadsafe(end)
-            thread.join(10)
+        self._link.close()
 
-    async def _live(self, ready: Future[list[ToolDefinition]]) -> None:
-        """The session, from its beginning to its end, in the thread's event loop."""
-        from mcp import ClientSession
+    def renewing(self) -> Invoke[Any] | None:
+        """The step that learns the tools anew, if the server said that they changed."""
+        return Invoke(self._link.renew, blocking=True) if self._link.has_news else None
 
-        this = asyncio.current_task()
-        self._loop, self._end = asyncio.get_running_loop(), this.cancel if this else None
-        with tempfile.TemporaryFile("w+", errors="replace") as log:
-            try:
-                async with (
-                    self._connect(cast("TextIO", log)) as streams,
-                    ClientSession(streams[0], streams[1]) as session,
-                ):
-                    tools = await self._learn(session)
-                    stop = asyncio.Event()
-                    self._end, self._session = stop.set, session
-                    ready.set_result(tools)
-                    await stop.wait()
-            except BaseException as error:  # noqa: BLE001 - whoever opened it gets to know
-                if not ready.done():
-                    ready.set_exception(self._could_not_start(error, log))
-            finally:
-                self._session = None
-
-    async def _learn(self, session: Any) -> list[ToolDefinition]:
-        from mcp.types import PaginatedRequestParams
-
-        await session.initialize()
-        listed: list[Mapping[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            params = None if cursor is None else PaginatedRequestParams(cursor=cursor)
-            page = plain_answer(await session.list_tools(params=params))
-            listed += page["tools"]
-            cursor = page.get("nextCursor")
-            if not cursor:
-                break
-        self._check_wanted([raw["name"] for raw in listed])
-        return [self._tool(raw) for raw in listed if self._takes(raw["name"])]
+    def _learn(self, listed: list[dict[str, Any]]) -> None:
+        """Take the tools as the server lists them; those that are as they were stay the same."""
+        if not self._is_checked:
+            self._check_wanted([raw["name"] for raw in listed])
+            self._is_checked = True
+        before, self._known = self._known, {}
+        for raw in listed:
+            name = raw["name"]
+            was, tool = before.get(name, (None, None))
+            self._known[name] = (raw, tool if tool is not None and was == raw else self._tool(raw))
+        self._tools = [tool for name, (_, tool) in self._known.items() if self._takes(name)]
 
     def _check_wanted(self, names: Collection[str]) -> None:
         for wanted in sorted(self._only or ()):
@@ -294,40 +262,8 @@ class McpToolset(Toolset):
         )
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> Any:
-        session, loop = self._session, self._loop
-        if session is None or loop is None:
-            raise self._gone()
-        sent = asyncio.run_coroutine_threadsafe(session.call_tool(name, arguments), loop)
-        answering = asyncio.wrap_future(sent)
-        try:
-            # Not awaited itself: what it is cancelled by is the session's end, not the caller's.
-            await asyncio.wait([answering])
-        finally:
-            answering.cancel()
-        if answering.cancelled():
-            raise self._gone()
-        try:
-            answer = answering.result()
-        except Exception as error:
-            if not is_closed(error):
-                raise
-            self._session = None  # the next run starts the server anew
-            raise self._gone() from error
+        answer = await self._link.ask(lambda session: session.call_tool(name, arguments))
         return answered_value(plain_answer(answer))
-
-    def _gone(self) -> LMStudioConnectionError:
-        return LMStudioConnectionError(f"The MCP server {self.name!r} is not connected.")
-
-    def _could_not_start(self, error: BaseException, log: TextIO) -> LMStudioError:
-        inner = innermost(error)
-        if isinstance(inner, LMStudioValueError):  # of what the caller asked for
-            return inner
-        log.seek(0)
-        said = log.read()[-2000:].strip()
-        return LMStudioConnectionError(
-            f"The MCP server {self.name!r} could not be used: {type(inner).__name__}: {inner}"
-            + (f"\nIt said:\n{said}" if said else "")
-        )
 
 
 def _require_mcp() -> None:

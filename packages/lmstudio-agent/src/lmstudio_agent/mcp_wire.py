@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import importlib
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, TextIO
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TextIO
 
-from lmstudio_core.errors import LMStudioRuntimeError
+from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.lenient import error_text
 
 from .encoding import ToolImage
 
-__all__ = ["answered_value", "http", "innermost", "is_closed", "plain_answer", "stdio"]
+__all__ = [
+    "answered_value",
+    "in_home",
+    "innermost",
+    "is_closed",
+    "plain_answer",
+    "started_command",
+    "stdio",
+]
+
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_WINDOWS_PATH: Final = re.compile(r"""(?:^|[\s"'=])(?:[A-Za-z]:\\|\\\\[\w.])""")
+_HOMES: Final = ("~/", "~\\") if os.name == "nt" else ("~/",)
 
 
 def is_closed(error: Exception) -> bool:
@@ -21,6 +34,40 @@ def is_closed(error: Exception) -> bool:
     from mcp.types import CONNECTION_CLOSED
 
     return getattr(getattr(error, "error", None), "code", None) == CONNECTION_CLOSED
+
+
+def in_home(path: str | os.PathLike[str]) -> str:
+    """The path with ``~`` replaced by the user's folder, where there is one."""
+    return os.path.expanduser(os.fspath(path))  # noqa: PTH111 - Path's raises where there is none
+
+
+def started_command(server: str | Sequence[str]) -> list[str]:
+    """The words of a command; a string is split as a shell would, ``~`` is the user's folder.
+
+    Raises:
+        LMStudioValueError: There are none, or a string has an open quote.
+    """
+    try:
+        words = _words(server) if isinstance(server, str) else list(map(os.fspath, server))
+    except (ValueError, TypeError) as error:
+        raise LMStudioValueError(
+            f"The command {server!r} cannot be read as a shell would: {error_text(error)}."
+        ) from error
+    if not any(words):
+        raise LMStudioValueError("The command that starts the MCP server is empty.")
+    if (scheme := _SCHEME.match(words[0])) is not None:
+        raise LMStudioValueError(
+            f"An MCP server is reached by http:// or https://, not {scheme[0]}."
+        )
+    return [in_home(word) if word.startswith(_HOMES) else word for word in words]
+
+
+def _words(command: str) -> list[str]:
+    splitting = shlex.shlex(command, posix=True, punctuation_chars=False)
+    splitting.whitespace_split, splitting.commenters = True, ""
+    if os.name == "nt" or _WINDOWS_PATH.search(command):
+        splitting.escape = ""  # in the paths of Windows a backslash is one
+    return list(splitting)
 
 
 def stdio(
@@ -38,25 +85,6 @@ def stdio(
         cwd=None if cwd is None else os.fspath(cwd),
     )
     return stdio_client(parameters, errlog=log)
-
-
-@contextlib.asynccontextmanager
-async def http(address: str, headers: Mapping[str, str] | None) -> AsyncGenerator[Any]:
-    from mcp.client.streamable_http import streamable_http_client
-
-    if not headers:
-        async with streamable_http_client(address) as streams:
-            yield streams
-        return
-    # What this version of mcp itself uses; it is not asked for its version, which is told only by
-    # metadata that a frozen program may not have.
-    own = vars(importlib.import_module(streamable_http_client.__module__))
-    http = own.get("httpx2") or own["httpx"]
-    limits = http.Timeout(30.0, read=300.0)  # as without headers: answers may be long in coming
-    follow = {"follow_redirects": True} if http.__name__ == "httpx" else {}  # 2.x does by itself
-    client: Any = http.AsyncClient(headers=dict(headers), timeout=limits, **follow)
-    async with client, streamable_http_client(address, http_client=client) as streams:
-        yield streams
 
 
 def plain_answer(answer: Any) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files.handles import FileHandle
@@ -21,13 +20,13 @@ from lmstudio_llm.operations import ConfigInput, respond
 from lmstudio_llm.prediction import PredictionCallbacks
 from lmstudio_llm.results import PredictionResult
 from lmstudio_llm.schemas import resolve_format
-from lmstudio_llm.tools import Tool, ToolDefinition, resolve_tool, resolve_tools
+from lmstudio_llm.tools import Tool
 from lmstudio_llm.vision import check_vision, has_images
 
-from .context import taking_context
 from .encoding import ImageInput
 from .events import ActOp
 from .loop import act
+from .offer import ready_tools
 from .options import ActKeywords, ActOptions
 from .results import ActResult
 from .state import Run
@@ -108,7 +107,7 @@ def _with_toolsets(
                 toolset = given.for_run(client)
                 opened.append(toolset)
                 yield toolset.opening()
-            run.tools |= _added(run.tools, toolset)
+            run.offer.add(toolset)
         run.options.check_tools(run.tools)
         result = yield from act(predict, run)
     except GeneratorExit:  # nothing may be yielded any more
@@ -122,49 +121,12 @@ def _with_toolsets(
     return result
 
 
-def _added(there: Mapping[str, Tool], toolset: Toolset) -> dict[str, Tool]:
-    """The tools of a toolset, none of which is there already."""
-    added = {tool.name: tool for tool in ready_tools(toolset.tools)}
-    for name in added:
-        if name in there:
-            raise LMStudioValueError(
-                f"Two tools have the name {name!r}, one of them in the toolset {toolset.name!r}; "
-                "rename one of them, or give mcp_tools() a prefix=."
-            )
-    return added
-
-
 def _closed(toolsets: Sequence[Toolset]) -> ActOp[None]:
     for toolset in reversed(toolsets):
         try:
             yield toolset.closing()
         except Exception:
             logger.exception("the toolset %r could not be closed", toolset.name)
-
-
-def ready_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:
-    """The tools made ready to be offered and called.
-
-    Raises:
-        LMStudioValueError: One is no tool, or two have the same name.
-    """
-    return resolve_tools([_ready(tool) for tool in tools])
-
-
-_KEPT = "__lmstudio_tool__"
-
-
-def _ready(tool: ToolDefinition | Tool) -> ToolDefinition | Tool:
-    """The tool with its context filled in. Making a schema takes long: functions keep theirs."""
-    if not inspect.isfunction(tool):
-        return taking_context(tool)
-    # functools.wraps copies what a function keeps; the rest may be set anew at any time.
-    known = (tool, tool.__name__, tool.__doc__, tool.__defaults__)
-    made_of, kept = vars(tool).get(_KEPT, ((), None))
-    if kept is None or any(now is not then for now, then in zip(known, made_of, strict=True)):
-        kept = resolve_tool(taking_context(tool))
-        vars(tool)[_KEPT] = (known, kept)
-    return cast("Tool", kept)
 
 
 class ModelPredictor:

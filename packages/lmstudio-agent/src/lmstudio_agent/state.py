@@ -25,6 +25,7 @@ from .callbacks import notify
 from .calls import PendingCall
 from .encoding import encoded
 from .events import ActEvent, ActToolResult
+from .offer import Offer
 from .options import ActOptions
 
 __all__ = ["Requests", "Run"]
@@ -52,7 +53,7 @@ class Run:
     ) -> None:
         self.chat = chat
         self.given_messages = len(self.chat)
-        self.tools = {tool.name: tool for tool in tools}
+        self.offer = Offer(tools)
         self.options = options
         self.structured = structured
         self.has_answer = False
@@ -62,6 +63,11 @@ class Run:
         self.pending: list[ToolCallRequest] = []
         self.observation: ActObservation | None = None
         self._counts: Counter[str] = Counter()
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """The tools that the model may call now, by name."""
+        return self.offer.tools
 
     def emit(self, event: ActEvent) -> None:
         """Tell what happens."""
@@ -97,6 +103,8 @@ class Run:
     def call(self, request: ToolCallRequest, index: int) -> PendingCall:
         """The call for a request; refused already if it cannot be served."""
         name, options = request.name, self.options
+        if name not in self.tools:  # a server may have told of it while the model spoke
+            self.offer.renew()
         tool = self.tools.get(name)
         call = PendingCall(request, index, options.run_id, tool, options.seconds_allowed(name))
         call.parent = self.observation

@@ -67,6 +67,10 @@ class Toolset(Short):
         """The step that closes it."""
         return Invoke(self.close, blocking=True)
 
+    def renewing(self) -> Invoke[Any] | None:
+        """The step that learns tools that changed; ``None`` if none did. Asked before each round."""
+        return None
+
     def __iter__(self) -> Iterator[ToolDefinition]:
         return iter(self.tools)
 

@@ -10,6 +10,7 @@ __all__ = [
     "Rising",
     "as_list",
     "as_mapping",
+    "as_number",
     "as_text",
     "as_words",
     "error_text",
@@ -59,6 +60,14 @@ def as_list(value: object) -> list[Any]:
 def as_text(value: object) -> str | None:
     """``value`` if it is text, else ``None``."""
     return value if isinstance(value, str) else None
+
+
+def as_number(value: object) -> float:
+    """``value`` if it is a number of the server's that a ``float`` can hold, else 0.0."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else 0.0
+    except OverflowError:  # whole numbers of JSON have no limit
+        return 0.0
 
 
 def is_blank(text: str) -> bool:
@@ -124,7 +133,7 @@ class Rising:
         """``value`` within 0.0 and 1.0, or ``None`` if it did not rise or is no number."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        ratio = min(1.0, max(0.0, float(value)))
+        ratio = float(min(1.0, max(0.0, value)))
         if not ratio > self._last:
             return None
         self._last = ratio

@@ -271,7 +271,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         progress = packet.get("progress")
         if self._cancelled or not isinstance(progress, (int, float)):
             return _NOTHING
-        ratio = min(1.0, max(0.0, float(progress)))
+        ratio = float(min(1.0, max(0.0, progress)))
         details = packet.get("details")
         known = PromptProcessingDetails.from_dict(details) if is_mapping(details) else None
         self._tell_progress(ratio)

@@ -13,7 +13,7 @@ from lmstudio_core.program.interpreter import python_command, python_environment
 from .daemon import state
 from .daemon.paths import STATE_DIR_VARIABLE, state_dir
 from .embedded import is_enabled
-from .engines.llamacpp.diagnosis import import_error
+from .engines.llamacpp.diagnosis import import_error, misfit_error
 from .library import own_folder
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["findings"]
 
-_IMPORT: Final = (
-    "from lmstudio_server.engines.llamacpp.worker import import_library; import_library()"
-)
+_IMPORT: Final = "from lmstudio_server.engines.llamacpp.contract import check; check()"
 _IMPORT_SECONDS: Final = 60.0
 
 
@@ -56,7 +54,7 @@ def _server() -> Finding:
 
 
 def _engine() -> Finding:
-    """Import llama.cpp as a worker does, in a process of its own."""
+    """Import llama.cpp as a worker does, and fill its parameters, in a process of its own."""
     if (reason := why_no_python()) is not None:
         return Finding("engine", "warning", f"llama.cpp cannot be started from here: {reason}")
     command = python_command("-c", _IMPORT, purpose="The engine llama.cpp")
@@ -74,9 +72,10 @@ def _engine() -> Finding:
     except subprocess.TimeoutExpired:
         return Finding("engine", "problem", f"llama.cpp is not imported in {_IMPORT_SECONDS:g} s")
     if done.returncode == 0:
-        return Finding("engine", "ok", "llama.cpp can be imported")
+        return Finding("engine", "ok", "llama.cpp can be imported and fits this server")
     said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    error = import_error(said[-1])
+    is_misfit = said[-1].startswith(("AttributeError", "TypeError"))
+    error = misfit_error(said[-1]) if is_misfit else import_error(said[-1])
     return Finding("engine", "problem", f"{error.title}\n{said[-1]}", error.suggestion or "")
 
 

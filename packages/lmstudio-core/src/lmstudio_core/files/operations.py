@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from ..config import kv_config
 from ..errors import LMStudioValueError
-from ..lenient import Rising, as_list, as_mapping, report
+from ..lenient import Rising, as_list, as_mapping, as_number, report
 from ..models.handles import ModelHandleBase
 from ..protocol.operations import Call, Channel, Endpoint, Invoke, Op
 from .data import (
@@ -190,8 +190,11 @@ _EVENTS: Final[Mapping[str, RetrievalEventType]] = {
 def _span(value: object) -> Span:
     if isinstance(value, int):
         return value
-    both = as_list(value)
-    return (int(both[0]), int(both[1])) if len(both) == 2 else None
+    match as_list(value):
+        case [int(first), int(last)]:
+            return (first, last)
+        case _:
+            return None
 
 
 class _RetrieveChannel(Channel[RetrievalEvent, RetrievalResult]):
@@ -247,7 +250,7 @@ class _RetrieveChannel(Channel[RetrievalEvent, RetrievalResult]):
         index = raw.get("sourceIndex", -1)
         return RetrievalResultEntry(
             content=str(raw.get("content", "")),
-            score=float(raw.get("score", 0.0)),
+            score=as_number(raw.get("score")),
             source=self._file(index),
             source_index=index,
             page_number=_span(raw.get("pageNumber")),

@@ -7,11 +7,13 @@ from lmstudio_server.errors import WireError
 __all__ = [
     "HubError",
     "NotOnHubError",
+    "busy",
     "cannot_write",
     "damaged",
     "disk_full",
     "no_such_offer",
     "not_installed",
+    "not_the_file",
     "size_text",
     "too_long",
     "unreachable",
@@ -58,6 +60,15 @@ def unreachable(endpoint: str, words: str, *, kept: str | None = None) -> HubErr
     )
 
 
+def busy(endpoint: str, words: str, seconds: float, kept: str) -> HubError:
+    """The hub asks to be left alone for a while."""
+    return HubError(
+        f"{endpoint} is asked too much at the moment.",
+        cause=words,
+        suggestion=f"Ask again in {seconds:.0f} seconds to go on from {kept}.",
+    )
+
+
 def damaged(name: str, expected: str, actual: str) -> HubError:
     """What arrived is not what the hub says it has."""
     return HubError(
@@ -75,6 +86,16 @@ def too_long(name: str, size_bytes: int) -> HubError:
         cause=f"The hub said {size_bytes} bytes.",
         suggestion="Ask for the download options again. If that fails too, a proxy or mirror on the "
         "way delivers wrong data.",
+    )
+
+
+def not_the_file(name: str, cause: str) -> HubError:
+    """What answers is not the hub's file."""
+    return HubError(
+        f"What arrives in place of {name} is another thing, and nothing of it was kept.",
+        cause=cause,
+        suggestion="A proxy, a mirror or a login page answers where the server runs: sign in there, "
+        "or check its proxy settings and HF_ENDPOINT. Then ask again; what had arrived is kept.",
     )
 
 

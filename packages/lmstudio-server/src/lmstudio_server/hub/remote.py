@@ -8,6 +8,8 @@ was interrupted.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import re
 from collections.abc import AsyncGenerator, Generator
@@ -35,21 +37,21 @@ from lmstudio_core.lenient import error_text
 from lmstudio_server._version import __version__
 from lmstudio_server.logs import hush_http_client
 
+from .answers import InterruptedTransferError, asked_to_wait, begins_at, checked, is_busy
 from .errors import HubError, NotOnHubError, unreachable
 from .offers import RemoteFile, Repository
 
-__all__ = ["Hub", "InterruptedTransferError"]
+__all__ = ["Hub"]
 
 hush_http_client()
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 _NAME = re.compile(r"\w(?!.*\.\.)[\w.-]*/\w[\w.-]*", re.ASCII)
 _RANGE_NOT_SATISFIABLE = 416
-_PARTIAL = 206
-
-
-class InterruptedTransferError(Exception):
-    """The connection broke; asking again may help. The text says why."""
+_PATIENCE = 30.0
+"""How many seconds a search or a look at a repository waits where the hub asks for it."""
+_pause = asyncio.sleep
+_log = logging.getLogger(__name__)
 
 
 class Hub:
@@ -103,27 +105,34 @@ class Hub:
                 session,
                 session.stream("GET", url, headers=headers, timeout=_TIMEOUT) as response,
             ):
-                if response.status_code == _RANGE_NOT_SATISFIABLE:
-                    raise InterruptedTransferError("The hub has no such part of the file.")
-                if response.status_code >= 500:
-                    raise InterruptedTransferError(f"The hub answers {response.status_code}.")
-                await _raise_refusal(response)
-                start = offset if response.status_code == _PARTIAL else 0
-                if start and not _begins_at(response, start):
-                    raise InterruptedTransferError("The hub sends another part than asked for.")
-                yield start, _blocks(response)
+                if is_busy(response):
+                    raise InterruptedTransferError(
+                        f"The hub answers {response.status_code}.", wait=asked_to_wait(response)
+                    )
+                if response.status_code != _RANGE_NOT_SATISFIABLE:
+                    await _raise_refusal(response)
+                start = begins_at(response, file, offset)
+                yield start, await checked(response, file, start)
 
     async def _get(self, path: str, parameters: dict[str, Any], what: str) -> Any:
         with self._refusals(what):
             try:
                 session = get_async_session()
                 async with session:
-                    response = await session.get(
-                        f"{self.endpoint}{path}",
-                        params=parameters,
-                        headers=self._headers(),
-                        timeout=_TIMEOUT,
-                    )
+                    for is_last in (False, True):
+                        response = await session.get(
+                            f"{self.endpoint}{path}",
+                            params=parameters,
+                            headers=self._headers(),
+                            timeout=_TIMEOUT,
+                        )
+                        wait = asked_to_wait(response) if is_busy(response) else None
+                        if is_last or wait is None or wait > _PATIENCE:
+                            break
+                        _log.warning(
+                            "the hub answers %d; asking again in %g s", response.status_code, wait
+                        )
+                        await _pause(wait)
                     hf_raise_for_status(response)
                     with _unreadable(self.endpoint):
                         return response.json()
@@ -173,10 +182,12 @@ class Hub:
                 suggestion="Ask for the download options again.",
             )
         words = getattr(error, "server_message", None)
+        wait = asked_to_wait(error.response) if isinstance(error, HfHubHTTPError) else None
+        later = "some minutes" if wait is None else f"{wait:.0f} seconds"
         return HubError(
             f"{self.endpoint} answers {status}.",
             cause=str(words) if words else f'It was asked about "{what}".',
-            suggestion="Try again in some minutes."
+            suggestion=f"Try again in {later}."
             if status == 429 or status >= 500
             else "Check HF_TOKEN and HF_ENDPOINT where the server runs.",
         )
@@ -219,16 +230,6 @@ async def _raise_refusal(response: httpx2.Response) -> None:
     if response.status_code >= 400:
         await response.aread()
     hf_raise_for_status(response)
-
-
-async def _blocks(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    async for block in response.aiter_raw():
-        yield block
-
-
-def _begins_at(response: httpx2.Response, offset: int) -> bool:
-    found = str(response.headers.get("Content-Range", ""))
-    return not found or found.replace("=", " ").startswith(f"bytes {offset}-")
 
 
 @contextmanager

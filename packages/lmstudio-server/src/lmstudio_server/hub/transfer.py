@@ -18,18 +18,31 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lmstudio_server.daemon.lock import LockTimeoutError, file_lock
 
-from .errors import HubError, cannot_write, damaged, disk_full, size_text, too_long, unreachable
+from .errors import (
+    HubError,
+    busy,
+    cannot_write,
+    damaged,
+    disk_full,
+    size_text,
+    too_long,
+    unreachable,
+)
 
 if TYPE_CHECKING:
+    from .answers import InterruptedTransferError
     from .offers import RemoteFile
     from .remote import Hub
 
-__all__ = ["RETRY_SECONDS", "Piece", "Places", "Transfer", "digest_of"]
+__all__ = ["LONGEST_WAIT", "RETRY_SECONDS", "Piece", "Places", "Transfer", "digest_of"]
 
 _log = logging.getLogger(__name__)
 
 RETRY_SECONDS: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
 """How long to wait before each new attempt; data that arrives starts the row anew."""
+LONGEST_WAIT = 600.0
+"""How many seconds at most are waited where the hub asks for it (``Retry-After``)."""
+_pause = asyncio.sleep
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _WRITE_BYTES = 1 << 20
 _WRITE_SECONDS = 0.25
@@ -217,26 +230,37 @@ class Transfer:
             raise disk_full(self._repository, str(folder), needed + _SPARE_BYTES, free)
 
     async def _fetch(self, piece: Piece) -> None:
-        from .remote import InterruptedTransferError
+        from .answers import InterruptedTransferError
 
         waits = iter(RETRY_SECONDS)
-        while (offset := piece.partial_bytes()) < piece.file.size_bytes:
+        most = offset = piece.partial_bytes()
+        while offset < piece.file.size_bytes:
             self._has(piece, offset)
             try:
                 await self._append(piece, offset)
+                offset = piece.partial_bytes()
             except InterruptedTransferError as error:
-                if piece.partial_bytes() > offset:
-                    waits = iter(RETRY_SECONDS)
+                arrived = piece.partial_bytes()
+                if arrived > most:  # more than ever, or a file begun anew would be so for ever
+                    most, waits = arrived, iter(RETRY_SECONDS)
                 wait = next(waits, None)
-                if wait is None:
-                    self._has(piece, piece.partial_bytes())
+                asked = error.wait or 0.0
+                if wait is None or asked > LONGEST_WAIT:
+                    self._has(piece, arrived)
                     kept = size_text(self.arrived_bytes)
-                    raise unreachable(self._hub.endpoint, str(error), kept=kept) from error
-                _log.warning("%s: %s; trying again", piece.file.name, error)
-                await asyncio.sleep(wait)
+                    raise self._stays_away(error, kept) from error
+                wait = max(wait, asked)
+                _log.warning("%s: %s; trying again in %g s", piece.file.name, error, wait)
+                await _pause(wait)
+                offset = 0 if error.anew else arrived
+
+    def _stays_away(self, error: InterruptedTransferError, kept: str) -> HubError:
+        if error.wait is not None:
+            return busy(self._hub.endpoint, str(error), error.wait, kept)
+        return unreachable(self._hub.endpoint, str(error), kept=kept)
 
     async def _append(self, piece: Piece, offset: int) -> None:
-        from .remote import InterruptedTransferError
+        from .answers import InterruptedTransferError
 
         if offset:
             _log.info("%s goes on from %s", piece.file.name, size_text(offset))

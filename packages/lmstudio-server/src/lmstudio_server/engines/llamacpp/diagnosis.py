@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+TRIED = "2026.10.11549"
+"""The newest ``xllamacpp`` that the tests ran with; a test compares it with ``constraints/``."""
 _LOG_PREFIX = re.compile(r"^\d+\.\d\d\.\d{3}\.\d{3} (?P<level>[A-Z]) (?P<message>.*)$")
 _FUNCTION_PREFIX = re.compile(r"^\s*(?:(?:srv|cmn|slot|llg|que|res)\s+)?[A-Za-z_]\w*\(?\)?:\s+")
 # What llama.cpp repeats on its way out of a failed load; the lines before say why.
@@ -111,6 +113,15 @@ def import_error(message: str) -> EngineError:
         "llama.cpp cannot start: the package xllamacpp cannot be imported",
         cause=message,
         suggestion="Reinstall it: pip install --force-reinstall xllamacpp.",
+    )
+
+
+def misfit_error(message: str) -> EngineError:
+    """Return the error for a llama.cpp that lacks what this server asks of it."""
+    return EngineError(
+        "llama.cpp cannot start: this version of the package xllamacpp does not fit this server",
+        cause=message,
+        suggestion=f'Install the version it was tried with: pip install "xllamacpp=={TRIED}".',
     )
 
 

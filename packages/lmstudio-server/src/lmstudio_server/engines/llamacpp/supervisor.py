@@ -19,7 +19,7 @@ from lmstudio_core.errors import FrozenProgramError
 from lmstudio_core.program.interpreter import python_command, python_environment
 from lmstudio_server.engines.base import EngineCrashedError, EngineError, LoadRequest
 
-from .diagnosis import crash_reason, import_error, load_error
+from .diagnosis import crash_reason, import_error, load_error, misfit_error
 from .options import choose_threads, parse_address, physical_cores, worker_options
 from .transport import Address, ConnectionLostError
 from .worker import REPORT_PREFIX
@@ -327,6 +327,8 @@ async def _wait_until_ready(
     failure = protocol.failure or {}
     if failure.get("event") == "import-failed":
         raise import_error(failure["message"])
+    if failure.get("event") == "misfit":
+        raise misfit_error(failure["message"])
     if failure.get("event") == "load-failed":
         raise load_error(request.path, protocol.stderr_lines)
     raise EngineError(

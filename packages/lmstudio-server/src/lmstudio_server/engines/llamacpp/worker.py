@@ -157,6 +157,17 @@ def set_draft(params: Any, options: dict[str, Any], library: Any) -> None:
         settings.n_gpu_layers = options["gpu_layers"]
 
 
+def parameters(options: dict[str, Any], library: Any) -> Any:
+    """Return what llama.cpp is started with; raises what Python does where it lacks something."""
+    params: Any = library.CommonParams()
+    set_limits(params, options)
+    set_exposure(params, options)
+    set_model(params, options, library)
+    set_cache(params, options, library)
+    set_draft(params, options, library)
+    return params
+
+
 def import_library() -> Any:
     """Import llama.cpp, which needs the system's libgomp.
 
@@ -187,22 +198,21 @@ def serve(options: dict[str, Any]) -> NoReturn:
     except ImportError as error:
         report(stdout, "import-failed", message=str(error) or type(error).__name__)
         raise SystemExit(1) from None
-    params: Any = library.CommonParams()
-    set_limits(params, options)
-    set_exposure(params, options)
-    set_model(params, options, library)
-    set_cache(params, options, library)
-    set_draft(params, options, library)
     try:
+        params = parameters(options, library)
         # Loads, and holds the GIL while it does; the object has to stay referenced.
         server: Any = library.Server(params)
+        address = str(server.listening_address)
     except RuntimeError as error:
         # The reason is on stderr, in llama.cpp's own words: written by a thread of its own, and lost
         # if that comes too late.
         time.sleep(LOG_SECONDS)
         report(stdout, "load-failed", message=str(error) or type(error).__name__)
         raise SystemExit(1) from None
-    report(stdout, "ready", address=str(server.listening_address))
+    except (AttributeError, TypeError) as error:  # a newer or older one than this was written for
+        report(stdout, "misfit", message=str(error))
+        raise SystemExit(1) from None
+    report(stdout, "ready", address=address)
     threading.Event().wait()
     raise SystemExit(0)
 
