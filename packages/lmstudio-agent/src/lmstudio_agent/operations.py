@@ -31,7 +31,7 @@ from .loop import act
 from .options import ActKeywords, ActOptions
 from .results import ActResult
 from .state import Run
-from .toolsets import ToolInput, Toolset, toolsets_of
+from .toolsets import ToolInput, Toolset, contained, toolsets_of
 
 __all__ = ["ModelPredictor", "ready_tools", "start"]
 
@@ -124,7 +124,8 @@ def _with_toolsets(
 
 def _added(there: Mapping[str, Tool], toolset: Toolset) -> dict[str, Tool]:
     """The tools of a toolset, none of which is there already."""
-    added = {tool.name: tool for tool in ready_tools(toolset.tools)}
+    tools = contained(toolset.name, lambda: ready_tools(toolset.tools))
+    added = {tool.name: tool for tool in tools}
     for name in added:
         if name in there:
             raise LMStudioValueError(

@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from .shapes import as_list as as_list
     from .shapes import as_mapping as as_mapping
     from .shapes import error_text as error_text
+    from .shapes import is_interrupt as is_interrupt
     from .shapes import is_list as is_list
     from .shapes import is_mapping as is_mapping
     from .terminal import is_terminal as is_terminal
@@ -249,6 +250,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "as_list",
         "as_mapping",
         "error_text",
+        "is_interrupt",
         "is_list",
         "is_mapping",
     ),
@@ -483,6 +485,7 @@ __all__ = [
     "hookimpl",
     "html_table",
     "html_text",
+    "is_interrupt",
     "is_list",
     "is_mapping",
     "is_observed",

@@ -16,12 +16,12 @@ from .errors import PluginLoadError
 from .hookspecs import ENGINE_GROUP
 from .installed import Unreadable
 from .plugin_state import Kind, Record, turned_off
-from .shapes import error_text
+from .shapes import error_text, is_interrupt
 
 if TYPE_CHECKING:
     from .installed import EntryPoint
 
-__all__ = ["RAISED", "SLOW_IMPORT", "PluginLoader"]
+__all__ = ["SLOW_IMPORT", "PluginLoader"]
 
 logger = logging.getLogger("lmstudio")
 
@@ -29,9 +29,6 @@ _T = TypeVar("_T")
 
 SLOW_IMPORT: Final = 1.0
 """Seconds from which on importing a plugin is reported as slow."""
-
-RAISED: Final = (Exception, SystemExit)
-"""What a plugin may raise without harm to others: all but what the user did, such as Ctrl-C."""
 
 
 class PluginLoader:
@@ -80,7 +77,9 @@ class PluginLoader:
         self.busy = f"the import of {record.label}"
         try:
             return entry.load()
-        except RAISED as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             what = f"could not be loaded: {error_text(error, named=True)}"
             if isinstance(error, ImportError) and error.name == f"{__package__}.plugin_api":
                 what += f". This lmstudio-core has plugin API {API_VERSION}"
@@ -100,7 +99,12 @@ class PluginLoader:
         )
 
     def _skip(self, record: Record, error: BaseException) -> None:
-        """A plugin cannot be used: raise if plugins are strict, else note and log it."""
+        """A plugin cannot be used: raise if plugins are strict, else note and log it.
+
+        An interrupt of the user's is raised in any case.
+        """
+        if is_interrupt(error):
+            raise error
         unusable = error
         if not isinstance(error, PluginLoadError):
             unusable = self._error(record, f"could not be used: {error_text(error)}")
@@ -141,7 +145,7 @@ class PluginLoader:
                 continue
             try:
                 made.append(use(record.entry.name, self._load(record)))
-            except RAISED as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the plugin's
                 self._skip(record, error)
         return made
 

@@ -35,9 +35,9 @@ from .hookspecs import PLUGIN_GROUP
 from .installed import made_by_hand
 from .plugin_checks import hook_problem, new_manager
 from .plugin_checks import register as register_plugin
-from .plugin_loader import RAISED, SLOW_IMPORT, logger
+from .plugin_loader import SLOW_IMPORT, logger
 from .plugin_state import PROBLEMS, PluginState, Record
-from .shapes import error_text
+from .shapes import error_text, is_interrupt
 
 if TYPE_CHECKING:
     from .installed import EntryPoint
@@ -85,10 +85,10 @@ class Plugins(Capabilities):
         All that would hold up an event loop, so that its clients have a thread do it. What is wrong
         with one is said when it is used, and not to those who do not use it.
         """
-        with suppress(*RAISED):
+        with suppress(Exception):  # as plugin errors are, whatever the plugin raised
             self.observer_hook()
         for name in KNOWN_PACKAGES:
-            with suppress(*RAISED):
+            with suppress(Exception):
                 self.load_part(name, self.capability(name).load_async)
         self.preloaded = True
 
@@ -125,7 +125,7 @@ class Plugins(Capabilities):
                 raise self._error(record, f"could not be used: {problem}")
             for warning in register_plugin(manager, plugin, record.label):
                 record.note("ok", warning)
-        except RAISED as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the plugin's
             self._skip(record, error)
 
     def _raise_problems(self) -> None:
@@ -158,8 +158,8 @@ class Plugins(Capabilities):
             try:
                 with self.aside():
                     value = ask(caller)
-            except RAISED as error:
-                if passing is not None and isinstance(error, passing):
+            except BaseException as error:
+                if is_interrupt(error) or (passing is not None and isinstance(error, passing)):
                     raise
                 what = f"failed in {hook}: {error_text(error, named=True)}"
                 record.note("failed", f"It {what}")
@@ -236,9 +236,12 @@ class Plugins(Capabilities):
                 try:
                     with self.aside():
                         caller(**arguments)
-                except RAISED as error:
+                except BaseException as error:
+                    if is_interrupt(error):
+                        raise
+                    what = f"failed in {hook}: {error_text(error, named=True)}"
+                    record.note("failed", f"It {what}")
                     if self._strict:
-                        what = f"failed in {hook}: {error_text(error, named=True)}"
                         raise self._error(record, what) from error
                     level = logging.DEBUG if record.label in told else logging.ERROR
                     told.add(record.label)

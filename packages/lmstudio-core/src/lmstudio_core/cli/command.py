@@ -14,7 +14,7 @@ from .. import __version__
 from ..errors import LMStudioError
 from ..installed import how_to_install
 from ..plugins import plugins
-from ..shapes import error_text
+from ..shapes import error_text, is_interrupt
 from ..tracebacks import debugging
 from .common import EXIT_INTERRUPTED, Group, echo, exit_code, plugins_print_aside
 from .completion import completing, give_types
@@ -142,10 +142,12 @@ def end_with(command: click.Command, args: list[str] | None, name: str) -> NoRet
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        echo("Interrupted.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # a plugin's command may raise anything
+        if isinstance(error, click.Abort) or is_interrupt(error):
+            echo("Interrupted.", err=True)
+            sys.exit(EXIT_INTERRUPTED)
         if debugging():
             raise
         known = isinstance(error, (LMStudioError, OSError))

@@ -164,7 +164,7 @@ class ClientBase(Short):
         if name not in self._namespaces:
             plugins = installed_plugins()
             found = plugins.capability(name) if isinstance(capability, str) else capability
-            self._namespaces[name] = plugins.load_part(name, part(found))(self)
+            self._namespaces[name] = plugins.load_part(name, lambda: part(found)()(self))
         return self._namespaces[name]
 
     def capability(self, capability: Any) -> Any:
