@@ -21,7 +21,7 @@ from ..errors import (
     LMStudioValueError,
 )
 from ..health import Finding
-from ..installed import FAMILY, how_to_install, version_of_distribution
+from ..installed import FAMILY, how_to_install, leftovers, version_of_distribution
 from ..network import Network
 from ..plugin_state import PROBLEMS, PluginState
 from ..plugins import plugins
@@ -79,6 +79,9 @@ def _packages() -> Iterator[Finding]:
         )
     if shown:
         yield Finding("packages", "ok", f"version {__version__} of {shown}")
+    for folder in leftovers():
+        text = f"{folder} was left behind by an installer; nothing goes by it"
+        yield Finding("packages", "warning", text, "Delete that folder.")
 
 
 def _token(api_token: str | None) -> Iterator[Finding]:
