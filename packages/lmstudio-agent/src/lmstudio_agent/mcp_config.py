@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from lmstudio_core.data import nearest
 from lmstudio_core.errors import LMStudioOSError, LMStudioValueError
+from lmstudio_core.places import expanded
 from lmstudio_core.shapes import as_list, error_text, is_list, is_mapping
 
 __all__ = ["configured_servers"]
@@ -53,7 +54,7 @@ def configured_servers(
 
 
 def _listed(config: Any, label: str) -> Mapping[str, Any]:
-    found = config if is_mapping(config) else _read(Path(config).expanduser(), label)
+    found = config if is_mapping(config) else _read(expanded(config), label)
     for key in _LISTS:
         if is_mapping(found) and is_mapping(listed := found.get(key)):
             return listed

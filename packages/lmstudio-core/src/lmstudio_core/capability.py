@@ -8,10 +8,11 @@ imported on first use.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from .lazy import lazy_hints, load_object
 
 if TYPE_CHECKING:
     from .models.kind import ModelKind
@@ -26,15 +27,10 @@ OLDEST_API_VERSION: Final = 1
 
 CAPABILITY_GROUP: Final = "lmstudio.capabilities"
 
+_HINTS: Final = {"ModelKind": "lmstudio_core.models.kind:ModelKind"}
+
 S = TypeVar("S")
 A = TypeVar("A")
-
-
-def load_object(path: str) -> Any:
-    """Import what ``"package.module:name"`` names; without a name, the module."""
-    module, _, name = path.partition(":")
-    found = importlib.import_module(module)
-    return getattr(found, name) if name else found
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,7 @@ class Capability(Generic[S, A]):
         cls: type[A] = load_object(self.async_namespace)
         return cls
 
+    @lazy_hints
     def load_model_kind(self) -> ModelKind | None:
         """Import the description of the models in this namespace, if it holds any."""
         if self.model_kind is None:

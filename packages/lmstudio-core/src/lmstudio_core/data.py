@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 from typing_extensions import Self
 
-from .errors import FieldNameError, ValidationError
+from .errors import FieldNameError, LMStudioError, ValidationError
+from .shapes import error_text
 from .tracebacks import short
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "SameOnServer",
     "ServerStruct",
     "Struct",
+    "field_schema",
     "nearest",
     "validation_error",
     "validation_message",
@@ -172,6 +175,44 @@ class InputStruct(Struct):
             return cls.model_validate(data)
         except pydantic.ValidationError as error:
             raise validation_error(cls, error) from error
+
+
+def field_schema(
+    cls: type[Any], read: Callable[[Any], Any] | None = None, written: Sequence[type] = (dict,)
+) -> CoreSchema:
+    """What pydantic goes by where ``cls`` is the type of a field; for ``__get_pydantic_core_schema__``.
+
+    An instance is taken as it is, and dumped as what its ``to_dict()`` gives.
+
+    Args:
+        cls: A class that is no pydantic model.
+        read: Makes an instance of what ``to_dict()`` gave, so that JSON can be read, too.
+        written: The types of what ``read`` takes, as they are in JSON.
+    """
+    known: dict[type, CoreSchema] = {
+        str: core_schema.str_schema(),
+        list: core_schema.list_schema(),
+        dict: core_schema.dict_schema(),
+    }
+    instance: CoreSchema = core_schema.is_instance_schema(cls)
+    source: CoreSchema = core_schema.union_schema([known[form] for form in written])
+
+    def made(value: Any) -> Any:
+        if read is None:
+            raise ValueError(f"a {cls.__name__} is not made of its dict")
+        try:
+            return read(value)
+        except LMStudioError as error:  # pydantic takes no other for what is wrong with a value
+            raise ValueError(error_text(error)) from error
+
+    source = core_schema.no_info_after_validator_function(made, source)
+    return core_schema.json_or_python_schema(
+        json_schema=source,
+        python_schema=core_schema.union_schema([instance, source], mode="left_to_right"),
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            lambda value: value.to_dict(), return_schema=core_schema.dict_schema()
+        ),
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

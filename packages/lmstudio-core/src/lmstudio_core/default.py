@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import LMStudioClientError, LMStudioConnectionError
 from .tracebacks import short
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from .protocol.liveness import PingSetting
 
 __all__ = ["configure_default_client", "get_default_client", "reset_default_client"]
+
+_HINTS: Final = {
+    "PingSetting": "lmstudio_core.protocol.liveness:PingSetting",
+    "SslSetting": "lmstudio_core.network:SslSetting",
+}
 
 _lock = threading.RLock()  # a plugin may use the default client while it is being loaded
 _client: Client | None = None

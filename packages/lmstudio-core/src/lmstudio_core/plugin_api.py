@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .config import kv_values as kv_values
     from .data import InputStruct as InputStruct
     from .data import ServerStruct as ServerStruct
+    from .data import field_schema as field_schema
     from .data import nearest as nearest
     from .default import get_default_client as get_default_client
     from .drivers.loops import running_loop as running_loop
@@ -123,6 +124,9 @@ if TYPE_CHECKING:
     from .observing import begin_observation as begin_observation
     from .observing import is_observed as is_observed
     from .observing import remove_observer as remove_observer
+    from .places import expanded as expanded
+    from .places import home_folder as home_folder
+    from .places import lmstudio_home as lmstudio_home
     from .plugins import plugins as plugins
     from .progress import ProgressBar as ProgressBar
     from .protocol.address import Address as Address
@@ -224,6 +228,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "data": (
         "InputStruct",
         "ServerStruct",
+        "field_schema",
         "nearest",
     ),
     "config": (
@@ -246,6 +251,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "why_no_python",
     ),
     "lazy": ("lazy_names",),
+    "places": ("expanded", "home_folder", "lmstudio_home"),
     "shapes": (
         "as_list",
         "as_mapping",
@@ -475,6 +481,8 @@ __all__ = [
     "cut",
     "echo",
     "error_text",
+    "expanded",
+    "field_schema",
     "get_context_length",
     "get_default_client",
     "get_model",
@@ -482,6 +490,7 @@ __all__ = [
     "given_text",
     "gpu_from_kv",
     "gpu_to_kv",
+    "home_folder",
     "hookimpl",
     "html_table",
     "html_text",
@@ -495,6 +504,7 @@ __all__ = [
     "kv_values",
     "lazy_names",
     "limits_of",
+    "lmstudio_home",
     "mend",
     "model_option",
     "nearest",

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddingMatch", "search", "similarity"]
 
+_HINTS: Final = {
+    "ArrayLike": "typing:Any",  # numpy's own is nothing that pydantic could check
+    "NDArray": "numpy.typing:NDArray",
+    "np": "numpy",
+}
+
 _BLOCK_ROWS: Final = 16_384
 
 

@@ -8,7 +8,6 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from .. import __version__
@@ -23,6 +22,7 @@ from ..errors import (
 from ..health import Finding
 from ..installed import FAMILY, how_to_install, leftovers, version_of_distribution
 from ..network import Network
+from ..places import home_folder
 from ..plugin_state import PROBLEMS, PluginState
 from ..plugins import plugins
 from ..protocol.address import Address, parse_api_host
@@ -129,7 +129,7 @@ def _server(host: str | None, api_token: str | None) -> Iterator[Finding]:
 
 def _local_server(api_token: str | None) -> Iterator[Finding]:
     tried: list[str] = []
-    address = _run(find_local_server(os.environ, Path.home(), tried))
+    address = _run(find_local_server(os.environ, home_folder(), tried))
     if address is not None:
         yield _talk(Network().to(address), api_token)
         return

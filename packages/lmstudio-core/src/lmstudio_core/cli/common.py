@@ -17,6 +17,7 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
+from ..lazy import lazy_hints
 from ..tracebacks import debugging
 from .given import get_model
 from .printing import echo, print_json
@@ -158,6 +159,7 @@ def new_client(host: str | None = None, api_token: str | None = None) -> Client:
         return Client(host, api_token)
 
 
+@lazy_hints
 @contextlib.contextmanager
 def connected(host: str | None, api_token: str | None) -> Generator[Client, None, None]:
     """A client; errors inside end the command with one message."""

@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from typing_extensions import Self
@@ -16,6 +15,7 @@ from ..capability import Capability
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from ..lazy import lazy_names
 from ..network import Network, SslSetting
+from ..places import home_folder
 from ..protocol.address import Address, parse_api_host
 from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
 from ..protocol.operations import Invoke, Op
@@ -60,7 +60,7 @@ def ask_plugins(tried: tuple[str, ...]) -> str | None:
 def find_server() -> Op[Address]:
     from .. import discovery
 
-    return discovery.find_server(os.environ, Path.home(), ask_plugins)
+    return discovery.find_server(os.environ, home_folder(), ask_plugins)
 
 
 def has_ended(address: Address) -> bool:
@@ -71,7 +71,7 @@ def has_ended(address: Address) -> bool:
 def find_local_host() -> Op[str | None]:
     from .. import discovery
 
-    found = yield from discovery.find_local_server(os.environ, Path.home(), [])
+    found = yield from discovery.find_local_server(os.environ, home_folder(), [])
     return None if found is None else str(found)
 
 

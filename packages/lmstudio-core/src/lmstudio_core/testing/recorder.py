@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from ..lazy import lazy_hints
 from ..shapes import as_mapping
 from .fake_socket import PATIENCE
 from .predictions import PREDICTIONS, PredictionRequest
@@ -18,6 +19,12 @@ __all__ = ["Recorder"]
 _T = TypeVar("_T")
 
 
+_HINTS: Final = {
+    name: f"{__package__}.fake_socket:{name}" for name in ("FakeRequest", "FakeSocket")
+}
+
+
+@lazy_hints
 class Recorder:
     """Filled by the server's thread, read by the test's."""
 

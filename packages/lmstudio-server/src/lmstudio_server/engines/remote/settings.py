@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
+from lmstudio_core.places import expanded
 from lmstudio_core.shapes import error_text, is_list, is_mapping
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def configured_servers(environment: Mapping[str, str] | None = None) -> list[Rem
         servers.append(_server(settings, URL_VARIABLE, environment))
     file = environment.get(FILE_VARIABLE, "").strip()
     if file:
-        servers += _in_file(Path(file).expanduser(), environment)
+        servers += _in_file(expanded(file), environment)
     names = [server.name for server in servers]
     for name in names:
         if names.count(name) > 1:
