@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import types
 
 import click
@@ -11,7 +12,7 @@ import pytest
 from importlib_metadata import EntryPoint
 
 import lmstudio_core
-from lmstudio_core import errors
+from lmstudio_core import errors, timeouts
 from lmstudio_core.capability import CAPABILITY_GROUP, Capability
 from lmstudio_core.cli import checks, command
 from lmstudio_core.cli import plugins as plugins_command
@@ -21,6 +22,7 @@ from lmstudio_core.hookspecs import PLUGIN_GROUP, hookimpl
 from lmstudio_core.namespaces import models
 from lmstudio_core.plugins import Plugins
 from lmstudio_core.shapes import error_text, is_interrupt
+from waiting import PATIENCE
 
 
 class PanicException(BaseException):
@@ -170,6 +172,80 @@ def test_ctrl_c_passes(bad, error):
     )
     with pytest.raises(type(error)):
         Plugins([entry("hook", "acme_hook")], {}).find_server(())
+
+
+WAITS = """
+import threading
+import holder
+
+thread = threading.Thread(target=holder.use)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.fixture
+def waiting(tmp_path, monkeypatch):
+    """A plugin that waits at its import for a thread; ``use`` is what the thread does."""
+    (tmp_path / "acme_waits.py").write_text(WAITS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(timeouts, "LOCK_PATIENCE", 0.01)
+    timeouts.set_sync_api_timeout(0.05)
+    raised = []
+
+    def make(use):
+        def used():
+            try:
+                use()
+            except Exception as error:
+                raised.append(error)
+
+        monkeypatch.setitem(sys.modules, "holder", types.SimpleNamespace(use=used))
+        monkeypatch.delitem(sys.modules, "acme_waits", raising=False)
+        return Plugins([entry("waits", "acme_waits")], {}), raised
+
+    return make
+
+
+def test_a_plugin_that_waits_for_a_thread_that_uses_the_sdk(waiting, caplog):
+    plugins, raised = waiting(lambda: plugins.commands())
+    assert plugins.find_server(()) is None
+    (error,) = raised
+    assert isinstance(error, errors.LMStudioTimeoutError)
+    assert error.seconds == 0.05
+    assert "the import of waits" in str(error)
+    assert "waiting for the import of waits" in caplog.text
+
+
+def test_a_plugin_that_waits_for_the_default_client(waiting, monkeypatch, server, caplog):
+    plugins, raised = waiting(lambda: lmstudio_core.get_default_client())
+    monkeypatch.setattr("lmstudio_core.plugins.plugins", plugins)
+    monkeypatch.setattr(client_base, "plugins", plugins)
+    client = lmstudio_core.get_default_client(server.api_host)
+    assert client.api_host == server.api_host
+    assert [type(error) for error in raised] == [errors.LMStudioTimeoutError]
+    assert "waiting for the import of waits" in caplog.text
+
+
+def test_a_wait_for_plugins_may_be_long(waiting, monkeypatch):
+    """Without limits, the thread gets its turn when the plugin is there."""
+    timeouts.set_sync_api_timeout(None)
+    told = threading.Event()
+    started = []
+
+    def use():
+        thread = threading.Thread(target=lambda: started.append(plugins.commands()))
+        thread.start()
+        monkeypatch.setattr(timeouts.logger, "warning", lambda *_: told.set())
+        assert told.wait(PATIENCE)
+        started.append(thread)
+
+    plugins, raised = waiting(use)
+    assert plugins.find_server(()) is None
+    thread = started[0]
+    thread.join(PATIENCE)
+    assert started == [thread, ({}, {})]
+    assert raised == []
 
 
 @own

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import LMStudioClientError, LMStudioConnectionError
+from .timeouts import PluginLock
 from .tracebacks import short
 
 if TYPE_CHECKING:
@@ -22,7 +23,14 @@ _HINTS: Final = {
     "SslSetting": "lmstudio_core.network:SslSetting",
 }
 
-_lock = threading.RLock()  # a plugin may use the default client while it is being loaded
+
+def _busy() -> str | None:
+    """Whose code runs while the default client is made."""
+    loaded = sys.modules.get(f"{__package__}.plugins")
+    return None if loaded is None else loaded.plugins.busy
+
+
+_lock = PluginLock(_busy)  # a plugin may use the default client while it is being loaded
 _client: Client | None = None
 _settings: dict[str, Any] = {}
 
@@ -146,7 +154,7 @@ def reset_default_client() -> None:
 def _renew_lock() -> None:
     """In a child process: another thread of the parent's may have held it, and is not here."""
     global _lock
-    _lock = threading.RLock()
+    _lock = PluginLock(_busy)
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,6 +16,7 @@ from .hookspecs import ENGINE_GROUP
 from .installed import Unreadable
 from .plugin_state import Kind, Record, turned_off
 from .shapes import error_text, is_interrupt
+from .timeouts import PluginLock
 
 if TYPE_CHECKING:
     from .installed import EntryPoint
@@ -46,7 +46,7 @@ class PluginLoader:
     ) -> None:
         self._given = None if entry_points is None else list(entry_points)
         self._environment = os.environ if environment is None else environment
-        self._lock = threading.RLock()
+        self._lock = PluginLock(lambda: self.busy)
         self._records: list[Record] | None = None
         self._unreadable: list[Unreadable] = []
         self.busy: str | None = None
@@ -74,7 +74,7 @@ class PluginLoader:
     def _load(self, record: Record) -> Any:
         entry = record.entry
         started = time.perf_counter()
-        self.busy = f"the import of {record.label}"
+        before, self.busy = self.busy, f"the import of {record.label}"
         try:
             return entry.load()
         except BaseException as error:
@@ -85,7 +85,7 @@ class PluginLoader:
                 what += f". This lmstudio-core has plugin API {API_VERSION}"
             raise self._error(record, what) from error
         finally:
-            self.busy = None
+            self.busy = before
             record.seconds += time.perf_counter() - started
             if record.seconds >= SLOW_IMPORT:
                 record.note("slow", f"Importing it took {record.seconds:.1f} s.")

@@ -154,7 +154,7 @@ class Plugins(Capabilities):
         """
         for record, caller in self._callers(hook):
             started = time.perf_counter()
-            self.busy = f"{hook} of {record.label}"
+            before, self.busy = self.busy, f"{hook} of {record.label}"
             try:
                 with self.aside():
                     value = ask(caller)
@@ -170,7 +170,7 @@ class Plugins(Capabilities):
                 self._time(record, hook, started)
                 yield record, value
             finally:
-                self.busy = None
+                self.busy = before
 
     def _time(self, record: Record, hook: str, started: float) -> None:
         """Report a plugin that keeps others waiting, the first time."""
