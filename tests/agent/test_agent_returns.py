@@ -13,6 +13,7 @@ import json
 import math
 import re
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmstudio_agent.encoding import encoded
+from lmstudio_agent.operations import _with_toolsets
+from lmstudio_agent.toolsets import Toolset
+from lmstudio_core.errors import LMStudioRuntimeError
 
 if TYPE_CHECKING:
     from pathlib import Path as OnlyForCheckers
@@ -176,6 +180,39 @@ def only(run: Any, tool: Any, request: Any, **options: Any) -> Any:
     return record
 
 
+def test_a_value_whose_text_panics_has_its_class() -> None:
+    assert json.loads(encoded(Unreadable())) == "<Unreadable>"
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("part", ["open", "close", "tools"])
+def test_what_a_toolset_raises_is_no_end_of_the_program(run, part, caplog) -> None:
+    class Bad(Toolset):
+        is_open = False  # type: ignore[assignment]
+
+        def open(self) -> None:
+            if part == "open":
+                panics()
+
+        def close(self) -> None:
+            if part == "close":
+                panics()
+
+        @property
+        def tools(self) -> list[Any]:
+            return panics() or [] if part == "tools" else []  # type: ignore[func-returns-value]
+
+    script = Scripted(prediction("Done."))
+    act, _ = make_run(script)
+    made = act, _with_toolsets(act, script, [Bad("bad")], None)  # type: ignore[arg-type]
+    if part == "close":  # what the run gave is there
+        assert run(made).rounds == 1
+        assert "could not be closed" in caplog.text
+    else:
+        with pytest.raises(LMStudioRuntimeError, match="'bad' failed: PanicError"):
+            run(made)
+
+
 @pytest.mark.parametrize("run", RUNS)
 def test_an_endless_generator_is_cut_off_and_closed(run) -> None:
     closed: list[bool] = []
@@ -249,6 +286,50 @@ def cancelled_in_a_loop() -> None:
     raise asyncio.CancelledError
 
 
+class PanicError(BaseException):
+    """As those of extensions that are written in Rust."""
+
+
+def panics() -> None:
+    """Panic."""
+    raise PanicError("index out of bounds")
+
+
+async def panics_async() -> None:
+    """Panic."""
+    panics()
+
+
+async def panics_midway() -> Any:
+    """Give something, then panic."""
+    yield 1
+    panics()
+
+
+def skips() -> None:
+    """Miss something."""
+    pytest.skip("no torch")
+
+
+def leaves() -> None:
+    """End the program."""
+    sys.exit(2)
+
+
+async def leaves_async() -> None:
+    """End the program."""
+    sys.exit(2)
+
+
+class Unreadable:
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise PanicError
+
+    def __str__(self) -> str:
+        raise PanicError
+
+
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize(
     ("tool", "says"),
@@ -258,6 +339,12 @@ def cancelled_in_a_loop() -> None:
         (mute, "MuteError"),
         (cancelled_inside, "CancelledError"),
         (cancelled_in_a_loop, "CancelledError"),
+        (panics, "PanicError: index out of bounds"),
+        (panics_async, "PanicError: index out of bounds"),
+        (panics_midway, "PanicError: index out of bounds"),
+        (skips, "Skipped: no torch"),
+        (leaves, "SystemExit: 2"),
+        (leaves_async, "SystemExit: 2"),
     ],
 )
 @pytest.mark.parametrize("limits", [{}, {"tool_timeout": 30.0}])

@@ -146,6 +146,16 @@ def test_packages_of_different_versions(monkeypatch):
     assert right["text"] == f"version {__version__} of lmstudio-core"
 
 
+def test_what_an_installer_left_behind_is_named(tmp_path, monkeypatch):
+    left = tmp_path / "~mstudio_llm-1.9.0.dist-info"
+    left.mkdir()
+    (left / "METADATA").write_text("Metadata-Version: 2.1\nName: lmstudio-llm\nVersion: 1.9.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = findings("--host", NOWHERE)["packages"]
+    (named,) = [one for one in found if str(left) in one["text"]]
+    assert (named["state"], named["advice"]) == ("warning", "Delete that folder.")
+
+
 def test_plugins_that_are_broken(install, caplog):
     install(
         good={"lmstudio_register_commands": hookimpl(lambda: None)},

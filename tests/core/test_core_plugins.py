@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import sys
 import time
@@ -21,10 +22,11 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.client import base as client_base
 from lmstudio_core.plugins import checks as plugin_checks
+from lmstudio_core.plugins import installed
 from lmstudio_core.plugins.capability import CAPABILITY_GROUP, Capability
 from lmstudio_core.plugins.claims import Claims
 from lmstudio_core.plugins.hookspecs import PLUGIN_GROUP, hookimpl
-from lmstudio_core.plugins.installed import how_to_install
+from lmstudio_core.plugins.installed import how_to_install, leftovers, version_of_distribution
 from lmstudio_core.plugins.registry import Plugins
 from lmstudio_core.plugins.state import Record
 
@@ -690,6 +692,75 @@ def test_distributions_without_metadata_or_with_nonsense(tmp_path, monkeypatch, 
     assert found["no-metadata"].state == "ok"
     assert found["nonsense"].kind == "distribution"
     assert "entry_points.txt cannot be read" in found["nonsense"].detail
+
+
+def announcing(root, name, version, module, *, folder=None, **options):
+    """A distribution that announces the capability ``toys`` in a module, under another folder's name."""
+    text = f"[lmstudio.capabilities]\ntoys = {module}:CAP\n".encode()
+    distribution(root, name, text, version=version, **options)
+    made = root / f"{name.replace('-', '_')}-{version}.dist-info"
+    return made.rename(root / folder) if folder else made
+
+
+@pytest.mark.parametrize("listed", [sorted, lambda names: sorted(names, reverse=True)])
+def test_what_installers_leave_behind_counts_for_nothing(tmp_path, monkeypatch, module, listed):
+    module("acme_toys", CAP=capability())
+    module("acme_old", CAP=None)
+    here, later = tmp_path / "here", tmp_path / "later"
+    right = announcing(here, "acme-toys", "1.10.0", "acme_toys")
+    stale = [
+        announcing(here, "acme-toys", "1.9.0", "acme_old"),
+        announcing(here, "acme-toys", "1.10.0rc1", "acme_old"),
+        announcing(here, "acme-toys", "1.8", "acme_old", folder="~cme_toys-1.8.dist-info"),
+        announcing(here, "other", "1", "acme_old", folder="~-her-1.dist-info"),
+    ]
+    announcing(later, "acme-toys", "2.0", "acme_old")  # as of the system's Python
+    monkeypatch.setattr(os, "listdir", lambda path, real=os.listdir: listed(real(path)))
+    for root in (later, here):
+        monkeypatch.syspath_prepend(root)
+    plugins = Plugins(None, {})
+    assert plugins.capability("toys").name == "toys"
+    (state,) = [s for s in plugins.states() if s.name == "toys"]
+    assert (state.state, state.version) == ("ok", "1.10.0")
+    assert version_of_distribution("Acme.Toys") == "1.10.0"
+    assert sorted(map(str, stale)) == sorted(p for p in leftovers() if p.startswith(str(tmp_path)))
+    assert str(right) not in leftovers()
+
+
+def test_the_first_folder_with_a_whole_distribution_counts(tmp_path, monkeypatch, module):
+    module("acme_toys", CAP=capability())
+    announcing(tmp_path / "a", "acme-toys", "3", "acme_old", metadata=False)
+    announcing(tmp_path / "b", "acme-toys", "1", "acme_toys")
+    announcing(tmp_path / "c", "acme-toys", "2", "acme_old")
+    for root in "cba":
+        monkeypatch.syspath_prepend(tmp_path / root)
+    assert Plugins(None, {}).capability("toys").name == "toys"
+    assert version_of_distribution("acme-toys") == "1"
+    assert not [path for path in leftovers() if path.startswith(str(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    "rising",
+    [
+        [
+            "nonsense",
+            "0.9",
+            "1.0.dev1",
+            "1.0a1",
+            "1.0b2",
+            "1.0rc1",
+            "1.0",
+            "1.0.post1",
+            "1.0.1",
+            "1.9",
+            "1.10",
+        ],
+        ["9.9", "1!0.1"],
+    ],
+)
+def test_versions_are_compared_as_installers_do(rising):
+    assert [*map(installed._order, rising)] == sorted(map(installed._order, rising))
+    assert installed._order("1.0.0") == installed._order("1.0")
 
 
 def test_plugins_that_a_program_adds_itself(module):

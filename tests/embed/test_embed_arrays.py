@@ -15,6 +15,7 @@ from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioServerError, LMStudioValueError
 from lmstudio_embed import AsyncEmbeddingModel, EmbeddingModel, search, similarity
 from lmstudio_embed.arrays import Rows, normalized
+from lmstudio_embed.chunking import unit
 from lmstudio_testing import FakeServer, ServerFailure
 
 np = pytest.importorskip("numpy", reason="arrays need numpy (lmstudio-embed[numpy])")
@@ -250,3 +251,33 @@ def test_numpy_is_imported_only_when_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-40, 1e-20, 1.0, 1e20, 1e37, 1e39, 1e300])
+@pytest.mark.parametrize("made", [list, np.float64, np.float32])
+def test_the_size_of_numbers_changes_no_similarity(factor: float, made: Any) -> None:
+    if made is np.float32 and not 1e-30 < factor < 1e38:
+        pytest.skip("float32 does not hold it")
+    rows = [[3.0 * factor, 4.0 * factor], [-4.0 * factor, 3.0 * factor], [0.0, 0.0]]
+    vectors = rows if made is list else np.array(rows, dtype=made)
+    assert similarity(vectors[0], [0.6, 0.8]) == pytest.approx(1.0)
+    assert similarity([3, 4], vectors) == pytest.approx([1.0, 0.0, 0.0], abs=1e-6)
+    assert similarity(vectors, vectors).dtype == np.float32
+    found = search([3.0, 4.0], vectors, k=3)
+    assert [match.position for match in found] == [0, 1, 2]
+    assert [match.score for match in found] == pytest.approx([1.0, 0.0, 0.0], abs=1e-6)
+
+
+def test_numbers_of_all_sizes_in_one_vector() -> None:
+    assert similarity([1e300, 1e-300], [1.0, 0.0]) == pytest.approx(1.0)
+    assert similarity([1e300, 1e300], [1e-300, -1e-300]) == pytest.approx(0.0)
+    whole = np.array([[3e30, 4e30]], dtype=np.float32)
+    assert normalized(whole) == pytest.approx(np.array([[0.6, 0.8]]))
+    assert unit([3e200, 4e200]) == pytest.approx([0.6, 0.8])
+
+
+def test_rows_that_are_not_finite_are_never_found() -> None:
+    rows = [[float("inf"), 1.0], [float("nan"), 1.0], [1.0, 1.0]]
+    assert [match.position for match in search([1.0, 1.0], rows)] == [2]
+    with pytest.raises(LMStudioValueError, match="vectors"):
+        search([1.0], [[10**400]])

@@ -330,3 +330,107 @@ def test_an_async_iterable_that_fails_or_is_left(server: FakeServer) -> None:
         yield 1
 
     asyncio.run(main())
+
+
+def failing(count: int, error: BaseException | None = None) -> Iterator[str]:
+    for number in range(count):
+        yield str(number)
+    raise error or OSError("the disk is gone")
+
+
+async def failing_async(count: int) -> AsyncIterator[str]:
+    for text in failing(count):
+        yield text
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+@pytest.mark.parametrize("chunk", [False, True])
+def test_what_precedes_a_source_that_raises_is_yielded(
+    server: FakeServer, count: int, chunk: bool
+) -> None:
+    got: list[Any] = []
+    raised: list[str] = []
+
+    async def caught(stream: Any) -> AsyncIterator[Any]:
+        try:
+            async for vector in stream:
+                yield vector
+        except OSError as error:
+            raised.append(str(error))
+
+    async def main(source: Any) -> None:
+        async with AsyncClient(server.api_host) as client:
+            stream = AsyncEmbeddingModel("m", client).embed_stream(source, chunk=chunk)
+            got.extend([vector async for vector in caught(stream)])
+
+    with Client(server.api_host) as client:
+        stream = EmbeddingModel("m", client).embed_stream(failing(count), chunk=chunk)
+        with pytest.raises(OSError, match="the disk is gone"):
+            got += stream
+    for source in (failing(count), failing_async(count)):
+        asyncio.run(main(source))
+    assert got == [[float(number), 0.5] for number in range(count)] * 3
+    assert raised == ["the disk is gone"] * 2
+
+
+def test_what_precedes_what_is_no_text_is_yielded(server: FakeServer) -> None:
+    got: list[Any] = []
+    with Client(server.api_host) as client:
+        stream = EmbeddingModel("m", client).embed_stream(iter(["0", "1", None]))  # type: ignore[list-item]
+        with pytest.raises(LMStudioValueError, match="NoneType"):
+            got += stream
+        assert got == [[0.0, 0.5], [1.0, 0.5]]
+        assert list(stream) == []
+        stream = EmbeddingModel("m", client).embed_stream(failing(3))
+        with pytest.raises(OSError, match="disk") as caught:
+            stream.collect()
+        partial: Any = caught.value
+        assert partial.partial == [[0.0, 0.5], [1.0, 0.5], [2.0, 0.5]]
+
+
+def test_ctrl_c_in_a_source_ends_at_once(server: FakeServer) -> None:
+    with Client(server.api_host) as client:
+        stream = EmbeddingModel("m", client).embed_stream(failing(3, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            next(stream)
+
+
+class DataFrame:
+    """As pandas' and polars': iterating over one gives the names of its columns."""
+
+    shape = (2, 1)
+
+    def __init__(self, names: Any) -> None:
+        self.columns = names
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.columns)
+
+
+class Table(DataFrame):
+    """As pyarrow's: its columns are arrays."""
+
+    column_names = ("title", "body")
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [(DataFrame(["title"]), "title"), (DataFrame([0]), "text"), (Table([object()]), "title")],
+)
+def test_a_table_is_no_collection_of_texts(
+    server: FakeServer, embed: Embed, table: Any, column: str
+) -> None:
+    with pytest.raises(LMStudioValueError, match=rf'df\["{column}"\]'):
+        embed(server, table)
+    assert not server.requests
+
+
+@ALL
+def test_arrays_of_pyarrow_are_texts(server: FakeServer, embed: Embed) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    array = pyarrow.array(["1", "2"])
+    for texts in (array, pyarrow.chunked_array([array]), [pyarrow.scalar("1"), "2"]):
+        assert embed(server, texts) == [[1.0, 0.5], [2.0, 0.5]]
+    with pytest.raises(LMStudioValueError, match="NoneType"):
+        embed(server, pyarrow.array([None, "1"]))

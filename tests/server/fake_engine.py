@@ -8,6 +8,7 @@ What a generation does is written in the last message:
 * ``think``: reasons, then answers
 * ``long``: stops with the reason ``context``
 * ``raise``: fails with an ``EngineError``
+* ``panic``: fails with what is no ``Exception``
 * ``badcall``: a tool call that cannot be read
 * ``call NAME {json}``: calls a tool
 
@@ -27,6 +28,10 @@ from lmstudio_server.library import ModelFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+
+
+class PanicError(BaseException):
+    """As those of extensions that are written in Rust."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,8 @@ class FakeModel:
             await self._stop(command)
         elif command == "raise":
             raise e.EngineError("It did not work.", cause="for a test", suggestion="Try again.")
+        elif command == "panic":
+            raise PanicError("index out of bounds")
         elif command == "badcall":
             yield e.ToolCallStart("c1")
             yield e.ToolCallFailed("no JSON", raw="<tool_call>{")

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_engine import FakeEngine, FakeFile, FakeLibrary, fake_file
+from fake_engine import FakeEngine, FakeFile, FakeLibrary, PanicError, fake_file
 from gguf_files import model, put
+from http_client import post
 from importlib_metadata import EntryPoint
 from pocket_models import POCKET
-from wire_client import client, fake_server, load, prediction, query, run, said, stack
+from wire_client import Refused, client, fake_server, load, prediction, query, run, said, stack
 
 from lmstudio_core.plugins.registry import Plugins
 from lmstudio_server.engines.base import EngineError, LoadRequest
@@ -119,6 +120,33 @@ def test_a_file_without_an_engine_says_so() -> None:
                 await one.collect("loadModel", modelKey="odd", loadConfigStack=stack())
             error: Any = caught.value
             assert "installed and working: fake" in error.error["cause"]
+
+    run(test)
+
+
+class PanickingEngine(FakeEngine):
+    async def load(self, request: Any, on_progress: Any) -> Any:
+        raise PanicError("out of bounds")
+
+
+def test_an_engine_that_raises_anything_fails_alone() -> None:
+    async def test() -> None:
+        engines: Any = Engines([PanickingEngine()])
+        async with fake_server(engines) as server, client(server, "llm") as one:
+            with pytest.raises(Refused) as caught:
+                await one.collect("loadModel", modelKey="pocket", loadConfigStack=stack())
+            assert "PanicError: out of bounds" in str(caught.value.error)
+        async with fake_server() as server, client(server, "llm") as one:
+            await load(one)
+            with pytest.raises(Refused) as caught:
+                await one.collect("predict", **prediction("panic"))
+            assert "PanicError: index out of bounds" in str(caught.value.error)
+            messages = [{"role": "user", "content": "panic"}]
+            answer = await post(server, "/v1/chat/completions", model="pocket", messages=messages)
+            assert answer.status == 500
+            assert "index out of bounds" in str(answer.error)
+            packets = await one.collect("predict", **prediction("say: hi"))
+            assert packets[-1]["type"] == "success"
 
     run(test)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, cast
 
 from lmstudio_core.errors import (
@@ -15,7 +15,7 @@ from lmstudio_core.errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from lmstudio_core.lenient import error_text
+from lmstudio_core.lenient import error_text, is_interrupt
 from lmstudio_core.observe.observations import (
     Observation,
     ToolCallObservation,
@@ -145,7 +145,7 @@ class PendingCall:
     # --- running: by an interpreter, in any thread or loop --------------------------------------
 
     def work(self) -> Any:
-        """Call the tool and keep what it gives; what it raises as ``Exception`` is kept too.
+        """Call the tool and keep what it gives; what it raises is kept too, but for Ctrl-C.
 
         Returns:
             Something to await if the tool is ``async``, else ``None``.
@@ -160,12 +160,10 @@ class PendingCall:
                 if inspect.isawaitable(value) or isinstance(value, AsyncIterator):
                     return self._await(value)
                 self._keep(self._whole(value))
-        except Exception as error:  # noqa: BLE001 - it is for the model to deal with
-            self._fail(error)
         except BaseException as error:
-            if not _is_cancellation(error):
+            if is_interrupt(error):
                 raise
-            self._fail(error)  # of a loop inside the tool: nobody cancels a function
+            self._fail(error)  # a cancellation, too: of a loop inside, as nobody cancels a function
         finally:
             self._stop()
         self._observed()
@@ -174,21 +172,31 @@ class PendingCall:
     async def _await(self, given: Any) -> None:
         try:
             with self.context.entered():
-                value = self._function() if given is None else given
-                if isinstance(value, AsyncIterator):
-                    value = drained_async(cast("AsyncIterator[Any]", value), self._is_late)
-                self._keep(self._whole(await self._limited(value)))
-        except Exception as error:  # noqa: BLE001 - it is for the model to deal with
-            self._fail(error)
+                self._keep(await self._limited(self._awaited(given)))
         finally:
+            if inspect.iscoroutine(given):
+                given.close()  # cancelled before it began, it would warn that nobody awaited it
             self._stop()
             self._observed()
 
-    async def _limited(self, awaitable: Awaitable[Any]) -> Any:
+    async def _awaited(self, given: Any) -> Any:
+        """Run the tool's own code; what it raises is kept here, as a loop lets ``SystemExit`` end it."""
+        try:
+            value = self._function() if given is None else given
+            if isinstance(value, AsyncIterator):
+                value = drained_async(cast("AsyncIterator[Any]", value), self._is_late)
+            return self._whole(await value)
+        except BaseException as error:
+            if is_interrupt(error) or _is_cancellation(error):
+                raise
+            self._fail(error)
+            return _PENDING
+
+    async def _limited(self, work: Coroutine[Any, Any, Any]) -> Any:
         import asyncio  # only async tools need it here
 
         # A task of its own: only so is what cancels the tool from inside told from what cancels us.
-        waiting = asyncio.ensure_future(awaitable)
+        waiting = asyncio.ensure_future(work)
         try:
             done, _ = await asyncio.wait([waiting], timeout=self.timeout)
             if not done:

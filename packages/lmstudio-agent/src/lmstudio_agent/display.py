@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
+from lmstudio_core.halves import json_text
 from lmstudio_core.program.terminal import visible
-from lmstudio_core.protocol.halves import json_text
 from lmstudio_llm.messages import (
     AnyChatMessage,
     FileHandle,

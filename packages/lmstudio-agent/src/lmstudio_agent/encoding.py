@@ -22,8 +22,8 @@ from typing import Any, Final, TypeGuard, cast
 from pydantic_core import to_jsonable_python
 
 from lmstudio_core.files.handles import FileHandle, LocalFileInput
-from lmstudio_core.lenient import error_text
-from lmstudio_core.protocol.halves import json_text
+from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import error_text, is_interrupt
 
 __all__ = [
     "ImageInput",
@@ -82,7 +82,9 @@ def _plain(value: Any, depth: int) -> Any:
         return _text(value)
     try:
         return _of_container(value, depth)
-    except Exception:  # noqa: BLE001 - code of the user's: properties, iterators, serializers
+    except BaseException as error:  # code of the user's: properties, iterators, serializers
+        if is_interrupt(error):
+            raise
         return _text(value)
 
 
@@ -142,7 +144,9 @@ def _of_bytes(data: bytes) -> Any:
 def _text(value: Any) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - a broken __str__ of the user's
+    except BaseException as error:  # a broken __str__ of the user's
+        if is_interrupt(error):
+            raise
         return f"<{type(value).__name__}>"
 
 

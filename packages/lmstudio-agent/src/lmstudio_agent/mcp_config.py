@@ -12,9 +12,9 @@ from typing import Any, Final
 from lmstudio_core.data import nearest
 from lmstudio_core.errors import LMStudioOSError, LMStudioValueError
 from lmstudio_core.lenient import as_list, error_text, is_list, is_mapping
+from lmstudio_core.program.places import expanded
 
 from .mcp_http import is_address
-from .mcp_wire import in_home
 
 __all__ = ["configured_servers"]
 
@@ -56,7 +56,7 @@ def configured_servers(
 
 
 def _listed(config: Any, label: str) -> Mapping[str, Any]:
-    found = config if is_mapping(config) else _read(Path(in_home(config)), label)
+    found = config if is_mapping(config) else _read(expanded(config), label)
     for key in _LISTS:
         if is_mapping(found) and is_mapping(listed := found.get(key)):
             return listed

@@ -10,6 +10,7 @@ from typing import Any, Literal, TextIO, cast, overload
 
 from lmstudio_core.data import nearest
 from lmstudio_core.errors import CapabilityNotInstalledError, LMStudioValueError
+from lmstudio_core.program.places import expanded
 from lmstudio_core.program.tracebacks import short
 from lmstudio_core.protocol.operations import Invoke
 from lmstudio_llm.tools import ToolFunctionDef
@@ -17,7 +18,7 @@ from lmstudio_llm.tools import ToolFunctionDef
 from .mcp_config import configured_servers
 from .mcp_http import is_address, older_http, shown_address, streamable_http
 from .mcp_link import Connect, Link
-from .mcp_wire import answered_value, in_home, plain_answer, started_command, stdio
+from .mcp_wire import answered_value, plain_answer, started_command, stdio
 from .toolsets import Toolset
 
 __all__ = ["McpToolset", "mcp_tools"]
@@ -125,7 +126,7 @@ def _toolset(
         ways = _by_http(address, headers, transport)
     else:
         command = started_command(server)
-        where = None if cwd is None else in_home(cwd)
+        where = None if cwd is None else str(expanded(cwd))
         label = shlex.join(command)
 
         def start(log: TextIO) -> Any:

@@ -11,12 +11,12 @@ from typing import Any, Final, TextIO
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
 from lmstudio_core.lenient import error_text
+from lmstudio_core.program.places import expanded
 
 from .encoding import ToolImage
 
 __all__ = [
     "answered_value",
-    "in_home",
     "innermost",
     "is_closed",
     "plain_answer",
@@ -34,11 +34,6 @@ def is_closed(error: Exception) -> bool:
     from mcp.types import CONNECTION_CLOSED
 
     return getattr(getattr(error, "error", None), "code", None) == CONNECTION_CLOSED
-
-
-def in_home(path: str | os.PathLike[str]) -> str:
-    """The path with ``~`` replaced by the user's folder, where there is one."""
-    return os.path.expanduser(os.fspath(path))  # noqa: PTH111 - Path's raises where there is none
 
 
 def started_command(server: str | Sequence[str]) -> list[str]:
@@ -59,7 +54,7 @@ def started_command(server: str | Sequence[str]) -> list[str]:
         raise LMStudioValueError(
             f"An MCP server is reached by http:// or https://, not {scheme[0]}."
         )
-    return [in_home(word) if word.startswith(_HOMES) else word for word in words]
+    return [str(expanded(word)) if word.startswith(_HOMES) else word for word in words]
 
 
 def _words(command: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import cast
 
 from lmstudio_core.errors import LMStudioValueError
@@ -13,7 +14,7 @@ from lmstudio_core.protocol.operations import Op
 from lmstudio_llm.tools import Tool, ToolDefinition, resolve_tool, resolve_tools
 
 from .context import taking_context
-from .toolsets import Toolset
+from .toolsets import Toolset, contained
 
 __all__ = ["Offer", "ready_tools"]
 
@@ -40,8 +41,7 @@ class Offer:
         Raises:
             LMStudioValueError: There is a tool of one of the names, or one is none.
         """
-        given = toolset.tools
-        added = ready_tools(given)
+        given, added = contained(toolset.name, partial(_read, toolset))
         for tool in added:
             if tool.name in self.tools:
                 raise LMStudioValueError(_TWICE.format(tool.name, toolset.name))
@@ -59,10 +59,9 @@ class Offer:
         """Take the tools as the toolsets have them now; what cannot be taken is said in the log."""
         for place, (toolset, given, known) in enumerate(self._sets):
             try:
-                now = toolset.tools
-                if len(now) == len(given) and all(map(_same, now, given)):
+                now, ready = contained(toolset.name, partial(_read, toolset, given, known))
+                if ready is known:
                     continue
-                ready = ready_tools(now)
             except Exception as error:  # noqa: BLE001 - the tools that are known go on
                 logger.warning("%r keeps the tools it had: %s", toolset, error_text(error))
                 continue
@@ -82,8 +81,16 @@ _TWICE = (
 )
 
 
-def _same(one: object, other: object) -> bool:
-    return one is other
+def _read(
+    toolset: Toolset, given: list[ToolDefinition] | None = None, known: list[Tool] | None = None
+) -> tuple[list[ToolDefinition], list[Tool]]:
+    """What the toolset offers, and that made ready: ``known`` if it still offers what was ``given``."""
+    now = toolset.tools
+    if given is None or known is None or len(now) != len(given):
+        return now, ready_tools(now)
+    if all(one is other for one, other in zip(now, given, strict=True)):
+        return given, known
+    return now, ready_tools(now)
 
 
 def ready_tools(tools: Iterable[ToolDefinition | Tool]) -> list[Tool]:

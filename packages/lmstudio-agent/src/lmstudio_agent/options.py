@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from lmstudio_core.data import nearest
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
 from lmstudio_core.timeouts import CallLimits
+from lmstudio_llm.fragments import LlmPredictionFragment
+from lmstudio_llm.messages import AnyChatMessage, ToolCallRequest
 from lmstudio_llm.prediction import check_callback
-
-if TYPE_CHECKING:
-    from lmstudio_llm.fragments import LlmPredictionFragment
-    from lmstudio_llm.messages import AnyChatMessage, ToolCallRequest
-    from lmstudio_llm.results import PredictionRoundResult
+from lmstudio_llm.results import PredictionRoundResult
 
 __all__ = ["ActKeywords", "ActOptions"]
 

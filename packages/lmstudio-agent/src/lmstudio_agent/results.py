@@ -11,8 +11,9 @@ from typing import Any, Generic, Literal, cast
 
 from typing_extensions import TypeVar
 
+from lmstudio_core.data import field_schema
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.protocol.halves import readable
+from lmstudio_core.halves import readable
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.messages import (
     AssistantResponse,
@@ -63,6 +64,10 @@ class ToolCallRecord:
     changed_arguments: Mapping[str, Any] | None = None
     duration_seconds: float = 0.0
     reports: Sequence[tuple[str, str]] = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return field_schema(cls)
 
     def to_dict(self) -> dict[str, Any]:
         """The call as plain data with camelCase keys."""

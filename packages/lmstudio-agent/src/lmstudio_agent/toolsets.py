@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from typing_extensions import Self
 
-from lmstudio_core.errors import LMStudioValueError
+from lmstudio_core.errors import (
+    LMStudioError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+    PluginLoadError,
+)
+from lmstudio_core.lenient import error_text, is_interrupt
 from lmstudio_core.plugins.registry import plugins
 from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Invoke
 from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef
 
-__all__ = ["ToolInput", "Toolset", "named_toolset", "toolset_names", "toolsets_of"]
+__all__ = ["ToolInput", "Toolset", "contained", "named_toolset", "toolset_names", "toolsets_of"]
+
+_T = TypeVar("_T")
 
 
 class Toolset(Short):
@@ -61,11 +69,11 @@ class Toolset(Short):
 
     def opening(self) -> Invoke[Any]:
         """The step that opens it."""
-        return Invoke(self.open, blocking=True)
+        return Invoke(lambda: contained(self.name, self.open), blocking=True)
 
     def closing(self) -> Invoke[Any]:
         """The step that closes it."""
-        return Invoke(self.close, blocking=True)
+        return Invoke(lambda: contained(self.name, self.close), blocking=True)
 
     def renewing(self) -> Invoke[Any] | None:
         """The step that learns tools that changed; ``None`` if none did. Asked before each round."""
@@ -100,6 +108,22 @@ class Toolset(Short):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+
+def contained(name: str, work: Callable[[], _T]) -> _T:
+    """What a toolset's own code gives; what it raises beside ``Exception`` becomes one.
+
+    So nothing but the user's own Ctrl-C ends the program, or passes for the end of a test.
+    """
+    try:
+        return work()
+    except Exception:
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        said = error_text(error, named=True)
+        raise LMStudioRuntimeError(f"The toolset {name!r} failed: {said}") from error
 
 
 ToolInput = ToolDefinition | Toolset
@@ -150,6 +174,7 @@ def named_toolset(name: str) -> Toolset:
 
     Raises:
         LMStudioValueError: None does, or two do.
+        PluginLoadError: The plugin could not make it.
     """
     offered, contested = plugins.toolsets()
     if name in contested:
@@ -159,5 +184,13 @@ def named_toolset(name: str) -> Toolset:
         raise LMStudioValueError(
             f"No installed plugin offers the toolset {name!r}; there are: {known}."
         )
-    made = offered[name]()
-    return made if isinstance(made, Toolset) else Toolset(name, made)
+    try:
+        made = offered[name]()
+        return made if isinstance(made, Toolset) else Toolset(name, made)
+    except LMStudioError:
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        said = error_text(error, named=True)
+        raise PluginLoadError(f"The toolset {name!r} could not be made: {said}") from error

@@ -8,7 +8,6 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from lmstudio_core import __version__
@@ -23,9 +22,15 @@ from lmstudio_core.errors import (
 )
 from lmstudio_core.lenient import as_mapping
 from lmstudio_core.plugins.health import Finding
-from lmstudio_core.plugins.installed import FAMILY, how_to_install, version_of_distribution
+from lmstudio_core.plugins.installed import (
+    FAMILY,
+    how_to_install,
+    leftovers,
+    version_of_distribution,
+)
 from lmstudio_core.plugins.registry import plugins
 from lmstudio_core.plugins.state import PROBLEMS, PluginState
+from lmstudio_core.program.places import home_folder
 from lmstudio_core.protocol.address import Address, parse_api_host
 from lmstudio_core.protocol.auth import TOKEN_VARIABLES, Credentials, credentials
 from lmstudio_core.protocol.operations import Call, Endpoint, Op
@@ -80,6 +85,9 @@ def _packages() -> Iterator[Finding]:
         )
     if shown:
         yield Finding("packages", "ok", f"version {__version__} of {shown}")
+    for folder in leftovers():
+        text = f"{folder} was left behind by an installer; nothing goes by it"
+        yield Finding("packages", "warning", text, "Delete that folder.")
 
 
 def _token(api_token: str | None) -> Iterator[Finding]:
@@ -127,7 +135,7 @@ def _server(host: str | None, api_token: str | None) -> Iterator[Finding]:
 
 def _local_server(api_token: str | None) -> Iterator[Finding]:
     tried: list[str] = []
-    address = _run(find_local_server(os.environ, Path.home(), tried))
+    address = _run(find_local_server(os.environ, home_folder(), tried))
     if address is not None:
         yield _talk(Network().to(address), api_token)
         return

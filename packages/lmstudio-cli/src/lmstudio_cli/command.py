@@ -12,7 +12,7 @@ import click
 
 from lmstudio_core import __version__
 from lmstudio_core.errors import LMStudioError
-from lmstudio_core.lenient import error_text
+from lmstudio_core.lenient import error_text, is_interrupt
 from lmstudio_core.plugins.installed import how_to_install
 from lmstudio_core.plugins.registry import Plugins, plugins
 from lmstudio_core.program.tracebacks import debugging
@@ -159,10 +159,12 @@ def end_with(command: click.Command, args: list[str] | None, name: str) -> NoRet
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        echo("Interrupted.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # a plugin's command may raise anything
+        if isinstance(error, click.Abort) or is_interrupt(error):
+            echo("Interrupted.", err=True)
+            sys.exit(EXIT_INTERRUPTED)
         if debugging():
             raise
         known = isinstance(error, (LMStudioError, OSError))

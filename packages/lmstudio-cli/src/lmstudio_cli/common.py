@@ -17,6 +17,7 @@ from lmstudio_core.errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
+from lmstudio_core.lazy import lazy_hints
 from lmstudio_core.program.tracebacks import debugging
 
 from .given import get_model
@@ -159,6 +160,7 @@ def new_client(host: str | None = None, api_token: str | None = None) -> Client:
         return Client(host, api_token)
 
 
+@lazy_hints
 @contextlib.contextmanager
 def connected(host: str | None, api_token: str | None) -> Generator[Client, None, None]:
     """A client; errors inside end the command with one message."""

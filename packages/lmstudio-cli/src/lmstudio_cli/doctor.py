@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lmstudio_core.lenient import error_text
+from lmstudio_core.lenient import error_text, is_interrupt
 from lmstudio_core.plugins.health import Finding
 from lmstudio_core.program.terminal import is_terminal
 
@@ -56,7 +56,9 @@ def _made(check: Check) -> Iterator[Finding]:
     """What a check finds; one that fails itself is a finding, too."""
     try:
         yield from check()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are made
+    except BaseException as error:  # whatever it is, the other checks are made
+        if isinstance(error, GeneratorExit) or is_interrupt(error):
+            raise
         topic = check.__name__.strip("_").replace("_", " ")
         text = f"this could not be looked at: {error_text(error, named=True)}"
         yield Finding(topic, "problem", text)

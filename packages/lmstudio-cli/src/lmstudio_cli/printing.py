@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import click
 
+from lmstudio_core.halves import json_text
 from lmstudio_core.program.terminal import is_dumb, may_draw, visible
 from lmstudio_core.program.tracebacks import debugging
-from lmstudio_core.protocol.halves import json_text
 
 from .tables import print_table
 

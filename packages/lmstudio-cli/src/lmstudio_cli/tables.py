@@ -8,8 +8,8 @@ from typing import Final
 
 import click
 
+from lmstudio_core.halves import readable
 from lmstudio_core.program.terminal import may_draw, one_line
-from lmstudio_core.protocol.halves import readable
 
 __all__ = ["print_table"]
 

@@ -218,12 +218,11 @@ def __getattr__(name: str) -> Any:
 
 
 def _of_capability(name: str) -> Any:
-    from .lazy import load_object
     from .plugins.installed import how_to_install
     from .plugins.registry import plugins
 
     if (path := plugins.find_export(name)) is not None:
-        return load_object(path)
+        return plugins.load_export(path)
     for package, names in _ELSEWHERE.items():
         if name in names:
             raise AttributeError(

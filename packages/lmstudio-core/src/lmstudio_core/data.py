@@ -5,15 +5,19 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
 
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 from typing_extensions import Self
 
-from .errors import FieldNameError, ValidationError
+from .errors import FieldNameError, LMStudioError, ValidationError
+from .halves import sendable
+from .lenient import error_text
 from .program.tracebacks import short
 
 __all__ = [
@@ -24,12 +28,16 @@ __all__ = [
     "SameOnServer",
     "ServerStruct",
     "Struct",
+    "field_schema",
+    "mended_input",
     "nearest",
     "validation_error",
     "validation_message",
     "without_unknown",
 ]
 
+
+logger = logging.getLogger("lmstudio")
 
 Number: TypeAlias = int | float
 """A number of the protocol, which knows one kind of them: a whole one stays an ``int``."""
@@ -96,7 +104,13 @@ class Struct(pydantic.BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """The dict with camelCase keys that goes over the wire; ``None`` fields are left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        except UnicodeEncodeError:  # a name of a field with half a character in it
+            mended: list[str] = []
+            plain = sendable(self.model_dump(by_alias=True, exclude_none=True), mended)
+            _tell(type(self), mended)
+            return cast("dict[str, Any]", to_jsonable_python(plain))
 
     def to_json(self) -> str:
         """The same as JSON text."""
@@ -147,7 +161,7 @@ class InputStruct(Struct):
             try:
                 super().__init__(**data)
             except pydantic.ValidationError as error:
-                raise validation_error(type(self), error, call=True) from error
+                self.__init__(**mended_input(type(self), data, error, call=True))  # type: ignore[misc]
 
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
@@ -157,7 +171,7 @@ class InputStruct(Struct):
             try:
                 super().__setattr__(name, value)
             except pydantic.ValidationError as error:
-                raise validation_error(type(self), error) from error
+                super().__setattr__(name, mended_input(type(self), value, error))
 
     @classmethod
     @short
@@ -171,7 +185,66 @@ class InputStruct(Struct):
         try:
             return cls.model_validate(data)
         except pydantic.ValidationError as error:
-            raise validation_error(cls, error) from error
+            return cls.model_validate(mended_input(cls, data, error))
+
+
+def mended_input(
+    cls: type[pydantic.BaseModel], data: Any, error: pydantic.ValidationError, *, call: bool = False
+) -> Any:
+    """The data with U+FFFD for halves of surrogate pairs, which pydantic does not take.
+
+    Raises:
+        ValidationError: Something else is wrong with it.
+    """
+    mended: list[str] = []
+    if any(one["type"] == "string_unicode" for one in error.errors()):
+        data = sendable(data, mended)
+    if not mended:
+        raise validation_error(cls, error, call=call) from error
+    _tell(cls, mended)
+    return data
+
+
+def _tell(cls: type, mended: Sequence[str]) -> None:
+    logger.warning("half a surrogate pair in %s becomes U+FFFD: %r", cls.__name__, mended[0][:80])
+
+
+def field_schema(
+    cls: type[Any], read: Callable[[Any], Any] | None = None, written: Sequence[type] = (dict,)
+) -> CoreSchema:
+    """What pydantic goes by where ``cls`` is the type of a field; for ``__get_pydantic_core_schema__``.
+
+    An instance is taken as it is, and dumped as what its ``to_dict()`` gives.
+
+    Args:
+        cls: A class that is no pydantic model.
+        read: Makes an instance of what ``to_dict()`` gave, so that JSON can be read, too.
+        written: The types of what ``read`` takes, as they are in JSON.
+    """
+    known: dict[type, CoreSchema] = {
+        str: core_schema.str_schema(),
+        list: core_schema.list_schema(),
+        dict: core_schema.dict_schema(),
+    }
+    instance: CoreSchema = core_schema.is_instance_schema(cls)
+    source: CoreSchema = core_schema.union_schema([known[form] for form in written])
+
+    def made(value: Any) -> Any:
+        if read is None:
+            raise ValueError(f"a {cls.__name__} is not made of its dict")
+        try:
+            return read(value)
+        except LMStudioError as error:  # pydantic takes no other for what is wrong with a value
+            raise ValueError(error_text(error)) from error
+
+    source = core_schema.no_info_after_validator_function(made, source)
+    return core_schema.json_or_python_schema(
+        json_schema=source,
+        python_schema=core_schema.union_schema([instance, source], mode="left_to_right"),
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            lambda value: value.to_dict(), return_schema=core_schema.dict_schema()
+        ),
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

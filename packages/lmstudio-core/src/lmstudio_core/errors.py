@@ -258,6 +258,9 @@ class LMStudioServerError(LMStudioError):
         return self.server_error.display_data
 
 
+importlib.import_module("lmstudio_core.lazy").lazy_hints(LMStudioServerError)  # as above
+
+
 class LMStudioModelNotFoundError(LMStudioServerError):
     """No model matches the key, identifier or query.
 

@@ -15,6 +15,7 @@ __all__ = [
     "as_words",
     "error_text",
     "is_blank",
+    "is_interrupt",
     "is_list",
     "is_mapping",
     "is_sequence",
@@ -106,11 +107,32 @@ def error_text(error: BaseException, *, named: bool = False) -> str:
     name = type(error).__name__
     try:
         words = str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the error itself
+    except BaseException as raised:
+        if is_interrupt(raised):
+            raise
         return name
     if is_blank(words):
         return name
     return f"{name}: {words}" if named else words
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether the user ended what ran (Ctrl-C), alone or in a group; all else is the code's own failure.
+
+    Whoever calls a plugin or a tool catches ``BaseException`` and asks here: there are classes beside
+    ``Exception`` that no program means, such as a Rust extension's panic, ``SystemExit`` of an
+    argument parser, pytest's ``Skipped``, or the cancellation of an event loop of the code's own.
+
+    >>> is_interrupt(KeyboardInterrupt()), is_interrupt(SystemExit(1))
+    (True, False)
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    # By its name: Python 3.10 has no such class, and the one of the package for it is like it.
+    if all(base.__name__ != "BaseExceptionGroup" for base in type(error).__mro__):
+        return False
+    group: Any = error
+    return any(is_interrupt(one) for one in group.exceptions)
 
 
 def report(callback: Callable[..., object] | None, name: str, *values: Any) -> None:

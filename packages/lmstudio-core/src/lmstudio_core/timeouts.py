@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
@@ -19,6 +21,7 @@ __all__ = [
     "DEFAULT_SYNC_TIMEOUT",
     "CallLimits",
     "Limits",
+    "PluginLock",
     "clock",
     "get_sync_api_timeout",
     "limits_of",
@@ -27,7 +30,12 @@ __all__ = [
     "using",
 ]
 
+logger = logging.getLogger("lmstudio")
+
 DEFAULT_SYNC_TIMEOUT: Final = 60.0
+
+LOCK_PATIENCE: Final = 3.0
+"""Seconds after which a thread that waits for another one's plugins says so."""
 
 _timeout: float | None = DEFAULT_SYNC_TIMEOUT
 
@@ -214,6 +222,43 @@ def _using(limits: Limits) -> Generator[None, None, None]:
         yield
     finally:
         _current.reset(token)
+
+
+class PluginLock:
+    """A lock whose holder runs the code of plugins, which may wait for a thread that waits for the lock.
+
+    A plugin that starts a thread when it is imported, has it use the SDK and waits for it, would
+    hang the program without a word. So a wait ends with the limits of synchronous calls, and after
+    a few seconds a line in the log says whose code it is that is waited for.
+
+    Args:
+        busy: Says whose code the holder runs now.
+    """
+
+    def __init__(self, busy: Callable[[], str | None]) -> None:
+        self._lock = threading.RLock()  # a plugin may use the SDK in its own thread, too
+        self._busy = busy
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._wait()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+    def _wait(self) -> None:
+        limit = sync_limits().longest_wait
+        patience = LOCK_PATIENCE if limit is None else min(limit, LOCK_PATIENCE)
+        if self._lock.acquire(timeout=patience):
+            return
+        who = self._busy() or "another thread, which loads plugins"
+        logger.warning("waiting for %s; does that wait for a thread that uses lmstudio?", who)
+        if not self._lock.acquire(timeout=-1 if limit is None else limit - patience):
+            raise LMStudioTimeoutError(
+                f"This thread waited {limit:g} seconds for {who}. Plugins must not wait for threads "
+                "that use lmstudio: uninstall it, or turn it off by LMSTUDIO_DISABLE_PLUGINS.",
+                seconds=limit,
+            )
 
 
 _UNLIMITED: Final = contextlib.nullcontext()

@@ -54,9 +54,20 @@ def row(vector: Sequence[float]) -> NDArray[np.float32]:
 def normalized(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows (or the one vector) scaled to length 1, in place; rows of zeros stay."""
     numpy = load_numpy()
-    lengths = numpy.linalg.norm(matrix, axis=-1, keepdims=True)
-    numpy.divide(matrix, lengths, out=matrix, where=lengths != 0)
+    with numpy.errstate(invalid="ignore"):  # a row that is not finite becomes NaN
+        for sizes in (_peaks, lambda rows: numpy.linalg.norm(rows, axis=-1, keepdims=True)):
+            found = sizes(matrix)
+            numpy.divide(matrix, found, out=matrix, where=found != 0)
     return matrix
+
+
+def _peaks(matrix: Any) -> Any:
+    """The largest number of each row: divided by it, no square is beyond what a float holds."""
+    numpy = load_numpy()
+    if not matrix.shape[-1]:
+        return numpy.zeros((*matrix.shape[:-1], 1), matrix.dtype)
+    most, least = (find(matrix, axis=-1, keepdims=True) for find in (numpy.max, numpy.min))
+    return numpy.maximum(most, -least)  # the matrix may be large: abs() would copy it
 
 
 class Rows:

@@ -27,6 +27,7 @@ class ArrivingTexts:
         self._texts: deque[str] = deque()
         self._coming: asyncio.Task[str] | None = None
         self._ended = False
+        self._failure: Exception | None = None
 
     def __iter__(self) -> Self:
         return self
@@ -34,6 +35,9 @@ class ArrivingTexts:
     def __next__(self) -> str:
         if self._texts:
             return self._texts.popleft()
+        if (failure := self._failure) is not None:
+            self._failure = None
+            raise failure
         raise StopIteration
 
     async def fill(self, room: int, *, wait: bool) -> None:
@@ -57,6 +61,8 @@ class ArrivingTexts:
                 self._texts.append(coming.result())
             except StopAsyncIteration:
                 self._ended = True
+            except Exception as error:  # noqa: BLE001 - raised when the texts before it are taken
+                self._ended, self._failure = True, error
 
     async def _take(self) -> str:
         return await self._source.__anext__()

@@ -98,5 +98,9 @@ def pooled(vectors: Sequence[Sequence[float]], weights: Sequence[int], pool: Poo
 
 def unit(vector: Sequence[float]) -> list[float]:
     """The vector scaled to length 1; one of zeros stays as it is."""
-    length = math.hypot(*vector)
-    return [value / length for value in vector] if length else list(vector)
+    peak = max(map(abs, vector), default=0.0)
+    if not peak:
+        return list(vector)
+    scaled = [value / peak for value in vector]  # so that no square is beyond what a float holds
+    length = math.hypot(*scaled)
+    return [value / length for value in scaled]

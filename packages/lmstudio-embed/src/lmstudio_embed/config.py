@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypedDict
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from lmstudio_core.config import KV, ConfigModel
 from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict, gpu_from_kv, gpu_to_kv

@@ -78,6 +78,7 @@ class EmbeddingFold:
         self.options = options
         self.limit = limit
         self._texts = iter(texts)
+        self._failure: Exception | None = None
         self._requests: deque[tuple[Call[Any], Handler]] = deque()
         self._handlers: deque[Handler] = deque()
         self._slots: deque[Slot] = deque()
@@ -96,7 +97,7 @@ class EmbeddingFold:
             return call
         if len(self._slots) >= self._most_slots:
             raise StopIteration
-        text = ops.check_text(next(self._texts))
+        text = self._next_text()
         self._position += 1
         if len(text) > _ALWAYS_FITS and not self.surely_fits(text):
             long_text = _LongText(self, text, self._position)
@@ -107,6 +108,19 @@ class EmbeddingFold:
         self._slots.append(slot)
         self._handlers.append(slot.finish)
         return ops.embed_text(self.specifier, text)
+
+    def _next_text(self) -> str:
+        """The next text. What their source raises waits until the texts before it are answered."""
+        if self._failure is None:
+            try:
+                return ops.check_text(next(self._texts))
+            except StopIteration:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised below
+                self._failure = error
+        if self._slots:
+            raise StopIteration
+        raise self._failure
 
     @property
     def unanswered(self) -> int:

@@ -8,7 +8,7 @@ from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.lenient import error_text
 from lmstudio_core.program.tracebacks import short
 
-from .arrays import load_numpy
+from .arrays import load_numpy, normalized
 from .options import is_count
 
 if TYPE_CHECKING:
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["EmbeddingMatch", "search", "similarity"]
+
+_HINTS: Final = {
+    "ArrayLike": "typing:Any",  # numpy's own is nothing that pydantic could check
+    "NDArray": "numpy.typing:NDArray",
+    "np": "numpy",
+}
 
 _BLOCK_ROWS: Final = 16_384
 
@@ -98,7 +104,7 @@ def _nearest(numpy: Any, queries: Any, rows: Any, k: int) -> list[list[Embedding
     scores = numpy.empty((len(queries), 0), dtype=numpy.float32)
     places = numpy.empty((len(queries), 0), dtype=numpy.int64)
     for start in range(0, len(rows), _BLOCK_ROWS):
-        block = numpy.asarray(rows[start : start + _BLOCK_ROWS], dtype=numpy.float32)
+        block = _floats(rows[start : start + _BLOCK_ROWS])
         new = queries @ _unit(block).T
         numbers = numpy.broadcast_to(numpy.arange(start, start + len(block)), new.shape)
         scores = numpy.concatenate([scores, new], axis=1)
@@ -118,11 +124,10 @@ def _nearest(numpy: Any, queries: Any, rows: Any, k: int) -> list[list[Embedding
 
 
 def _vectors(values: Any, name: str) -> Any:
-    """A float32 array of one or two dimensions."""
-    numpy = load_numpy()
+    """An array of one or two dimensions."""
     try:
-        array = numpy.asarray(values, dtype=numpy.float32)
-    except (TypeError, ValueError) as error:
+        array = _floats(values)
+    except (TypeError, ValueError, OverflowError) as error:
         raise LMStudioValueError(
             f"{name} is not made of vectors of one length: {error_text(error)}"
         ) from error
@@ -139,8 +144,13 @@ def _check_lengths(one: Any, other: Any) -> None:
         )
 
 
-def _unit(array: Any) -> Any:
-    """The rows scaled to length 1, as a new array."""
+def _floats(values: Any) -> Any:
+    """Numbers as they are: of float32 where they were that, else of float64, which holds more."""
     numpy = load_numpy()
-    lengths = numpy.linalg.norm(array, axis=-1, keepdims=True)
-    return numpy.divide(array, lengths, out=numpy.zeros_like(array), where=lengths != 0)
+    narrow = getattr(values, "dtype", None) in (numpy.float32, numpy.float16)
+    return numpy.asarray(values, dtype=numpy.float32 if narrow else numpy.float64)
+
+
+def _unit(array: Any) -> Any:
+    """The rows scaled to length 1, as a new array of float32."""
+    return normalized(array.copy()).astype("float32", copy=False)

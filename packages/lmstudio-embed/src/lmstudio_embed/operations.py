@@ -25,7 +25,9 @@ def vector(raw: Any) -> list[float]:
 
 
 def check_text(text: Any) -> str:
-    """``text``, if it is one."""
+    """``text``, if it is one, or a scalar of pyarrow's that holds one."""
+    if not isinstance(text, str) and callable(of_arrow := getattr(text, "as_py", None)):
+        text = of_arrow()
     if not isinstance(text, str):
         raise LMStudioValueError(f"A text to embed is a string, not {type(text).__name__}.")
     return text

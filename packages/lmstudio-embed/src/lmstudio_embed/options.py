@@ -120,7 +120,21 @@ def embed_options(
 
 
 def check_texts(texts: Any) -> Iterable[str]:
-    """``texts`` itself, if it can be a collection of texts at all."""
+    """``texts`` itself, if it can be a collection of texts at all; an array of pyarrow's as a list.
+
+    Raises:
+        LMStudioValueError: It cannot.
+    """
+    names = getattr(texts, "column_names", getattr(texts, "columns", None))
+    if names is not None and hasattr(texts, "shape"):
+        first = next(iter(names), "text")
+        column = first if isinstance(first, str) else "text"
+        raise LMStudioValueError(
+            f"A {type(texts).__name__} gives the names of its columns, not its texts: pass one "
+            f'column, such as df["{column}"].'
+        )
+    if callable(listed := getattr(texts, "to_pylist", None)):
+        return cast("Iterable[str]", listed())
     if isinstance(texts, (str, bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
         kind = type(cast("object", texts)).__name__
         raise LMStudioValueError(f"embed takes a string or an iterable of strings, not {kind}.")

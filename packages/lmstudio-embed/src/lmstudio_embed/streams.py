@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from typing_extensions import Self, Unpack
 
-from lmstudio_core.errors import LMStudioError, LMStudioModelNotFoundError, LMStudioServerError
+from lmstudio_core.errors import LMStudioModelNotFoundError, LMStudioServerError
 from lmstudio_core.observe.observations import EmbeddingObservation, begin_observation, is_observed
 from lmstudio_core.program.tracebacks import Short
 from lmstudio_core.protocol.operations import Batch
@@ -140,6 +141,11 @@ class _Whole:
         matrix = self._rows.finish()
         return arrays.normalized(matrix) if self._options.normalize else matrix
 
+    def leave_with(self, error: Exception) -> None:
+        """Leave what was added at the error, as ``partial``; it may be of the source of the texts."""
+        with contextlib.suppress(AttributeError, TypeError):  # some take no attributes
+            cast("Any", error).partial = self.finish()
+
 
 class EmbeddingStream(_EmbeddingStream, Generic[V]):
     """The vectors of many texts in their order; made by ``EmbeddingModel.embed_stream``.
@@ -187,8 +193,8 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):
                 whole.add(self._next())
         except StopIteration:
             return whole.finish()
-        except LMStudioError as error:
-            error.partial = whole.finish()
+        except Exception as error:
+            whole.leave_with(error)
             raise
 
     def close(self) -> None:
@@ -259,8 +265,8 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
                 whole.add(await self._next())
         except StopAsyncIteration:
             return whole.finish()
-        except LMStudioError as error:
-            error.partial = whole.finish()
+        except Exception as error:
+            whole.leave_with(error)
             raise
 
     async def aclose(self) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Union, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Union, cast, overload
 
 from typing_extensions import Self
 
+from lmstudio_core.data import field_schema
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
+from lmstudio_core.halves import json_text
 from lmstudio_core.lenient import error_text
 from lmstudio_core.program.tracebacks import Short
-from lmstudio_core.protocol.halves import json_text
 
 from .chat_parts import (
     MessageType,
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from .results import PredictionResult
 
 __all__ = ["Chat", "ChatInput", "history_data"]
+
+_HINTS: Final = {"PredictionResult": "lmstudio_llm.results:PredictionResult"}
 
 UserInput = str | TextData | TextDataDict | FileHandleInput
 ResponseInput = Union[
@@ -107,6 +110,10 @@ class Chat(Short):
         chat = cls()
         chat.add_entries(message_list(history))
         return chat
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return field_schema(cls, cls.from_history, (str, list, dict))
 
     # --- reading -------------------------------------------------------------------------------
 

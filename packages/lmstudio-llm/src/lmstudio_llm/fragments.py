@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from typing_extensions import Self
 
-from lmstudio_core.data import ServerStruct
+from lmstudio_core.data import ServerStruct, field_schema
 from lmstudio_core.protocol.server_errors import SerializedLMSExtendedError
 
 from .messages import ToolCallRequest
@@ -85,6 +85,10 @@ class LlmPredictionFragment:
         given = {name: value for name, value in found.items() if value is not None}
         given.setdefault("content", "")
         return cls(**given)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return field_schema(cls, cls.from_dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The dict with camelCase keys."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import Unpack
 
+from lmstudio_core.models.kind import ModelKind
 from lmstudio_core.models.namespaces import AsyncModelNamespace, SyncModelNamespace
 from lmstudio_core.timeouts import CallLimits
 
@@ -15,7 +16,6 @@ from .models import LLM, AsyncLLM
 
 if TYPE_CHECKING:
     from lmstudio_core.models.infos import LlmInstanceInfo
-    from lmstudio_core.models.kind import ModelKind
 
 __all__ = ["AsyncLLMNamespace", "LLMNamespace"]
 

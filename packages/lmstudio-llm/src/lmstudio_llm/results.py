@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
-from lmstudio_core.data import ServerStruct
+from lmstudio_core.data import ServerStruct, field_schema
 from lmstudio_core.errors import LMStudioPredictionError
+from lmstudio_core.halves import readable
 from lmstudio_core.models.infos import LlmInstanceInfo
-from lmstudio_core.protocol.halves import readable
 
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .fragments import ToolCallGenerationFailed
@@ -278,6 +278,32 @@ class PredictionResult(Generic[T]):
             "loadConfig": self.load_config.to_dict(),
             "predictionConfig": self.prediction_config.to_dict(),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The result that ``to_dict`` gave: ``parsed`` and ``value`` are plain data."""
+        text: str = data["content"]
+        parsed = data.get("parsed")
+        more = {} if "roundIndex" not in data else {"round_index": data["roundIndex"]}
+        return cls(
+            content=text,
+            parsed=text if parsed is None and not data.get("structured") else parsed,
+            stats=LlmPredictionStats.from_dict(data.get("stats", {})),
+            model_info=Unread(LlmInstanceInfo.from_dict, data.get("modelInfo", {})),
+            load_config=Unread(LlmLoadModelConfig.from_dict, data.get("loadConfig", {})),
+            prediction_config=Unread(
+                LlmPredictionConfig.from_dict, data.get("predictionConfig", {})
+            ),
+            structured=data.get("structured"),
+            problems=data.get("problems", ()),
+            reasoning=data.get("reasoning", ""),
+            tool_calls=[ToolCallRequest.from_dict(call) for call in data.get("toolCalls", ())],
+            **more,
+        )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return field_schema(cls, cls.from_dict)
 
     def to_json(self) -> str:
         """The same as JSON text."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
 import pydantic
@@ -16,6 +17,8 @@ from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.lenient import error_text
 
 __all__ = ["NO_DEFAULT", "defaults_of", "described_by_pydantic", "plain_schema"]
+
+logger = logging.getLogger("lmstudio")
 
 NO_DEFAULT: Final[Any] = inspect.Parameter.empty
 
@@ -85,7 +88,10 @@ def _plain(kind: Any) -> dict[str, Any] | None:
         return None if items is None else {"items": items, "type": "array"}
     if origin is Union or origin is types.UnionType:
         forms = [_plain(part) for part in args]
-        return None if None in forms or len(forms) != len(set(args)) else {"anyOf": forms}
+        odd = (
+            None in forms or len(forms) != len(set(args)) or any(forms.count(f) > 1 for f in forms)
+        )
+        return None if odd else {"anyOf": forms}
     return None
 
 
@@ -111,34 +117,62 @@ def described_by_pydantic(
 ) -> dict[str, Any]:
     """The schema of any parameters.
 
+    What has a default and none that JSON could hold, such as a callback, is left to its default:
+    the model is not told of it.
+
     Raises:
-        LMStudioValueError: One of them has none.
+        LMStudioValueError: A parameter without a default has no schema.
     """
     try:
-        made = TypeAdapter[Any](arguments_type(name, parameters))
-        schema = made.json_schema(schema_generator=_PlainSchema)
+        schema = _json_schema(name, parameters, arguments_type)
     except _ERRORS as error:
-        raise LMStudioValueError(_undescribed(name, parameters, arguments_type, error)) from error
+        undescribed = dict(_undescribed(name, parameters, arguments_type))
+        for parameter, own in undescribed.items():
+            if NO_DEFAULT is _declared_default(parameters[parameter]):
+                raise LMStudioValueError(_needs_type(name, parameter, own)) from error
+            logger.debug("the model is not told of %r of the tool %r: %s", parameter, name, own)
+        if not undescribed:
+            raise LMStudioValueError(
+                f"The parameters of the tool {name!r} have no JSON schema: {_first_line(error)}"
+            ) from error
+        parameters = {key: value for key, value in parameters.items() if key not in undescribed}
+        return described_by_pydantic(name, parameters, arguments_type)
     plain: dict[str, Any] = {key: schema[key] for key in _KEYS if key in schema}
     plain.setdefault("properties", {})
     return plain
 
 
+def _json_schema(
+    name: str, parameters: Mapping[str, Any], arguments_type: ArgumentsType
+) -> dict[str, Any]:
+    made = TypeAdapter[Any](arguments_type(name, parameters))
+    return made.json_schema(schema_generator=_PlainSchema)
+
+
 def _undescribed(
-    name: str, parameters: Mapping[str, Any], arguments_type: ArgumentsType, error: Exception
-) -> str:
-    """Which parameter has no schema, why, and what to write instead."""
+    name: str, parameters: Mapping[str, Any], arguments_type: ArgumentsType
+) -> Iterator[tuple[str, str]]:
+    """The parameters that have no schema, and why."""
     for parameter, declared in parameters.items():
         try:
-            TypeAdapter[Any](arguments_type(name, {parameter: declared})).json_schema()
+            _json_schema(name, {parameter: declared}, arguments_type)
         except _ERRORS as own:
-            return (
-                f"The parameter {parameter!r} of the tool {name!r} has no JSON schema: "
-                f"{_first_line(own)} Give it a type that JSON can hold, such as str, int, "
-                "list[str], a dataclass or a pydantic model, or fill it in with "
-                "functools.partial()."
-            )
-    return f"The parameters of the tool {name!r} have no JSON schema: {_first_line(error)}"
+            yield parameter, _first_line(own)
+
+
+def _declared_default(declared: Any) -> Any:
+    if isinstance(declared, Mapping):
+        return cast("Mapping[str, Any]", declared).get("default", NO_DEFAULT)
+    return NO_DEFAULT
+
+
+def _needs_type(name: str, parameter: str, own: str) -> str:
+    """What to write instead of a type that has no schema."""
+    return (
+        f"The parameter {parameter!r} of the tool {name!r} has no JSON schema: {own} "
+        "Give it a type that JSON can hold, such as str, int, list[str], a dataclass or a pydantic "
+        "model, or fill it in with functools.partial()."
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -157,7 +191,7 @@ def defaults_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _default(declared: Any) -> Any:
     """What is passed if the model leaves a parameter out, or sends null for a default of ``None``."""
     if isinstance(declared, Mapping):
-        return cast("Mapping[str, Any]", declared).get("default", NO_DEFAULT)
+        return _declared_default(cast("Any", declared))
     notes: Sequence[Any] = getattr(declared, "__metadata__", ())
     told = any(isinstance(note, FieldInfo) and note.default is None for note in notes)
     return None if told else NO_DEFAULT

@@ -317,10 +317,13 @@ def _from_def(definition: ToolFunctionDef) -> Tool:
         return TypeAdapter(_arguments_type(name, parameters))
 
     schema = plain_schema(parameters)
+    if schema is None:
+        schema = described_by_pydantic(name, parameters, _arguments_type)
+        parameters = {key: parameters[key] for key in schema["properties"]}
     return Tool(
         name,
         definition.description,
-        described_by_pydantic(name, parameters, _arguments_type) if schema is None else schema,
+        schema,
         definition.implementation,
         adapter,
         defaults_of(parameters),

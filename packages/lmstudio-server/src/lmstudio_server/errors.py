@@ -6,6 +6,7 @@ Every ``WireError`` says what happened (title), why (cause) and what to do next 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_core.lenient import as_words, error_text
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "PASSING",
     "ShuttingDownError",
     "WireError",
     "close_matches_text",
@@ -210,6 +212,11 @@ def from_engine(error: EngineError, model: str) -> WireError:
     if suggestion is None and isinstance(error, EngineCrashedError):
         suggestion = "Load the model again; the server's log has the engine's last words."
     return WireError(f"{model}: {error.title}", cause=error.cause, suggestion=suggestion)
+
+
+PASSING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
+"""What ends a task or the program; all else that a handler raises is its failure, also what is no
+``Exception``, such as the panic of an engine's extension."""
 
 
 def internal(endpoint: str, error: BaseException) -> WireError:

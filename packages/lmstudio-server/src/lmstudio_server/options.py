@@ -18,6 +18,7 @@ from click import types
 from click.core import ParameterSource
 
 from lmstudio_core.lenient import error_text
+from lmstudio_core.program.places import expanded
 
 from .kv.stack import is_list
 
@@ -209,7 +210,7 @@ def _relative(value: Any, path: Path, name: str) -> Any:
         return value
     if is_list(value):
         return [_relative(item, path, name) for item in value]
-    return str(path.parent / os.path.expanduser(value)) if isinstance(value, str) else value  # noqa: PTH111
+    return str(path.parent / expanded(value)) if isinstance(value, str) else value
 
 
 def _checked(command: click.Command, name: str, value: Any, path: Path) -> Any:

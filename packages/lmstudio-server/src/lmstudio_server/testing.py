@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,6 @@ from lmstudio_core.program.interpreter import python_command, python_environment
 from .daemon.paths import STATE_DIR_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-
     from .serving.server import serve
 
 __all__ = ["ServerProcess", "running_server", "serve"]

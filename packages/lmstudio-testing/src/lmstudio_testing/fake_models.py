@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from typing_extensions import Self
 
+from lmstudio_core.lazy import lazy_hints
+
 from .answers import Answer
 from .fake_socket import ServerFailure
 from .scripts import ModelScript, Scripted
@@ -34,6 +36,10 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8], "big")
 
 
+_HINTS: Final = {"FakeServer": f"{__package__}.fake_server:FakeServer"}
+
+
+@lazy_hints
 class FakeModel:
     """A model of the scripted server's; made by ``server.llm()`` and ``server.embedding()``.
 
@@ -98,6 +104,7 @@ class FakeModel:
         return f"<{type(self).__name__} {self.key!r} loaded as {self.identifiers}>"
 
 
+@lazy_hints
 class FakeLlm(FakeModel, ModelScript):
     """A scripted language model; see ``ModelScript`` for what it can be made to say."""
 
@@ -112,6 +119,7 @@ class FakeLlm(FakeModel, ModelScript):
         ModelScript.__init__(self, self.queue)
 
 
+@lazy_hints
 class FakeEmbeddingModel(FakeModel):
     """A scripted embedding model. Texts that share words get vectors that are close.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from lmstudio_core.lazy import lazy_hints
 from lmstudio_core.lenient import as_mapping
 from lmstudio_core.protocol.frames import encode_frame
 from lmstudio_core.protocol.operations import VOID
@@ -66,6 +67,10 @@ def error_object(error: ServerFailure | Mapping[str, Any] | str) -> Any:
     return {"title": error} if isinstance(error, str) else error
 
 
+_HINTS: Final = {"LocalServer": f"{__package__}.local_server:LocalServer"}
+
+
+@lazy_hints
 class FakeSocket:
     """One open socket. ``auth`` is the packet by which the client said who it is."""
 
@@ -231,6 +236,7 @@ class FakeCall(FakeRequest):
         self.socket.send_frame(frame)
 
 
+@lazy_hints
 class FakeChannel(FakeRequest):
     """A channel; ``messages`` are those of the client, ``finished`` says that the server ended it."""
 

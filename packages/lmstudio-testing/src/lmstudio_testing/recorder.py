@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from lmstudio_core.lazy import lazy_hints
 from lmstudio_core.lenient import as_mapping
 
 from .fake_socket import PATIENCE
@@ -19,6 +20,12 @@ __all__ = ["Recorder"]
 _T = TypeVar("_T")
 
 
+_HINTS: Final = {
+    name: f"{__package__}.fake_socket:{name}" for name in ("FakeRequest", "FakeSocket")
+}
+
+
+@lazy_hints
 class Recorder:
     """Filled by the server's thread, read by the test's."""
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
@@ -53,6 +53,16 @@ if TYPE_CHECKING:
     from ..manage.system import AsyncSystemNamespace
 
 __all__ = ["AsyncClient"]
+
+_HINTS: Final = {
+    **{
+        f"Async{name}Namespace": f"lmstudio_core.manage.{name.lower()}:Async{name}Namespace"
+        for name in ("Diagnostics", "Files", "Models", "Plugins", "Repository", "Runtime", "System")
+    },
+    "AsyncBatchStream": "lmstudio_core.drivers.batches:AsyncBatchStream",
+    "AsyncChannelStream": "lmstudio_core.drivers.aio_stream:AsyncChannelStream",
+    "AsyncDriver": "lmstudio_core.drivers.aio:AsyncDriver",
+}
 
 R = TypeVar("R")
 E = TypeVar("E")

@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from typing_extensions import Self
@@ -15,6 +14,7 @@ from typing_extensions import Self
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from ..lazy import lazy_names
 from ..plugins.capability import Capability
+from ..program.places import home_folder
 from ..program.tracebacks import Short
 from ..protocol.address import Address, parse_api_host
 from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
@@ -60,7 +60,7 @@ def ask_plugins(tried: tuple[str, ...]) -> str | None:
 def find_server() -> Op[Address]:
     from . import discovery
 
-    return discovery.find_server(os.environ, Path.home(), ask_plugins)
+    return discovery.find_server(os.environ, home_folder(), ask_plugins)
 
 
 def has_ended(address: Address) -> bool:
@@ -71,7 +71,7 @@ def has_ended(address: Address) -> bool:
 def find_local_host() -> Op[str | None]:
     from . import discovery
 
-    found = yield from discovery.find_local_server(os.environ, Path.home(), [])
+    found = yield from discovery.find_local_server(os.environ, home_folder(), [])
     return None if found is None else str(found)
 
 
@@ -164,7 +164,7 @@ class ClientBase(Short):
         if name not in self._namespaces:
             plugins = installed_plugins()
             found = plugins.capability(name) if isinstance(capability, str) else capability
-            self._namespaces[name] = plugins.load_part(name, part(found))(self)
+            self._namespaces[name] = plugins.load_part(name, lambda: part(found)()(self))
         return self._namespaces[name]
 
     def capability(self, capability: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
+import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import LMStudioClientError, LMStudioConnectionError
 from ..program.tracebacks import short
+from ..timeouts import PluginLock
 
 if TYPE_CHECKING:
     from ..protocol.liveness import PingSetting
@@ -17,7 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["configure_default_client", "get_default_client", "reset_default_client"]
 
-_lock = threading.RLock()  # a plugin may use the default client while it is being loaded
+_HINTS: Final = {
+    "PingSetting": "lmstudio_core.protocol.liveness:PingSetting",
+    "SslSetting": "lmstudio_core.client.network:SslSetting",
+}
+
+
+def _busy() -> str | None:
+    """Whose code runs while the default client is made."""
+    loaded = sys.modules.get(f"{__package__}.plugins")
+    return None if loaded is None else loaded.plugins.busy
+
+
+_lock = PluginLock(_busy)  # a plugin may use the default client while it is being loaded
 _client: Client | None = None
 _settings: dict[str, Any] = {}
 
@@ -141,7 +154,7 @@ def reset_default_client() -> None:
 def _renew_lock() -> None:
     """In a child process: another thread of the parent's may have held it, and is not here."""
     global _lock
-    _lock = threading.RLock()
+    _lock = PluginLock(_busy)
 
 
 if hasattr(os, "register_at_fork"):

@@ -18,6 +18,7 @@ from ..drivers.dialing import dial
 from ..errors import LMStudioConnectionError, LMStudioValueError
 from ..lenient import as_mapping
 from ..program.interpreter import why_no_python
+from ..program.places import lmstudio_home
 from ..protocol.address import Address, parse_api_host
 from ..protocol.operations import Invoke, Op
 
@@ -39,18 +40,6 @@ SERVER_FILE_VARIABLE: Final = "LMS_API_SERVER_INFO_PATH"
 _PROBE_TIMEOUT: Final = 3.0
 _LOOPBACK: Final = "127.0.0.1"
 _OFF: Final = ("0", "false", "no", "off")
-
-
-def lmstudio_home(home: Path) -> Path:
-    """LM Studio's own folder, for the user whose home is ``home``."""
-    try:
-        pointed = (home / ".lmstudio-home-pointer").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        pointed = ""
-    if pointed:
-        return Path(pointed)
-    older = home / ".cache" / "lm-studio"
-    return older if older.exists() else home / ".lmstudio"
 
 
 def get_json(address: Address, path: str, timeout: float = _PROBE_TIMEOUT) -> Any:

@@ -12,11 +12,12 @@ import socket
 import ssl
 from collections.abc import Generator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final, Union, cast
+from typing import Annotated, Any, Final, cast
 
 from ..errors import LMStudioValueError
+from ..lazy import Instance
 from ..lenient import error_text
+from ..program.places import expanded
 from ..program.tracebacks import warn_caller
 from ..protocol.access import DIRECT, Access, Proxy, check_headers, parse_proxy
 from ..protocol.address import Address
@@ -32,7 +33,7 @@ __all__ = [
     "read_switch",
 ]
 
-SslSetting = Union[ssl.SSLContext, str, "os.PathLike[str]", bool, None]
+SslSetting = Annotated[ssl.SSLContext, Instance()] | str | os.PathLike[str] | bool | None
 """What may be said of certificates."""
 
 HEADERS_VARIABLE: Final = "LMSTUDIO_API_HEADERS"
@@ -184,7 +185,7 @@ def _context(setting: Any) -> ssl.SSLContext:
             "ssl must be an SSLContext, the path of a CA's certificates, True or False, not "
             f"{type(setting).__name__}."
         )
-    path = Path(cast("str", setting)).expanduser()
+    path = expanded(cast("str", setting))
     folder = path.is_dir()
     try:
         return ssl.create_default_context(

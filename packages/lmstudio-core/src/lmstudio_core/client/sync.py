@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
+_HINTS: Final = {
+    f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
+    for name in ("Diagnostics", "Files", "Models", "Plugins", "Repository", "Runtime", "System")
+}
+
 R = TypeVar("R")
 E = TypeVar("E")
 S = TypeVar("S")

@@ -35,10 +35,26 @@ class _BatchStream(Generic[R]):
         self._limit = batch.max_in_flight
         self._keep_errors = batch.keep_errors
         self._waiting: deque[tuple[Call[R], Any, Any]] = deque()
+        self._failure: Exception | None = None
 
     def _next_call(self) -> Call[R] | None:
-        """The next call to send; ``None`` if enough are on their way or there are no more."""
-        return next(self._calls, None) if len(self._waiting) < self._limit else None
+        """The next call to send; ``None`` if enough are on their way or there are no more.
+
+        If their source raises, what was sent before is waited for first: see ``_end``.
+        """
+        if len(self._waiting) >= self._limit or self._failure is not None:
+            return None
+        try:
+            return next(self._calls, None)
+        except Exception as error:  # noqa: BLE001 - raised by _end
+            self._failure = error
+            return None
+
+    def _end(self) -> None:
+        """Everything sent has its answer: raise what the source of the calls raised."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _in_use(self, call: Call[R]) -> Any:
         """The socket of the newest call under way, if ``call`` belongs there too.
@@ -95,6 +111,7 @@ class SyncBatchStream(_BatchStream[R]):
                 with using(self._limits):
                     connection.wait(state)
                 return self._settle()
+            self._end()
         except BaseException:
             self._abandon()
             raise
@@ -131,6 +148,7 @@ class AsyncBatchStream(_BatchStream[R]):
                     connection.check_loop()
                     await connection.wait(state, self._limits)
                 return self._settle()
+            self._end()
         except BaseException:
             self._abandon()
             raise

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Any, Literal, Protocol, Union
+from typing import IO, Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import Field
+from pydantic import Field, InstanceOf
+from pydantic_core import core_schema
 from typing_extensions import NotRequired, TypedDict
 
 from ..data import InputStruct
@@ -53,6 +54,7 @@ FileHandleInput = FileHandle | FileHandleDict
 """A file that the server holds, in either form."""
 
 
+@runtime_checkable
 class PictureInput(Protocol):
     """A picture in memory: an object of ``PIL.Image``."""
 
@@ -70,9 +72,27 @@ class PictureInput(Protocol):
         """Write it to a file object in a format such as ``"PNG"``."""
 
 
-LocalFileInput = Union[
-    str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes], PictureInput
-]
+class _Readable:
+    """Tells pydantic what a file object is, which has no class of its own to be an instance of."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> Any:
+        def readable(value: Any) -> Any:
+            if not callable(getattr(value, "read", None)):
+                raise ValueError("a file object has a method 'read'")  # noqa: TRY004 - pydantic's
+            return value
+
+        return core_schema.no_info_plain_validator_function(readable)
+
+
+LocalFileInput = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | InstanceOf[bytearray]
+    | InstanceOf[memoryview]
+    | Annotated[IO[bytes], _Readable()]
+    | InstanceOf[PictureInput]
+)
 """A file of this machine: a path, its content (bytes are never a path), or a binary file object.
 
 For images also a data URL (``"data:image/png;base64,..."``) and an object of ``PIL.Image``.

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..errors import LMStudioOSError, LMStudioValueError
 from ..lenient import error_text
+from ..program.places import expanded
 from .handles import LocalFileInput, PictureInput
 
 __all__ = ["check_image", "check_source", "format_of", "read_source"]
@@ -155,7 +156,7 @@ def _path_of(src: str | os.PathLike[str]) -> str | os.PathLike[str]:
             "bytes, by base64.b64decode(text), or 'data:;base64,' + text."
         )
     if text.startswith("~") and not Path(text).exists():
-        return Path(text).expanduser()
+        return expanded(text)
     return src
 
 

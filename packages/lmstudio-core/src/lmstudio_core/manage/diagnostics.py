@@ -11,10 +11,10 @@ from typing_extensions import Self, Unpack
 
 from ..client.namespace import AsyncNamespace, SyncNamespace
 from ..data import Number, ServerStruct
+from ..halves import HalfJoiner
 from ..lenient import as_mapping
 from ..plugins.capability import Capability
 from ..program.tracebacks import Short
-from ..protocol.halves import HalfJoiner
 from ..protocol.operations import Channel, Endpoint
 from ..protocol.runner import AsyncChannelStream, ChannelStream
 from ..timeouts import CallLimits

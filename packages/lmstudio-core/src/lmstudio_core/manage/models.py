@@ -34,7 +34,7 @@ CAPABILITY: Final[Capability[ModelsNamespace, AsyncModelsNamespace]] = Capabilit
 def _kind(domain: str) -> tuple[ModelKind, bool]:
     """The kind of a domain, and whether the package for it is installed."""
     try:
-        kind = plugins.capability(domain).load_model_kind()
+        kind = plugins.load_part(domain, plugins.capability(domain).load_model_kind)
     except CapabilityNotInstalledError:
         kind = None
     return (kind, True) if kind is not None else (GENERIC_KINDS[domain], False)

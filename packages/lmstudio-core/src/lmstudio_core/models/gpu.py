@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypedDict, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ..config import ConfigModel
 

@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from ..data import InputStruct, Number, ServerStruct
+from ..halves import readable
 from ..lenient import as_mapping
-from ..protocol.halves import readable
 
 __all__ = [
     "EmbeddingModelInfo",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..config import kv_values as kv_values
     from ..data import InputStruct as InputStruct
     from ..data import ServerStruct as ServerStruct
+    from ..data import field_schema as field_schema
     from ..data import nearest as nearest
     from ..drivers.loops import running_loop as running_loop
     from ..errors import CapabilityNotInstalledError as CapabilityNotInstalledError
@@ -57,11 +58,16 @@ if TYPE_CHECKING:
     from ..files.handles import FileHandleInput as FileHandleInput
     from ..files.handles import LocalFileInput as LocalFileInput
     from ..files.operations import prepare_image as prepare_image
+    from ..halves import HalfJoiner as HalfJoiner
+    from ..halves import json_text as json_text
+    from ..halves import mend as mend
+    from ..halves import readable as readable
     from ..lazy import lazy_names as lazy_names
     from ..lenient import as_list as as_list
     from ..lenient import as_mapping as as_mapping
     from ..lenient import as_text as as_text
     from ..lenient import error_text as error_text
+    from ..lenient import is_interrupt as is_interrupt
     from ..lenient import is_list as is_list
     from ..lenient import is_mapping as is_mapping
     from ..lenient import is_sequence as is_sequence
@@ -106,6 +112,9 @@ if TYPE_CHECKING:
     from ..program.interpreter import why_no_python as why_no_python
     from ..program.notebook import html_table as html_table
     from ..program.notebook import html_text as html_text
+    from ..program.places import expanded as expanded
+    from ..program.places import home_folder as home_folder
+    from ..program.places import lmstudio_home as lmstudio_home
     from ..program.progress import ProgressBar as ProgressBar
     from ..program.terminal import is_terminal as is_terminal
     from ..program.terminal import one_line as one_line
@@ -116,10 +125,6 @@ if TYPE_CHECKING:
     from ..program.tracebacks import short as short
     from ..protocol.address import Address as Address
     from ..protocol.address import FoundServer as FoundServer
-    from ..protocol.halves import HalfJoiner as HalfJoiner
-    from ..protocol.halves import json_text as json_text
-    from ..protocol.halves import mend as mend
-    from ..protocol.halves import readable as readable
     from ..protocol.operations import VOID as VOID
     from ..protocol.operations import Batch as Batch
     from ..protocol.operations import Call as Call
@@ -211,6 +216,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "data": (
         "InputStruct",
         "ServerStruct",
+        "field_schema",
         "nearest",
     ),
     "config": (
@@ -233,11 +239,13 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "why_no_python",
     ),
     "lazy": ("lazy_names",),
+    "program.places": ("expanded", "home_folder", "lmstudio_home"),
     "lenient": (
         "as_list",
         "as_mapping",
         "as_text",
         "error_text",
+        "is_interrupt",
         "is_list",
         "is_mapping",
         "is_sequence",
@@ -313,7 +321,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "gpu_from_kv",
         "gpu_to_kv",
     ),
-    "protocol.halves": (
+    "halves": (
         "HalfJoiner",
         "json_text",
         "mend",
@@ -437,14 +445,18 @@ __all__ = [
     "count_tokens",
     "cut",
     "error_text",
+    "expanded",
+    "field_schema",
     "get_context_length",
     "get_default_client",
     "get_model_info",
     "gpu_from_kv",
     "gpu_to_kv",
+    "home_folder",
     "hookimpl",
     "html_table",
     "html_text",
+    "is_interrupt",
     "is_list",
     "is_mapping",
     "is_observed",
@@ -455,6 +467,7 @@ __all__ = [
     "kv_values",
     "lazy_names",
     "limits_of",
+    "lmstudio_home",
     "mend",
     "nearest",
     "one_line",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..errors import CapabilityNotInstalledError, LMStudioError, PluginLoadError
-from ..lenient import error_text
+from ..lazy import load_object
+from ..lenient import error_text, is_interrupt
 from ..program.interpreter import frozen_by
 from . import installed
 from .capability import CAPABILITY_GROUP, Capability
 from .checks import capability_problem
 from .claims import Claims
-from .loader import RAISED, PluginLoader
+from .loader import PluginLoader
 from .state import Record
 
 if TYPE_CHECKING:
@@ -82,7 +84,9 @@ class Capabilities(PluginLoader):
             raise PluginLoadError(message, plugin=name)
         (record,) = claims
         loaded = self._load(record)
-        problem = capability_problem(loaded, name, record.entry.value, record.where)
+        problem = self.load_part(
+            name, lambda: capability_problem(loaded, name, record.entry.value, record.where)
+        )
         if problem is not None:
             distribution = installed.distribution_of(record.entry)
             raise PluginLoadError(problem, plugin=name, distribution=distribution)
@@ -124,6 +128,17 @@ class Capabilities(PluginLoader):
                 return owned[name]
         return None
 
+    def load_export(self, path: str) -> Any:
+        """What ``find_export`` found.
+
+        Raises:
+            PluginLoadError: It cannot be imported.
+        """
+        for record, exports in chain.from_iterable(map(self._exports, (True, False))):
+            if path in exports.values():
+                return self.load_part(record.entry.name, lambda: load_object(path))
+        raise PluginLoadError(f"No installed package exports {path}.")
+
     def export_names(self) -> list[str]:
         """The facade names of the installed capabilities; those that are broken have none."""
         known = (*self._exports(True), *self._exports(False))
@@ -139,16 +154,18 @@ class Capabilities(PluginLoader):
                     continue  # its own names say what is wrong when they are used
 
     def load_part(self, name: str, load: Callable[[], _T]) -> _T:
-        """What ``load`` imports for a capability.
+        """What ``load`` imports or makes of a capability's own code.
 
         Raises:
-            PluginLoadError: It cannot be imported.
+            PluginLoadError: It cannot be imported or made.
         """
         try:
             return load()
         except LMStudioError:
             raise
-        except RAISED as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             records = self._claimants(name)
             where = records[0].where if records else "an unknown distribution"
             raise PluginLoadError(
@@ -162,7 +179,9 @@ class Capabilities(PluginLoader):
         try:
             self.load_part(name, self.capability(name).load_sync)
             self.load_part(name, self.capability(name).load_async)
-        except RAISED as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             for record in self._claimants(name):
                 if record.state != "conflict":
                     record.note("failed", self._detail(record, error))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from ..lazy import load_object
+from ..lazy import lazy_hints, load_object
 
 if TYPE_CHECKING:
     from ..models.kind import ModelKind
@@ -26,6 +26,8 @@ OLDEST_API_VERSION: Final = 1
 """The oldest version whose plugins still work; one more whenever something goes."""
 
 CAPABILITY_GROUP: Final = "lmstudio.capabilities"
+
+_HINTS: Final = {"ModelKind": "lmstudio_core.models.kind:ModelKind"}
 
 S = TypeVar("S")
 A = TypeVar("A")
@@ -62,6 +64,7 @@ class Capability(Generic[S, A]):
         cls: type[A] = load_object(self.async_namespace)
         return cls
 
+    @lazy_hints
     def load_model_kind(self) -> ModelKind | None:
         """Import the description of the models in this namespace, if it holds any."""
         if self.model_kind is None:

@@ -7,6 +7,7 @@ at once. The family's own are known without metadata, too (``family``).
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ __all__ = [
     "entry_points",
     "how_to_install",
     "is_of_family",
+    "leftovers",
     "made_by_hand",
     "normal",
     "unique",
@@ -56,17 +58,13 @@ def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
     """Every installed entry point of our groups, and the distributions that cannot be read."""
     found: list[EntryPoint] = []
     unreadable: list[Unreadable] = []
-    first: dict[str, Any] = {}
     with_metadata: set[str] = set()
-    for distribution in _library().distributions():
-        name = _name(distribution)
-        ahead = first.setdefault(name, distribution)
-        text = _read(distribution, "entry_points.txt")
-        if _OURS not in text:
+    for name, distributions in _by_name().items():
+        if not any(map(_is_ours, distributions)):
             continue  # as most; their entry points are not parsed
-        if ahead is not distribution and _read(ahead, "METADATA"):
-            continue  # the first on the path is the one that is imported
-        first[name] = distribution
+        distribution = _that_counts(distributions)
+        if not _is_ours(distribution):
+            continue
         try:
             found += [e for e in distribution.entry_points if e.group.startswith(_OURS)]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others work
@@ -76,6 +74,86 @@ def entry_points() -> tuple[list[EntryPoint], list[Unreadable]]:
     for name in sorted(ANNOUNCED.keys() - with_metadata):
         found += _without_metadata()(name).entry_points
     return found, unreadable
+
+
+def leftovers() -> list[str]:
+    """The folders of metadata that installers left behind: of packages of the family, and of plugins.
+
+    Nothing goes by them; they are to be deleted.
+    """
+    found: list[str] = []
+    for name, distributions in _by_name(leftovers=True).items():
+        if name not in FAMILY and not any(map(_is_ours, distributions)):
+            continue
+        whole = [one for one in distributions if not _is_left_by_pip(one)]
+        counts = _that_counts(whole) if whole else None
+        found += [
+            str(path)
+            for one in distributions
+            if one is not counts
+            and (path := getattr(one, "_path", None)) is not None
+            # In another folder it is what another environment goes by.
+            and (_is_left_by_pip(one) or _folder(one) == _folder(counts))
+        ]
+    return found
+
+
+def _by_name(*, leftovers: bool = False) -> dict[str, list[Any]]:
+    """All distributions, in the order of the path; those that pip only renamed count for nothing."""
+    found: dict[str, list[Any]] = {}
+    seen: set[str] = set()
+    for distribution in _library().distributions():
+        if (place := str(getattr(distribution, "_path", id(distribution)))) in seen:
+            continue  # a folder may be on the path twice
+        seen.add(place)
+        if leftovers or not _is_left_by_pip(distribution):
+            found.setdefault(_name(distribution), []).append(distribution)
+    return found
+
+
+def _is_left_by_pip(distribution: Any) -> bool:
+    """Whether pip put it aside and could not delete it: ``~mstudio_llm-1.9.0.dist-info``."""
+    return str(getattr(getattr(distribution, "_path", None), "name", "")).startswith("~")
+
+
+def _is_ours(distribution: Any) -> bool:
+    return _OURS in _read(distribution, "entry_points.txt")
+
+
+def _folder(distribution: Any) -> str:
+    return str(getattr(getattr(distribution, "_path", None), "parent", ""))
+
+
+def _that_counts(distributions: list[Any]) -> Any:
+    """The one of several of a name: of the first folder that has one whole, the highest version.
+
+    The first on the path is the one that is imported. In one folder the order is the file system's,
+    and what is not the newest is what an interrupted upgrade left.
+    """
+    if len(distributions) == 1:
+        return distributions[0]
+    whole = [one for one in distributions if _read(one, "METADATA") or _read(one, "PKG-INFO")]
+    whole = whole or distributions
+    in_first = [one for one in whole if _folder(one) == _folder(whole[0])]
+    return max(in_first, key=lambda one: _order(_version(one)))
+
+
+_VERSION: Final = re.compile(
+    r"v?(\d+!)?(\d+(?:\.\d+)*)[-_.]?(a|b|c|rc|post|dev)?[-_.]?(\d*)", re.IGNORECASE
+)
+_PHASES: Final = ("dev", "a", "b", "c", "rc", "", "post")
+
+
+def _order(version: str) -> tuple[int, list[int], int, int]:
+    """What versions are compared by: as installers do, as far as releases go."""
+    match = _VERSION.match(version)
+    if match is None:
+        return -1, [], 0, 0
+    epoch, numbers, phase, number = match.groups(default="")
+    release = [int(part) for part in numbers.split(".")]
+    while release and not release[-1]:
+        release.pop()
+    return int(epoch[:-1] or 0), release, _PHASES.index(phase.lower()), int(number or 0)
 
 
 def _library() -> Any:
@@ -124,7 +202,7 @@ def _read(distribution: Any, file: str) -> str:
 def _name(distribution: Any) -> str:
     """Its name in the normal form; that of its folder, since reading all metadata would be slow."""
     stem = str(getattr(getattr(distribution, "_path", None), "name", "")).rpartition(".")[0]
-    if stem:
+    if stem and not _is_left_by_pip(distribution):
         return normal(stem.partition("-")[0])
     try:
         return normal(str(distribution.metadata["Name"]))
@@ -133,8 +211,8 @@ def _name(distribution: Any) -> str:
 
 
 def normal(name: str) -> str:
-    """A distribution's name as it is compared: ``Acme_Toys`` is ``acme-toys``."""
-    return name.replace("_", "-").replace(".", "-").lower()
+    """A distribution's name as it is compared: ``Acme_-Toys`` is ``acme-toys``."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _version(distribution: Any) -> str:
@@ -163,10 +241,8 @@ def version_of(entry: EntryPoint) -> str:
 
 def version_of_distribution(name: str) -> str | None:
     """The version of an installed distribution; ``None`` if it is not installed."""
-    try:
-        return str(_library().version(name))
-    except Exception:  # noqa: BLE001 - not installed, or without metadata
-        return None
+    found = list(_library().distributions(name=name))
+    return (_version(_that_counts(found)) or None) if found else None
 
 
 def where(entry: EntryPoint) -> str:
@@ -209,7 +285,7 @@ def _requirement(package: str, root: Path | None) -> str:
 def _clone() -> Path | None:
     """The clone that this package was installed from, if it was."""
     try:
-        distribution = _library().distribution("lmstudio-core")
+        distribution = _that_counts(list(_library().distributions(name="lmstudio-core")))
         url = json.loads(distribution.read_text("direct_url.json") or "{}").get("url", "")
     except Exception:  # noqa: BLE001 - not installed, or its metadata cannot be read
         return None

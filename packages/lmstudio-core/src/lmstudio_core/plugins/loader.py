@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import PluginLoadError
-from ..lenient import error_text
+from ..lenient import error_text, is_interrupt
+from ..timeouts import PluginLock
 from . import installed
 from .capability import API_VERSION, CAPABILITY_GROUP
 from .hookspecs import COMMAND_GROUP, ENGINE_GROUP
@@ -21,7 +21,7 @@ from .state import Kind, Record, turned_off
 if TYPE_CHECKING:
     from .installed import EntryPoint
 
-__all__ = ["RAISED", "SLOW_IMPORT", "PluginLoader"]
+__all__ = ["SLOW_IMPORT", "PluginLoader"]
 
 logger = logging.getLogger("lmstudio")
 
@@ -29,9 +29,6 @@ _T = TypeVar("_T")
 
 SLOW_IMPORT: Final = 1.0
 """Seconds from which on importing a plugin is reported as slow."""
-
-RAISED: Final = (Exception, SystemExit)
-"""What a plugin may raise without harm to others: all but what the user did, such as Ctrl-C."""
 
 
 class PluginLoader:
@@ -49,7 +46,7 @@ class PluginLoader:
     ) -> None:
         self._given = None if entry_points is None else list(entry_points)
         self._environment = os.environ if environment is None else environment
-        self._lock = threading.RLock()
+        self._lock = PluginLock(lambda: self.busy)
         self._records: list[Record] | None = None
         self._unreadable: list[Unreadable] = []
         self.busy: str | None = None
@@ -81,16 +78,18 @@ class PluginLoader:
     def _load(self, record: Record) -> Any:
         entry = record.entry
         started = time.perf_counter()
-        self.busy = f"the import of {record.label}"
+        before, self.busy = self.busy, f"the import of {record.label}"
         try:
             return entry.load()
-        except RAISED as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             what = f"could not be loaded: {error_text(error, named=True)}"
             if isinstance(error, ImportError) and error.name == f"{__package__}.api":
                 what += f". This lmstudio-core has plugin API {API_VERSION}"
             raise self._error(record, what) from error
         finally:
-            self.busy = None
+            self.busy = before
             record.seconds += time.perf_counter() - started
             if record.seconds >= SLOW_IMPORT:
                 record.note("slow", f"Importing it took {record.seconds:.1f} s.")
@@ -104,7 +103,12 @@ class PluginLoader:
         )
 
     def _skip(self, record: Record, error: BaseException) -> None:
-        """A plugin cannot be used: raise if plugins are strict, else note and log it."""
+        """A plugin cannot be used: raise if plugins are strict, else note and log it.
+
+        An interrupt of the user's is raised in any case.
+        """
+        if is_interrupt(error):
+            raise error
         unusable = error
         if not isinstance(error, PluginLoadError):
             unusable = self._error(record, f"could not be used: {error_text(error)}")
@@ -145,7 +149,7 @@ class PluginLoader:
                 continue
             try:
                 made.append(use(record.entry.name, self._load(record)))
-            except RAISED as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the plugin's
                 self._skip(record, error)
         return made
 

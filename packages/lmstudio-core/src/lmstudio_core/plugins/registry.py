@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 import pluggy
 
 from ..errors import LMStudioError, LMStudioValueError, PluginLoadError
-from ..lenient import error_text
+from ..lenient import error_text, is_interrupt
 from .capabilities import KNOWN_PACKAGES, Capabilities
 from .capability import CAPABILITY_GROUP
 from .checks import hook_problem, new_manager
@@ -37,7 +37,7 @@ from .claims import (
 from .health import Finding
 from .hookspecs import COMMAND_GROUP, PLUGIN_GROUP
 from .installed import made_by_hand
-from .loader import RAISED, SLOW_IMPORT, logger
+from .loader import SLOW_IMPORT, logger
 from .state import PROBLEMS, PluginState, Record
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class Plugins(Capabilities):
         All that would hold up an event loop, so that its clients have a thread do it. What is wrong
         with one is said when it is used, and not to those who do not use it.
         """
-        with suppress(*RAISED):
+        with suppress(Exception):  # as plugin errors are, whatever the plugin raised
             self.observer_hook()
         for name in KNOWN_PACKAGES:
-            with suppress(*RAISED):
+            with suppress(Exception):
                 self.load_part(name, self.capability(name).load_async)
         self.preloaded = True
 
@@ -126,7 +126,7 @@ class Plugins(Capabilities):
                 raise self._error(record, f"could not be used: {problem}")
             for warning in register_plugin(manager, plugin, record.label):
                 record.note("ok", warning)
-        except RAISED as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the plugin's
             self._skip(record, error)
 
     def _raise_problems(self) -> None:
@@ -155,12 +155,12 @@ class Plugins(Capabilities):
         """
         for record, caller in self._callers(hook):
             started = time.perf_counter()
-            self.busy = f"{hook} of {record.label}"
+            before, self.busy = self.busy, f"{hook} of {record.label}"
             try:
                 with self.aside():
                     value = ask(caller)
-            except RAISED as error:
-                if passing is not None and isinstance(error, passing):
+            except BaseException as error:
+                if is_interrupt(error) or (passing is not None and isinstance(error, passing)):
                     raise
                 what = f"failed in {hook}: {error_text(error, named=True)}"
                 record.note("failed", f"It {what}")
@@ -171,7 +171,7 @@ class Plugins(Capabilities):
                 self._time(record, hook, started)
                 yield record, value
             finally:
-                self.busy = None
+                self.busy = before
 
     def _time(self, record: Record, hook: str, started: float) -> None:
         """Report a plugin that keeps others waiting, the first time."""
@@ -237,9 +237,12 @@ class Plugins(Capabilities):
                 try:
                     with self.aside():
                         caller(**arguments)
-                except RAISED as error:
+                except BaseException as error:
+                    if is_interrupt(error):
+                        raise
+                    what = f"failed in {hook}: {error_text(error, named=True)}"
+                    record.note("failed", f"It {what}")
                     if self._strict:
-                        what = f"failed in {hook}: {error_text(error, named=True)}"
                         raise self._error(record, what) from error
                     level = logging.DEBUG if record.label in told else logging.ERROR
                     told.add(record.label)
@@ -275,7 +278,7 @@ class Plugins(Capabilities):
     def _try(self, record: Record) -> Any:
         try:
             return self._load(record)
-        except RAISED as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the plugin's
             self._skip(record, error)
 
     def toolsets(self) -> tuple[dict[str, Any], dict[str, str]]:

@@ -18,6 +18,7 @@ from types import FunctionType, TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from ..errors import LMStudioError
+from ..lazy import lazy_hints
 
 __all__ = ["CUT", "Short", "cut", "debugging", "short", "warn_caller"]
 
@@ -95,7 +96,7 @@ def short(function: _F) -> _F:
 def _named(wrapper: Any, function: _F) -> _F:
     """The wrapper under the function's name, in tracebacks, too."""
     wrapper.__code__ = wrapper.__code__.replace(co_name=function.__name__)
-    return cast("_F", functools.wraps(function)(wrapper))
+    return cast("_F", functools.wraps(lazy_hints(function))(wrapper))
 
 
 _SPECIAL: Final = frozenset(

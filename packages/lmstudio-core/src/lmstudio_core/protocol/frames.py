@@ -6,6 +6,7 @@ Reading and writing are done by pydantic's JSON; what that does not take althoug
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ from typing import Any, Final, Literal, cast
 
 import pydantic_core
 
+from ..halves import sendable
 from ..lenient import as_list, as_mapping, is_list
 from .operations import VOID
 
-__all__ = ["decode_frame", "decode_value", "encode_frame", "encode_value"]
+__all__ = ["decode_frame", "decode_value", "encode_frame", "encode_sendable", "encode_value"]
 
 
 def encode_frame(frame: Mapping[str, Any]) -> bytes:
@@ -25,16 +27,44 @@ def encode_frame(frame: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: It holds what JSON cannot hold.
     """
-    if VOID in frame.values():
-        frame = {key: value for key, value in frame.items() if value is not VOID}
-    # A server drops what is not JSON without a word, so NaN goes out as null, as JavaScript does it.
+    frame = _without_void(frame)
     try:
-        return pydantic_core.to_json(frame, inf_nan_mode="null")
+        return _quickly(frame)
     except ValueError:
         try:
             return json.dumps(_plain(frame), separators=(",", ":"), allow_nan=False).encode()
         except RecursionError:
             raise ValueError("it is nested too deeply, or holds itself") from None
+
+
+def encode_sendable(frame: Mapping[str, Any]) -> tuple[bytes, list[str]]:
+    """The text of a frame with U+FFFD for halves of surrogate pairs, and the texts that had some.
+
+    JSON may hold halves, but what reads it on the other side (a tokenizer, a template) takes
+    characters alone.
+
+    Raises:
+        ValueError: It holds what JSON cannot hold.
+    """
+    mended: list[str] = []
+    frame = _without_void(frame)
+    try:
+        return _quickly(frame), mended  # which takes no halves
+    except ValueError:
+        with contextlib.suppress(RecursionError):  # what is nested so deeply, encode_frame refuses
+            frame = sendable(frame, mended)
+    return encode_frame(frame), mended
+
+
+def _without_void(frame: Mapping[str, Any]) -> Mapping[str, Any]:
+    if VOID in frame.values():
+        return {key: value for key, value in frame.items() if value is not VOID}
+    return frame
+
+
+def _quickly(frame: Mapping[str, Any]) -> bytes:
+    # A server drops what is not JSON without a word, so NaN goes out as null, as JavaScript does it.
+    return pydantic_core.to_json(frame, inf_nan_mode="null")
 
 
 def _plain(value: Any) -> Any:

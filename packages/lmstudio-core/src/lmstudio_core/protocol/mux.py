@@ -20,10 +20,10 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
+from ..halves import readable
 from ..lenient import error_text
 from .conversations import CallState, ChannelState, Conversation
-from .frames import decode_frame, decode_value, encode_frame, encode_value
-from .halves import readable
+from .frames import decode_frame, decode_value, encode_frame, encode_sendable, encode_value
 from .operations import VOID, Endpoint
 
 __all__ = ["Mux"]
@@ -64,6 +64,7 @@ class Mux:
             b"channelId": self._channels,
         }
         self.warnings = 0
+        self._told: set[str] = set()
 
     # -- what goes out ---------------------------------------------------------------------------
 
@@ -95,13 +96,29 @@ class Mux:
         }
         return state, self._encoded(self._channels, state, frame)
 
-    @staticmethod
-    def _encoded(table: dict[int, Any], state: Conversation, frame: Mapping[str, Any]) -> bytes:
+    def _encoded(
+        self, table: dict[int, Any], state: Conversation, frame: Mapping[str, Any]
+    ) -> bytes:
         try:
-            return encode_frame(frame)
-        except ValueError as error:
+            return self._sendable(state, frame)
+        except LMStudioValueError:
             del table[state.id]  # what cannot be sent gets no answer
+            raise
+
+    def _sendable(self, state: Conversation, frame: Mapping[str, Any]) -> bytes:
+        try:
+            data, mended = encode_sendable(frame)
+        except ValueError as error:
             raise _unsendable(state.endpoint, error) from error
+        # One line for a text, however often it is sent, and for all that is sent at once.
+        told, self._told = self._told, self._told.union(mended[:1])
+        if mended and mended[0] not in told and not (told and len(self._calls) > 1):
+            logger.warning(
+                "half a surrogate pair in what %s gets is sent as U+FFFD: %r",
+                state.endpoint,
+                mended[0][:80],
+            )
+        return data
 
     def send(self, state: ChannelState, message: Any) -> bytes | None:
         """A packet for a channel; ``None`` if the server has closed it, so that nobody would read it."""
@@ -112,10 +129,7 @@ class Mux:
             "channelId": state.id,
             "message": encode_value(message, state.endpoint.serialization),
         }
-        try:
-            return encode_frame(frame)
-        except ValueError as error:
-            raise _unsendable(state.endpoint, error) from error
+        return self._sendable(state, frame)
 
     def keep_alive(self) -> bytes:
         """A frame that the server acknowledges and that changes nothing."""

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..halves import readable
 from ..lenient import as_mapping
-from .halves import readable
 
 __all__ = ["HttpReply", "NotHttpError", "plain_line", "read_reply"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
 from lmstudio_core.models.handles import AsyncDraftingHandle
 
 from ..chat import ChatInput
+from ..options import InvalidToolRequestHandler, PredictionConfigInput
 from ..schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 
 if TYPE_CHECKING:
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
     from ..fragments import LlmPredictionFragment
     from ..messages import AnyChatMessage, ToolCallRequest
-    from ..options import InvalidToolRequestHandler, PredictionConfigInput
     from ..results import PredictionRoundResult
 
 __all__ = ["AsyncActingHandle"]
+
+_HINTS: Final = {
+    "ActKeywords": "lmstudio_agent.options:ActKeywords",
+    "ToolInput": "lmstudio_agent.toolsets:ToolInput",
+}
 
 T = TypeVar("T")
 

@@ -13,6 +13,13 @@ from lmstudio_core.timeouts import CallLimits
 from .. import operations as ops
 from ..chat import ChatInput
 from ..kind import LLM_KIND
+from ..options import (
+    CompleteOptions,
+    CompleteStreamOptions,
+    PredictionConfigInput,
+    RespondOptions,
+    RespondStreamOptions,
+)
 from ..prediction import (
     PredictionCallbacks,
     PredictionFirstTokenCallback,
@@ -29,13 +36,6 @@ if TYPE_CHECKING:
     from lmstudio_core.models.infos import LlmInstanceInfo
 
     from ..config import LlmLoadModelConfig
-    from ..options import (
-        CompleteOptions,
-        CompleteStreamOptions,
-        PredictionConfigInput,
-        RespondOptions,
-        RespondStreamOptions,
-    )
     from ..results import PredictionResult
 
 __all__ = ["AsyncLLM"]

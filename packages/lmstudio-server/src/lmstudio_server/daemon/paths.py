@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from lmstudio_core.lenient import error_text
+from lmstudio_core.program.places import home_folder
 
 __all__ = ["STATE_DIR_VARIABLE", "in_words", "state_dir"]
 
@@ -52,7 +53,7 @@ def _candidates() -> list[Path]:
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         return [Path(local) / _NAME] if local else [temporary / _NAME]
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - unlike Path.home(), never raises
+    home = home_folder()
     found: list[Path] = []
     if sys.platform == "darwin":
         found.append(home / "Library" / "Application Support" / _NAME)

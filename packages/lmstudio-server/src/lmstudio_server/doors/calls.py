@@ -7,9 +7,10 @@ import secrets
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from lmstudio_core.lenient import error_text
 from lmstudio_server.api.endpoint import Call, Channel
 from lmstudio_server.api.namespaces import NAMESPACES
-from lmstudio_server.errors import WireError, specific_model_unloaded
+from lmstudio_server.errors import PASSING, WireError, specific_model_unloaded
 
 from .errors import DoorError, invalid
 
@@ -75,8 +76,14 @@ class Caller:
         async def work() -> None:
             try:
                 await entry.handler(channel, checked)
+            except PASSING:
+                raise
             except Exception as error:  # noqa: BLE001 - raised again where the packets are read
                 await queue.put(error)
+            except BaseException as error:  # noqa: BLE001 - as above
+                failure = RuntimeError(error_text(error, named=True))
+                failure.__cause__ = error
+                await queue.put(failure)
             else:
                 await queue.put(None)
 

@@ -6,12 +6,16 @@ is broken is named in the log and left out; the others work.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
+
+from lmstudio_core.lenient import error_text
 
 from .base import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from lmstudio_server.library import ModelFile
 
@@ -52,7 +56,8 @@ class Engines:
 
     def offered(self) -> Sequence[ModelFile]:
         """The models of all engines that are no files."""
-        return [model for engine in self.engines for model in engine.offered()]
+        with _contained():
+            return [model for engine in self.engines for model in engine.offered()]
 
     async def load(self, request: LoadRequest, on_progress: Callable[[float], None]) -> LoadedModel:
         """Load a model with the engine for it.
@@ -60,7 +65,8 @@ class Engines:
         Raises:
             EngineError: No installed engine is for it, or the engine cannot load it.
         """
-        return await self._engine_for(request).load(request, on_progress)
+        with _contained():
+            return await self._engine_for(request).load(request, on_progress)
 
     def _engine_for(self, request: LoadRequest) -> Engine:
         for engine in self.engines:
@@ -74,6 +80,17 @@ class Engines:
             cause=f"It needs {wanted}; installed and working: {self.name}.",
             suggestion="`lmstudio plugins` says which engines are broken or turned off.",
         )
+
+
+@contextmanager
+def _contained() -> Generator[None, None, None]:
+    """An engine's failure that is no ``Exception``, such as its extension's panic, becomes one."""
+    try:
+        yield
+    except (Exception, CancelledError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise EngineError("The engine failed", cause=error_text(error, named=True)) from error
 
 
 def installed_engines() -> Engines:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .folders import default_folders, hub_folder, lmstudio_home, own_folder
+from lmstudio_core.program.places import lmstudio_home
+
+from .folders import default_folders, hub_folder, own_folder
 from .gguf import GgufError, GgufHeader, read_header
 from .library import Library
 from .model_file import ModelFile

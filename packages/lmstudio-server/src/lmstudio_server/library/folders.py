@@ -8,28 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lmstudio_core.program.places import expanded, home_folder, lmstudio_home
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MODELS_VARIABLE = "LMSTUDIO_MODELS"
 """The environment variable that names further folders, separated as in ``PATH``."""
-
-
-def lmstudio_home(user_home: Path | None = None) -> Path:
-    """Return LM Studio's own folder, which need not exist.
-
-    Args:
-        user_home: The user's home folder; by default the real one.
-    """
-    user_home = user_home or Path.home()
-    try:
-        pointed = (user_home / ".lmstudio-home-pointer").read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        pointed = ""
-    if pointed:
-        return Path(pointed)
-    old = user_home / ".cache" / "lm-studio"
-    return old if old.is_dir() else user_home / ".lmstudio"
 
 
 def hub_folder(user_home: Path | None = None) -> Path:
@@ -40,11 +25,11 @@ def hub_folder(user_home: Path | None = None) -> Path:
 def own_folder() -> Path:
     """Return the folder for this server's own models, which need not exist."""
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        base = Path(os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = home_folder() / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        base = Path(os.environ.get("XDG_DATA_HOME") or home_folder() / ".local" / "share")
     return base / "lmstudio-server" / "models"
 
 
@@ -77,4 +62,4 @@ def _downloads_folder(settings: Path) -> Path | None:
 
 
 def _unique(folders: Iterable[Path]) -> list[Path]:
-    return list(dict.fromkeys(folder.expanduser() for folder in folders))
+    return list(dict.fromkeys(expanded(folder) for folder in folders))

@@ -7,7 +7,9 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -15,7 +17,9 @@ from websockets.asyncio.server import serve as serve_websockets
 
 from lmstudio_core.lenient import error_text
 from lmstudio_server.api.namespaces import NAMESPACES
-from lmstudio_server.services import Services
+from lmstudio_server.config import ServerConfig
+from lmstudio_server.engines.base import Engine
+from lmstudio_server.services import ModelLibrary, Services
 
 from .front import OPEN_SECONDS, Front
 from .http import answer, namespace_of
@@ -23,14 +27,7 @@ from .second import SecondPort
 from .socket import FIRST_FRAME_BYTES, Socket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
-    from pathlib import Path
-
     from websockets.http11 import Request, Response
-
-    from lmstudio_server.config import ServerConfig
-    from lmstudio_server.engines.base import Engine
-    from lmstudio_server.services import ModelLibrary
 
 __all__ = [
     "CertificateError",

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from lmstudio_server.api.endpoint import Call, Channel, Endpoint, Namespace
 from lmstudio_server.config import is_loopback
-from lmstudio_server.errors import WireError, internal
+from lmstudio_server.errors import PASSING, WireError, internal
 from lmstudio_server.limits import limit_frames
 from lmstudio_server.wire.session import (
     AUTH_TIMEOUT_SECONDS,
@@ -177,9 +177,9 @@ class Socket:
         try:
             result = await endpoint.handler(cast("Any", call), event.parameter)
             text = session.rpc_result(event.call_id, result)
-        except (ConnectionClosed, asyncio.CancelledError):
+        except (ConnectionClosed, *PASSING):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             text = session.rpc_error(event.call_id, self._describe(endpoint, error))
         await self._connection.send(text)
 
@@ -207,9 +207,9 @@ class Socket:
         try:
             await endpoint.handler(channel, event.parameter)
             text = session.channel_close(event.channel_id)
-        except (ConnectionClosed, asyncio.CancelledError):
+        except (ConnectionClosed, *PASSING):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             text = session.channel_error(event.channel_id, self._describe(endpoint, error))
         finally:
             if self._channels.get(event.channel_id) is channel:
@@ -218,7 +218,7 @@ class Socket:
         if text is not None:
             await self._connection.send(text)
 
-    def _describe(self, endpoint: Endpoint, error: Exception) -> Mapping[str, Any]:
+    def _describe(self, endpoint: Endpoint, error: BaseException) -> Mapping[str, Any]:
         name = f"{self._namespace.name}.{endpoint.name}"
         if isinstance(error, WireError):
             _log.info("%s answers with an error: %r", name, str(error))

@@ -12,7 +12,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
 
-from lmstudio_core.protocol.halves import json_text
+from lmstudio_core.halves import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

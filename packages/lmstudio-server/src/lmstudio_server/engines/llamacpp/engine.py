@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+
+from lmstudio_core.plugins.installed import version_of_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,10 +20,7 @@ class LlamaCppEngine:
 
     def __init__(self) -> None:
         self.name = "llama.cpp"
-        try:
-            self.version = version("xllamacpp")
-        except PackageNotFoundError:
-            self.version = "not installed"
+        self.version = version_of_distribution("xllamacpp") or "not installed"
 
     @property
     def formats(self) -> frozenset[str]:

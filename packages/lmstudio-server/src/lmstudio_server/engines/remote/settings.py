@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from lmstudio_core.lenient import error_text, is_list, is_mapping
+from lmstudio_core.program.places import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,7 @@ def configured_servers(environment: Mapping[str, str] | None = None) -> list[Rem
         servers.append(_server(settings, URL_VARIABLE, environment))
     file = environment.get(FILE_VARIABLE, "").strip()
     if file:
-        servers += _in_file(Path(file).expanduser(), environment)
+        servers += _in_file(expanded(file), environment)
     names = [server.name for server in servers]
     for name in names:
         if names.count(name) > 1:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from ..lenient import is_list, is_mapping
+from .lenient import is_list, is_mapping
 
-__all__ = ["HalfJoiner", "joined", "json_text", "mend", "readable"]
+__all__ = ["HalfJoiner", "joined", "json_text", "mend", "readable", "sendable"]
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _FIRST_HALVES: Final = ("\ud800", "\udbff")
@@ -48,6 +48,25 @@ def mend(value: Any) -> Any:
     if is_mapping(value):
         return {key: mend(item) for key, item in value.items()}
     return [mend(item) for item in value] if is_list(value) else value
+
+
+def sendable(value: Any, mended: list[str]) -> Any:
+    """``value`` with every text in it, names of fields included, ``readable``; tuples become lists.
+
+    Args:
+        value: Data in any form; what is no text and holds none by itself stays as it is.
+        mended: Gets the texts in which there were halves.
+    """
+    if isinstance(value, str):
+        text = readable(value)
+        if text != value:
+            mended.append(text)
+        return text
+    if is_mapping(value):
+        return {sendable(k, mended): sendable(item, mended) for k, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [sendable(item, mended) for item in cast("list[Any]", value)]
+    return value
 
 
 def json_text(value: Any, **options: Any) -> str:
