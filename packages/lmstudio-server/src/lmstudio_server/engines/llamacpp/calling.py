@@ -128,7 +128,8 @@ class CallingAnswer:
             # What is left of a call that has no room is text; and a model may think of one.
             self._goes_on = self._full is None
             self._written.prompt += CALL_START
-            for event in self._splitter.feed(Text(CALL_START, tokens_count=0)):
+            begun = () if self._must_call else (Text(CALL_START, tokens_count=0),)
+            for event in (part for text in begun for part in self._splitter.feed(text)):
                 yield event
             return
         for event in self._splitter.finish(cut_off=False):
