@@ -264,6 +264,20 @@ def test_an_answer_with_tools_is_a_call_or_keeps_to_the_class(host: str) -> None
         assert isinstance(answered.value, Words)
 
 
+def test_a_call_that_a_limit_cuts_off_is_content(host: str) -> None:
+    with Client(host) as client:
+        model = client.llm.model("pocket")
+        for limit in (1, 4, 12, 30, 60):
+            config: Any = {**EXACT, "maxTokens": limit}
+            answer = model.respond(PRODUCT, tools=[multiply], config=config)
+            assert bool(answer.tool_calls) is not bool(answer.content)
+            # What came goes back as history.
+            chat = Chat.from_history(PRODUCT)
+            chat.add_assistant_response(answer)
+            chat.add_user_message("Go on.")
+            assert model.respond(chat, config=EXACT).content
+
+
 @BOTH
 def test_a_denied_call_is_told_to_the_model(host: str, act: Act) -> None:
     result = act(

@@ -292,6 +292,8 @@ def test_the_same_by_the_websocket() -> None:
             cut = await one.collect("predict", **prediction(PRODUCT, **{**fields, **short}))
             [failed] = [p for p in cut if p["type"] == "toolCallGenerationFailed"]
             assert failed["rawContent"].startswith('{"name": "multiply"')
+            [fragment] = [p["fragment"] for p in cut if p["type"] == "fragment"]
+            assert fragment["content"] == failed["rawContent"]
             assert cut[-1]["stats"]["stopReason"] == "maxPredictedTokensReached"
 
     run(test)
