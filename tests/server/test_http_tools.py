@@ -112,6 +112,8 @@ def test_a_call_or_an_answer_by_the_schema(ask: Any) -> None:
     assert answered.calls == []
     assert set(json.loads(answered.text)) == {"text"}
     assert answered.finish_reason == "stop"
+    short = ask(MEANING, **{**fields, "max_tokens": 14})
+    assert set(json.loads(short.text)) == {"text"}
     required = ask(MEANING, **fields, tool_choice="required")
     assert required.calls
     assert required.text == ""

@@ -239,7 +239,6 @@ async def call_or_answer(
         async for event in events:
             calls = calls or isinstance(event, ToolCallStart)
             if isinstance(event, Finished):
-                thought.predicted_tokens = event.predicted_tokens
                 cut_off = event.stop_reason not in ("eos", "tool_calls", "stop_string")
                 if calls or (cut_off and not any(map(_is_answer, waiting))):
                     yield event
@@ -248,7 +247,7 @@ async def call_or_answer(
                 for one in (*waiting, event) if calls else (event,):
                     yield one
                 waiting = [] if calls else waiting
-                thought.text += _thought_in(event)
+                thought.add(event)
             else:
                 waiting.append(event)
                 if _is_no_call(waiting):
@@ -261,10 +260,6 @@ async def call_or_answer(
 
 def _is_answer(event: EngineEvent) -> bool:
     return isinstance(event, Text) and event.reasoning == "none" and not event.structural
-
-
-def _thought_in(event: EngineEvent) -> str:
-    return event.content if isinstance(event, Text) and event.reasoning == "reasoning" else ""
 
 
 def _is_no_call(events: Sequence[EngineEvent]) -> bool:
