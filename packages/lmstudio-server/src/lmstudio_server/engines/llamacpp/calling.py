@@ -24,6 +24,7 @@ from lmstudio_server.engines.base import (
 
 from .bodies import call_holds, images_of
 from .calls import CallParser, new_call_id
+from .diagnosis import SchemaRefusedError
 from .markup import CALL_END, CALL_START, MarkupSplitter, open_thinking
 from .thinking import Thought, summed
 
@@ -181,13 +182,19 @@ class CallingAnswer:
         stream = self._generator.continued(
             self._written.prompt, sampling, fold, self._images, holds
         )
-        async with aclosing(stream) as events:
-            async for event in events:
-                if isinstance(event, Text):
-                    for part in call.feed(event.content):
-                        yield self._counted(part)
-                elif len(self._written.folds) == 1:
-                    yield event
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    if isinstance(event, Text):
+                        for part in call.feed(event.content):
+                            yield self._counted(part)
+                    elif len(self._written.folds) == 1:
+                        yield event
+        except SchemaRefusedError:
+            if not fold.told:
+                raise
+            # llama.cpp's log was late: what is told already is no error, and the next call is held.
+            self._written.calls -= 1
         for event in call.finish(cut_off=fold.cut_off):
             yield self._counted(event)
         self._written.prompt += f"{fold.text}\n{CALL_END}"

@@ -244,11 +244,11 @@ class Generator:
                         yield event
             except SchemaRefusedError as error:
                 refused = refused or error
+                if held is not None:
+                    self._verdicts.remember(held, error)
                 if fold.told:
                     raise
                 _log.warning("%s; a simpler one is tried.", error)
-                if held is not None:
-                    self._verdicts.remember(held, error)
                 fold.begin_again()
             else:
                 return
