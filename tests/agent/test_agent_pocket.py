@@ -223,6 +223,61 @@ def test_a_typed_answer_comes_after_the_tools(host: str, act: Act) -> None:
     assert [m.role for m in result.transcript] == ["user", "assistant", "tool", "assistant"]
 
 
+def dict_tool(name: str, parameters: Any) -> dict[str, Any]:
+    function = {"name": name, "description": "An odd one.", "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+@BOTH
+def test_odd_tools_beside_a_good_one(host: str, act: Act) -> None:
+    odd = [
+        {"type": "object", "properties": {"a": True, "b": {"enum": ["x"], "uniqueItems": True}}},
+        {
+            "type": "object",
+            "properties": {"a": {"$ref": "#/properties/b"}, "b": {"type": "string"}},
+        },
+        {
+            "type": "object",
+            "properties": {"n": {"$ref": "#/definitions/N"}},
+            "definitions": {"N": {}},
+        },
+        {"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)"}}},
+        {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}}},
+    ]
+    tools = [multiply, *(dict_tool(f"odd_{number}", one) for number, one in enumerate(odd))]
+    result = act(host, PRODUCT, tools)
+    assert [record.result for record in result.tool_calls] == [670592745]
+    assert "670592745" in result.final
+
+
+def test_an_answer_with_tools_is_a_call_or_keeps_to_the_class(host: str) -> None:
+    class Words(BaseModel):
+        text: str
+
+    with Client(host) as client:
+        model = client.llm.model("pocket")
+        fields: Any = {"response_format": Words, "tools": [multiply], "config": EXACT}
+        called = model.respond(PRODUCT, **fields)
+        assert [call.arguments for call in called.tool_calls] == [{"a": 12345, "b": 54321}]
+        answered = model.respond("What is the meaning of life?", **fields)
+        assert not answered.tool_calls
+        assert isinstance(answered.value, Words)
+
+
+def test_a_call_that_a_limit_cuts_off_is_content(host: str) -> None:
+    with Client(host) as client:
+        model = client.llm.model("pocket")
+        for limit in (1, 4, 12, 30, 60):
+            config: Any = {**EXACT, "maxTokens": limit}
+            answer = model.respond(PRODUCT, tools=[multiply], config=config)
+            assert bool(answer.tool_calls) is not bool(answer.content)
+            # What came goes back as history.
+            chat = Chat.from_history(PRODUCT)
+            chat.add_assistant_response(answer)
+            chat.add_user_message("Go on.")
+            assert model.respond(chat, config=EXACT).content
+
+
 @BOTH
 def test_a_denied_call_is_told_to_the_model(host: str, act: Act) -> None:
     result = act(

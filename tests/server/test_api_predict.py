@@ -136,8 +136,10 @@ def test_tool_calls() -> None:
         }  # fmt: skip
         assert packets[-1]["stats"]["stopReason"] == "toolCalls"
         packets = await predict("badcall")
-        assert packets[-2]["type"] == "toolCallGenerationFailed"
-        assert packets[-2]["error"]["cause"] == "no JSON"
+        assert packets[-3]["type"] == "toolCallGenerationFailed"
+        # It is the model's text, too, for clients that know no such packet.
+        assert packets[-2]["fragment"]["content"] == packets[-3]["rawContent"]
+        assert packets[-3]["error"]["cause"] == "no JSON"
 
     run(test)
 

@@ -232,7 +232,7 @@ def test_the_model_reads_tools_as_they_are() -> None:
     }
 
 
-@settings(max_examples=20_000 if DEEP else 120, deadline=None)
+@settings(max_examples=20_000 if DEEP else 60, deadline=None)
 @given(ANY_SCHEMA)
 def test_any_schema_becomes_one(schema: Any) -> None:
     before = json.dumps(schema)
@@ -253,7 +253,7 @@ def test_llama_cpp_takes_what_becomes_of_any_schema() -> None:
     schemas: list[Any] = []
 
     @settings(
-        max_examples=5000 if DEEP else 80,
+        max_examples=5000 if DEEP else 50,
         deadline=None,
         derandomize=not DEEP,
         database=None,

@@ -112,6 +112,8 @@ def test_a_call_or_an_answer_by_the_schema(ask: Any) -> None:
     assert answered.calls == []
     assert set(json.loads(answered.text)) == {"text"}
     assert answered.finish_reason == "stop"
+    short = ask(MEANING, **{**fields, "max_tokens": 14})
+    assert set(json.loads(short.text)) == {"text"}
     required = ask(MEANING, **fields, tool_choice="required")
     assert required.calls
     assert required.text == ""
@@ -292,6 +294,8 @@ def test_the_same_by_the_websocket() -> None:
             cut = await one.collect("predict", **prediction(PRODUCT, **{**fields, **short}))
             [failed] = [p for p in cut if p["type"] == "toolCallGenerationFailed"]
             assert failed["rawContent"].startswith('{"name": "multiply"')
+            [fragment] = [p["fragment"] for p in cut if p["type"] == "fragment"]
+            assert fragment["content"] == failed["rawContent"]
             assert cut[-1]["stats"]["stopReason"] == "maxPredictedTokensReached"
 
     run(test)

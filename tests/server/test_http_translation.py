@@ -379,7 +379,7 @@ class TestAnswers:
             packets += {
                 "call": whole,
                 "named": [CALL[0], *CALL[1:4], whole[1]],
-                "cut off": [*CALL[:3], failed],
+                "cut off": [*CALL[:3], failed, fragment(raw)],
                 "text": [fragment(raw)],
             }[kind]
         packets.append(success())

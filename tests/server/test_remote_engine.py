@@ -288,6 +288,49 @@ def test_vllm_gets_its_own_names_and_has_tokens() -> None:
     run(test)
 
 
+def test_what_is_asked_of_a_server_about_calls() -> None:
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+
+    async def test() -> None:
+        async with (
+            scripted_server(
+                v1__models=models("m"),
+                v1__chat__completions=Answer(events(delta("stop", content="x"))),
+            ) as far,
+            loaded(RemoteServer("far", far.url)) as model,
+        ):
+            held = greedy(json_schema=schema)
+            await collect(model.chat(ask("hi", held, tools=[MULTIPLY], parallel_tool_calls=False)))
+            body = far.asked[-1].body
+            assert body["parallel_tool_calls"] is False
+            assert body["response_format"]["json_schema"]["schema"] == schema
+            assert body["tools"] == [MULTIPLY]
+            await collect(model.chat(ask("hi", held, tools=[MULTIPLY], tool_choice="required")))
+            assert "response_format" not in far.asked[-1].body
+
+    run(test)
+
+
+def test_a_call_or_an_answer_by_the_schema_from_afar() -> None:
+    text = {"type": "string", "maxLength": 20}
+    schema = {"type": "object", "properties": {"text": text}, "required": ["text"]}
+    odd = {"type": "object", "properties": {"a": True, "b": {"type": "file"}, "c": {"enum": []}}}
+    tools = [MULTIPLY, {"type": "function", "function": {"name": "odd", "parameters": odd}}]
+
+    async def test() -> None:
+        async with llamacpp() as server, loaded(server) as model:
+            held = greedy(json_schema=schema, max_tokens=100)
+            called = await collect(model.chat(ask(PRODUCT, held, tools=tools)))
+            assert calls_of(called) == [("multiply", {"a": 12345, "b": 54321})]
+            answered = await collect(model.chat(ask(MEANING, held, tools=tools)))
+            assert set(json.loads(text_of(answered))) == {"text"}
+            two = f"{PRODUCT} And what is 12 multiplied by 34?"
+            one = ask(two, tools=tools, parallel_tool_calls=False)
+            assert len(calls_of(await collect(model.chat(one)))) == 1
+
+    run(test)
+
+
 def test_tool_calls_without_index_or_id_are_told_apart() -> None:
     async def test() -> None:
         def call(name: str, arguments: str) -> dict[str, Any]:

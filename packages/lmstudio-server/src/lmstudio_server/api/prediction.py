@@ -31,7 +31,7 @@ from lmstudio_server.kv.stack import fields
 from .transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from lmstudio_server.convert.packets import Ending, PredictionFold
     from lmstudio_server.kv.prediction import OverflowPolicy
@@ -174,22 +174,26 @@ class Prediction:
         async with aclosing(self._open()) as events:
             async for event in events:
                 self._transcript.feed(event)
-                if isinstance(event, ToolCallFailed):
-                    _log.warning(
-                        "%r: a tool call is told as text: %s",
-                        self._instance.identifier,
-                        event.message,
-                    )
                 if not isinstance(event, (PromptProgress, Finished)):
                     use.now("generating")
                 if isinstance(event, Text):
                     self._counted += event.tokens_count
                     record.predicted_tokens += event.tokens_count
                 now = time.monotonic()
-                for piece in (event,) if splitter is None else splitter.feed(event):
+                pieces = (event,) if splitter is None else splitter.feed(event)
+                for piece in (*pieces, *self._as_text(event)):
                     packet = fold.feed(piece, now)
                     if packet is not None:
                         await send(packet)
+
+    def _as_text(self, event: EngineEvent) -> Sequence[EngineEvent]:
+        """What a call that cannot be read is besides: text, as the model wrote it."""
+        if not isinstance(event, ToolCallFailed):
+            return ()
+        _log.warning(
+            "%r: a tool call is told as text: %s", self._instance.identifier, event.message
+        )
+        return (Text(event.raw, tokens_count=0),) if event.raw else ()
 
     def _open(self) -> AsyncGenerator[EngineEvent, None]:
         if isinstance(self._request, ChatRequest):

@@ -86,7 +86,7 @@ class Generation:
         return {"content": content}
 
     def _call(self, kind: str, packet: Mapping[str, Any]) -> Json | None:
-        """Tell a call when it is whole: one that a limit cuts off turns out to be text in the end."""
+        """Tell a call when it is whole: one that a limit cuts off comes as text in the end."""
         if kind == "Start":
             self._call_id = packet["toolCallId"]
         elif kind == "End":
@@ -95,9 +95,6 @@ class Generation:
             call_id = request.get("id") or self._call_id
             self.calls.append({"id": call_id, "type": "function", "function": function})
             return {"tool_calls": [{"index": len(self.calls) - 1, **self.calls[-1]}]}
-        elif kind == "Failed" and packet.get("rawContent"):
-            self.text.append(packet["rawContent"])
-            return {"content": packet["rawContent"]}
         return None
 
 

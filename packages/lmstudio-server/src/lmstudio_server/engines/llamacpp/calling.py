@@ -24,6 +24,7 @@ from lmstudio_server.engines.base import (
 
 from .bodies import call_holds, images_of
 from .calls import CallParser, new_call_id
+from .diagnosis import SchemaRefusedError
 from .markup import CALL_END, CALL_START, MarkupSplitter, open_thinking
 from .thinking import Thought, summed
 
@@ -128,7 +129,8 @@ class CallingAnswer:
             # What is left of a call that has no room is text; and a model may think of one.
             self._goes_on = self._full is None
             self._written.prompt += CALL_START
-            for event in self._splitter.feed(Text(CALL_START, tokens_count=0)):
+            begun = () if self._must_call else (Text(CALL_START, tokens_count=0),)
+            for event in (part for text in begun for part in self._splitter.feed(text)):
                 yield event
             return
         for event in self._splitter.finish(cut_off=False):
@@ -180,13 +182,19 @@ class CallingAnswer:
         stream = self._generator.continued(
             self._written.prompt, sampling, fold, self._images, holds
         )
-        async with aclosing(stream) as events:
-            async for event in events:
-                if isinstance(event, Text):
-                    for part in call.feed(event.content):
-                        yield self._counted(part)
-                elif len(self._written.folds) == 1:
-                    yield event
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    if isinstance(event, Text):
+                        for part in call.feed(event.content):
+                            yield self._counted(part)
+                    elif len(self._written.folds) == 1:
+                        yield event
+        except SchemaRefusedError:
+            if not fold.told:
+                raise
+            # llama.cpp's log was late: what is told already is no error, and the next call is held.
+            self._written.calls -= 1
         for event in call.finish(cut_off=fold.cut_off):
             yield self._counted(event)
         self._written.prompt += f"{fold.text}\n{CALL_END}"
@@ -238,7 +246,6 @@ async def call_or_answer(
         async for event in events:
             calls = calls or isinstance(event, ToolCallStart)
             if isinstance(event, Finished):
-                thought.predicted_tokens = event.predicted_tokens
                 cut_off = event.stop_reason not in ("eos", "tool_calls", "stop_string")
                 if calls or (cut_off and not any(map(_is_answer, waiting))):
                     yield event
@@ -247,7 +254,7 @@ async def call_or_answer(
                 for one in (*waiting, event) if calls else (event,):
                     yield one
                 waiting = [] if calls else waiting
-                thought.text += _thought_in(event)
+                thought.add(event)
             else:
                 waiting.append(event)
                 if _is_no_call(waiting):
@@ -260,10 +267,6 @@ async def call_or_answer(
 
 def _is_answer(event: EngineEvent) -> bool:
     return isinstance(event, Text) and event.reasoning == "none" and not event.structural
-
-
-def _thought_in(event: EngineEvent) -> str:
-    return event.content if isinstance(event, Text) and event.reasoning == "reasoning" else ""
 
 
 def _is_no_call(events: Sequence[EngineEvent]) -> bool:

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lmstudio_core.lenient import as_list, as_mapping, is_mapping
+from lmstudio_core.lenient import as_list, as_mapping, is_list, is_mapping
 
 from .schema_documents import Document, Target
 from .schema_values import Bounds, array_limits, number_limits, text_limits, types_of, values_of
@@ -175,7 +175,7 @@ class SchemaCopier:
     def _array(self, found: Mapping[str, Any], place: _Place) -> Json:
         items: Any = found.get("items")
         first: Any = found.get("prefixItems")
-        if isinstance(items, list):
+        if is_list(items):
             # As it was written before 2020.
             first, items = items, found.get("additionalItems")
         copy: Json = {}

@@ -45,7 +45,7 @@ from .thinking import Thinking, Thought
 from .transport import StatusError, WorkerClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from .supervisor import Worker
 
@@ -216,7 +216,7 @@ class Generator:
                 yield event
         yield fold.finished()
 
-    def _holds(self, sampling: Sampling) -> Sequence[Mapping[str, Any]]:
+    def _holds(self, sampling: Sampling) -> Iterable[Mapping[str, Any]]:
         schema = sampling.json_schema
         return () if schema is None else answer_holds(schema, self.context_length)
 
@@ -226,7 +226,7 @@ class Generator:
         sampling: Sampling,
         fold: CompletionFold,
         images: Sequence[str],
-        holds: Sequence[Mapping[str, Any]] = (),
+        holds: Iterable[Mapping[str, Any]] = (),
     ) -> AsyncGenerator[EngineEvent, None]:
         """Continue ``prompt``; ``fold`` knows afterwards how it ended.
 
@@ -244,11 +244,11 @@ class Generator:
                         yield event
             except SchemaRefusedError as error:
                 refused = refused or error
+                if held is not None:
+                    self._verdicts.remember(held, error)
                 if fold.told:
                     raise
                 _log.warning("%s; a simpler one is tried.", error)
-                if held is not None:
-                    self._verdicts.remember(held, error)
                 fold.begin_again()
             else:
                 return

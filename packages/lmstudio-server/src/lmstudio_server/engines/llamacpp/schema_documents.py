@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from lmstudio_core.lenient import as_list, as_mapping, is_mapping
+from lmstudio_core.lenient import as_list, as_mapping, is_list, is_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,10 +77,7 @@ class Document:
     def names_in(self, schema: object) -> frozenset[str]:
         """Return the properties that ``schema`` names, wherever it does so."""
         return frozenset(
-            name
-            for one in self._same_value(schema)
-            for name in as_mapping(one.get("properties"))
-            if isinstance(name, str)
+            name for one in self._same_value(schema) for name in as_mapping(one.get("properties"))
         )
 
     def is_opened(self, found: object, parts: list[Any]) -> bool:
@@ -120,8 +117,8 @@ class Document:
             key = unquote(part).replace("~1", "/").replace("~0", "~")
             if is_mapping(found):
                 found = found.get(key)
-            elif isinstance(found, list) and key.isdecimal() and int(key) < len(as_list(found)):
-                found = as_list(found)[int(key)]
+            elif is_list(found) and key.isdecimal() and int(key) < len(found):
+                found = found[int(key)]
             else:
                 return None
         return found
@@ -133,8 +130,8 @@ class Document:
         waiting: list[Any] = [self._root]
         while waiting:
             one = waiting.pop()
-            if isinstance(one, list):
-                waiting += cast("list[Any]", one)
+            if is_list(one):
+                waiting += one
             elif is_mapping(one):
                 anchors = (one.get("$anchor"), one.get("$dynamicAnchor"))
                 names |= {f"#{anchor}": one for anchor in anchors if isinstance(anchor, str)}

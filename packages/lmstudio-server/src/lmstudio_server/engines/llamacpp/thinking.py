@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lmstudio_server.engines.base import ToolCallArguments
+from lmstudio_server.engines.base import Text, ToolCallArguments
 
 from .markup import THINKING_TAGS, open_thinking
 from .timings import together
@@ -105,11 +105,16 @@ class Thinking:
 
 @dataclass
 class Thought:
-    """What a model thought and said before it was held to a schema, where that came to no call."""
+    """What a model thought before it is held to a schema. What it said then is not told, and does not count."""
 
     text: str = ""
     predicted_tokens: int = 0
-    """All that was generated, to be counted."""
+
+    def add(self, event: EngineEvent) -> None:
+        """Take what was told of the thinking."""
+        if isinstance(event, Text):
+            self.text += event.content if event.reasoning == "reasoning" else ""
+            self.predicted_tokens += event.tokens_count
 
     def after(self, thinking: Thinking) -> str:
         """Return the prompt for the answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_server.engines.llamacpp.bodies import offered_tools, sampling_fields, thinking
+from lmstudio_server.engines.llamacpp.schemas import for_parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,9 @@ def chat_body(model: str, request: ChatRequest, dialect: Dialect) -> dict[str, A
     body["messages"] = [dict(message) for message in request.messages]
     tools = offered_tools(request)
     if tools:
-        body["tools"] = [dict(tool) for tool in tools]
+        # llama.cpp's server makes a grammar of them, and refuses all for one that it cannot.
+        llama_cpp = dialect == "llama.cpp"
+        body["tools"] = for_parser(tools) if llama_cpp else [dict(tool) for tool in tools]
         body["tool_choice"] = request.tool_choice
         if not request.parallel_tool_calls:
             body["parallel_tool_calls"] = False
