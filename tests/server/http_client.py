@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lmstudio_server.serving.server import RunningServer
 
 PATIENCE = 30.0
+HERE = os.environ.get("LMSTUDIO_TEST_BIND", "127.0.0.1")
+"""Where servers made in a test's own process listen; see ``test_beyond.py``."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Connection:
         content = body if isinstance(body, bytes) else b""
         if body is not None and not isinstance(body, bytes):
             content = json.dumps(body).encode()
-        given = {"host": "127.0.0.1", **(headers or {})}
+        given = {"host": HERE, **(headers or {})}
         if content:
             given |= {"content-length": str(len(content)), "content-type": "application/json"}
         request = h11.Request(method=method, target=path, headers=list(given.items()))
@@ -84,7 +87,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(server: RunningServer) -> AsyncIterator[Connection]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    reader, writer = await asyncio.open_connection(HERE, server.port)
     try:
         yield Connection(reader, writer)
     finally:

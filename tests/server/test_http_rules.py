@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_engine import FakeEngine
-from http_client import ask, connected, get, post, user
+from http_client import HERE, ask, connected, get, post, user
 from wire_client import Refused, client, fake_server, load, prediction, run, stack
 
 from lmstudio_server.doors import app, guard
@@ -55,7 +55,7 @@ def test_whose_a_connection_is(received: bytes, expected: bool | None) -> None:
 def test_a_connection_that_says_nothing_useful() -> None:
     async def test() -> None:
         async with fake_server() as server:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            reader, writer = await asyncio.open_connection(HERE, server.port)
             for piece in (
                 b"PO",
                 b"ST /v1/completions HTTP/1.1\r\nHost: localhost\r\n",
@@ -66,13 +66,13 @@ def test_a_connection_that_says_nothing_useful() -> None:
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
             writer.close()
             for said in (b"", b"GET"):
-                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                reader, writer = await asyncio.open_connection(HERE, server.port)
                 writer.write(said)
                 writer.write_eof()
                 assert await reader.read() == b""
                 writer.close()
             # One is left open: the server ends all the same.
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            reader, writer = await asyncio.open_connection(HERE, server.port)
         assert await reader.read() == b""
         writer.close()
 
@@ -555,7 +555,7 @@ def test_clients_that_fall_silent(
 
     async def test() -> None:
         async with fake_server() as server:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            reader, writer = await asyncio.open_connection(HERE, server.port)
             writer.write(said)
             try:
                 heard = await reader.read()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fake_engine import FakeEngine, FakeLibrary
+from http_client import HERE
 from websockets.asyncio.client import ClientConnection, connect
 from wire_schema import check_parameter
 
@@ -111,6 +112,8 @@ async def client(
 async def fake_server(
     engine: FakeEngine | None = None, library: FakeLibrary | None = None, **settings: Any
 ) -> AsyncIterator[RunningServer]:
+    if HERE != "127.0.0.1":
+        settings = {"host": HERE, "insecure": True, **settings}
     config = ServerConfig(port=0, **settings)
     async with serve(
         config, engine=engine or FakeEngine(), library=library or FakeLibrary()

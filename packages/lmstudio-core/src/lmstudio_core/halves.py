@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from .lenient import is_list, is_mapping
@@ -69,13 +70,19 @@ def sendable(value: Any, mended: list[str]) -> Any:
     return value
 
 
+@lru_cache(maxsize=16)
+def _encoder(**options: Any) -> json.JSONEncoder:
+    """One for each way to write: ``json.dumps`` would make one for each value."""
+    return json.JSONEncoder(ensure_ascii=False, **options)
+
+
 def json_text(value: Any, **options: Any) -> str:
     """``json.dumps`` with characters as they are, and halves of them escaped, as JSON may.
 
     >>> json_text({"é": "\\ud83d"}) == '{"é": "' + "\\\\" + 'ud83d"}'
     True
     """
-    text = json.dumps(value, ensure_ascii=False, **options)
+    text = _encoder(**options).encode(value)
     if text.isascii():
         return text
     return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)

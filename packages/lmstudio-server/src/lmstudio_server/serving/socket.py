@@ -61,7 +61,8 @@ class Socket:
         self._session = Session(namespace.name, namespace.endpoints, services.authenticator)
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._calls = asyncio.Semaphore(MAX_CALLS)
+        self._unanswered = 0
+        self._answered = asyncio.Event()
         self._client = ""
         self._trusted = False
 
@@ -97,7 +98,10 @@ class Socket:
             case Reply():
                 await self._connection.send(event.text)
             case RpcRequested():
-                await self._begin_rpc(event)
+                # Whoever does not read the answers cannot go on to ask: the rest waits in its memory.
+                if self._unanswered >= MAX_CALLS:
+                    await self._in_turn(self._has_room())
+                self._begin_rpc(event)
             case ChannelOpened():
                 await self._open_channel(event)
             case ChannelMessage():
@@ -114,13 +118,18 @@ class Socket:
                 _log.info("refused a client of %s: %r", self._namespace.name, event.reason)
                 await self._connection.close()
 
-    async def _begin_rpc(self, event: RpcRequested) -> None:
-        # Whoever does not read the answers cannot go on to ask: the rest waits in its own memory.
-        if self._calls.locked():
-            await self._in_turn(self._calls.acquire())
-        else:
-            await self._calls.acquire()
-        self._spawn(self._run_rpc(event)).add_done_callback(lambda _: self._calls.release())
+    def _begin_rpc(self, event: RpcRequested) -> None:
+        self._unanswered += 1
+        self._spawn(self._run_rpc(event)).add_done_callback(self._end_rpc)
+
+    def _end_rpc(self, _task: object) -> None:
+        self._unanswered -= 1
+        self._answered.set()
+
+    async def _has_room(self) -> None:
+        while self._unanswered >= MAX_CALLS:
+            self._answered.clear()
+            await self._answered.wait()
 
     async def _hand_on(self, event: ChannelMessage) -> None:
         channel = self._channels.get(event.channel_id)

@@ -162,10 +162,19 @@ def has_too_many_values(text: str) -> bool:
 def load_object(text: str) -> dict[str, Any] | None:
     """The JSON object in ``text``, or ``None`` if it holds anything else."""
     try:
-        value: Any = json.loads(text, parse_constant=_refuse_constant, parse_int=_whole_number)
+        value = _read(text)
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _read(text: str) -> Any:
+    try:
+        return _READER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a constant, or a number that Python finds too long
+        return _PATIENT_READER.decode(text)
 
 
 def _whole_number(digits: str) -> int | float:
@@ -179,6 +188,11 @@ def _whole_number(digits: str) -> int | float:
 def _refuse_constant(name: str) -> None:
     # Python reads NaN and Infinity; JSON has no such numbers, and no answer could carry them.
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.loads would make one for each frame, which takes longer than to read most of them.
+_READER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_PATIENT_READER: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_whole_number)
 
 
 def parse(text: str) -> ClientFrame | None:
