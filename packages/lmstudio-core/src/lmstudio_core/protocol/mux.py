@@ -160,6 +160,13 @@ class Mux:
         if frame is None:
             return self._unreadable(data.encode() if isinstance(data, str) else bytes(data))
         kind = frame.get("type")
+        if kind == "channelSend":  # every token comes this way
+            number: Any = frame.get("channelId")
+            channel = self._channels.get(number) if number.__class__ is int else None
+            if channel is not None and channel.raw and not channel.abandoned:
+                channel.started = True
+                channel.inbox.append(frame.get("message"))
+                return channel
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is not None:
             return handler(frame)
