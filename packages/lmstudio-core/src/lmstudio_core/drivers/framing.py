@@ -4,7 +4,7 @@ Every token comes, and every call goes, as one frame. What is read here is a fra
 
 * is text and a whole message (first byte 0x81), so without extension bits, parts or masking,
 * says its length in one or in three bytes, so that it is shorter than 64 KiB,
-* has come whole in one piece, and
+* has come whole in one piece, or is small enough to be put together here, and
 * comes between two messages, while the connection is open.
 
 What is written here is a text message shorter than 64 KiB, while the connection is open and nothing
@@ -33,6 +33,9 @@ _TEXT: Final = 0x81
 _OPCODES: Final = frozenset((0, 1, 2, 8, 9, 10))
 _POOL: Final = 1024
 
+_SMALL: Final = 4096
+"""Bytes; the network may cut frames anywhere, and putting together costs the square of their size."""
+
 
 class Other(bytes):
     """Bytes of a frame, or of a part of one, that are for ``websockets``."""
@@ -43,17 +46,17 @@ class Other(bytes):
 class Framer:
     """Cuts what a server sends into the texts of plain frames and what is for ``websockets``."""
 
-    __slots__ = ("_head", "_in_parts", "_owed")
+    __slots__ = ("_in_parts", "_owed", "_rest")
 
     def __init__(self) -> None:
-        self._head = b""  # of a frame whose length is not known yet
+        self._rest = b""  # the beginning of a frame of which too little has come
         self._owed = 0  # bytes of the last frame that are still to come, and go to websockets
         self._in_parts = False  # the next frames are parts of a message
 
     @property
-    def head(self) -> bytes:
+    def rest(self) -> bytes:
         """What was taken of a frame of which too little has come."""
-        return self._head
+        return self._rest
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The texts in ``data``, and the rest as ``Other``, in order.
@@ -61,8 +64,8 @@ class Framer:
         Each is to be dealt with before the next one is asked for, and no more is to be asked for
         once the connection is not open any more.
         """
-        if self._head:
-            data, self._head = self._head + data, b""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
         at, end = 0, len(data)
         while at < end:
             if not (self._owed or self._in_parts):
@@ -71,31 +74,18 @@ class Framer:
                 if at == end:
                     return
             if not self._owed:
-                whole = self._size(data[at : at + 10])
-                if whole is None:
-                    self._head = data[at:]
+                whole = _size(data[at : at + 10])
+                plain = data[at] == _TEXT and not self._in_parts
+                if whole is None or (plain and end - at < whole <= _SMALL):
+                    self._rest = data[at:]
                     return
                 self._owed = whole
+                if data[at] & 0x0F < 8:  # no control frame
+                    self._in_parts = data[at] < 0x80
             stop = min(end, at + self._owed)
             self._owed -= stop - at
             yield Other(data[at:stop])
             at = stop
-
-    def _size(self, head: bytes) -> int | None:
-        """How long a frame is that begins so; ``None`` if too little of it has come."""
-        if len(head) < 2:
-            return None
-        first, size = head[0], head[1]
-        if first & 0x0F not in _OPCODES or size > 127:
-            return 2  # enough for websockets to end the connection; extension bits it judges later
-        wide = {126: 2, 127: 8}.get(size, 0)
-        if len(head) < 2 + wide:
-            return None
-        if wide:
-            size = int.from_bytes(head[2 : 2 + wide], "big")
-        if first & 0x0F < 8:
-            self._in_parts = first < 0x80
-        return 2 + wide + size
 
 
 def _plain_texts(data: bytes, at: int) -> tuple[list[bytes], int]:
@@ -114,6 +104,19 @@ def _plain_texts(data: bytes, at: int) -> tuple[list[bytes], int]:
         texts.append(data[start:stop])
         at = stop
     return texts, at
+
+
+def _size(head: bytes) -> int | None:
+    """How long a frame is that begins so; ``None`` if too little of it has come."""
+    if len(head) < 2:
+        return None
+    size = head[1]
+    if head[0] & 0x0F not in _OPCODES or size > 127:
+        return 2  # enough for websockets to end the connection; extension bits it judges later
+    wide = {126: 2, 127: 8}.get(size, 0)
+    if len(head) < 2 + wide:
+        return None
+    return 2 + wide + (int.from_bytes(head[2 : 2 + wide], "big") if wide else size)
 
 
 class Masker:

@@ -136,7 +136,7 @@ class Wire:
         """The socket has ended."""
         if self._stage == "handshake":
             return self._on_reply(b"", ended=True)
-        self._protocol.receive_data(self._framer.head)
+        self._protocol.receive_data(self._framer.rest)
         self._protocol.receive_eof()
         return self.fail(self._lost("the server closed the connection"))
 

@@ -62,7 +62,7 @@ def decode_frame(data: bytes | str) -> dict[str, Any] | None:
         frame: Any = pydantic_core.from_json(data)
     except ValueError:
         frame = _decode(data)
-    return cast("dict[str, Any]", frame) if isinstance(frame, dict) else None
+    return frame if frame.__class__ is dict else None
 
 
 def _decode(data: bytes | str) -> Any:
