@@ -163,6 +163,7 @@ def pieces(chance: random.Random, data: bytes) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(cut)]
 
 
+@pytest.mark.timeout(900)
 def test_random_streams_as_websockets_takes_them() -> None:
     taken = whole = 0
     for seed in range(STREAMS):

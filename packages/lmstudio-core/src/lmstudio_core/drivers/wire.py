@@ -38,6 +38,8 @@ class Wire:
         self.namespace = namespace
         self.mux = Mux()
         self.failure: LMStudioError | None = None
+        self.closed = False
+        """Whether the connection is over; ``failure`` says why, unless this side closed it."""
         self.pongs = 0
         self._creds = credentials_for(address, creds)
         self._stage: _Stage = "handshake"
@@ -58,11 +60,6 @@ class Wire:
     def ready(self) -> bool:
         """Whether the server has accepted this client, so that frames may be sent."""
         return self._stage == "open"
-
-    @property
-    def closed(self) -> bool:
-        """Whether the connection is over; ``failure`` says why, unless this side closed it."""
-        return self._stage == "closed"
 
     @property
     def pending(self) -> bool:
@@ -145,6 +142,7 @@ class Wire:
         if self._stage == "closed":
             return _NONE
         self._stage = "closed"
+        self.closed = True
         self.failure = failure
         return self.mux.fail_all(failure)
 
