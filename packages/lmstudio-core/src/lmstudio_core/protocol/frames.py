@@ -16,7 +16,29 @@ import pydantic_core
 from ..shapes import as_list, as_mapping, is_list
 from .operations import VOID
 
-__all__ = ["decode_frame", "decode_value", "encode_frame", "encode_value"]
+__all__ = ["Prepared", "decode_frame", "decode_value", "encode_frame", "encode_value"]
+
+
+class Prepared(dict[str, Any]):
+    """What opens a channel, with the value of ``key`` written already: ``text`` is its JSON.
+
+    For a value that is large and mostly the same from one request to the next.
+    """
+
+    def __init__(self, data: Mapping[str, Any], key: str, text: bytes) -> None:
+        super().__init__(data)
+        self.key = key
+        self.text = text
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """All but that value, to be the last in a frame."""
+        return {key: value for key, value in self.items() if key != self.key}
+
+    def complete(self, frame: bytes) -> bytes:
+        """The text of a frame that ends with ``rest``, with the value in it."""
+        comma = b"" if frame.endswith(b"{}}") else b","
+        return b"".join((frame[:-2], comma, json.dumps(self.key).encode(), b":", self.text, b"}}"))
 
 
 def encode_frame(frame: Mapping[str, Any]) -> bytes:

@@ -23,7 +23,7 @@ from ..errors import (
 from ..halves import readable
 from ..shapes import error_text
 from .conversations import CallState, ChannelState, Conversation
-from .frames import decode_frame, decode_value, encode_frame, encode_value
+from .frames import Prepared, decode_frame, decode_value, encode_frame, encode_value
 from .operations import VOID, Endpoint
 
 __all__ = ["Mux"]
@@ -93,7 +93,10 @@ class Mux:
             "channelId": state.id,
             "creationParameter": encode_value(parameter, endpoint.serialization),
         }
-        return state, self._encoded(self._channels, state, frame)
+        if not isinstance(parameter, Prepared):
+            return state, self._encoded(self._channels, state, frame)
+        frame["creationParameter"] = parameter.rest
+        return state, parameter.complete(self._encoded(self._channels, state, frame))
 
     @staticmethod
     def _encoded(table: dict[int, Any], state: Conversation, frame: Mapping[str, Any]) -> bytes:
