@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from .shapes import is_list, is_mapping
 
-__all__ = ["HalfJoiner", "joined", "json_text", "mend", "readable"]
+__all__ = ["HalfJoiner", "escaped", "joined", "json_text", "mend", "readable"]
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _FIRST_HALVES: Final = ("\ud800", "\udbff")
@@ -56,7 +56,11 @@ def json_text(value: Any, **options: Any) -> str:
     >>> json_text({"é": "\\ud83d"}) == '{"é": "' + "\\\\" + 'ud83d"}'
     True
     """
-    text = json.dumps(value, ensure_ascii=False, **options)
+    return escaped(json.dumps(value, ensure_ascii=False, **options))
+
+
+def escaped(text: str) -> str:
+    """A JSON text, with the halves in it as JSON escapes them."""
     if text.isascii():
         return text
     return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
