@@ -12,7 +12,7 @@ from __future__ import annotations
 from operator import is_
 from typing import Any
 
-from lmstudio_core.protocol.frames import encode_frame
+from lmstudio_core.protocol.frames import Prepared
 
 from .chat import Chat
 from .messages import AnyChatMessage, AssistantResponse
@@ -53,7 +53,7 @@ class WrittenChat:
         for message in messages[len(self._messages) : -1]:
             self._keep(message)
         last = messages[-1].to_dict()
-        text = b"".join((b'{"messages":[', self._text, encode_frame(last), b"]}"))
+        text = b"".join((b'{"messages":[', self._text, Prepared.text_of(last), b"]}"))
         return WrittenHistory([*self._data, last], text)
 
     def _is_beginning_of(self, messages: Any) -> bool:
@@ -65,6 +65,6 @@ class WrittenChat:
         data = message.to_dict()
         self._messages.append(message)
         self._data.append(data)
-        self._text += encode_frame(data) + b","
+        self._text += Prepared.text_of(data) + b","
         if not (self._private or isinstance(message, AssistantResponse)):
             self._open.append((message, [dict(vars(part)) for part in message.content]))

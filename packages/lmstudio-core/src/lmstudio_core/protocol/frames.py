@@ -22,13 +22,23 @@ __all__ = ["Prepared", "decode_frame", "decode_value", "encode_frame", "encode_v
 class Prepared(dict[str, Any]):
     """What opens a channel, with the value of ``key`` written already: ``text`` is its JSON.
 
-    For a value that is large and mostly the same from one request to the next.
+    For a value that is large and mostly the same from one request to the next. ``text_of`` writes
+    its parts.
     """
 
     def __init__(self, data: Mapping[str, Any], key: str, text: bytes) -> None:
         super().__init__(data)
         self.key = key
         self.text = text
+
+    @staticmethod
+    def text_of(data: Mapping[str, Any]) -> bytes:
+        """The JSON of a part, as frames have it.
+
+        Raises:
+            ValueError: It holds what JSON cannot hold.
+        """
+        return encode_frame(data)
 
     @property
     def rest(self) -> dict[str, Any]:
