@@ -51,6 +51,7 @@ SUCCESS = {
 }
 ANSWERS = {
     "countTokens": json.dumps({"tokenCount": 3}),
+    "embedString": json.dumps({"embedding": [0.125] * 8}),
     "getModelInfo": json.dumps(INFO),
     "listLoaded": json.dumps([INFO]),
     "version": json.dumps({"version": "0", "build": 0}),

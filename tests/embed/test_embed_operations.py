@@ -12,10 +12,12 @@ import pytest
 
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
 from lmstudio_core.models.operations import specifier_of
+from lmstudio_core.observe.observations import EmbeddingObservation
 from lmstudio_core.protocol.operations import Call
-from lmstudio_embed import Chunking, TextTooLongError, chunking
+from lmstudio_embed import Chunking, TextTooLongError, chunking, jobs
 from lmstudio_embed import operations as ops
 from lmstudio_embed.fold import ContextLimit, EmbeddingFold
+from lmstudio_embed.jobs import one_call
 from lmstudio_embed.options import EmbedOptions, embed_options
 
 DEFAULTS: dict[str, Any] = {
@@ -350,3 +352,41 @@ def test_no_part_is_empty_however_many_are_asked_for() -> None:
 def test_an_overlap_that_reaches_the_beginning_takes_all_of_it() -> None:
     assert [part.start for part in chunking.cut("abcdefghij", 0, 10, 2, 3)] == [0, 0]
     assert [part.start for part in chunking.cut("abcdefghij", 0, 10, 2, 1)] == [0, 4]
+
+
+USUAL: dict[str, Any] = {
+    "as_array": False,
+    "normalize": False,
+    "chunk": False,
+    "progress": False,
+    "max_in_flight": 64,
+    "on_error": "raise",
+}
+
+
+def test_one_text_is_one_call_where_nothing_else_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unknown, known = ContextLimit(), ContextLimit()
+    known.tokens = 300
+    call = one_call("m", unknown, "Hello", **USUAL)
+    assert call is not None
+    assert call.parameter == {
+        "modelSpecifier": {"type": "query", "query": {"identifier": "m"}},
+        "inputString": "Hello",
+    }
+    assert one_call("m", known, "x" * 200, **USUAL) is not None
+    for limit, text in ((unknown, "x" * 65), (known, "é" * 150)):  # it may be too long
+        assert one_call("m", limit, text, **USUAL) is None
+    others: dict[str, Any] = {
+        "as_array": True,
+        "normalize": True,
+        "chunk": True,
+        "progress": True,
+        "max_in_flight": 0,
+        "on_error": "skip",
+    }
+    for name, value in others.items():
+        assert one_call("m", unknown, "Hello", **{**USUAL, name: value}) is None
+    monkeypatch.setattr(jobs, "is_observed", lambda cls: cls is EmbeddingObservation)
+    assert one_call("m", unknown, "Hello", **USUAL) is None

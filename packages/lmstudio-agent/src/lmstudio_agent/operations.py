@@ -22,6 +22,7 @@ from lmstudio_llm.results import PredictionResult
 from lmstudio_llm.schemas import resolve_format
 from lmstudio_llm.tools import Tool
 from lmstudio_llm.vision import check_vision, has_images
+from lmstudio_llm.written import WrittenChat
 
 from .encoding import ImageInput
 from .events import ActOp
@@ -142,6 +143,8 @@ class ModelPredictor:
         self.identifier = identifier
         self._settings = settings
         self._options = options
+        # Only callbacks are given messages of the run's own chat.
+        self._written = WrittenChat(private=options.on_message is None)
         if settings.response_format is not None and settings.config.structured is not None:
             raise LMStudioValueError(
                 "Both response_format and the config's 'structured' say what the output has to "
@@ -162,6 +165,7 @@ class ModelPredictor:
             tools=tools,
             tool_choice="auto" if forced else None,  # there is nothing left to be chosen
             callbacks=self._callbacks(round_index),
+            written=self._written.of(chat),
         )
         return prediction.channel
 

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from .lenient import is_list, is_mapping
 
-__all__ = ["HalfJoiner", "joined", "json_text", "mend", "readable", "sendable"]
+__all__ = ["HalfJoiner", "escaped", "joined", "json_text", "mend", "readable", "sendable"]
 
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _FIRST_HALVES: Final = ("\ud800", "\udbff")
@@ -82,7 +82,11 @@ def json_text(value: Any, **options: Any) -> str:
     >>> json_text({"é": "\\ud83d"}) == '{"é": "' + "\\\\" + 'ud83d"}'
     True
     """
-    text = _encoder(**options).encode(value)
+    return escaped(_encoder(**options).encode(value))
+
+
+def escaped(text: str) -> str:
+    """A JSON text, with the halves in it as JSON escapes them."""
     if text.isascii():
         return text
     return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)

@@ -134,6 +134,8 @@ class Limits:
     @property
     def longest_wait(self) -> float | None:
         """How long may be waited for one thing now; ``None`` for ever."""
+        if self._total is None:  # every wait of a synchronous call asks
+            return self.idle
         known = [seconds for seconds in (self.idle, self.left) if seconds is not None]
         return min(known, default=None)
 

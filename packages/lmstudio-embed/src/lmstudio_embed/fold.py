@@ -41,6 +41,17 @@ class ContextLimit:
     def __init__(self) -> None:
         self.tokens: int | None = None
 
+    def surely_holds(self, text: str) -> bool:
+        """Whether the text need not be counted."""
+        return len(text) <= _ALWAYS_FITS or _surely_fits(text, self.tokens)
+
+
+def _surely_fits(text: str, limit: int | None) -> bool:
+    """Whether so many tokens hold the text: each stands for at least one byte of it."""
+    if limit is None or len(text) + _MARKS > limit:
+        return False
+    return text.isascii() or len(text.encode("utf-8", "replace")) + _MARKS <= limit
+
 
 class Slot:
     """One text's place in the results: a vector or an ``LMStudioServerError`` once ``done``."""
@@ -143,14 +154,12 @@ class EmbeddingFold:
         return None
 
     def surely_fits(self, text: str) -> bool:
-        """Whether the text need not be counted: a token stands for at least one byte of it."""
+        """Whether the text need not be counted."""
         chunking = self.options.chunking
         limit = self.limit.tokens
         if chunking is not None and chunking.size is not None:
             limit = chunking.size
-        if limit is None or len(text) + _MARKS > limit:
-            return False
-        return text.isascii() or len(text.encode("utf-8", "replace")) + _MARKS <= limit
+        return _surely_fits(text, limit)
 
     def ask(self, call: Call[Any], handler: Handler) -> None:
         """Send a request before any more texts are taken."""

@@ -45,6 +45,7 @@ from .messages import (
     ToolCallResultDataDict,
     ToolResultMessage,
     UserMessage,
+    copied,
     parse_message,
 )
 from .openai_messages import from_openai, to_openai
@@ -236,7 +237,7 @@ class Chat(Short):
     def _of(cls, messages: Iterable[AnyChatMessage]) -> Self:
         """A chat of copies of these messages."""
         chat = cls()
-        chat._messages = [message.model_copy(deep=True) for message in messages]
+        chat._messages = [copied(message) for message in messages]
         return chat
 
     def add_user_message(

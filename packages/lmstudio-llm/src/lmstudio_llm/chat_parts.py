@@ -24,6 +24,7 @@ from .messages import (
     ToolResultMessage,
     UserMessage,
     content_parts,
+    copied,
     openai_tool_call,
     parse_message,
 )
@@ -68,7 +69,7 @@ def message_list(history: Any) -> Sequence[Any]:
 def message_of(message: Any) -> AnyChatMessage:
     """The message given, as an object of its own."""
     if isinstance(message, (UserMessage, SystemPrompt, AssistantResponse, ToolResultMessage)):
-        return message.model_copy(deep=True)
+        return copied(message)
     if is_mapping(message):
         return parse_message(message)
     hint = ""

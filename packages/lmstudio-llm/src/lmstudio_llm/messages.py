@@ -6,9 +6,10 @@ Each struct here has the server's form: ``to_dict()`` gives what goes over the w
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import pydantic
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -47,9 +48,14 @@ __all__ = [
     "UserMessageContent",
     "UserMessageDict",
     "content_parts",
+    "copied",
     "openai_tool_call",
     "parse_message",
 ]
+
+
+_Model = TypeVar("_Model", bound=pydantic.BaseModel)
+_set: Final = object.__setattr__  # past validation: what is set has been validated
 
 
 class ChatStruct(InputStruct):
@@ -245,6 +251,34 @@ _MESSAGES: Mapping[str, type[AnyChatMessage]] = {
     "tool": ToolResultMessage,
     "developer": SystemPrompt,
 }
+
+
+def copied(message: AnyChatMessage) -> AnyChatMessage:
+    """A message that changes to the other one do not reach, in a fifth of pydantic's time."""
+    return _twin(message, content=[_copied_part(part) for part in message.content])
+
+
+def _copied_part(part: Any) -> Any:
+    if part.__class__ is not ToolCallRequestData:
+        return _twin(part) if part.__class__ in _FLAT else part.model_copy(deep=True)
+    request = part.tool_call_request
+    request = _twin(request, arguments=copy.deepcopy(request.arguments))
+    return _twin(part, tool_call_request=request)
+
+
+_FLAT = frozenset((TextData, FileHandle, ToolCallResultData))
+"""Parts that hold nothing which itself can be changed."""
+
+
+def _twin(model: _Model, **changed: Any) -> _Model:
+    """A shallow copy; pydantic's own copies each of the four parts by a call of ``copy``."""
+    twin = object.__new__(model.__class__)
+    extra, private = model.__pydantic_extra__, model.__pydantic_private__
+    _set(twin, "__dict__", {**model.__dict__, **changed})
+    _set(twin, "__pydantic_fields_set__", model.__pydantic_fields_set__.copy())
+    _set(twin, "__pydantic_extra__", None if extra is None else extra.copy())
+    _set(twin, "__pydantic_private__", None if private is None else private.copy())
+    return twin
 
 
 def parse_message(message: Mapping[str, Any]) -> AnyChatMessage:

@@ -11,6 +11,7 @@ from lmstudio_core.config import config_stack
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.lenient import as_text
 from lmstudio_core.models.operations import count_tokens, get_context_length, specifier_of
+from lmstudio_core.protocol.frames import Prepared
 from lmstudio_core.protocol.operations import Call, Endpoint, Op
 
 from .attempts import Prediction, check_retries, corrected
@@ -23,6 +24,7 @@ from .results import ContextUsage
 from .schemas import OutputFormat, resolve_format, setting_format
 from .tools import Tool, ToolDefinition, resolve_tools, tools_setting
 from .vision import has_images
+from .written import WrittenHistory
 
 __all__ = [
     "ConfigInput",
@@ -83,6 +85,7 @@ def respond(
     retries: int = 0,
     strict: bool = False,
     callbacks: PredictionCallbacks | None = None,
+    written: WrittenHistory | None = None,
 ) -> Prediction[Any]:
     """The next response in a chat.
 
@@ -97,6 +100,8 @@ def respond(
         retries: How often to ask again if the output is not in its format.
         strict: Whether output that is not is an error at once.
         callbacks: Whom to tell what happens.
+        written: The wire form of ``history``, if the caller has it, and knows that the model can
+            see what images there are in it.
 
     Raises:
         LMStudioValueError: One of the arguments cannot be right.
@@ -111,15 +116,17 @@ def respond(
         values.update(choice.to_kv())
     check_retries(retries, structured=output_format is not None)
     specifier = specifier_of(model)
-    given = history_data(history)
+    given = history_data(history) if written is None else written
 
     def channel(messages: Mapping[str, Any]) -> PredictionChannel[Any]:
-        parameter = {
+        parameter: dict[str, Any] = {
             "modelSpecifier": specifier,
             "history": messages,
             "predictionConfigStack": config_stack(("apiOverride", values)),
             **_preset(preset),
         }
+        if isinstance(messages, WrittenHistory):
+            parameter = Prepared(parameter, "history", messages.text)
         tags = reasoning_tags(values)
         made = PredictionChannel[Any]("predict", parameter, output_format, callbacks, tags)
         made.continues = given["messages"][-1]["role"] == "assistant"
@@ -132,7 +139,7 @@ def respond(
         retries=retries,
         strict=strict,
         output_format=output_format,
-        sees=specifier if has_images(given) else None,
+        sees=specifier if written is None and has_images(given) else None,
     )
 
 

@@ -158,16 +158,16 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                     return _NOTHING
                 fragment = fragment_from_wire(message["fragment"])
                 if not self._begun:
-                    self._begun = True
-                    if self.validates:
-                        import_soon()
-                    self._tell_progress(1.0)  # servers may leave the end of reading out
-                    if self._observation is not None:
-                        self._observation.first_token()
-                    self._call("on_first_token", self._callbacks.on_first_token)
-                if fragment.content.isascii() and not self._halves.holds and not fragment.tokens:
+                    self._begin()
+                content = fragment.content
+                if not content.isascii() or self._halves.holds or fragment.tokens:
+                    return self._keep(self._split(self._halves.feed(fragment)))
+                if not self._splitter.passes(content):
                     return self._keep(self._splitter.feed(fragment))
-                return self._keep(self._split(self._halves.feed(fragment)))
+                self._fragments.append(fragment)
+                if self._on_fragment is not None:
+                    self._call("on_prediction_fragment", self._on_fragment, fragment)
+                return (fragment,)
             return self._other(kind, message)
         except (KeyError, TypeError, AttributeError):
             if self._telling:  # on_message raised it, so it is the caller's
@@ -194,6 +194,16 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                 return self._succeeded(packet)
             case _:
                 return _NOTHING
+
+    def _begin(self) -> None:
+        """The first fragment has come."""
+        self._begun = True
+        if self.validates:
+            import_soon()
+        self._tell_progress(1.0)  # servers may leave the end of reading out
+        if self._observation is not None:
+            self._observation.first_token()
+        self._call("on_first_token", self._callbacks.on_first_token)
 
     def _keep(self, fragments: Sequence[LlmPredictionFragment]) -> Sequence[PredictionEvent]:
         if self._splitter.answer_begins:
@@ -355,7 +365,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
             structured=self._format is not None
             and (self._format.structured or is_mapping(output.parsed)),
             reasoning=reasoning,
-            raw_content="".join(as_text(f.content) or "" for f in self._fragments),
+            raw_content="".join([fragment.content for fragment in self._fragments]),
             stats=LlmPredictionStats.from_dict(stats),
             model_info=Unread(LlmInstanceInfo.from_dict, as_mapping(packet.get("modelInfo"))),
             load_config=Unread(
@@ -371,9 +381,11 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
     def _joined(self, reasoning_type: str) -> str:
         """The text of one type; markers of the model's own format are left out."""
         return "".join(
-            as_text(fragment.content) or ""
-            for fragment in self._fragments
-            if fragment.reasoning_type == reasoning_type and not fragment.is_structural
+            [
+                fragment.content
+                for fragment in self._fragments
+                if fragment.reasoning_type == reasoning_type and not fragment.is_structural
+            ]
         )
 
     def _read(self, content: str, reasoning: str) -> tuple[str, str, StructuredOutput]:

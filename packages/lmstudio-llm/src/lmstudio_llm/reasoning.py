@@ -50,16 +50,18 @@ class _Place(Enum):
     ANSWER = 4
 
 
+_ANSWER: Final = _Place.ANSWER  # the class is asked for its members by a function
+
+
 @functools.lru_cache
 def _marks(tags: Sequence[tuple[str, str]]) -> re.Pattern[str]:
     """Any of the tags, be it an opening or a closing one."""
     return re.compile("|".join(re.escape(tag) for pair in tags for tag in pair))
 
 
-@functools.lru_cache
-def _beginnings(tags: Sequence[tuple[str, str]]) -> re.Pattern[str]:
-    """What any of the tags begins with."""
-    return re.compile("|".join(re.escape(tag[0]) for pair in tags for tag in pair))
+def _beginnings(tags: Sequence[tuple[str, str]]) -> Sequence[str]:
+    """What any of the tags begins with; to look for one after the other beats a pattern."""
+    return sorted({tag[0] for pair in tags for tag in pair})
 
 
 def reasoning_tags(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -86,7 +88,7 @@ class ReasoningSplitter:
 
     def __init__(self, tags: Sequence[tuple[str, str]] = DEFAULT_TAGS) -> None:
         self._tags = tuple(tags)
-        self._may_begin = _beginnings(self._tags).search
+        self._beginnings = _beginnings(self._tags)
         self._closing = bool(tags)  # whether a closing tag may come that nothing opened
         self._before = ""
         self._place = _Place.START if tags else _Place.ANSWER
@@ -94,11 +96,20 @@ class ReasoningSplitter:
         self._held: list[LlmPredictionFragment] = []
         self.answer_begins = False
 
+    def passes(self, content: str) -> bool:
+        """Whether a fragment of that text goes through as it is; then it is not to be fed.
+
+        True of nearly every token: of text of the answer, with nothing held back before it, in
+        which no tag begins.
+        """
+        if self._place is not _ANSWER or self._held or not self._holds_no_mark(content):
+            return False
+        self._before = content
+        return True
+
     def feed(self, fragment: LlmPredictionFragment) -> Sequence[LlmPredictionFragment]:
         """Take a fragment; what is certain by now, in order."""
-        content = fragment.content
-        if self._place is _Place.ANSWER and not self._held and self._holds_no_mark(content):
-            self._before = content
+        if self.passes(fragment.content):
             return (fragment,)
         if fragment.reasoning_type != "none":  # a server that tells them apart itself
             self._place, self._closing = _Place.ANSWER, False
@@ -117,7 +128,13 @@ class ReasoningSplitter:
 
     def _holds_no_mark(self, content: str) -> bool:
         """Whether text of the answer holds nothing that a separator or a tag may begin with."""
-        return "_" not in content and not (self._closing and self._may_begin(content))
+        if "_" in content:
+            return False
+        if self._closing:
+            for beginning in self._beginnings:
+                if beginning in content:
+                    return False
+        return True
 
     def _settle(self) -> list[LlmPredictionFragment]:
         decided: list[LlmPredictionFragment] = []

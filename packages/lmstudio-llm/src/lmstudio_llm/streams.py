@@ -161,22 +161,19 @@ class PredictionStream(
 
     def _iterate(self, *, every: bool) -> Iterator[PredictionEvent]:
         try:
-            yield from self._attempts(every=every)
+            while not self._prediction.channel.done:
+                try:
+                    # The loop's own iterator goes away when this generator is left, and with it
+                    # the channel: the server is told to stop.
+                    for event in self._opened():
+                        if every or event.__class__ is LlmPredictionFragment:
+                            yield event
+                except LMStudioError as error:
+                    self._recover(error)
+                else:
+                    return
         except CUT as error:
             raise cut(error)  # LMSTUDIO_DEBUG=1 shows where  # noqa: B904
-
-    def _attempts(self, *, every: bool) -> Iterator[PredictionEvent]:
-        while not self._prediction.channel.done:
-            try:
-                # The loop's own iterator goes away when this generator is left, and with it the
-                # channel: the server is told to stop.
-                for event in self._opened():
-                    if every or event.__class__ is LlmPredictionFragment:
-                        yield event
-            except LMStudioError as error:
-                self._recover(error)
-            else:
-                return
 
     def cancel(self) -> None:
         """Ask the server to stop; iterate to the end to get the result so far.
@@ -375,19 +372,24 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
         self._every = every
         self._held: object = None
         self._advance: Callable[[], Awaitable[PredictionEvent]] | None = None
+        self._at_hand: Callable[[], tuple[PredictionEvent] | None] = _nothing
 
     async def __anext__(self) -> PredictionEvent:
         while True:
             try:
-                if self._advance is None:
-                    await self._begin()
-                event: PredictionEvent = await cast("Any", self._advance)()
+                if (ready := self._at_hand()) is not None:
+                    event = ready[0]
+                else:
+                    if self._advance is None:
+                        await self._begin()
+                    event = await cast("Any", self._advance)()
             except LMStudioError as error:
                 try:
                     self._recover(error)
                 except LMStudioError:
                     raise cut(error)  # LMSTUDIO_DEBUG=1 shows where  # noqa: B904
                 self._held = self._advance = None
+                self._at_hand = _nothing
                 continue
             if self._every or event.__class__ is LlmPredictionFragment:
                 return event
@@ -397,3 +399,8 @@ class _AsyncIteration(AsyncIterator[PredictionEvent]):
         if source is None:
             raise StopAsyncIteration
         self._held, self._advance = source.__aiter__(), source.__anext__
+        self._at_hand = source.at_hand
+
+
+def _nothing() -> None:
+    """Nothing is at hand before an attempt has begun."""

@@ -91,11 +91,28 @@ class AsyncChannelStream(Generic[E, R]):
                         self._limits.check(reader.channel.endpoint)
                     await self._wait(connection, reader)
             except BaseException as error:
-                if not self._keep or reader.state.closed:
-                    self._end(error)
+                self._fail(reader, error)
                 raise
         self._end(None)
         raise StopAsyncIteration
+
+    def at_hand(self) -> tuple[E] | None:
+        """The next event, in a tuple, if it has come already; ``None`` to wait for it by ``anext``.
+
+        Every token comes this way, without a coroutine of its own.
+        """
+        reader = self._reader
+        if reader is None or self._ended or self._waiting or not reader.state.inbox:
+            return None
+        try:
+            return reader.take()
+        except BaseException as error:
+            self._fail(reader, error)
+            raise
+
+    def _fail(self, reader: ChannelReader[E, R], error: BaseException) -> None:
+        if not self._keep or reader.state.closed:
+            self._end(error)
 
     async def receive(self, limits: Limits | None = None) -> tuple[E] | None:
         """The next event in a tuple, or ``None`` at the end, within limits of its own.

@@ -10,13 +10,31 @@ holds, nor walk into the middle of what that lock guards.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from .sync_socket import LONGEST_WAIT
 
-__all__ = ["held", "owner_check", "sleep_until_released", "take"]
+__all__ = ["held", "owner_check", "process", "sleep_until_released", "take"]
+
+
+class _Process:
+    """This process. ``id`` is its number: every call asks, and the system takes its time to answer."""
+
+    __slots__ = ("id",)
+
+    def __init__(self) -> None:
+        self.note()
+
+    def note(self) -> None:
+        self.id = os.getpid()
+
+
+process: Final = _Process()
+if hasattr(os, "register_at_fork"):  # where there is none, nothing forks
+    os.register_at_fork(after_in_child=process.note)
 
 
 def owner_check(lock: Any) -> Callable[[], bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from .batches import SyncBatchStream
 from .coroutines import run_coroutine
 from .functions import invoke_many
 from .keeper import Keeper
-from .locks import held, take
+from .locks import held, process, take
 from .sync_connection import Connection
 from .sync_socket import LONGEST_WAIT
 from .sync_stream import SyncChannelStream
@@ -59,7 +58,7 @@ class SyncDriver:
         self._pings = pings
         self._connections: dict[str, Connection] = {}
         self._locks: dict[str, Any] = {}
-        self._pid = os.getpid()
+        self._pid = process.id
         self._closed = False
         self._opening: set[Connection] = set()
         # What is still in use, though not for new calls; with ``reads`` at the keeper's last look.
@@ -70,7 +69,7 @@ class SyncDriver:
 
     def connection(self, namespace: str) -> Connection:
         """The namespace's socket: the one there is, or a new one in place of one that is lost."""
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             self._after_fork()
         connection = self._connections.get(namespace)
         if connection is not None:
@@ -165,7 +164,7 @@ class SyncDriver:
         self._opening = set()
         self._aside = {}
         self._keeper = Keeper(self._open_connections)
-        self._pid = os.getpid()
+        self._pid = process.id
         for connection in inherited:
             connection.close(LMStudioClosedError())
 
@@ -183,7 +182,7 @@ class SyncDriver:
 
     def disconnect(self, namespace: str) -> None:
         """Close the namespace's socket, if it is open."""
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             self._after_fork()
         connection = self._connections.pop(namespace, None)
         if connection is not None:
@@ -197,7 +196,7 @@ class SyncDriver:
 
     def close(self) -> None:
         """Close every socket; whoever waits gets an error, and so do later calls."""
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             self._after_fork()
         self._closed = True
         connections = [*self._opening, *self._connections.values(), *self._aside]
@@ -216,14 +215,14 @@ class SyncDriver:
         for connection in connections:
             connection.close(LMStudioClosedError())
         self._keeper.stop(wait=False)  # it may need a lock of the thread that this runs in
-        return self._pid == os.getpid() and bool(connections)
+        return self._pid == process.id and bool(connections)
 
     # -- operations ------------------------------------------------------------------------------
 
     def run(self, operation: Step | Op[Any], limits: Limits | None = None) -> Any:
         """Run any operation to its result, within limits of its own if it has any."""
         if isinstance(operation, Call):
-            return self._observed(operation.endpoint, lambda: self._run_call(operation, limits))
+            return self._run_call(operation, limits)
         if isinstance(operation, Channel):
             return self._run_channel(operation, limits)
         if isinstance(operation, Batch):
@@ -253,25 +252,25 @@ class SyncDriver:
         except StopIteration as stop:
             return cast("R", stop.value)
 
-    def _observed(self, endpoint: Endpoint, action: Callable[[], R]) -> R:
-        if self._observer is None:
-            return action()
-        started = time.perf_counter()
-        error: BaseException | None = None
-        try:
-            return action()
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.observe(endpoint, started, error)
-
     def observe(self, endpoint: Endpoint, started: float, error: BaseException | None) -> None:
         """Tell the observer of a finished request."""
         if self._observer is not None:
             self._observer(str(endpoint), time.perf_counter() - started, error)
 
     def _run_call(self, call: Call[R], limits: Limits | None) -> R:
+        if self._observer is None:
+            return self._call(call, limits)
+        started = time.perf_counter()
+        error: BaseException | None = None
+        try:
+            return self._call(call, limits)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.observe(call.endpoint, started, error)
+
+    def _call(self, call: Call[R], limits: Limits | None) -> R:
         with using(limits):
             connection = self.connection(call.endpoint.namespace)
             state = connection.call(call.endpoint, call.parameter)

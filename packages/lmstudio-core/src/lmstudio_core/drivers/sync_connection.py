@@ -9,7 +9,6 @@ a server that has long been silent for a sign of life. Between calls nobody read
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import Any, Final
@@ -19,7 +18,7 @@ from ..protocol.conversations import CallState, ChannelState, Conversation
 from ..protocol.operations import Endpoint
 from ..protocol.outcome import own_copy
 from ..timeouts import Limits, clock, sync_limits, using
-from .locks import sleep_until_released, take
+from .locks import process, sleep_until_released, take
 from .sync_line import Line
 
 __all__ = ["Connection"]
@@ -61,7 +60,7 @@ class Connection(Line):
         Several threads that ask at once wait for the first of them to have read what there is.
         Not to be asked by who has ``entered``.
         """
-        if self._wire.closed or self._pid != os.getpid():
+        if self._wire.closed or self._pid != process.id:
             return False
         if self.mux.exhausted and self.mux.idle:
             return False
@@ -111,7 +110,7 @@ class Connection(Line):
 
         For the keeper: it never waits for a lock, since ``close`` waits for the keeper.
         """
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             return
         got: list[bool] = []
         try:
@@ -139,30 +138,35 @@ class Connection(Line):
     def call(self, endpoint: Endpoint, parameter: Any) -> CallState:
         """Send a remote call."""
         with self._lock:
-            state, payload = self.mux.call(endpoint, parameter)
-        self._send(payload)
+            self._check_alive()
+            state, payload = self._wire.mux.call(endpoint, parameter)
+            self._outbox.append(self._wire.frame(payload))
+        self._send()
         return state
 
     def open_channel(self, endpoint: Endpoint, parameter: Any) -> ChannelState:
         """Open a channel."""
         with self._lock:
-            state, payload = self.mux.open_channel(endpoint, parameter)
-        self._send(payload)
+            self._check_alive()
+            state, payload = self._wire.mux.open_channel(endpoint, parameter)
+            self._outbox.append(self._wire.frame(payload))
+        self._send()
         return state
 
     def send(self, state: ChannelState, message: Any) -> None:
         """Send a packet on a channel, if it is still open."""
-        if self._pid != os.getpid() or self.entered:
+        if self._pid != process.id or self.entered:
             self._refuse()
         payload = self.mux.send(state, message)
         if payload is not None:
-            self._send(payload)
+            with self._lock:
+                self._check_alive()
+                self._outbox.append(self._wire.frame(payload))
+            self._send()
             self._check_alive()
 
-    def _send(self, payload: bytes) -> None:
-        with self._lock:
-            self._check_alive()
-            self._collect(self._wire.frame(payload))
+    def _send(self) -> None:
+        """Write what was put in the outbox."""
         if self._posted:
             self._settle()
         self._flush()
@@ -227,7 +231,7 @@ class Connection(Line):
         """
         if state.ready:
             return
-        if self._pid != os.getpid() or self.entered:
+        if self._pid != process.id or self.entered:
             self._refuse()
         limits = sync_limits()
         limit = limits.longest_wait
@@ -237,19 +241,8 @@ class Connection(Line):
         nested = self._leader == me
         before = self.reads
         try:
-            while not state.ready:
-                with self._lock:
-                    if self._leader is None or self._leader == me:
-                        self._leader, parking = me, None
-                    else:
-                        parking = self._park(state)
-                if self._posted:
-                    self._settle()
-                if parking is None:
-                    self._lead(state, deadline)
-                else:
-                    sleep_until_released(parking, deadline)
-                if not state.ready and deadline is not None and time.monotonic() >= deadline:
+            while not self._lead_or_sleep(state, deadline, me):
+                if deadline is not None and time.monotonic() >= deadline:
                     self._alive.doubt(self.reads)
                     raise limits.error(state.endpoint, limit)
         finally:
@@ -261,12 +254,27 @@ class Connection(Line):
             if self.reads != before and state.ready:  # else what was heard may be long past
                 self._alive.heard(clock())
 
-    def _lead(self, state: Conversation, deadline: float | None) -> None:
-        """Read for everybody until ``state`` is ready."""
+    def _lead_or_sleep(self, state: Conversation, deadline: float | None, me: int) -> bool:
+        """Wait in either role; whether ``state`` is ready."""
+        with self._lock:
+            if self._leader is None or self._leader == me:
+                self._leader, parking = me, None
+            else:
+                parking = self._park(state)
+        if self._posted:
+            self._settle()
+        if parking is None:
+            return self._lead(state, deadline)
+        sleep_until_released(parking, deadline)
+        return state.ready
+
+    def _lead(self, state: Conversation, deadline: float | None) -> bool:
+        """Read for everybody until ``state`` is ready; ``False`` if it is not before the deadline."""
         outer, self._awaited = self._awaited, state
-        while not state.ready and self._watch(deadline):
+        while not (ready := state.ready) and self._watch(deadline):
             pass
         self._awaited = outer
+        return ready
 
     def _watch(self, deadline: float | None) -> bool:
         """Read once; ``False`` if nothing came before the deadline."""

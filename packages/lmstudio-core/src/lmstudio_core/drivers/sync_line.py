@@ -16,7 +16,6 @@ interrupt in the middle of one does not lose it.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -31,7 +30,7 @@ from ..protocol.liveness import Liveness, Pings
 from ..protocol.mux import Mux
 from ..protocol.outcome import own_copy
 from ..timeouts import clock, sync_limits
-from .locks import owner_check, take
+from .locks import owner_check, process, take
 from .sync_socket import connect
 from .wire import Wire
 
@@ -49,7 +48,7 @@ class Line:
         self, address: Address, namespace: str, creds: Credentials, pings: Pings | None = None
     ) -> None:
         self._wire = Wire(address, namespace, creds)
-        self._pid = os.getpid()
+        self._pid = process.id
         self._lock: Any = threading.RLock()
         self._write_lock: Any = threading.RLock()
         # Kept bound, since every call asks; see ``locks.owner_check``.
@@ -96,7 +95,7 @@ class Line:
     def _check_alive(self) -> None:
         if self._wire.failure is not None:
             raise own_copy(self._wire.failure)
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             raise LMStudioRuntimeError(
                 "This was started in the parent process; what it gets is for the parent alone."
             )
@@ -134,7 +133,7 @@ class Line:
 
     def abandon(self, state: Conversation, message: Any = None) -> None:
         """Nobody waits for ``state`` any more; ``message`` tells the server to stop."""
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             return  # it goes on in the parent process
         payload: bytes | None = None
         if message is not None and isinstance(state, ChannelState):
@@ -155,7 +154,7 @@ class Line:
 
     def say(self, state: ChannelState, message: Any) -> None:
         """Send a packet on a channel, if it is still open; without waiting, and from anywhere."""
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             self._check_alive()
         payload = self.mux.send(state, message)  # changes nothing; complains of what is no JSON
         if payload is not None:
@@ -167,7 +166,7 @@ class Line:
 
     def close(self, failure: LMStudioError) -> None:
         """Close the socket; whoever waits gets ``failure``."""
-        if self._pid != os.getpid():
+        if self._pid != process.id:
             self._socket.close()  # of a parent process: its conversations go on there
         else:
             self._post(partial(self._close_now, failure))

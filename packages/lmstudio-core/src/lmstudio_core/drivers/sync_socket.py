@@ -50,9 +50,7 @@ class StreamSocket:
         sock.setblocking(False)
         self._socket = sock
         # OpenSSL allows one thread at a time in a connection, for reading and writing together.
-        self._turn: Any = (
-            threading.Lock() if isinstance(sock, ssl.SSLSocket) else contextlib.nullcontext()
-        )
+        self._turn = threading.Lock() if isinstance(sock, ssl.SSLSocket) else None
         self._buffered: Callable[[], int] = getattr(sock, "pending", int)  # TLS keeps some itself
         self._poll: Callable[[Any], Any] | None = None
         if hasattr(select, "poll"):
@@ -63,6 +61,8 @@ class StreamSocket:
     def receive(self) -> bytes | None:
         """What has arrived; ``None`` for nothing yet, ``b""`` at the end."""
         try:
+            if self._turn is None:
+                return self._socket.recv(_CHUNK)
             with self._turn:
                 return self._socket.recv(_CHUNK)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -71,6 +71,8 @@ class StreamSocket:
     def send(self, data: bytes | memoryview) -> int:
         """Send as much as fits now and return how much that was."""
         try:
+            if self._turn is None:
+                return self._socket.send(data)
             with self._turn:
                 return self._socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):

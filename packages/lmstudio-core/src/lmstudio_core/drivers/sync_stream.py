@@ -52,9 +52,22 @@ class SyncChannelStream(Generic[E, R]):
         self._open.append(True)
 
     def __iter__(self) -> Iterator[E]:
+        reader = self._reader
+        inbox, feed, more = reader.state.inbox, reader.channel.feed, reader.more
         try:
             while (event := self._step()) is not None:
                 yield event[0]
+                # What has come meanwhile, without a step for each: every token comes this way.
+                while inbox and self._open and not (more or self._waiting):
+                    try:
+                        events = feed(inbox.popleft())
+                    except BaseException as error:
+                        self._fail(error)
+                        raise
+                    if events:
+                        if len(events) > 1:
+                            more.extend(events[1:])
+                        yield events[0]
         finally:
             # This generator goes away with the loop that was left early, and so does the stream.
             self.abandon()
@@ -90,11 +103,14 @@ class SyncChannelStream(Generic[E, R]):
                     self._limits.check(reader.channel.endpoint)
                 self._wait()
         except BaseException as error:
-            if not self._keep or reader.state.closed:
-                self._end(error)
+            self._fail(error)
             raise
         self._end(None)
         return None
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._keep or self._reader.state.closed:
+            self._end(error)
 
     def _wait(self) -> None:
         self._waiting = True

@@ -1,6 +1,6 @@
 """One WebSocket without its socket: handshake, authentication, then frames. Used by both drivers.
 
-Framing is the ``websockets`` library's Sans-I/O layer.
+Framing is the ``websockets`` library's Sans-I/O layer, but for plain text frames: see ``framing``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..protocol.conversations import Conversation
 from ..protocol.mux import Mux
 from ..protocol.refusals import early_hint, no_http, path_hint, refused, tls_failed
 from ..protocol.replies import NotHttpError, read_reply
+from .framing import LARGE, Framer, Masker, Other
 
 __all__ = ["Wire"]
 
@@ -37,6 +38,8 @@ class Wire:
         self.namespace = namespace
         self.mux = Mux()
         self.failure: LMStudioError | None = None
+        self.closed = False
+        """Whether the connection is over; ``failure`` says why, unless this side closed it."""
         self.pongs = 0
         self._creds = credentials_for(address, creds)
         self._stage: _Stage = "handshake"
@@ -49,17 +52,14 @@ class Wire:
             request.headers[name] = value
         self._protocol.send_request(request)
         self._reply = b""
+        self._framer = Framer()
+        self._masker = Masker()
         self._partial: list[bytes] = []
 
     @property
     def ready(self) -> bool:
         """Whether the server has accepted this client, so that frames may be sent."""
         return self._stage == "open"
-
-    @property
-    def closed(self) -> bool:
-        """Whether the connection is over; ``failure`` says why, unless this side closed it."""
-        return self._stage == "closed"
 
     @property
     def pending(self) -> bool:
@@ -72,8 +72,11 @@ class Wire:
 
     def frame(self, payload: bytes) -> bytes:
         """The bytes of one text message, after what was waiting to be written."""
-        self._protocol.send_text(payload)
-        return b"".join(self._protocol.data_to_send())
+        protocol = self._protocol
+        if len(payload) < LARGE and protocol.state is State.OPEN and not protocol.writes:
+            return self._masker.frame(payload)
+        protocol.send_text(payload)
+        return b"".join(protocol.data_to_send())
 
     def ping(self) -> bytes:
         """The bytes of a ping; none where the protocol has no place for one (yet, or any more)."""
@@ -86,27 +89,42 @@ class Wire:
         if self._stage == "handshake":
             return self._on_reply(data)
         protocol = self._protocol
-        protocol.receive_data(data)
+        if protocol.state is not State.OPEN:
+            return self._of_library(data)
+        take = self.mux.receive if self._stage == "open" else self._on_message
         changed: list[Conversation] = []
         last: Conversation | None = None
         try:
-            for event in protocol.events_received():
-                if isinstance(event, Frame):
-                    if event.opcode is Opcode.TEXT and event.fin and self._stage == "open":
-                        payload: Any = event.data  # any buffer will do
-                        state = self.mux.receive(payload)  # every token comes this way
-                    else:
-                        state = self._on_frame(event)
+            for piece in self._framer.feed(data):
+                if piece.__class__ is not Other:
+                    state = take(piece)  # every token comes this way
                     if state is not None and state is not last:
                         changed.append(state)
                         last = state
-                elif isinstance(event, Response):
-                    self._on_response()
+                    continue
+                changed += self._of_library(piece)
+                last = None
+                if protocol.state is not State.OPEN:
+                    break
         except UnicodeDecodeError as error:  # RFC 6455 wants this end
             protocol.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
             failure = self._lost("it sent text that is not UTF-8")
             failure.__cause__ = error
             return [*changed, *self.fail(failure)]
+        return changed
+
+    def _of_library(self, data: bytes) -> Sequence[Conversation]:
+        """What is no plain text frame."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        changed: list[Conversation] = []
+        for event in protocol.events_received():
+            if isinstance(event, Frame):
+                state = self._on_frame(event)
+                if state is not None:
+                    changed.append(state)
+            elif isinstance(event, Response):
+                self._on_response()
         if protocol.state is not State.OPEN:
             changed += self._on_close()
         return changed
@@ -115,6 +133,7 @@ class Wire:
         """The socket has ended."""
         if self._stage == "handshake":
             return self._on_reply(b"", ended=True)
+        self._protocol.receive_data(self._framer.rest)
         self._protocol.receive_eof()
         return self.fail(self._lost("the server closed the connection"))
 
@@ -123,6 +142,7 @@ class Wire:
         if self._stage == "closed":
             return _NONE
         self._stage = "closed"
+        self.closed = True
         self.failure = failure
         return self.mux.fail_all(failure)
 
@@ -162,7 +182,8 @@ class Wire:
         if opcode is Opcode.PONG:
             self.pongs += 1
         if opcode is Opcode.TEXT and frame.fin:
-            return self._on_message(bytes(frame.data))
+            payload: Any = frame.data  # any buffer will do
+            return self._on_message(payload)
         if opcode is Opcode.TEXT:
             self._partial = [bytes(frame.data)]
         elif opcode is Opcode.CONT and self._partial:  # a binary message in parts is ignored
@@ -197,9 +218,10 @@ class Wire:
         if reply.status != 101:
             secrets = (self._creds.passkey,)
             return self.fail(refused(self.address, self.namespace, reply, secrets))
-        data, self._reply = self._reply, b""
+        head, end, frames = self._reply.partition(b"\r\n\r\n")
+        self._reply = b""
         self._stage = "auth"
-        return self.receive(data)
+        return [*self._of_library(head + end), *self.receive(frames)]
 
     def _on_response(self) -> None:
         error = self._protocol.handshake_exc

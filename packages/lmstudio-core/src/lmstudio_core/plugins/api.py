@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from ..program.tracebacks import short as short
     from ..protocol.address import Address as Address
     from ..protocol.address import FoundServer as FoundServer
+    from ..protocol.frames import Prepared as Prepared
     from ..protocol.operations import VOID as VOID
     from ..protocol.operations import Batch as Batch
     from ..protocol.operations import Call as Call
@@ -178,6 +179,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     # operations
     "protocol.address": ("Address", "FoundServer"),
+    "protocol.frames": ("Prepared",),
     "protocol.operations": (
         "VOID",
         "Batch",
@@ -424,6 +426,7 @@ __all__ = [
     "Op",
     "PluginLoadError",
     "PredictionObservation",
+    "Prepared",
     "ProgressBar",
     "SerializedLMSExtendedError",
     "ServerStruct",

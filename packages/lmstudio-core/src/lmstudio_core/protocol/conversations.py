@@ -46,14 +46,18 @@ class CallState(Conversation):
 
 
 class ChannelState(Conversation):
-    """A channel: packets gather in ``inbox`` until the server closes it."""
+    """A channel: packets gather in ``inbox`` until the server closes it.
 
-    __slots__ = ("abandoned", "inbox")
+    ``raw`` says that they come as they are: see ``Endpoint.serialization``.
+    """
+
+    __slots__ = ("abandoned", "inbox", "raw")
 
     def __init__(self, identifier: int, endpoint: Endpoint) -> None:
         super().__init__(identifier, endpoint)
         self.inbox: deque[Any] = deque()
         self.abandoned = False
+        self.raw = endpoint.serialization == "raw"
 
     @property
     def ready(self) -> bool:

@@ -18,7 +18,46 @@ from ..halves import sendable
 from ..lenient import as_list, as_mapping, is_list
 from .operations import VOID
 
-__all__ = ["decode_frame", "decode_value", "encode_frame", "encode_sendable", "encode_value"]
+__all__ = [
+    "Prepared",
+    "decode_frame",
+    "decode_value",
+    "encode_frame",
+    "encode_sendable",
+    "encode_value",
+]
+
+
+class Prepared(dict[str, Any]):
+    """What opens a channel, with the value of ``key`` written already: ``text`` is its JSON.
+
+    For a value that is large and mostly the same from one request to the next. ``text_of`` writes
+    its parts.
+    """
+
+    def __init__(self, data: Mapping[str, Any], key: str, text: bytes) -> None:
+        super().__init__(data)
+        self.key = key
+        self.text = text
+
+    @staticmethod
+    def text_of(data: Mapping[str, Any]) -> bytes:
+        """The JSON of a part, as frames have it.
+
+        Raises:
+            ValueError: It holds what JSON cannot hold.
+        """
+        return encode_sendable(data)[0]
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """All but that value, to be the last in a frame."""
+        return {key: value for key, value in self.items() if key != self.key}
+
+    def complete(self, frame: bytes) -> bytes:
+        """The text of a frame that ends with ``rest``, with the value in it."""
+        comma = b"" if frame.endswith(b"{}}") else b","
+        return b"".join((frame[:-2], comma, json.dumps(self.key).encode(), b":", self.text, b"}}"))
 
 
 def encode_frame(frame: Mapping[str, Any]) -> bytes:
@@ -92,7 +131,7 @@ def decode_frame(data: bytes | str) -> dict[str, Any] | None:
         frame: Any = pydantic_core.from_json(data)
     except ValueError:
         frame = _decode(data)
-    return cast("dict[str, Any]", frame) if isinstance(frame, dict) else None
+    return frame if frame.__class__ is dict else None
 
 
 def _decode(data: bytes | str) -> Any:

@@ -23,7 +23,14 @@ from ..errors import (
 from ..halves import readable
 from ..lenient import error_text
 from .conversations import CallState, ChannelState, Conversation
-from .frames import decode_frame, decode_value, encode_frame, encode_sendable, encode_value
+from .frames import (
+    Prepared,
+    decode_frame,
+    decode_value,
+    encode_frame,
+    encode_sendable,
+    encode_value,
+)
 from .operations import VOID, Endpoint
 
 __all__ = ["Mux"]
@@ -94,7 +101,10 @@ class Mux:
             "channelId": state.id,
             "creationParameter": encode_value(parameter, endpoint.serialization),
         }
-        return state, self._encoded(self._channels, state, frame)
+        if not isinstance(parameter, Prepared):
+            return state, self._encoded(self._channels, state, frame)
+        frame["creationParameter"] = parameter.rest
+        return state, parameter.complete(self._encoded(self._channels, state, frame))
 
     def _encoded(
         self, table: dict[int, Any], state: Conversation, frame: Mapping[str, Any]
@@ -174,6 +184,13 @@ class Mux:
         if frame is None:
             return self._unreadable(data.encode() if isinstance(data, str) else bytes(data))
         kind = frame.get("type")
+        if kind == "channelSend":  # every token comes this way
+            number: Any = frame.get("channelId")
+            channel = self._channels.get(number) if number.__class__ is int else None
+            if channel is not None and channel.raw and not channel.abandoned:
+                channel.started = True
+                channel.inbox.append(frame.get("message"))
+                return channel
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is not None:
             return handler(frame)

@@ -45,24 +45,25 @@ def call_result(call: Call[R], state: CallState) -> R:
 class ChannelReader(Generic[E, R]):
     """Turns a channel's packets into its events, one at a time.
 
-    ``finished`` is true once the server has closed the channel and every event was taken.
+    ``finished`` is true once the server has closed the channel and every event was taken. ``more``
+    are the events of the last packet that were not.
     """
 
-    __slots__ = ("_events", "channel", "finished", "state")
+    __slots__ = ("channel", "finished", "more", "state")
 
     def __init__(self, channel: Channel[E, R], state: ChannelState) -> None:
         self.channel = channel
         self.state = state
         self.finished = False
-        self._events: deque[E] = deque()
+        self.more: deque[E] = deque()
 
     def take(self) -> tuple[E] | None:
         """The next event (in a tuple, since an event may be anything), or ``None`` to wait.
 
         Raises whatever the channel failed with. At the end ``finished`` is set.
         """
-        if self._events:
-            return (self._events.popleft(),)
+        if self.more:
+            return (self.more.popleft(),)
         state = self.state
         # Looked at first: another thread, or a signal handler's call, may file the last packets and
         # the end between two steps here.
@@ -72,7 +73,7 @@ class ChannelReader(Generic[E, R]):
             events = self.channel.feed(inbox.popleft())
             if events:
                 if len(events) > 1:
-                    self._events.extend(events[1:])
+                    self.more.extend(events[1:])
                 return (events[0],)
         if closed and not self.finished:
             self._close()

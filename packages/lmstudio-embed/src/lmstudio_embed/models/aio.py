@@ -15,7 +15,7 @@ from lmstudio_core.timeouts import CallLimits
 from ..arrays import FloatArray
 from ..arriving import ArrivingTexts
 from ..fold import ContextLimit
-from ..jobs import many_texts, one_text, stream_of_texts
+from ..jobs import many_texts, one_call, one_text, stream_of_texts
 from ..kind import EMBEDDING_KIND
 from ..options import DEFAULT_IN_FLIGHT, Chunk, OnError, Progress
 from ..streams import AsyncEmbeddingStream
@@ -170,6 +170,19 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             ``vector = await model.embed("Hello, world!")``
         """
         if isinstance(input, str):
+            call = one_call(
+                self,
+                self._limit,
+                input,
+                as_array=as_array,
+                normalize=normalize,
+                chunk=chunk,
+                progress=progress,
+                max_in_flight=max_in_flight,
+                on_error=on_error,
+            )
+            if call is not None:
+                return await self._client.run(call, **limits)
             fold = one_text(
                 self,
                 self._limit,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from lmstudio_core.lenient import as_words
+from lmstudio_core.lenient import as_mapping, as_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -288,6 +288,25 @@ EngineEvent = (
 )
 
 
+class Embedding(list[float]):
+    """The vector of a text. ``tokens`` says how many tokens the text had, if the engine knows."""
+
+    tokens: int | None = None
+
+    @classmethod
+    def of_answer(cls, answer: Any) -> Embedding:
+        """The vector in an answer of the form that OpenAI's API has.
+
+        Raises:
+            LookupError, TypeError, ValueError: There is none.
+        """
+        found = cls(float(value) for value in answer["data"][0]["embedding"])
+        tokens = as_mapping(answer.get("usage")).get("prompt_tokens")
+        if type(tokens) is int and tokens > 0:
+            found.tokens = tokens
+        return found
+
+
 class LoadedModel(Protocol):
     """A model in memory, ready to be asked.
 
@@ -309,7 +328,9 @@ class LoadedModel(Protocol):
 
     async def tokenize(self, text: str) -> list[int]: ...
 
-    async def embed(self, text: str) -> list[float]: ...
+    async def embed(self, text: str) -> list[float]:
+        """The vector of a text, best as an ``Embedding``: else its tokens are counted by another call."""
+        ...
 
     async def unload(self) -> None:
         """End the engine's process and wait until its memory is free. Safe to call twice."""

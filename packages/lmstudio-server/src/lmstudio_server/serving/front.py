@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from websockets.asyncio.server import ServerConnection
 
+from .outgoing import JoinedWrites
+
 if TYPE_CHECKING:
     from lmstudio_server.doors.app import HttpDoor
     from lmstudio_server.services import Services
@@ -129,7 +131,8 @@ class FrontConnection(ServerConnection):
             peer, self._peer = self._peer or "", None
             self.front.to_http(self._raw, received, peer)
         else:
-            super().connection_made(self._raw)
+            joined: Any = JoinedWrites(self._raw)  # it has what websockets asks of a transport
+            super().connection_made(joined)
             super().data_received(received)
 
     def eof_received(self) -> None:

@@ -28,6 +28,7 @@ from lmstudio_server.wire.session import (
 )
 
 from .http import is_forwarded
+from .outgoing import plain_frame
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -96,7 +97,7 @@ class Socket:
     async def _take(self, event: Event) -> None:
         match event:
             case Reply():
-                await self._connection.send(event.text)
+                await self._send(event.text)
             case RpcRequested():
                 # Whoever does not read the answers cannot go on to ask: the rest waits in its memory.
                 if self._unanswered >= MAX_CALLS:
@@ -117,6 +118,15 @@ class Socket:
             case HangUp():
                 _log.info("refused a client of %s: %r", self._namespace.name, event.reason)
                 await self._connection.close()
+
+    async def _send(self, text: str) -> None:
+        """Send a text; every token goes this way."""
+        connection = self._connection
+        frame = plain_frame(connection, text)
+        if frame is None:
+            await connection.send(text)
+        else:
+            connection.transport.write(frame)
 
     def _begin_rpc(self, event: RpcRequested) -> None:
         self._unanswered += 1
@@ -190,7 +200,7 @@ class Socket:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             text = session.rpc_error(event.call_id, self._describe(endpoint, error))
-        await self._connection.send(text)
+        await self._send(text)
 
     async def _open_channel(self, event: ChannelOpened) -> None:
         channel_id = event.channel_id
@@ -198,13 +208,13 @@ class Socket:
             # Not by waiting: a channel may be for good, and what ends it comes by this socket.
             error = WireError(f"{MAX_CHANNELS} channels are open on this socket. End some first.")
             text = self._session.channel_error(channel_id, error.to_wire())
-            await self._connection.send(text or "")
+            await self._send(text or "")
             return
 
         async def send(packet: Mapping[str, Any], /) -> None:
             text = self._session.channel_send(channel_id, packet)
             if text is not None:
-                await self._connection.send(text)
+                await self._send(text)
 
         channel = Channel(self._services, self._namespace.name, self._client, self._trusted, send)
         self._channels[channel_id] = channel
@@ -225,7 +235,7 @@ class Socket:
                 del self._channels[event.channel_id]
             channel.end()
         if text is not None:
-            await self._connection.send(text)
+            await self._send(text)
 
     def _describe(self, endpoint: Endpoint, error: BaseException) -> Mapping[str, Any]:
         name = f"{self._namespace.name}.{endpoint.name}"

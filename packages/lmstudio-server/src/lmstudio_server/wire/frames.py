@@ -12,7 +12,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.halves import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -147,7 +147,11 @@ class _BadFrame(Exception):  # noqa: N818 - a signal inside this module, never r
 
 def dump(frame: Mapping[str, Any]) -> str:
     """One frame as the text that goes on the socket."""
-    return json_text(frame, separators=(",", ":"), allow_nan=False)
+    return escaped(_ENCODER.encode(frame))
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""``json.dumps`` makes one for each call with options, which takes as long as a packet."""
 
 
 def has_too_many_values(text: str) -> bool:

@@ -138,11 +138,12 @@ class _Api:
                 "embedString",
                 {"modelSpecifier": specifier(instance), "inputString": text},
             )
-            counted = await caller.call(
-                "embedding", "countTokens", {"specifier": specifier(instance), "inputString": text}
-            )
             vectors.append(answer["embedding"])
-            tokens += counted["tokenCount"]
+            if (count := getattr(answer["embedding"], "tokens", None)) is None:
+                counting = {"specifier": specifier(instance), "inputString": text}
+                counted = await caller.call("embedding", "countTokens", counting)
+                count = counted["tokenCount"]
+            tokens += count
         _check_dimensions(body.dimensions, vectors)
         as_base64 = body.encoding_format == "base64"
         return JSONResponse(

@@ -14,6 +14,7 @@ from lmstudio_server.engines.base import (
     ContextOverflowError,
     ContextSharedError,
     Draft,
+    Embedding,
     EngineEvent,
     Finished,
     PromptProgress,
@@ -124,7 +125,7 @@ class LlamaCppModel:
         async with self._explained(self._generator.worker):
             return await self._generator.tokenize(text, special=special)
 
-    async def embed(self, text: str) -> list[float]:
+    async def embed(self, text: str) -> Embedding:
         """Return the mean of the token embeddings of ``text``, normalised to length 1.
 
         Raises as ``chat`` does; ``EngineError`` too if the text is empty, or the model was not loaded
@@ -137,7 +138,7 @@ class LlamaCppModel:
                 answer = await self._generator.client.post("/v1/embeddings", {"input": text})
         except ContextOverflowError as error:
             raise too_long_text_error(error) from error
-        return [float(value) for value in answer["data"][0]["embedding"]]
+        return Embedding.of_answer(answer)
 
     async def _timed(
         self, draft: Draft | None, start: Callable[[Generator], AsyncGenerator[EngineEvent, None]]

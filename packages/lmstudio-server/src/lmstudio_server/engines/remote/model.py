@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmstudio_server.engines.base import (
     ContextOverflowError,
+    Embedding,
     EngineError,
     EngineEvent,
     Finished,
@@ -120,11 +121,11 @@ class RemoteLoadedModel:
         answer = await self._beside("/tokenize", body, problem)
         return [int(token) for token in answer["tokens"]]
 
-    async def embed(self, text: str) -> list[float]:
+    async def embed(self, text: str) -> Embedding:
         """Return the embedding of ``text`` as the server makes it. Raises as ``chat`` does."""
         try:
             answer = await self._client.post("embeddings", {"model": self._name, "input": text})
-            return [float(value) for value in answer["data"][0]["embedding"]]
+            return Embedding.of_answer(answer)
         except StatusError as error:
             raise self._not_found() from error
         except (LookupError, TypeError, ValueError) as error:
