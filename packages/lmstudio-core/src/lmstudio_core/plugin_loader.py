@@ -14,7 +14,7 @@ from .capability import API_VERSION, CAPABILITY_GROUP
 from .errors import PluginLoadError
 from .hookspecs import ENGINE_GROUP
 from .installed import Unreadable
-from .plugin_state import Kind, Record, turned_off
+from .plugin_state import Kind, Record, turned_off, unknown_names
 from .shapes import error_text, is_interrupt
 from .timeouts import PluginLock
 
@@ -62,6 +62,11 @@ class PluginLoader:
                 if found is None:
                     found, self._unreadable = installed.entry_points()
                 self._records = [self._record(entry) for entry in installed.unique(found)]
+                for name in unknown_names(self._environment, found):
+                    text = (
+                        "LMSTUDIO_DISABLE_PLUGINS names %r, and no installed plugin has that name"
+                    )
+                    logger.warning(text, name)
             return [record for record in self._records if record.entry.group == group]
 
     def _record(self, entry: EntryPoint) -> Record:
