@@ -143,8 +143,8 @@ def caller_line() -> str:
 
 def _program() -> tuple[FrameType | None, int]:
     """The first frame that is none of the family's, and how far it is above whoever asks."""
-    frame, level = sys._getframe(1), 1  # noqa: SLF001 - inspect's costs more
-    found: FrameType | None = frame
+    frame = inspect.currentframe()
+    found, level = None if frame is None else frame.f_back, 1
     while found is not None and found.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         found, level = found.f_back, level + 1
     return found, level
