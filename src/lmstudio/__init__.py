@@ -17,7 +17,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lmstudio_core.lazy import lazy_names
+try:
+    from lmstudio_core.lazy import lazy_names
+except ModuleNotFoundError as error:
+    if error.name != "lmstudio_core":
+        raise
+    raise ModuleNotFoundError(
+        "lmstudio needs the package lmstudio-core, which is not installed. Install it with: "
+        "pip install lmstudio-core",
+        name=error.name,
+    ) from error
 
 if TYPE_CHECKING:
     from lmstudio_agent.context import (

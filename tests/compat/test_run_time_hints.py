@@ -182,3 +182,38 @@ def test_methods_of_models_are_tools():
     model = lms.LLM(client, "none")
     (tool,) = resolve_tools([model.complete])
     assert tool.name == "complete"
+
+
+MISSING = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+try:
+    exec(sys.argv[2])
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "code"),
+    [
+        ("lmstudio_llm", "from lmstudio import LLM"),
+        ("lmstudio_llm", "import lmstudio; lmstudio.llm"),
+        ("lmstudio_llm", "from lmstudio.history import Chat"),
+        ("lmstudio_embed", "from lmstudio.sync_api import EmbeddingModel"),
+        ("lmstudio_agent", "import lmstudio; lmstudio.mcp_tools"),
+        ("lmstudio_core", "import lmstudio"),
+    ],
+)
+def test_the_facade_says_which_package_is_missing(package, code):
+    command = [sys.executable, "-c", MISSING, package, code]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("ModuleNotFoundError ")
+    assert f"the package {package.replace('_', '-')}, which is not installed" in said
+    assert "pip install" in said

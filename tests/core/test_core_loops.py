@@ -329,7 +329,8 @@ def test_a_dropped_sync_client_says_so_and_closes_its_sockets(server):
     assert client.run(echo(1)) == 1
     client.capability("models")
     del client
-    with pytest.warns(ResourceWarning, match=f"unclosed Client.*{server.api_host}"):
+    here = f"unclosed Client.*{server.api_host}.*made at .*test_core_loops.py:[0-9]+: use 'with'"
+    with pytest.warns(ResourceWarning, match=here):
         gc.collect()
     server.wait_until_closed()
 

@@ -171,6 +171,25 @@ def test_disabled(module):
     assert "never_imported" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "listed", ["ACME_Toys", "acme-toys", "acme--toys", "My.Toys", " my_-toys "]
+)
+def test_names_of_what_is_turned_off_are_compared_as_packages_are(listed, caplog):
+    points = [entry("my_toys", "never_imported:CAP", dist="Acme.Toys"), entry("other", "x:y")]
+    plugins = Plugins(points, {"LMSTUDIO_DISABLE_PLUGINS": f"{listed},"})
+    assert plugins.capability_names() == ["other"]
+    assert caplog.records == []
+
+
+def test_a_name_to_turn_off_that_no_plugin_has_is_a_warning(caplog):
+    plugins = Plugins([entry("toys", "x:y")], {"LMSTUDIO_DISABLE_PLUGINS": "toys,acme,tyos"})
+    for _ in range(2):
+        assert plugins.capability_names() == []
+    (record,) = caplog.records
+    assert "names 'tyos'" in record.getMessage()
+    assert record.levelname == "WARNING"
+
+
 def test_exports_of_the_facade(module):
     module("acme_toys", CAP=capability(exports={"Toy": "acme_toys:Toy"}), Toy=int)
     plugins = Plugins([entry("broken", "nowhere:CAP"), entry("toys", "acme_toys:CAP")], {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -248,6 +249,78 @@ def test_embeddings(server: FakeServer, client: lms.Client, telemetry: Telemetry
         "server.address": "127.0.0.1",
         "server.port": server.port,
     }
+
+
+def made_by(client: lms.Client, what: str) -> Any:
+    model = client.llm.model("m")
+    if what == "embed":
+        return client.embedding.model("e").embed_stream(["a", "b"])
+    if what == "act":
+        return model.act_stream("Hi", [add])
+    return model.respond_stream("Hi") if what == "respond" else model.complete_stream("Hi")
+
+
+def add(a: int, b: int) -> int:
+    """Add."""
+    return a + b
+
+
+STREAMS = ["respond", "complete", "embed", "act"]
+
+
+@pytest.mark.parametrize("what", STREAMS)
+def test_a_stream_is_below_the_span_that_it_was_made_under(
+    server: FakeServer, client: lms.Client, telemetry: Telemetry, what: str
+) -> None:
+    telemetry.instrument()
+    server.llm("m").respond("Hello.")
+    server.embedding("e")
+    with telemetry.tracer.start_as_current_span("request"):
+        stream = made_by(client, what)
+    with telemetry.tracer.start_as_current_span("elsewhere"):
+        thread = threading.Thread(target=lambda: list(stream))
+        thread.start()
+        thread.join()
+    spans = telemetry.spans
+    parents = {span.context.span_id: span.name for span in spans.values()}
+    names = [n for n in spans if n not in ("request", "elsewhere")]
+    above = {name: spans[name].parent and parents[spans[name].parent.span_id] for name in names}
+    expected = {"chat m": "invoke_agent"} if what == "act" else {}
+    assert above == {name: expected.get(name, "request") for name in names}
+    assert names
+
+
+@pytest.mark.parametrize("what", STREAMS)
+def test_a_stream_of_asyncio_is_below_the_span_that_it_was_made_under(
+    server: FakeServer, telemetry: Telemetry, what: str
+) -> None:
+    telemetry.instrument()
+    server.llm("m").respond("Hello.")
+    server.embedding("e")
+
+    async def read(stream: Any) -> list[Any]:
+        return [event async for event in stream]
+
+    async def main() -> None:
+        async with lms.AsyncClient(server.api_host) as client:
+            llm, embedding = await client.llm.model("m"), await client.embedding.model("e")
+            task: Any = None
+            with telemetry.tracer.start_as_current_span("request"):
+                stream: Any = {
+                    "respond": lambda: llm.respond_stream("Hi"),
+                    "complete": lambda: llm.complete_stream("Hi"),
+                    "embed": lambda: embedding.embed_stream(["a", "b"]),
+                    "act": lambda: llm.act_stream("Hi", [add]),
+                }[what]()
+            task = asyncio.create_task(read(stream))
+            await task
+
+    asyncio.run(main())
+    spans = telemetry.spans
+    (first,) = [n for n in spans if n in ("chat m", "text_completion m", "embeddings e")]
+    top = spans["invoke_agent"] if what == "act" else spans[first]
+    assert top.parent is not None
+    assert top.parent.span_id == spans["request"].context.span_id
 
 
 @pytest.mark.parametrize("how", ["argument", "variable"])

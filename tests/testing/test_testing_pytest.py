@@ -178,6 +178,65 @@ def test_a_prediction_without_an_answer_fails_the_test(run: Run) -> None:
     assert "FakeServer has no answer for this prediction" in output
 
 
+UNSCRIPTED = """
+    import lmstudio as lms
+
+    def test_before_there_is_a_model(lmstudio_server):
+        try:
+            lms.llm("x").respond("Hi")
+        except lms.LMStudioError:
+            pass
+
+    def test_another_endpoint(lmstudio_server, lmstudio_client):
+        lmstudio_server.llm().respond("Hello!")
+        assert lms.llm("x").respond("Hi").content == "Hello!"
+        try:
+            lmstudio_client.repository.search_models("x")
+        except lms.LMStudioError:
+            pass
+
+    def test_a_file(lmstudio_server, lmstudio_client):
+        try:
+            lmstudio_client.files.prepare_file(b"text", "a.txt")
+        except lms.LMStudioError:
+            pass
+
+    def test_one_that_expects_it(lmstudio_server, lmstudio_client):
+        try:
+            lmstudio_client.repository.search_models("x")
+        except lms.LMStudioError:
+            lmstudio_server.failures.clear()
+"""
+
+
+def test_a_request_without_a_script_fails_the_test(run: Run) -> None:
+    counts, output = run(UNSCRIPTED)
+    assert counts == {"passed": 4, "error": 3}, output
+    for endpoint in ("llm.getOrLoad", "files.uploadFileBase64", "repository.searchModels"):
+        assert f"FakeServer was asked for {endpoint}" in output
+
+
+DEPENDING = """
+    import gc, pytest
+    import lmstudio as lms
+
+    FIXTURE
+    async def model(lmstudio_server, lmstudio_async_client):
+        lmstudio_server.llm().respond("one").respond("two").respond("three")
+        model = await lmstudio_async_client.llm.model("x")
+        assert (await model.respond("Hi")).content == "one"
+        yield model
+        assert (await model.respond("Hi")).content == "three"
+
+    MARK
+    async def test_it(model, lmstudio_server):
+        assert (await model.respond("Hi")).content == "two"
+
+    def test_no_socket_is_left(lmstudio_server):
+        gc.collect()
+"""
+
+
 ASYNC = """
     import asyncio, gc, pytest
     import lmstudio as lms
@@ -206,6 +265,23 @@ ASYNC = """
 
         assert asyncio.run(main()).content == "Hello!"
 """
+
+
+def test_fixtures_that_depend_on_the_client_with_anyio(run: Run) -> None:
+    source = DEPENDING.replace("MARK", "@pytest.mark.anyio").replace("FIXTURE", "@pytest.fixture")
+    backend = '    @pytest.fixture(scope="session")\n    def anyio_backend(): return "asyncio"\n'
+    counts, output = run(source + "\n" + backend)
+    assert counts == {"passed": 2}, output
+
+
+@pytest.mark.skipif(find_spec("pytest_asyncio") is None, reason="needs pytest-asyncio")
+@pytest.mark.parametrize("scope", ["function", "module"])
+def test_fixtures_that_depend_on_the_client_with_pytest_asyncio(run: Run, scope: str) -> None:
+    source = DEPENDING.replace("MARK", f'@pytest.mark.asyncio(loop_scope="{scope}")')
+    fixture = f'import pytest_asyncio\n    @pytest_asyncio.fixture(loop_scope="{scope}")'
+    options = ("-o", "asyncio_default_fixture_loop_scope=function")
+    counts, output = run(source.replace("FIXTURE", fixture), *options, asyncio=True)
+    assert counts == {"passed": 2}, output
 
 
 def test_with_the_plugin_of_anyio(run: Run) -> None:

@@ -72,7 +72,8 @@ def act(
     if is_observed(ActObservation):
         model = getattr(predict, "identifier", None)
         run.observation = begin_observation(
-            ActObservation(model=model, run_id=run.options.run_id, tools=tuple(run.tools))
+            ActObservation(model=model, run_id=run.options.run_id, tools=tuple(run.tools)),
+            run.context,
         )
     try:
         result = yield from _rounds(predict, run, clock)

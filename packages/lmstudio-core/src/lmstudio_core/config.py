@@ -21,7 +21,7 @@ from typing import Any, Final, cast
 from pydantic import ValidationError
 from typing_extensions import Self
 
-from .data import InputStruct, mended_input, without_unknown
+from .data import InputStruct, mended_input, validation_error, without_unknown
 from .errors import LMStudioUnknownSettingWarning, LMStudioValueError
 from .lenient import as_list, as_mapping, is_mapping
 from .program.tracebacks import warn_caller
@@ -136,7 +136,9 @@ class ConfigModel(InputStruct):
         except ValidationError as error:
             kept, left_out = without_unknown(cls, data, error)
             if not left_out:
-                return cls.from_dict(mended_input(cls, data, error))
+                if (mended := mended_input(cls, data, error)) is None:
+                    raise validation_error(cls, error) from error
+                return cls.from_dict(mended)
         for message in left_out:
             warn_caller(f"A setting was left out: {message}", LMStudioUnknownSettingWarning)
         return cls.from_dict(kept)

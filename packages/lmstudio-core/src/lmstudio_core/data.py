@@ -161,7 +161,9 @@ class InputStruct(Struct):
             try:
                 super().__init__(**data)
             except pydantic.ValidationError as error:
-                self.__init__(**mended_input(type(self), data, error, call=True))  # type: ignore[misc]
+                if (mended := mended_input(type(self), data, error)) is None:
+                    raise validation_error(type(self), error, call=True) from error
+                self.__init__(**mended)  # type: ignore[misc]
 
         # pydantic validates nested data without this constructor, as with its own.
         __init__.__pydantic_base_init__ = True
@@ -171,7 +173,9 @@ class InputStruct(Struct):
             try:
                 super().__setattr__(name, value)
             except pydantic.ValidationError as error:
-                super().__setattr__(name, mended_input(type(self), value, error))
+                if (mended := mended_input(type(self), value, error)) is None:
+                    raise validation_error(type(self), error) from error
+                super().__setattr__(name, mended)
 
     @classmethod
     @short
@@ -185,22 +189,22 @@ class InputStruct(Struct):
         try:
             return cls.model_validate(data)
         except pydantic.ValidationError as error:
-            return cls.model_validate(mended_input(cls, data, error))
+            if (mended := mended_input(cls, data, error)) is None:
+                raise validation_error(cls, error) from error
+            return cls.model_validate(mended)
 
 
-def mended_input(
-    cls: type[pydantic.BaseModel], data: Any, error: pydantic.ValidationError, *, call: bool = False
-) -> Any:
+def mended_input(cls: type[Any], data: Any, error: pydantic.ValidationError) -> Any:
     """The data with U+FFFD for halves of surrogate pairs, which pydantic does not take.
 
-    Raises:
-        ValidationError: Something else is wrong with it.
+    Returns:
+        ``None`` if there are none: something else is wrong with it.
     """
     mended: list[str] = []
     if any(one["type"] == "string_unicode" for one in error.errors()):
         data = sendable(data, mended)
     if not mended:
-        raise validation_error(cls, error, call=call) from error
+        return None
     _tell(cls, mended)
     return data
 

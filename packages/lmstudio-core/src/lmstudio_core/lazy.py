@@ -30,6 +30,21 @@ def load_object(path: str) -> Any:
     return getattr(found, name) if name else found
 
 
+def _missing(name: str, home: str, error: ModuleNotFoundError) -> ModuleNotFoundError | None:
+    """What to say of a name whose package is not installed; ``None`` if something else is missing."""
+    package = home.partition(":")[0].partition(".")[0]
+    if (error.name or "").partition(".")[0] != package or sys.modules.get(package) is not None:
+        return None
+    from .plugins.installed import how_to_install  # which is heavy, and for this mistake alone
+
+    distribution = package.replace("_", "-")
+    how = how_to_install(distribution)
+    text = (
+        f"{name} is in the package {distribution}, which is not installed. Install it with: {how}"
+    )
+    return ModuleNotFoundError(text, name=error.name, path=error.path)
+
+
 def lazy_names(
     module: str, homes: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -49,7 +64,12 @@ def lazy_names(
         if name not in homes:
             problem = f"module {module!r} has no attribute {name!r}"
             raise AttributeError(problem, name=name, obj=sys.modules[module])
-        value = load_object(homes[name])
+        try:
+            value = load_object(homes[name])
+        except ModuleNotFoundError as error:
+            if (missing := _missing(f"{module}.{name}", homes[name], error)) is None:
+                raise
+            raise missing from error
         setattr(sys.modules[module], name, value)
         return value
 

@@ -55,9 +55,10 @@ def normalized(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows (or the one vector) scaled to length 1, in place; rows of zeros stay."""
     numpy = load_numpy()
     with numpy.errstate(invalid="ignore"):  # a row that is not finite becomes NaN
-        for sizes in (_peaks, lambda rows: numpy.linalg.norm(rows, axis=-1, keepdims=True)):
-            found = sizes(matrix)
-            numpy.divide(matrix, found, out=matrix, where=found != 0)
+        peaks = _peaks(matrix)
+        numpy.divide(matrix, peaks, out=matrix, where=peaks != 0)
+        lengths = numpy.linalg.norm(matrix, axis=-1, keepdims=True)
+        numpy.divide(matrix, lengths, out=matrix, where=lengths != 0)
     return matrix
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -49,6 +50,7 @@ class _EmbeddingStream(Short):
         self._progress: Reporter | None = reporter(progress, total)
         self._observation: EmbeddingObservation | None = None
         self._observed = False
+        self._context = copy_context()
 
     def _batch(self) -> Batch[Any]:
         return Batch(self._fold, self._fold.options.max_in_flight, keep_errors=True)
@@ -77,7 +79,8 @@ class _EmbeddingStream(Short):
             self._observed = True
             if not is_observed(EmbeddingObservation):
                 return
-            self._observation = begin_observation(EmbeddingObservation(model=self._fold.identifier))
+            observation = EmbeddingObservation(model=self._fold.identifier)
+            self._observation = begin_observation(observation, self._context)
 
     @staticmethod
     def _note(observation: EmbeddingObservation, result: Any) -> None:

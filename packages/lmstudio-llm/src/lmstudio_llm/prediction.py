@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -139,6 +140,7 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         self._told_progress = -1.0
         self._observation: PredictionObservation | None = None
         self._observed_in: tuple[Observation | None, int | None] = (None, None)
+        self._context = copy_context()
         self._fragments: list[LlmPredictionFragment] = []
         self._tool_calls: list[ToolCallRequest] = []
         self._failed_calls: list[ToolCallGenerationFailed] = []
@@ -259,7 +261,8 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
                 endpoint=str(self.endpoint),
                 parameter=self.parameter,
                 round_index=round_index,
-            )
+            ),
+            self._context,
         )
 
     def on_end(self, error: BaseException | None, address: Address | None) -> None:

@@ -23,6 +23,7 @@ from .model_endpoints import ANY, FakeModels
 from .recordings import Recording
 from .replay import Replay, ReplayMismatchError
 from .rules import AuthRule, accept
+from .scripts import UnscriptedRequestError
 
 __all__ = ["FakeServer"]
 
@@ -34,11 +35,14 @@ class FakeServer(LocalServer):
     """A scripted server. Use it in a ``with`` statement, or call ``start`` and ``stop``.
 
     ``llm()`` and ``embedding()`` script models; ``on`` and ``on_channel`` single endpoints. What it
-    is asked without a script for, it answers as a real server does: with a warning.
+    is asked without a script for, it answers as a real server does: with a warning; a ``strict``
+    one remembers it as a failure, too, which ``check()`` and the end of the ``with`` block raise.
 
     Attributes:
         auth: Whom it lets in: ``accept``, ``silent``, ``refuse(reason)``, ``require_token(token)``
             or a function of the client's packet.
+        strict: Whether a request without a script is a failure, whatever the program makes of the
+            error; the pytest fixture's is.
 
     Example:
         >>> with FakeServer() as server, Client(server.api_host) as client:
@@ -49,9 +53,16 @@ class FakeServer(LocalServer):
 
     scripted: ClassVar[bool] = True
 
-    def __init__(self, *, auth: AuthRule = accept, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        auth: AuthRule = accept,
+        tls: ssl.SSLContext | None = None,
+        strict: bool = False,
+    ) -> None:
         super().__init__(tls=tls)
         self.auth = auth
+        self.strict = strict
         self._scripts: dict[str, Any] = {}
         self._models = FakeModels(self)
         self._replay: Replay | None = None
@@ -222,6 +233,13 @@ class FakeServer(LocalServer):
         else:
             self._note(lambda: channel.arrived(frame.get("message")))
 
+    def _unexpected(self, request: FakeRequest, text: str, kind: str) -> None:
+        """A request without a script."""
+        if self.strict:
+            asked = f"FakeServer was asked for {request.endpoint}, which the test has no script for"
+            self.failures.append(UnscriptedRequestError(f"{asked}.{_hint(request)}"))
+        self._warn(request.socket, text, kind)
+
     @staticmethod
     def _warn(socket: FakeSocket, text: str, kind: str) -> None:
         if socket.warnings_sent < _WARNING_LIMIT:
@@ -239,7 +257,7 @@ class FakeServer(LocalServer):
             return
         if reply is _UNKNOWN:
             text = f"Received rpcCall for unknown endpoint, endpoint = {name}{_hint(call)}"
-            self._warn(call.socket, text, "rpcEndpointUnknown")
+            self._unexpected(call, text, "rpcEndpointUnknown")
             return
         try:
             if callable(reply):
@@ -273,7 +291,7 @@ class FakeServer(LocalServer):
             script = self._replay.run
         if script is _UNKNOWN:
             text = f"Received channelCreate for unknown endpoint, endpoint = {name}{_hint(channel)}"
-            self._warn(channel.socket, text, "channelEndpointUnknown")
+            self._unexpected(channel, text, "channelEndpointUnknown")
             return
         if isinstance(script, ServerFailure):
             channel.fail(script)

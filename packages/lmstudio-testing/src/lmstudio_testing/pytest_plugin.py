@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import asyncio
+
     from lmstudio_core.client import AsyncClient, Client
 
     from .fake_server import FakeServer
@@ -80,7 +82,8 @@ def lmstudio_server(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
     """A scripted server, which ``lmstudio.llm()`` and clients without an address find.
 
     With ``--lmstudio`` it is a real one in its place, which ignores what it is told to say; its
-    ``scripted`` is ``False``. A prediction that the test scripted no answer for fails the test.
+    ``scripted`` is ``False``. A request that the test scripted no answer for fails the test, whatever
+    the program made of the error.
     """
     scripted = _server(request.config) == _SCRIPTED
     if not scripted and request.node.get_closest_marker("lmstudio_scripted") is not None:
@@ -91,7 +94,7 @@ def lmstudio_server(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
     if scripted:
         from .fake_server import FakeServer
 
-        server = FakeServer()
+        server = FakeServer(strict=True)
     else:
         from .live_server import LiveServer
 
@@ -117,25 +120,42 @@ def lmstudio_client(lmstudio_server: FakeServer) -> Iterator[Client]:
 @pytest.fixture
 def lmstudio_async_client(
     request: pytest.FixtureRequest, lmstudio_server: FakeServer
-) -> AsyncClient:
-    """A client of ``lmstudio_server`` for asyncio, closed when the coroutine of the test ends.
+) -> Iterator[AsyncClient]:
+    """A client of ``lmstudio_server`` for asyncio, open until the fixtures that depend on it end.
 
-    It works with pytest-asyncio and with anyio's plugin. A test that is no coroutine function
-    closes it itself: ``async with lmstudio_async_client: ...``.
+    It works with pytest-asyncio and with anyio's plugin. A test that is no coroutine function and
+    runs a loop of its own closes it itself: ``async with lmstudio_async_client: ...``.
     """
+    import asyncio
+
     from lmstudio_core.client import AsyncClient
 
     client = AsyncClient(lmstudio_server.api_host)
+    loops: list[asyncio.AbstractEventLoop] = []
     test: Any = getattr(request.node, "obj", None)
     if inspect.iscoroutinefunction(test):
-        # The event loop is gone before fixtures that are not async end; so the test closes it.
+        # This fixture is no coroutine, since each plugin wants its own kind; so the test tells its loop.
 
         @functools.wraps(test)
-        async def closing(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return await test(*args, **kwargs)
-            finally:
-                await client.aclose()
+        async def noting(*args: Any, **kwargs: Any) -> Any:
+            loops.append(asyncio.get_running_loop())
+            return await test(*args, **kwargs)
 
-        request.node.obj = closing
-    return client
+        request.node.obj = noting
+    yield client
+    if loops:
+        _close(client, loops[0])
+
+
+def _close(client: AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
+    """Close the client where it was used; in a loop that is gone by now (anyio's) nothing is open."""
+    import asyncio
+
+    if not loop.is_closed():
+        loop.run_until_complete(client.aclose())
+        return
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(client.aclose())
+    finally:
+        loop.close()

@@ -15,7 +15,7 @@ from ..errors import LMStudioRuntimeError, LMStudioValueError
 from ..lazy import lazy_names
 from ..plugins.capability import Capability
 from ..program.places import home_folder
-from ..program.tracebacks import Short
+from ..program.tracebacks import Short, caller_line
 from ..protocol.address import Address, parse_api_host
 from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
 from ..protocol.operations import Invoke, Op
@@ -106,6 +106,7 @@ class ClientBase(Short):
         ssl: SslSetting = None,
         proxy: str | bool | None = None,
     ) -> None:
+        self._made_at = caller_line()
         self._network = Network(headers, ssl, proxy)
         # A plugin's credentials are for the server that gave them, not for any other.
         own = {} if api_host is None else dict.fromkeys(PLUGIN_VARIABLES, "")
@@ -144,7 +145,9 @@ class ClientBase(Short):
     def __del__(self) -> None:
         # When the interpreter ends, the system takes the sockets back; nobody wants to read of it.
         if not sys.is_finalizing() and self._forsake():
-            advice = f"unclosed {self!r}: use {self._how_to_close}"
+            made = self.__dict__.get("_made_at")
+            where = f", made at {made}" if made else ""
+            advice = f"unclosed {self!r}{where}: use {self._how_to_close}"
             warnings.warn(advice, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:

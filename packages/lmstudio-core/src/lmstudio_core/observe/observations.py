@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
@@ -208,9 +209,18 @@ def is_observed(cls: type[Observation]) -> bool:
     return _observers.listening(cls.kind)
 
 
-def begin_observation(observation: _O) -> _O:
-    """Tell that something begins; its ``finish`` has to be called when it ends."""
-    _observers.tell(observation, "started")
+def begin_observation(observation: _O, context: Context | None = None) -> _O:
+    """Tell that something begins; its ``finish`` has to be called when it ends.
+
+    Args:
+        observation: What begins.
+        context: The context variables of whoever made it, where that is not whoever begins it: a
+            stream that is read by another thread or task is below the span that it was made under.
+    """
+    if context is None:
+        _observers.tell(observation, "started")
+    else:
+        context.run(_observers.tell, observation, "started")
     return observation
 
 

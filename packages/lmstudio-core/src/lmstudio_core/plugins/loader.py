@@ -16,7 +16,7 @@ from . import installed
 from .capability import API_VERSION, CAPABILITY_GROUP
 from .hookspecs import COMMAND_GROUP, ENGINE_GROUP
 from .installed import Unreadable
-from .state import Kind, Record, turned_off
+from .state import Kind, Record, turned_off, unknown_names
 
 if TYPE_CHECKING:
     from .installed import EntryPoint
@@ -62,6 +62,11 @@ class PluginLoader:
                 if found is None:
                     found, self._unreadable = installed.entry_points()
                 self._records = [self._record(entry) for entry in installed.unique(found)]
+                for name in unknown_names(self._environment, found):
+                    text = (
+                        "LMSTUDIO_DISABLE_PLUGINS names %r, and no installed plugin has that name"
+                    )
+                    logger.warning(text, name)
             return [record for record in self._records if record.entry.group == group]
 
     def _record(self, entry: EntryPoint) -> Record:

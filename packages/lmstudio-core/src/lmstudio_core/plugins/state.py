@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -12,10 +12,12 @@ from .installed import distribution_of, is_of_family, normal, version_of, where
 if TYPE_CHECKING:
     from .installed import EntryPoint
 
-__all__ = ["PROBLEMS", "Kind", "PluginState", "Record", "State", "turned_off"]
+__all__ = ["PROBLEMS", "Kind", "PluginState", "Record", "State", "turned_off", "unknown_names"]
 
 Kind = Literal["capability", "command", "hooks", "engine", "distribution"]
 State = Literal["ok", "slow", "disabled", "failed", "conflict"]
+
+_DISABLE_VARIABLE: Final = "LMSTUDIO_DISABLE_PLUGINS"
 
 PROBLEMS: Final = ("failed", "conflict")
 """The states of plugins that do not work, or not whole."""
@@ -102,8 +104,23 @@ class Record:
 
 def turned_off(environment: Mapping[str, Any], entry: EntryPoint) -> bool:
     """Whether ``LMSTUDIO_DISABLE_PLUGINS`` names the plugin, or the distribution it came with."""
-    listed = str(environment.get("LMSTUDIO_DISABLE_PLUGINS", "")).split(",")
-    names = {name.strip() for name in listed} - {""}
-    if not names:
-        return False
-    return entry.name in names or normal(distribution_of(entry)) in map(normal, names)
+    names = set(map(normal, disabled_names(environment)))
+    return bool(names) and not names.isdisjoint(_names_of(entry))
+
+
+def disabled_names(environment: Mapping[str, Any]) -> list[str]:
+    """The names in ``LMSTUDIO_DISABLE_PLUGINS``, as they are written."""
+    listed = str(environment.get(_DISABLE_VARIABLE, "")).split(",")
+    return [name.strip() for name in listed if name.strip()]
+
+
+def unknown_names(environment: Mapping[str, Any], entries: Iterable[EntryPoint]) -> list[str]:
+    """Those of them that no installed plugin or distribution has."""
+    if not (names := disabled_names(environment)):
+        return []
+    known = {name for entry in entries for name in _names_of(entry)}
+    return [name for name in names if normal(name) not in known]
+
+
+def _names_of(entry: EntryPoint) -> tuple[str, str]:
+    return normal(entry.name), normal(distribution_of(entry))

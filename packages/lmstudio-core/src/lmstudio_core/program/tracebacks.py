@@ -14,13 +14,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from types import FunctionType, TracebackType
+from types import FrameType, FunctionType, TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from ..errors import LMStudioError
 from ..lazy import lazy_hints
 
-__all__ = ["CUT", "Short", "cut", "debugging", "short", "warn_caller"]
+__all__ = ["CUT", "Short", "caller_line", "cut", "debugging", "short", "warn_caller"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _E = TypeVar("_E", bound=BaseException)
@@ -132,10 +132,22 @@ class Short:
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the program's own line, whatever of the family stands between it and here."""
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(message, category, stacklevel=_program()[1])
+
+
+def caller_line() -> str:
+    """The program's own line that this was called by, as ``file:line``; empty if there is none."""
+    frame = _program()[0]
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _program() -> tuple[FrameType | None, int]:
+    """The first frame that is none of the family's, and how far it is above whoever asks."""
+    frame = inspect.currentframe()
+    found, level = None if frame is None else frame.f_back, 1
+    while found is not None and found.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        found, level = found.f_back, level + 1
+    return found, level
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
