@@ -333,6 +333,9 @@ if TYPE_CHECKING:
         json_api as json_api,
     )
     from . import (
+        plugin as plugin,
+    )
+    from . import (
         schemas as schemas,
     )
     from . import (
@@ -826,6 +829,7 @@ _MODULES: Final = (
     "async_api",
     "history",
     "json_api",
+    "plugin",
     "schemas",
     "sdk_api",
     "sync_api",

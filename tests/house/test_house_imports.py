@@ -17,7 +17,7 @@ BELOW = {
     "lmstudio_llm": {"lmstudio_core"},
     "lmstudio_embed": {"lmstudio_core"},
     "lmstudio_agent": {"lmstudio_core", "lmstudio_llm"},
-    "lmstudio_plugin": {"lmstudio_core"},
+    "lmstudio_plugin": {"lmstudio_core", "lmstudio_llm", "lmstudio_agent"},
     "lmstudio_server": {"lmstudio_core"},
     "lmstudio": {
         "lmstudio_core",
@@ -47,6 +47,8 @@ TYPED_CIRCLE = {
     "lmstudio_embed.convenience",
     "lmstudio_llm",
     "lmstudio_llm.convenience",
+    "lmstudio_plugin",
+    "lmstudio_plugin.runner",
 }
 """The circle that those typed properties of the client make, and which stays."""
 
@@ -70,6 +72,11 @@ CIRCLES_OF_FILES = [
         *("lmstudio", "lmstudio._official", "lmstudio._sdk_models", "lmstudio.async_api"),
         *("lmstudio.history", "lmstudio.json_api", "lmstudio.schemas", "lmstudio.sdk_api"),
         "lmstudio.sync_api",
+        *(
+            name
+            for name in MODULES
+            if name.startswith("lmstudio.plugin") and "__main__" not in name
+        ),
     },
     {"lmstudio_core.capability", "lmstudio_core.models.kind"},
     {
@@ -103,7 +110,7 @@ PRIVATE_IMPORTS = {
     ("lmstudio_embed", "lmstudio_core"),
     ("lmstudio_agent", "lmstudio_core"),
     ("lmstudio_agent", "lmstudio_llm"),
-    ("lmstudio_plugin", "lmstudio_core"),
+    *(("lmstudio_plugin", name) for name in BELOW["lmstudio_plugin"]),
     ("lmstudio_server", "lmstudio_core"),
 }
 """Which packages import from which others what is not public there."""

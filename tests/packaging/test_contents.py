@@ -102,7 +102,7 @@ def test_who_depends_on_whom(built: Mapping[str, Built]) -> None:
     assert family("lmstudio-llm") == {"lmstudio-core"}
     assert family("lmstudio-embed") == {"lmstudio-core"}
     assert family("lmstudio-agent") == {"lmstudio-core", "lmstudio-llm"}
-    assert family("lmstudio-plugin") == {"lmstudio-core"}
+    assert family("lmstudio-plugin") == {"lmstudio-core", "lmstudio-llm", "lmstudio-agent"}
     assert family("lmstudio-server") == {"lmstudio-core"}
     assert family("lmstudio") == set(NAMES) - {"lmstudio"}
     (server,) = [r for r in built["lmstudio"].requirements() if r.startswith("lmstudio-server")]

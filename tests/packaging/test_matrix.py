@@ -80,7 +80,7 @@ AGENT = """
 PLUGIN = """
     server.on("plugins.reindexPlugins", None)
     client.plugins.reindex_plugins()
-    missing(client, "llm", "embedding", "agent")
+    missing(client, "embedding")
     assert family() == ["lmstudio_core", "lmstudio_plugin"], family()
 """
 SERVER = """

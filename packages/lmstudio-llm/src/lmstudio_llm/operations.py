@@ -21,6 +21,7 @@ from .prediction import PredictionCallbacks, PredictionChannel
 from .reasoning import reasoning_tags
 from .results import ContextUsage
 from .schemas import OutputFormat, resolve_format, setting_format
+from .sources import source_of
 from .tools import Tool, ToolDefinition, resolve_tools, tools_setting
 from .vision import has_images
 
@@ -111,6 +112,7 @@ def respond(
         values.update(choice.to_kv())
     check_retries(retries, structured=output_format is not None)
     specifier = specifier_of(model)
+    source = source_of(model)
     given = history_data(history)
 
     def channel(messages: Mapping[str, Any]) -> PredictionChannel[Any]:
@@ -122,6 +124,8 @@ def respond(
         }
         tags = reasoning_tags(values)
         made = PredictionChannel[Any]("predict", parameter, output_format, callbacks, tags)
+        if source is not None:
+            made.endpoint, made.parameter = source.request(made.endpoint, parameter)
         made.continues = given["messages"][-1]["role"] == "assistant"
         made.validates |= any(tool.checked_by_schema for tool in resolved)
         return made
@@ -132,7 +136,7 @@ def respond(
         retries=retries,
         strict=strict,
         output_format=output_format,
-        sees=specifier if has_images(given) else None,
+        sees=specifier if has_images(given) and (source is None or source.is_model) else None,
     )
 
 

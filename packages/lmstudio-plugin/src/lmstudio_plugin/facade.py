@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
@@ -30,6 +30,9 @@ from .operations import HookName
 from .processing import AsyncPredictionController, PredictionController
 from .sessions import AsyncToolUseSession, ToolUseSession
 from .tool_calls import ToolSessionChannel
+
+if TYPE_CHECKING:
+    from .token_sources import AsyncGenerator, Generator
 
 __all__ = ["AsyncPluginsNamespace", "PluginsNamespace"]
 
@@ -126,6 +129,27 @@ class PluginsNamespace(SyncNamespace):
         specifier = ops.config_specifier(config, working_directory, process)
         channel = GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
         return GeneratorStream(self._client.open(channel, **limits))
+
+    def generator(
+        self,
+        plugin_identifier: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        working_directory: str | None = None,
+        process: PredictionProcess | None = None,
+    ) -> Generator:
+        """A plugin's generator as a handle with ``respond`` and ``act``, in the place of a model.
+
+        Args:
+            plugin_identifier: Which plugin, as ``"owner/name"``.
+            config: The plugin's settings: key to value.
+            working_directory: A folder on the server's machine that the plugin may work in.
+            process: For plugins that use another one: the prediction whose settings hold.
+        """
+        from .token_sources import Generator, generator_source
+
+        source = generator_source(plugin_identifier, config, working_directory, process)
+        return Generator(source, self._client)
 
     def register_development_plugin(
         self, manifest: PluginManifest | Mapping[str, Any], **limits: Unpack[CallLimits]
@@ -294,6 +318,27 @@ class AsyncPluginsNamespace(AsyncNamespace):
         specifier = ops.config_specifier(config, working_directory, process)
         channel = GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
         return AsyncGeneratorStream(self._client.open(channel, **limits))
+
+    def generator(
+        self,
+        plugin_identifier: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        working_directory: str | None = None,
+        process: PredictionProcess | None = None,
+    ) -> AsyncGenerator:
+        """A plugin's generator as a handle with ``respond`` and ``act``, in the place of a model.
+
+        Args:
+            plugin_identifier: Which plugin, as ``"owner/name"``.
+            config: The plugin's settings: key to value.
+            working_directory: A folder on the server's machine that the plugin may work in.
+            process: For plugins that use another one: the prediction whose settings hold.
+        """
+        from .token_sources import AsyncGenerator, generator_source
+
+        source = generator_source(plugin_identifier, config, working_directory, process)
+        return AsyncGenerator(source, self._client)
 
     async def register_development_plugin(
         self, manifest: PluginManifest | Mapping[str, Any], **limits: Unpack[CallLimits]

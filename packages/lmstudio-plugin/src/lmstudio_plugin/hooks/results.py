@@ -1,0 +1,40 @@
+"""What a tool returned, as JSON that every side can read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Final
+
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from ..errors import LMStudioPluginRuntimeError
+
+__all__ = ["MAX_RESULT", "encoded_result"]
+
+MAX_RESULT: Final = 16 * 1024 * 1024
+"""The longest result, in bytes of JSON."""
+
+
+def encoded_result(value: Any) -> Any:
+    """Dataclasses and models become objects, dates ISO texts, sets lists, bytes base64.
+
+    Raises:
+        LMStudioPluginRuntimeError: It cannot become JSON, holds NaN or infinity, or is too big.
+    """
+    try:
+        plain = to_jsonable_python(
+            value, bytes_mode="base64", by_alias=True, inf_nan_mode="constants"
+        )
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            plain = base64.b64encode(value).decode("ascii")  # padded, as JSON readers expect it
+        size = len(json.dumps(plain, allow_nan=False))
+    except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
+        raise LMStudioPluginRuntimeError(
+            f"its result, {type(value).__name__}, cannot become JSON: {error}"
+        ) from error
+    if size > MAX_RESULT:
+        raise LMStudioPluginRuntimeError(
+            f"its result has {size} bytes as JSON; at most {MAX_RESULT} are sent"
+        )
+    return plain
