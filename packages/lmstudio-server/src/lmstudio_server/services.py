@@ -87,6 +87,8 @@ class Services:
     plugins: PluginHost = field(init=False)
     second_port: SecondPort | None = None
     """Set once the server listens."""
+    base_url: str | None = None
+    """Where plugins reach this server, as ``ws://host:port``; set with the port."""
 
     def __post_init__(self) -> None:
         self.plugins = PluginHost(self.authenticator)

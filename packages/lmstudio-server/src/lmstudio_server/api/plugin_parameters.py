@@ -30,15 +30,16 @@ __all__ = [
     "StartSession",
 ]
 
-_KEBAB: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_OWNER: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_NAME: Final = r"^[a-z0-9]+([-.][a-z0-9]+)*$"
 Messages: TypeAlias = dict[str, type[BaseModel] | None]
 
 
 class Manifest(Parameter):
     type: Literal["plugin"]
     runner: Literal["ecmascript", "node", "deno", "mcpBridge"]
-    owner: Annotated[str, Field(pattern=_KEBAB)]
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    owner: Annotated[str, Field(pattern=_OWNER, max_length=100)]
+    name: Annotated[str, Field(pattern=_NAME, max_length=100)]
 
 
 class RegisterPlugin(Parameter):
@@ -71,7 +72,7 @@ class SchematicsField(Parameter):
     short_key: str
     full_key: str
     type_key: str
-    type_params: Any
+    type_params: dict[str, Any]
     default_value: Any
 
 

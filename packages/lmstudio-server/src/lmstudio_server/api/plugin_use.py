@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lmstudio_core.shapes import as_words
+from lmstudio_server.bridge.hook import misfit
 from lmstudio_server.errors import WireError
 from lmstudio_server.kv.stack import collapse, fields
 
@@ -51,12 +52,16 @@ def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
     )
 
 
-async def converse(channel: Channel, name: HookName, parameter: pp.StartSession) -> Conversation:
-    """Begin a conversation with the plugin that a client means."""
+async def converse(
+    channel: Channel, name: HookName, parameter: pp.StartSession
+) -> tuple[Conversation, dict[str, Any]]:
+    """Begin a conversation with the plugin that a client means; and the settings that it has there."""
     if isinstance(parameter.plugin_config_specifier, pp.ProcessConfig):
         raise no_process()
     plugin = channel.services.plugins.find(parameter.plugin_identifier)
-    return (await plugin.hook(name)).open()
+    hook = await plugin.hook(name)
+    given = settings(plugin, parameter)
+    return hook.open(), given
 
 
 def settings(plugin: Plugin, parameter: pp.StartSession) -> dict[str, Any]:
@@ -65,8 +70,8 @@ def settings(plugin: Plugin, parameter: pp.StartSession) -> dict[str, Any]:
     given = collapse([specifier.config.fields_]) if isinstance(specifier, pp.DirectConfig) else {}
     path = specifier.working_directory_path if isinstance(specifier, pp.DirectConfig) else None
     return {
-        "pluginConfig": fields({**plugin.settings, **given}),
-        "globalPluginConfig": fields(plugin.global_settings),
+        "pluginConfig": fields(plugin.settings.values(given, plugin.identifier)),
+        "globalPluginConfig": fields(plugin.global_settings.values({}, plugin.identifier)),
         "workingDirectoryPath": path,
     }
 
@@ -88,14 +93,12 @@ class ToolSession:
 
     async def run(self) -> None:
         """The session, until the client discards it or the plugin is gone."""
-        conversation = await converse(self._channel, "toolsProvider", self._parameter)
-        plugin = self._channel.services.plugins.find(self._plugin)
+        conversation, given = await converse(self._channel, "toolsProvider", self._parameter)
         try:
-            conversation.tell("initSession", **settings(plugin, self._parameter))
+            conversation.tell("initSession", **given)
             await first_of(self._down(conversation), self._up(conversation))
         finally:
-            conversation.tell("discardSession")
-            conversation.leave()
+            conversation.leave("discardSession")
 
     async def _down(self, conversation: Conversation) -> None:
         """What the plugin says goes to the client."""
@@ -126,6 +129,9 @@ class ToolSession:
         if kind == "toolCallWarn":
             return {**packet, "warnText": message["warnText"]}
         del self._calls[message["callId"]]
+        if kind == "misfit":
+            error = misfit(self._plugin, message["problem"])
+            return {"type": "toolCallError", "callId": call_id, "error": error.to_wire()}
         if kind == "toolCallError":
             return {**packet, "error": relayed(message["error"], self._plugin).to_wire()}
         return {**packet, "result": message.get("result")}
@@ -172,23 +178,20 @@ class Generation:
 
     async def run(self) -> None:
         """The text, to its end or the client's cancel."""
-        conversation = await converse(self._channel, "generator", self._parameter)
-        plugin = self._channel.services.plugins.find(self._plugin)
+        conversation, given = await converse(self._channel, "generator", self._parameter)
         done = False
         try:
             conversation.tell(
                 "generate",
                 input=self._parameter.history.model_dump(by_alias=True, exclude_none=True),
                 toolDefinitions=[_wire(tool) for tool in self._parameter.tools],
-                **settings(plugin, self._parameter),
+                **given,
             )
             await first_of(self._relay(conversation), self._abort(conversation))
             done = True
             await self._channel.send({"type": "success"})
         finally:
-            if not done:
-                conversation.tell("abort")
-            conversation.leave()
+            conversation.leave(None if done else "abort")
 
     async def _abort(self, conversation: Conversation) -> None:
         """When the client has enough: the generator is told, and has some time to end."""
