@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from lmstudio_core.config import kv_config, stack_values
 from lmstudio_core.protocol.operations import Endpoint
 
-__all__ = ["BaseSettings", "PluginGenerator", "PredictionSource", "source_of"]
+__all__ = ["BaseSettings", "PluginGenerator", "PredictionSource", "give_source", "source_of"]
 
 
 class PredictionSource(Protocol):
@@ -82,6 +82,15 @@ class PluginGenerator:
         return Endpoint("plugins", "generateWithGenerator", "channel"), asked
 
 
+_KEPT: Final = "_prediction_source"
+
+
 def source_of(model: object) -> PredictionSource | None:
     """The source of a handle that has one."""
-    return getattr(model, "prediction_source", None)
+    source: PredictionSource | None = getattr(model, _KEPT, None)
+    return source
+
+
+def give_source(model: object, source: PredictionSource) -> None:
+    """Have all predictions of a handle asked for as the source says."""
+    vars(model)[_KEPT] = source

@@ -10,7 +10,7 @@ from lmstudio_core.runner import AsyncRunner, SyncRunner
 from lmstudio_core.tracebacks import Short
 from lmstudio_llm.models.aio import AsyncLLM
 from lmstudio_llm.models.sync import LLM
-from lmstudio_llm.sources import BaseSettings, PluginGenerator
+from lmstudio_llm.sources import BaseSettings, PluginGenerator, give_source
 
 from .data import PredictionProcess, TokenSource
 from .operations import config_specifier, plugin_text
@@ -46,7 +46,7 @@ class Generator(Short):
     def __init__(self, source: PluginGenerator, client: SyncRunner) -> None:
         self.plugin_identifier = source.plugin_identifier
         self._model = LLM(source.plugin_identifier, client)
-        self._model.prediction_source = source
+        give_source(self._model, source)
 
     def __repr__(self) -> str:
         return f"<Generator {self.plugin_identifier}>"
@@ -81,7 +81,7 @@ class AsyncGenerator(Short):
     def __init__(self, source: PluginGenerator, client: AsyncRunner) -> None:
         self.plugin_identifier = source.plugin_identifier
         self._model = AsyncLLM(source.plugin_identifier, client)
-        self._model.prediction_source = source
+        give_source(self._model, source)
 
     def __repr__(self) -> str:
         return f"<AsyncGenerator {self.plugin_identifier}>"
@@ -119,7 +119,7 @@ async def token_source_handle(
         return AsyncGenerator(found, client)
     if source.type == "model" and source.identifier:
         model = await client.capability("llm").model(source.identifier)
-        model.prediction_source = BaseSettings(values)
+        give_source(model, BaseSettings(values))
         return model
     raise LMStudioServerError(
         f"The server named nothing to predict with: {source.type or 'no type'!r}.",

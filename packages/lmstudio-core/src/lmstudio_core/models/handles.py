@@ -33,8 +33,6 @@ class ModelHandleBase(Short, SameOnServer):
 
     _kind: ClassVar[ModelKind]
     _device: str | None = None
-    prediction_source: Any = None
-    """How predictions are asked for, where it is not as the identifier alone says."""
 
     def __init__(self, model_identifier: str) -> None:
         self.identifier = model_identifier

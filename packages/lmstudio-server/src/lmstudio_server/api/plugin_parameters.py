@@ -10,6 +10,7 @@ from .parameters import (
     History,
     Int,
     KVConfig,
+    Message,
     Optional,
     OptionalBool,
     Parameter,
@@ -20,11 +21,11 @@ from .parameters import (
 __all__ = [
     "CLIENT_MESSAGES",
     "GENERATOR_MESSAGES",
+    "PREPROCESSOR_MESSAGES",
     "TASK_MESSAGES",
     "TOOLS_PROVIDER_MESSAGES",
     "ErrorReport",
     "Generate",
-    "Processing",
     "RegisterPlugin",
     "SetSchematics",
     "StartSession",
@@ -90,13 +91,6 @@ class ErrorReport(Parameter):
     server_url: str
     message: str
     unavailable_host: Optional = None
-
-
-class Processing(Parameter):
-    """What every ``processing…`` endpoint takes: the prediction, and the right to work on it."""
-
-    pci: str
-    token: str
 
 
 # -- messages on channels ------------------------------------------------------------------------
@@ -166,6 +160,17 @@ class _TaskFailed(_Task):
 
 
 TASK_MESSAGES: Final[Messages] = {"complete": _Task, "aborted": _Task, "error": _TaskFailed}
+
+
+class _UserMessage(Message):
+    role: Literal["user"]
+
+
+class _Preprocessed(_Task):
+    processed: _UserMessage
+
+
+PREPROCESSOR_MESSAGES: Final[Messages] = {**TASK_MESSAGES, "complete": _Preprocessed}
 
 
 class _FragmentOptions(Parameter):

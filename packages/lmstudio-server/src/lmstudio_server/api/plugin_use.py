@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from lmstudio_core.shapes import as_words
 from lmstudio_server.bridge.hook import misfit
+from lmstudio_server.bridge.process import no_process
 from lmstudio_server.errors import WireError
 from lmstudio_server.kv.stack import collapse, fields
 
@@ -24,22 +25,12 @@ if TYPE_CHECKING:
 
     from .endpoint import Channel
 
-__all__ = ["Generation", "ToolSession", "no_process"]
+__all__ = ["ABORT_SECONDS", "Generation", "ToolSession", "relayed"]
 
 _log = logging.getLogger(__name__)
 
 ABORT_SECONDS: Final = 5.0
 """How long a generator may take to notice that nobody wants its text any more."""
-
-
-def no_process() -> WireError:
-    """A prediction process was named; there is never one here."""
-    return WireError(
-        "There is no prediction process of that name.",
-        cause="Predictions that plugins work on are those of LM Studio's own chats, which "
-        "lmstudio-server does not have.",
-        suggestion="Pass the plugin's settings directly.",
-    )
 
 
 def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
@@ -56,24 +47,37 @@ async def converse(
     channel: Channel, name: HookName, parameter: pp.StartSession
 ) -> tuple[Conversation, dict[str, Any]]:
     """Begin a conversation with the plugin that a client means; and the settings that it has there."""
-    if isinstance(parameter.plugin_config_specifier, pp.ProcessConfig):
-        raise no_process()
     plugin = channel.services.plugins.find(parameter.plugin_identifier)
+    given = _settings(channel, plugin, parameter)
     hook = await plugin.hook(name)
-    given = settings(plugin, parameter)
-    return hook.open(), given
-
-
-def settings(plugin: Plugin, parameter: pp.StartSession) -> dict[str, Any]:
-    """The plugin's settings as it takes them: its defaults, with what was given over them."""
-    specifier = parameter.plugin_config_specifier
-    given = collapse([specifier.config.fields_]) if isinstance(specifier, pp.DirectConfig) else {}
-    path = specifier.working_directory_path if isinstance(specifier, pp.DirectConfig) else None
-    return {
-        "pluginConfig": fields(plugin.settings.values(given, plugin.identifier)),
-        "globalPluginConfig": fields(plugin.global_settings.values({}, plugin.identifier)),
-        "workingDirectoryPath": path,
+    return hook.open(), {
+        "pluginConfig": fields(plugin.settings.values(given[0], plugin.identifier)),
+        "globalPluginConfig": fields(plugin.global_values()),
+        "workingDirectoryPath": given[1],
     }
+
+
+def _settings(
+    channel: Channel, plugin: Plugin, parameter: pp.StartSession
+) -> tuple[Mapping[str, Any], str | None]:
+    """What is given of a plugin's settings, and the folder it may work in.
+
+    Raises:
+        WireError: A prediction is named that is none of this client's, or the plugin is not enabled there.
+    """
+    specifier = parameter.plugin_config_specifier
+    if isinstance(specifier, pp.DirectConfig):
+        return collapse([specifier.config.fields_]), specifier.working_directory_path
+    host = channel.services.plugins
+    own = host.with_credentials(channel.client)
+    if own is None:
+        raise no_process()
+    enabled = channel.services.processes.find(own, specifier.pci, specifier.token).of(
+        plugin.identifier
+    )
+    if enabled is None:
+        raise WireError(f'The plugin "{plugin.identifier}" is not enabled in this chat.')
+    return enabled.given, enabled.working_directory
 
 
 def _wire(tool: Tool) -> dict[str, Any]:

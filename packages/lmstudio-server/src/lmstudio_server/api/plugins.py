@@ -12,7 +12,8 @@ from lmstudio_server.errors import WireError
 
 from . import plugin_parameters as pp
 from .endpoint import ABSENT, Call, Channel, Namespace
-from .plugin_use import Generation, ToolSession, no_process
+from .plugin_use import Generation, ToolSession
+from .processing import namespace as processing
 from .race import first_of
 
 if TYPE_CHECKING:
@@ -113,15 +114,15 @@ async def set_generator(channel: Channel, _parameter: Any) -> None:
     await _serve(channel, "generator")
 
 
-@namespace.channel("setPromptPreprocessor", messages=pp.TASK_MESSAGES, tells_misfits=True)
+@namespace.channel("setPromptPreprocessor", messages=pp.PREPROCESSOR_MESSAGES, tells_misfits=True)
 async def set_prompt_preprocessor(channel: Channel, _parameter: Any) -> None:
-    """Kept open, but never asked: it is for LM Studio's own chats."""
+    """The plugin changes what users have written; it is asked by predictions with plugins."""
     await _serve(channel, "promptPreprocessor")
 
 
 @namespace.channel("setPredictionLoopHandler", messages=pp.TASK_MESSAGES, tells_misfits=True)
 async def set_prediction_loop_handler(channel: Channel, _parameter: Any) -> None:
-    """Kept open, but never asked: it is for LM Studio's own chats."""
+    """The plugin answers users; it is asked by predictions with plugins."""
     await _serve(channel, "predictionLoopHandler")
 
 
@@ -174,25 +175,5 @@ async def report_error(call: Call, parameter: pp.ErrorReport) -> Any:
     return ABSENT
 
 
-# -- a prediction that a plugin works on ---------------------------------------------------------
-
-
-async def _no_prediction(_call: Call, _parameter: Any) -> Any:
-    """No chat of this server's asks a plugin to work on it."""
-    raise no_process()
-
-
-for _name in (
-    "processingHandleUpdate",
-    "processingHandleRequest",
-    "processingPullHistory",
-    "processingGetOrLoadTokenSource",
-    "processingHasStatus",
-    "processingNeedsNaming",
-    "processingSuggestName",
-    "processingSetSenderName",
-):
-    namespace.rpc(_name, pp.Processing)(_no_prediction)
-    namespace.mark("error", _name)
-
-namespace.mark("nothing", "reindexPlugins", "setPromptPreprocessor", "setPredictionLoopHandler")
+namespace.include(processing)
+namespace.mark("nothing", "reindexPlugins")

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from .hook import HookName
 
+
 __all__ = ["Plugin", "PluginHost", "Schematics"]
+
 
 START_SECONDS: Final = 10.0
 """How long a plugin that was registered may take to start."""
@@ -72,6 +74,8 @@ class Plugin:
 
     identifier: str
     credentials: Credentials
+    given_globally: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The settings for all chats that the server's configuration sets."""
     hooks: dict[HookName, Hook] = field(default_factory=dict["HookName", "Hook"])
     settings: Schematics = field(default_factory=Schematics)
     global_settings: Schematics = field(default_factory=Schematics)
@@ -108,6 +112,28 @@ class Plugin:
             raise self._without(name)
         return found
 
+    async def offers(self, name: HookName) -> bool:
+        """Whether it has a hook; while it starts, that is waited for.
+
+        Raises:
+            WireError: It is not running.
+        """
+        try:
+            await self.hook(name)
+        except WireError:
+            if self.completed and self.hooks:
+                return False
+            raise
+        return True
+
+    def global_values(self) -> dict[str, Any]:
+        """Its settings for all chats.
+
+        Raises:
+            WireError: The server's configuration sets one that it does not have, or not so.
+        """
+        return self.global_settings.values(self.given_globally, self.identifier)
+
     def _without(self, name: HookName) -> WireError:
         if self.ended:
             return plugin_gone(self.identifier)
@@ -128,9 +154,14 @@ class Plugin:
 class PluginHost:
     """Registers plugins and lets their processes in."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        global_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._authenticator = authenticator
         self._plugins: dict[str, Plugin] = {}
+        self._global_settings = global_settings or {}
 
     def register(self, identifier: str, *, trusted: bool) -> Plugin:
         """A new plugin, with credentials for its process.
@@ -148,7 +179,8 @@ class PluginHost:
         credentials = Credentials(
             f"plugin:{identifier}:{secrets.token_urlsafe(6)}"[-256:], secrets.token_urlsafe(24)
         )
-        plugin = self._plugins[identifier] = Plugin(identifier, credentials)
+        given = self._global_settings.get(identifier, {})
+        plugin = self._plugins[identifier] = Plugin(identifier, credentials, given)
         self._authenticator.grant(credentials, trusted=trusted)
         return plugin
 
@@ -166,14 +198,14 @@ class PluginHost:
 
     def entered(self, client: str, end: Callable[[], None]) -> None:
         """A socket of a client's opened; ``end`` closes it. Those of plugins are kept in mind."""
-        plugin = self._with_credentials(client)
+        plugin = self.with_credentials(client)
         if plugin is not None:
             plugin.sockets.add(end)
             plugin.had_process = True
 
     def left(self, client: str, end: Callable[[], None]) -> None:
         """That socket closed."""
-        plugin = self._with_credentials(client)
+        plugin = self.with_credentials(client)
         if plugin is None or end not in plugin.sockets:
             return
         plugin.sockets.discard(end)
@@ -181,7 +213,8 @@ class PluginHost:
             plugin.completed = False
             self._told = asyncio.ensure_future(plugin.notify())
 
-    def _with_credentials(self, client: str) -> Plugin | None:
+    def with_credentials(self, client: str) -> Plugin | None:
+        """The plugin whose process a client is."""
         for plugin in self._plugins.values():
             if plugin.credentials.identifier == client:
                 return plugin
@@ -205,7 +238,7 @@ class PluginHost:
         Raises:
             WireError: It is none.
         """
-        plugin = self._with_credentials(client)
+        plugin = self.with_credentials(client)
         if plugin is not None:
             return plugin
         raise WireError(
