@@ -72,7 +72,7 @@ def test_sync_and_async_have_the_same_members(sync: type, aio: type) -> None:
 
 OWN_PACE = {
     # What asks nothing, or hands over what has limits of its own.
-    "cancel", "client", "close", "connect", "disconnect", "generator", "processing", "result", "send", "start",
+    "cancel", "client", "close", "connect", "disconnect", "generator", "processing", "result", "send", "start", "wait",
     "create_artifact_download_planner", "create_model_download_planner",
 }  # fmt: skip
 

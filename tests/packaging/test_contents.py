@@ -33,7 +33,11 @@ INSIDE = {
     "yaml": "pyyaml",
 }
 """Import packages that another distribution brings as a part of itself."""
-NOT_REQUIRED = {"lmstudio-core": {"pytest"}, "lmstudio-llm": {"lmstudio_agent"}}
+NOT_REQUIRED = {
+    "lmstudio-core": {"pytest"},
+    "lmstudio-llm": {"lmstudio_agent"},
+    "lmstudio-plugin": {"pytest"},
+}
 """Imported only where it is there anyway (a pytest plugin), or by type checkers alone."""
 BY_NAME = {"lmstudio-embed": {"pyarrow", "tqdm"}, "lmstudio-server": {"psutil", "xllamacpp"}}
 """Imported by a name in a string."""

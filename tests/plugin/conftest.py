@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from plugin_running import Running
+from plugin_running import PROGRAMS, Running
 
 from lmstudio_core.client import Client
 from lmstudio_server.testing import running_server
-
-PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture(scope="session")

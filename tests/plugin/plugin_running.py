@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO
 
 from waiting import PATIENCE, eventually
+
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 class Running:

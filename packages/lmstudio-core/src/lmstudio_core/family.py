@@ -51,6 +51,7 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     },
     "lmstudio-plugin": {
         "lmstudio.capabilities": {"plugins": "lmstudio_plugin:CAPABILITY"},
+        "lmstudio.plugins": {"plugin-commands": "lmstudio_plugin.cli_hook"},
     },
     "lmstudio-server": {
         "lmstudio.plugins": {"server": "lmstudio_server.plugin"},

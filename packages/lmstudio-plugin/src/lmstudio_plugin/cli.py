@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lmstudio_core.errors import LMStudioError
 from lmstudio_core.shapes import error_text
+from lmstudio_core.terminal import visible
 
 from . import _dev_runner, runner
 
@@ -63,4 +64,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the program's own output
+    sys.stderr.write(visible(text) + "\n")

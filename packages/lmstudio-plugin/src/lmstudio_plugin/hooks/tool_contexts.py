@@ -148,6 +148,7 @@ class ToolCall(Generic[C]):
         self.session_id, self.call_id = context.session_id, context.call_id
         self.working_path = working_path
         self._is_over = is_over
+        self._told: set[asyncio.Future[Any]] = set()
 
     @property
     def aborted(self) -> bool:
@@ -162,10 +163,18 @@ class ToolCall(Generic[C]):
         """Warn of something, though the tool goes on. It may be awaited, and need not be."""
         return self._tell(self._context.notify_warning(text))
 
-    @staticmethod
-    def _tell(sending: Any) -> Told:
-        # In a thread it has been sent by now; in the loop a task of its own does it, before the result.
-        return Told(None if sending is None else asyncio.ensure_future(sending))
+    def _tell(self, sending: Any) -> Told:
+        if sending is None:  # in a thread it has been sent by now
+            return Told(None)
+        task = asyncio.ensure_future(sending)
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+        return Told(task)
+
+    async def all_told(self) -> None:
+        """Wait until all that was told is sent: the result comes after it."""
+        if self._told:
+            await asyncio.wait(set(self._told))
 
 
 class Told:

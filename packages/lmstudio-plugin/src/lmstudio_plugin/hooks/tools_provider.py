@@ -219,7 +219,10 @@ class ToolsProvider(HookServer):
             context = AsyncToolCallContext(session.identifier, call_id, send)
             _LMS_TOOL_CALL_ASYNC.set(context)
             enter(context)
-            return await _collected(call())
+            given = await _collected(call())
+            if (current := CURRENT.get()) is not None:
+                await current.all_told()
+            return given
         blocking = ToolCallContext(session.identifier, call_id, send)
         _LMS_TOOL_CALL_SYNC.set(blocking)
         enter(blocking)
