@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -14,6 +17,7 @@ from lmstudio_core.client import Client
 from lmstudio_core.errors import LMStudioServerError
 from lmstudio_plugin import PredictionProcess
 from lmstudio_plugin.served import ServedPlugin
+from lmstudio_server.testing import running_server
 
 
 def chat(host: str, **body: Any) -> Any:
@@ -59,7 +63,6 @@ def test_a_loop_answers(host: str) -> None:
     @plugin.prediction_loop
     async def loop(ctl: Any) -> None:
         history = await ctl.pull_history()
-        seen["asked"] = history.messages[-1].content[0].text if hasattr(history, "messages") else ""
         status = ctl.status("thinking", "loading")
         status.add("harder").set("done")
         seen["status"] = await ctl.has_status()
@@ -222,5 +225,39 @@ def test_generators_are_handles(host: str, client: Client) -> None:
         assert "670592745" in str(said[-1])
 
 
-def values(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {field["key"]: field["value"] for field in config["fields"]}
+def test_the_servers_configuration_sets_global_settings(tmp_path: Path) -> None:
+    class Shared(PluginConfig):
+        seed: Annotated[int, Setting("Seed")] = 1
+
+    plugin = Plugin(global_config=Shared)
+
+    @plugin.tool
+    def seed(call: ToolCall[Any]) -> int:
+        """Tell the seed."""
+        return int(call.global_config.seed)
+
+    config = tmp_path / "server.toml"
+    config.write_text('[plugins."test/seeds"]\nseed = 5\n\n[plugins."test/wrong"]\nsead = 5\n')
+    with running_server("--config", str(config)) as server, Client(server.host) as client:
+        with (
+            ServedPlugin(plugin, server.host, "test/seeds"),
+            client.plugins.start_tool_use_session("test/seeds") as session,
+        ):
+            assert session.call_tool("seed") == 5
+        with (
+            ServedPlugin(plugin, server.host, "test/wrong"),
+            pytest.raises(LMStudioServerError, match='no setting "sead"'),
+        ):
+            client.plugins.start_tool_use_session("test/wrong")
+
+
+def test_chat_with_plugins_at_the_command_line(host: str) -> None:
+    with ServedPlugin(calculator(), host, "test/sums"):
+        question = "What is 12345 multiplied by 54321?"
+        command = ["-m", "lmstudio", "chat", "pocket", "-p", question, "--plugin", "test/sums"]
+        done = subprocess.run(
+            [sys.executable, *command, "--host", host], capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert "670592745" in done.stdout
+    assert "calling multiply" in done.stderr

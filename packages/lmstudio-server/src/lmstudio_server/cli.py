@@ -27,6 +27,7 @@ from .options import (
     address,
     config_option,
     origins,
+    plugins_of_file,
 )
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def start(
         shutdown_grace=shutdown_grace,
         log_level=log_level,
         api_tokens=tokens,
+        plugins=plugins_of_file(click.get_current_context()),
     )
     if daemon:
         _start_in_background(settings, as_json)
