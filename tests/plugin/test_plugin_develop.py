@@ -19,6 +19,7 @@ from lmstudio_plugin import LMStudioPluginInitError
 from lmstudio_plugin.developing import mistakes, seen
 from lmstudio_plugin.manifest import find_project, read_project
 from lmstudio_plugin.program import load_definition
+from lmstudio_plugin.scaffold import files_of
 from lmstudio_server.testing import running_server
 from ports import free_port
 from waiting import eventually
@@ -117,7 +118,7 @@ def test_without_a_server_or_a_plugin(run: Callable[..., Running], folder: Path)
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        (("--config", "wort=x"), "Did you mean 'word'"),
+        pytest.param(("--config", "wort=x"), "Did you mean 'word'", marks=DEEP),
         pytest.param(("--config", "word=3"), "must be a string", marks=DEEP),
         pytest.param(("--global", "seed=x"), "must be an integer", marks=DEEP),
     ],
@@ -222,6 +223,18 @@ def test_a_program_that_is_missing(folder: Path) -> None:
     assert caught.value.file == folder / "src" / "plugin.py"
 
 
+def test_a_new_plugin_works(tmp_path: Path, lmstudio_plugin: Callable[..., Any]) -> None:
+    for path, text in files_of("my-dice", "ada").items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text, "utf-8")
+    assert read_project(tmp_path).identifier == "ada/my-dice"
+    assert lmstudio_plugin(tmp_path, config={"sides": 2}).call("roll", {"count": 3}).statuses
+    for name, owner in (("My Dice", "ada"), ("dice", "Ada")):
+        with pytest.raises(LMStudioPluginInitError, match="would do"):
+            files_of(name, owner)
+
+
+@DEEP
 def test_a_new_plugin_passes_its_tests(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lmstudio", "plugin", "new"]
     made = subprocess.run(

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from plugin_running import Running
 
+from lmstudio.plugin.cli import main
 from lmstudio_core.client import Client
 from lmstudio_core.errors import LMStudioServerError
 from lmstudio_plugin import ToolUseSession
@@ -107,24 +108,26 @@ def test_a_crash_is_an_exit_code(run: Program, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [(), ("--dev",)])
-def test_without_a_folder(run: Program, tmp_path: Path, option: tuple[str, ...]) -> None:
-    running = run("-m", "lmstudio.plugin", *option, str(tmp_path / "nowhere"))
-    assert running.wait() == 1
-    assert "nowhere" in running.text
+def test_without_a_folder(
+    tmp_path: Path, option: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*option, str(tmp_path / "nowhere")]) == 1
+    assert "nowhere" in capsys.readouterr().err
 
 
-def test_without_credentials(run: Program, tmp_path: Path) -> None:
+def test_without_credentials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make(tmp_path / "p", GOOD, "async def preprocess_prompt(ctl, message): ...")
-    running = run("-m", "lmstudio.plugin", str(folder))
-    assert running.wait() == 1
-    assert "LMS_PLUGIN_CLIENT_IDENTIFIER" in running.text
+    assert main([str(folder)]) == 1
+    assert "LMS_PLUGIN_CLIENT_IDENTIFIER" in capsys.readouterr().err
 
 
-def test_without_a_server(run: Program, tmp_path: Path) -> None:
+def test_without_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMSTUDIO_API_HOST", "127.0.0.1:9")
     folder = make(tmp_path / "p", GOOD, "async def preprocess_prompt(ctl, message): ...")
-    running = run("-m", "lmstudio.plugin", "--dev", str(folder), host="127.0.0.1:9")
-    assert running.wait() == 1
-    assert "Traceback" not in running.text
+    assert main(["--dev", str(folder)]) == 1
+    assert "127.0.0.1:9" in capsys.readouterr().err
 
 
 def test_a_killed_plugin_ends_what_is_asked_of_it(program: Program, client: Client) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from lmstudio_core.config import kv_config, stack_values
 from lmstudio_core.protocol.operations import Endpoint
+from lmstudio_core.shapes import as_mapping
 
 __all__ = ["BaseSettings", "PluginGenerator", "PredictionSource", "give_source", "source_of"]
 
@@ -72,8 +73,9 @@ class PluginGenerator:
     ) -> tuple[Endpoint, Mapping[str, Any]]:
         """The chat and the tools; a generator takes none of a model's settings."""
         del endpoint
-        tools = stack_values(parameter["predictionConfigStack"]).get("llm.prediction.tools") or {}
-        asked = {
+        values = stack_values(parameter["predictionConfigStack"])
+        tools = as_mapping(values.get("llm.prediction.tools"))
+        asked: dict[str, Any] = {
             "pluginIdentifier": self.plugin_identifier,
             "pluginConfigSpecifier": self.specifier,
             "tools": tools.get("tools", []),

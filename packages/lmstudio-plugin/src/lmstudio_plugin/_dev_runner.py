@@ -23,9 +23,11 @@ from .runner import ENV_BASE_URL, ENV_CLIENT_ID, ENV_CLIENT_KEY, PluginClient
 __all__ = [
     "DevPluginClient",
     "child_environment",
+    "interrupt_child",
     "plugin_command",
     "run_plugin",
     "run_plugin_async",
+    "start_child",
 ]
 
 _PLUGIN_STATUS_POLL_INTERVAL: Final = 1
@@ -70,6 +72,10 @@ def _interrupt_child_process(process: subprocess.Popen[Any], timeout: float) -> 
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+start_child = _start_child_process
+interrupt_child = _interrupt_child_process
 
 
 def plugin_command(plugin_path: Path, *, debug: bool = False) -> list[str]:

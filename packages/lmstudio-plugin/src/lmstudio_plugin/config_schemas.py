@@ -31,7 +31,8 @@ class _ConfigField:
     type_key: ClassVar[str] = ""
     more: ClassVar[Mapping[str, Any]] = {}
 
-    def _to_kv_field(self, name: str) -> ConfigSchematicsField:
+    def wire_field(self, name: str) -> ConfigSchematicsField:
+        """The field as it goes to the server."""
         return ConfigSchematicsField(
             short_key=name,
             full_key=name,
@@ -39,6 +40,8 @@ class _ConfigField:
             type_params={"displayName": self.label, "hint": self.hint, **self.more},
             default_value=self.default,
         )
+
+    _to_kv_field = wire_field  # the official name
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def config_field(*, label: str, hint: str, default: _T) -> _T:
     """
     for kind, made in _KINDS.items():
         if isinstance(default, kind):
-            return cast("_T", made(label, hint, default))
+            given: Any = default
+            return cast("_T", made(label, hint, given))
     raise init_error(
         f"config_field(label={label!r}): its default must be a bool, an int, a float or a str, got "
         f"{default!r}. PluginConfig has fields of other kinds.",
@@ -113,7 +117,7 @@ class _ImplicitDataClass(type):
                 )
         # By name, so that a field that a subclass defines anew is there once, in its place.
         inherited = {f.full_key: f for f in getattr(cls, _CONFIG_FIELDS_KEY, ())}
-        own = {key: found._to_kv_field(key) for key, found in declared.items()}  # noqa: SLF001
+        own = {key: found.wire_field(key) for key, found in declared.items()}
         setattr(cls, _CONFIG_FIELDS_KEY, tuple({**inherited, **own}.values()))
         return cast("type", dataclass(cls))
 

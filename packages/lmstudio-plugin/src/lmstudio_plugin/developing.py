@@ -32,6 +32,8 @@ IDLE_SECONDS: Final = 0.1
 """A change is taken up when nothing has changed for so long, since editors write in several steps."""
 LONGEST_SECONDS: Final = 0.5
 """But no later than so long after the first: some folders never come to rest."""
+STOP_SECONDS: Final = 2.0
+"""How long its process may take to end after Ctrl-C."""
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 10.0
 MAX_FILES: Final = 10_000
@@ -163,8 +165,7 @@ class Development:
                     return await self._watched(process, plugin, watch)
                 except asyncio.CancelledError:
                     # Ctrl-C: as in a terminal, it may say good-bye.
-                    stop = _dev_runner._interrupt_child_process  # noqa: SLF001 - its own package's
-                    await in_thread(lambda: stop(process, _dev_runner._PLUGIN_STOP_TIMEOUT))  # noqa: SLF001
+                    await in_thread(lambda: _dev_runner.interrupt_child(process, STOP_SECONDS))
                     raise
                 finally:
                     _end(process)
@@ -176,7 +177,7 @@ class Development:
         if self.defaults:
             environment[ENV_DEFAULTS] = json.dumps(self.defaults)
         command = _dev_runner.plugin_command(self.folder, debug=self.debug)
-        return _dev_runner._start_child_process(command, env=environment)  # noqa: SLF001
+        return _dev_runner.start_child(command, env=environment)
 
     async def _watched(
         self, process: subprocess.Popen[str], plugin: AsyncDevelopmentPlugin, watch: Watch | None

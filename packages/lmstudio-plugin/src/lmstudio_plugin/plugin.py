@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast, get_args, get_origin, overload
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.shapes import error_text
+from lmstudio_core.shapes import as_mapping, error_text
 from lmstudio_llm.tools import Tool, ToolFunctionDef, defined_tool, resolve_tools
 
 from .definition import Definition, Hook, checked_schema
@@ -161,8 +161,8 @@ def with_call(tool: Any) -> ToolFunctionDef | Tool:
 
 
 def _is_call(declared: Any) -> bool:
-    kind = declared.get("type") if isinstance(declared, dict) else declared
-    kinds = (kind, get_origin(kind), *get_args(kind))
+    kind: Any = as_mapping(declared).get("type", declared)
+    kinds: tuple[Any, ...] = (kind, get_origin(kind), *get_args(kind))
     return any(found is ToolCall or get_origin(found) is ToolCall for found in kinds)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lmstudio_core.data import nearest
 
-from .definition import HOOK_FUNCTIONS, Definition, checked_schema
+from .definition import HOOK_FUNCTIONS, Definition, Hook, checked_schema
 from .errors import init_error
 from .manifest import Project
 from .plugin import Plugin
@@ -58,7 +58,7 @@ def definition_of(namespace: Mapping[str, Any], file: Path) -> Definition:
             )
         if HOOK_FUNCTIONS[name] in own.hooks:
             raise init_error(f"{name} and the Plugin both set that hook.", file=file, key=name)
-    hooks = {**own.hooks, **{HOOK_FUNCTIONS[n]: f for n, f in functions.items()}}
+    hooks: dict[Hook, Any] = {**own.hooks, **{HOOK_FUNCTIONS[n]: f for n, f in functions.items()}}
     if not hooks:
         raise _no_hook(namespace, file)
     chosen = [

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 from click import types
@@ -200,7 +200,9 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
 
 def _plugins(given: Any, path: Path) -> dict[str, dict[str, Any]]:
     """``[plugins."owner/name"]`` tables: settings of plugins for all chats, key to value."""
-    tables: Any = given if isinstance(given, dict) else {_PLUGINS: None}
+    tables: dict[str, Any] = {_PLUGINS: None}
+    if isinstance(given, dict):
+        tables = cast("dict[str, Any]", given)
     for name, settings in tables.items():
         if not isinstance(settings, dict) or name.count("/") != 1:
             raise click.ClickException(

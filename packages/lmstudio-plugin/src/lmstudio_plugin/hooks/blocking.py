@@ -46,8 +46,9 @@ class Blocking:
 def _blocking(value: Any, loop: asyncio.AbstractEventLoop) -> Any:
     if inspect.isroutine(value):
         return _method(cast("Callable[..., Any]", value), loop)
-    own = type(value).__module__.startswith(("lmstudio_plugin", "lmstudio_llm", "lmstudio_agent"))
-    if own and (hasattr(value, "__aiter__") or _has_coroutines(type(value))):
+    kind = cast("type[Any]", type(value))
+    own = kind.__module__.startswith(("lmstudio_plugin", "lmstudio_llm", "lmstudio_agent"))
+    if own and (hasattr(value, "__aiter__") or _has_coroutines(kind)):
         return Blocking(value, loop)
     return value
 
@@ -59,7 +60,7 @@ def _has_coroutines(kind: type) -> bool:
 
 def _method(method: Callable[..., Any], loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        plain = [value._inner if isinstance(value, Blocking) else value for value in args]  # noqa: SLF001
+        plain = [vars(v)["_inner"] if isinstance(v, Blocking) else v for v in args]
         value = method(*plain, **kwargs)
         if inspect.iscoroutine(value):
             value = _wait(value, loop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -96,6 +96,11 @@ class StatusBlockController:
         self._id = block_id
         self._update_ui = update_ui
 
+    @property
+    def block_id(self) -> str:
+        """The id that its updates name."""
+        return self._id
+
     async def notify_waiting(self, message: str) -> None:
         """Show that it waits."""
         await self._update_ui(self._id, "waiting", message)
@@ -117,7 +122,7 @@ class StatusBlockController:
         await self._update_ui(self._id, "done", message)
 
     @asynccontextmanager
-    async def notify_aborted(self, message: str) -> AsyncIterator[None]:
+    async def notify_aborted(self, message: str) -> AsyncGenerator[None, None]:
         """Show ``message`` if the block below is cancelled, as an abort by the user does.
 
         Example:

@@ -77,7 +77,7 @@ class ProcessingController(
         made = StatusBlock(
             self._create_ui_block_id(), self.update, self._create_ui_block_id, status, text
         )
-        self._create_status(made._id, status, text)  # noqa: SLF001 - its own
+        self._create_status(made.block_id, status, text)
         return made
 
     def _create_status(self, block_id: str, status: StatusStepStatus, text: str) -> None:
@@ -147,7 +147,7 @@ class ProcessingController(
     def tool_status(self, call_id: int, status: Mapping[str, Any]) -> ToolStatus:
         """What users see of a tool call, beginning with ``status``, such as ``{"type": "callingTool"}``."""
         made = ToolStatus(self._create_ui_block_id(), self.update, status)
-        block_id = made._id  # noqa: SLF001 - its own
+        block_id = made.block_id
         kind = "toolStatus.create"
         self.update({"type": kind, "id": block_id, "callId": call_id, "state": made.state})
         return made

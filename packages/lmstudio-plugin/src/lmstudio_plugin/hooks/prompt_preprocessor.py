@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from lmstudio_core.errors import LMStudioError
-from lmstudio_core.shapes import error_text
+from lmstudio_core.shapes import error_text, is_mapping
 from lmstudio_llm.messages import UserMessage
 
 from ..data import HookRequest
 from ..errors import LMStudioPluginRuntimeError
 from ..operations import HookChannel, HookName
+from ..setting_values import plain_config
 from .blocks import StatusBlock
 from .common import (
     ServerRequestError,
@@ -34,7 +35,7 @@ class PromptPreprocessorController(
     """What a prompt preprocessor is given beside the message."""
 
     async def _send_handle_update(self, update: Any) -> Any:
-        self.update(update if isinstance(update, Mapping) else update.to_dict())
+        self.update(plain_config(update))
 
     async def _create_status_block(
         self, block_id: str, status: StatusStepStatus, message: str
@@ -93,7 +94,7 @@ def _processed(given: Any) -> UserMessage:
         return given
     if isinstance(given, str):
         return UserMessage.from_dict({"role": "user", "content": [{"type": "text", "text": given}]})
-    if isinstance(given, Mapping):
+    if is_mapping(given):
         try:
             content: Any = given.get("content")
             if isinstance(content, str):
@@ -122,15 +123,17 @@ async def run_prompt_preprocessor(
 
 
 @dataclass(frozen=True)
-class _Event(Generic[T]):
+class ChannelEvent(Generic[T]):
+    """Something that came on a hook's channel."""
+
     arg: T
 
 
-class PromptPreprocessingAbortEvent(_Event[str]):
+class PromptPreprocessingAbortEvent(ChannelEvent[str]):
     """The server aborts the task of that id."""
 
 
-class PromptPreprocessingRequestEvent(_Event[HookRequest]):
+class PromptPreprocessingRequestEvent(ChannelEvent[HookRequest]):
     """The server asks."""
 
 

@@ -117,6 +117,10 @@ class TokenGeneratorController(
         call = {"type": "function", "name": name, "arguments": dict(arguments), "id": own}
         await self.tool_call_ended(call)
 
+    def write_to(self, send: Callable[[Mapping[str, Any]], Awaitable[Any]] | None) -> None:
+        """Where packets go; for whoever serves the hook."""
+        self._send = send
+
     async def _packet(self, kind: str, **more: Any) -> None:
         if self._send is None:
             raise LMStudioPluginRuntimeError("This generator writes for nobody any more.")
@@ -144,13 +148,13 @@ class TokenGenerator(TaskServer):
             if self._running.get(request.task_id or "") is mine:  # else it was aborted
                 await self.send(packet)
 
-        ctl._send = send  # noqa: SLF001 - its own controller
+        ctl.write_to(send)
         try:
             # The official form takes the controller alone; ours the chat as well.
             more = (ctl.history,) if _takes_chat(self.hook_impl) else ()
             await _written(self.hook_impl, ctl, more)
         finally:
-            ctl._send = None  # noqa: SLF001
+            ctl.write_to(None)
         return {}
 
 

@@ -1,12 +1,15 @@
 """Tools providers: sessions with the plugin's tools, and the calls in them."""
 
+# The official beta's names for what both modules share begin with an underscore.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from lmstudio_agent.threads import in_thread
 from lmstudio_core.drivers.loops import in_time
@@ -17,7 +20,7 @@ from ..data import HookRequest
 from ..errors import LMStudioPluginRuntimeError
 from ..operations import HookChannel, HookName
 from .common import HookController, ServerRequestError, TGlobalConfigSchema, TPluginConfigSchema
-from .prompt_preprocessor import _Event
+from .prompt_preprocessor import ChannelEvent
 from .results import encoded_result
 from .serving import MAX_RUNNING, HookServer, called, logger, wire_error
 from .tool_contexts import (
@@ -238,9 +241,10 @@ class ToolsProvider(HookServer):
 
 
 def _as_list(given: Any) -> list[Any]:
-    if given is None or isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+    kind = cast("type[Any]", type(given))
+    if issubclass(kind, (str, bytes, Mapping)) or not issubclass(kind, Iterable):
         raise LMStudioPluginRuntimeError(
-            f"it returned {type(given).__name__}; a tools provider returns a list of tools"
+            f"it returned {kind.__name__}; a tools provider returns a list of tools"
         )
     return list(given)
 
@@ -269,19 +273,19 @@ async def run_tools_provider(
     await server.process_requests(session, notify_ready)
 
 
-class ProvideToolsDiscardSessionEvent(_Event[str]):
+class ProvideToolsDiscardSessionEvent(ChannelEvent[str]):
     """The server discards the session of that id."""
 
 
-class ProvideToolsInitSessionEvent(_Event[HookRequest]):
+class ProvideToolsInitSessionEvent(ChannelEvent[HookRequest]):
     """The server wants the tools."""
 
 
-class ProvideToolsCallToolEvent(_Event[HookRequest]):
+class ProvideToolsCallToolEvent(ChannelEvent[HookRequest]):
     """The server calls a tool."""
 
 
-class ProvideToolsAbortCallEvent(_Event[HookRequest]):
+class ProvideToolsAbortCallEvent(ChannelEvent[HookRequest]):
     """The server aborts a call."""
 
 

@@ -62,11 +62,15 @@ class ScriptedApp:
         on("setGlobalConfigSchematics", partial(self._declared, "global"))
         on("pluginInitCompleted", VOID)
         on("processingHandleUpdate", self._updated)
-        on("processingHandleRequest", lambda given: {"response": answer(given["request"])})
+
+        def answered(given: Mapping[str, Any]) -> Any:
+            return {"response": answer(given["request"])}
+
+        on("processingHandleRequest", answered)
         on("processingPullHistory", self._history)
-        on("processingGetOrLoadTokenSource", lambda _: self._source())
-        on("processingHasStatus", lambda _: self._has_status())
-        on("processingNeedsNaming", lambda _: self.name is None)
+        on("processingGetOrLoadTokenSource", self._source)
+        on("processingHasStatus", self._has_status)
+        on("processingNeedsNaming", self._has_no_name)
         on("processingSuggestName", self._named)
 
     # -- in the server's thread ------------------------------------------------------------------
@@ -189,10 +193,13 @@ class ScriptedApp:
     def _history(self, given: Mapping[str, Any]) -> Any:
         return {"messages": self._messages if given["includeCurrent"] else self._messages[:-1]}
 
-    def _source(self) -> Any:
+    def _source(self, _: Any) -> Any:
         return {"tokenSourceIdentifier": {"type": "model", "identifier": self._model}}
 
-    def _has_status(self) -> bool:
+    def _has_no_name(self, _: Any) -> bool:
+        return self.name is None
+
+    def _has_status(self, _: Any) -> bool:
         ids = [u["id"] for u in self._updates if u["type"] == "status.create"]
         gone = [u["id"] for u in self._updates if u["type"] == "status.remove"]
         return len(ids) > len(gone)
@@ -228,7 +235,7 @@ class ScriptedApp:
         )
         task = f"task-{next(self._ids)}"
         said = self._tasks[task] = Queue[Any]()
-        request = {
+        request: dict[str, Any] = {
             "type": kind,
             "taskId": task,
             **({"input": messages[-1]} if kind == "preprocess" else {}),

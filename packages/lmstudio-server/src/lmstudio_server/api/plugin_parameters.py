@@ -163,7 +163,7 @@ TASK_MESSAGES: Final[Messages] = {"complete": _Task, "aborted": _Task, "error": 
 
 
 class _UserMessage(Message):
-    role: Literal["user"]
+    role: Literal["user"]  # pyright: ignore[reportIncompatibleVariableOverride] # narrower
 
 
 class _Preprocessed(_Task):

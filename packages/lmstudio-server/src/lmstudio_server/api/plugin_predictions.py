@@ -218,7 +218,7 @@ class PluginPrediction:
     ) -> dict[str, Any]:
         """Call a tool that was asked for; what it gives goes to the model, errors too."""
         name, own = str(request["name"]), request.get("id") or str(len(self._predicted))
-        arguments = request.get("arguments") or {}
+        arguments: Any = request.get("arguments") or {}
         one = tools.get(name)
         told = {"name": name, "id": own, "plugin": "" if one is None else one.plugin}
         await self._channel.send({"type": "toolCall", **told, "arguments": arguments})
