@@ -11,6 +11,7 @@ from test_plugin_wire import DIRECT, MANIFEST, plugin, registered, tell
 from websockets.exceptions import ConnectionClosed
 from wire_client import Client, Refused, client, fake_server, run, said
 
+from lmstudio_server.api import plugin_use
 from lmstudio_server.bridge import hook as hooks
 from lmstudio_server.errors import WireError
 
@@ -66,6 +67,25 @@ def test_a_session_that_a_plugin_spoils_ends_for_its_consumer(wrong: Mapping[str
             which = {"sessionId": (await asked(own, "initSession"))["sessionId"]}
             await tell(hook, own, "sessionInitialized", **which, toolDefinitions=[MULTIPLY])
             assert (await anext(other))["type"] == "sessionReady"
+
+    run(test)
+
+
+def test_a_plugin_that_never_lists_its_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin_use, "LISTING_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with (
+            fake_server() as server,
+            plugin(server) as own,
+            client(server, "plugins") as user,
+        ):
+            hook = await own.open("setToolsProvider")
+            waiting = await user.open("startToolUseSession", **DIRECT)
+            assert (await anext(hook))["type"] == "initSession"
+            with pytest.raises(Refused, match="did not list its tools"):
+                await anext(waiting)
+            assert (await anext(hook))["type"] == "discardSession"
 
     run(test)
 

@@ -33,6 +33,10 @@ ABORT_SECONDS: Final = 5.0
 """How long a generator may take to notice that nobody wants its text any more."""
 
 
+LISTING_SECONDS: Final = 30.0
+"""How long a plugin may take to list its tools; the SDKs' own limit is 20 s."""
+
+
 def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
     """A plugin's error, for whoever used the plugin."""
     title = as_words(error.get("title")) or as_words(error.get("rootTitle"))
@@ -94,15 +98,26 @@ class ToolSession:
         self._ids = itertools.count(1)
         self._calls: dict[str, float] = {}
         self._tools: frozenset[str] = frozenset()
+        self._ready = False
 
     async def run(self) -> None:
         """The session, until the client discards it or the plugin is gone."""
         conversation, given = await converse(self._channel, "toolsProvider", self._parameter)
         try:
             conversation.tell("initSession", **given)
-            await first_of(self._down(conversation), self._up(conversation))
+            await first_of(self._down(conversation), self._up(conversation), self._listed())
         finally:
             conversation.leave("discardSession")
+
+    async def _listed(self) -> None:
+        """A plugin that does not list its tools in time fails its consumer, which would wait for ever."""
+        await asyncio.sleep(LISTING_SECONDS)
+        if not self._ready:
+            raise WireError(
+                f'The plugin "{self._plugin}" did not list its tools within {LISTING_SECONDS:g} s.',
+                suggestion="See what it says.",
+            )
+        await asyncio.Event().wait()
 
     async def _down(self, conversation: Conversation) -> None:
         """What the plugin says goes to the client."""
@@ -110,7 +125,10 @@ class ToolSession:
         while True:
             message = await conversation.next()
             match message["type"]:
+                case "sessionInitialized" if self._ready:
+                    _log.warning("the plugin %r lists its tools twice", self._plugin)
                 case "sessionInitialized":
+                    self._ready = True
                     tools = [Tool.model_validate(tool) for tool in message["toolDefinitions"]]
                     self._tools = frozenset(tool.function.name for tool in tools)
                     definitions = [_wire(tool) for tool in tools]
