@@ -257,6 +257,7 @@ def test_a_flood_to_a_consumer_that_does_not_read_is_bounded(
             await hook.take({**piece, "taskId": stalled.identifier})
         await hook.take({**piece, "taskId": other.identifier})
         assert (await other.next())["content"] == "x"
+        assert hook.outbox.get_nowait() == {"type": "abort", "taskId": stalled.identifier}
         with pytest.raises(WireError, match="not read"):
             await stalled.next()
 

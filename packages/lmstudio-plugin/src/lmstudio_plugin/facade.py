@@ -138,14 +138,7 @@ class PluginsNamespace(SyncNamespace):
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
     ) -> Generator:
-        """A plugin's generator as a handle with ``respond`` and ``act``, in the place of a model.
-
-        Args:
-            plugin_identifier: Which plugin, as ``"owner/name"``.
-            config: The plugin's settings: key to value.
-            working_directory: A folder on the server's machine that the plugin may work in.
-            process: For plugins that use another one: the prediction whose settings hold.
-        """
+        """A generator as a handle with ``respond`` and ``act``; args: see ``generate_with_generator``."""
         from .token_sources import Generator, generator_source
 
         source = generator_source(plugin_identifier, config, working_directory, process)
@@ -327,14 +320,7 @@ class AsyncPluginsNamespace(AsyncNamespace):
         working_directory: str | None = None,
         process: PredictionProcess | None = None,
     ) -> AsyncGenerator:
-        """A plugin's generator as a handle with ``respond`` and ``act``, in the place of a model.
-
-        Args:
-            plugin_identifier: Which plugin, as ``"owner/name"``.
-            config: The plugin's settings: key to value.
-            working_directory: A folder on the server's machine that the plugin may work in.
-            process: For plugins that use another one: the prediction whose settings hold.
-        """
+        """A generator as a handle with ``respond`` and ``act``; args: see ``generate_with_generator``."""
         from .token_sources import AsyncGenerator, generator_source
 
         source = generator_source(plugin_identifier, config, working_directory, process)

@@ -55,6 +55,9 @@ MAX_ASKED: Final = 4096
 """How many messages wait for a plugin that does not read."""
 
 
+_FAREWELLS: Final = {"taskId": "abort", "sessionId": "discardSession"}
+
+
 class Conversation:
     """A session or a task: what the plugin says about it, until one of both ends."""
 
@@ -94,6 +97,7 @@ class Conversation:
             if not self._room.is_set():
                 self._said.clear()
                 self.end(unread(self._hook.plugin))
+                self.leave(_FAREWELLS[self._hook.key])  # it says no more to nobody
         if self._end is None:
             self._said.append(message)
             self._more.set()
