@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from lmstudio_core.config import kv_config, stack_values
+from lmstudio_core.config import kv_config, kv_values
 from lmstudio_core.protocol.operations import Endpoint
 from lmstudio_core.shapes import as_mapping
 
@@ -73,7 +73,9 @@ class PluginGenerator:
     ) -> tuple[Endpoint, Mapping[str, Any]]:
         """The chat and the tools; a generator takes none of a model's settings."""
         del endpoint
-        values = stack_values(parameter["predictionConfigStack"])
+        values: dict[str, Any] = {}
+        for layer in parameter["predictionConfigStack"]["layers"]:
+            values.update(kv_values(layer["config"]))
         tools = as_mapping(values.get("llm.prediction.tools"))
         asked: dict[str, Any] = {
             "pluginIdentifier": self.plugin_identifier,

@@ -21,9 +21,8 @@ __all__ = ["main"]
 def _parse_args(
     argv: Sequence[str] | None = None,
 ) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    python = Path(sys.executable or "python").name.removesuffix(".exe")
     parser = argparse.ArgumentParser(
-        prog=f"{python} -m lmstudio.plugin",
+        prog="python -m lmstudio.plugin",
         description="Runs an LM Studio plugin written in Python.",
     )
     parser.add_argument("plugin_path", metavar="PLUGIN_PATH", help="the plugin's folder")

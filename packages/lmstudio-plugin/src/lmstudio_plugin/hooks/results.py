@@ -8,6 +8,8 @@ from typing import Any, Final, cast
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from lmstudio_core.shapes import error_text
+
 from ..errors import LMStudioPluginRuntimeError
 
 __all__ = ["MAX_RESULT", "encoded_result"]
@@ -34,7 +36,7 @@ def encoded_result(value: object) -> Any:
         size = len(json.dumps(cast("Any", plain), allow_nan=False))
     except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
         raise LMStudioPluginRuntimeError(
-            f"its result, {kind}, cannot become JSON: {error}"
+            f"its result, {kind}, cannot become JSON: {error_text(error)}"
         ) from error
     if size > MAX_RESULT:
         raise LMStudioPluginRuntimeError(
