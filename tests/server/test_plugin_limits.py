@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -22,6 +23,16 @@ FIELD: Mapping[str, Any] = {
     "typeParams": {"displayName": "Sides", "int": True, "min": 2, "max": 100},
     "defaultValue": 6,
 }
+
+
+@asynccontextmanager
+async def plugin_and_user() -> AsyncIterator[tuple[Client, Client]]:
+    async with (
+        fake_server() as server,
+        plugin(server) as own,
+        client(server, "plugins") as user,
+    ):
+        yield own, user
 
 
 def session(**settings: Any) -> dict[str, Any]:
@@ -50,11 +61,7 @@ async def asked(own: Client, kind: str) -> dict[str, Any]:
 )
 def test_a_session_that_a_plugin_spoils_ends_for_its_consumer(wrong: Mapping[str, Any]) -> None:
     async def test() -> None:
-        async with (
-            fake_server() as server,
-            plugin(server) as own,
-            client(server, "plugins") as user,
-        ):
+        async with plugin_and_user() as (own, user):
             hook = await own.open("setToolsProvider")
             waiting = await user.open("startToolUseSession", **DIRECT)
             which = {"sessionId": (await anext(hook))["sessionId"]}
@@ -75,11 +82,7 @@ def test_a_plugin_that_never_lists_its_tools(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(plugin_use, "LISTING_SECONDS", 0.01)
 
     async def test() -> None:
-        async with (
-            fake_server() as server,
-            plugin(server) as own,
-            client(server, "plugins") as user,
-        ):
+        async with plugin_and_user() as (own, user):
             hook = await own.open("setToolsProvider")
             waiting = await user.open("startToolUseSession", **DIRECT)
             assert (await anext(hook))["type"] == "initSession"
@@ -92,11 +95,7 @@ def test_a_plugin_that_never_lists_its_tools(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_call_that_a_plugin_spoils_fails_alone() -> None:
     async def test() -> None:
-        async with (
-            fake_server() as server,
-            plugin(server) as own,
-            client(server, "plugins") as user,
-        ):
+        async with plugin_and_user() as (own, user):
             hook = await own.open("setToolsProvider")
             opened = await user.open("startToolUseSession", **DIRECT)
             which = {"sessionId": (await anext(hook))["sessionId"]}
@@ -117,11 +116,7 @@ def test_a_call_that_a_plugin_spoils_fails_alone() -> None:
 
 def test_a_generation_that_a_plugin_spoils_ends_for_its_consumer() -> None:
     async def test() -> None:
-        async with (
-            fake_server() as server,
-            plugin(server) as own,
-            client(server, "plugins") as user,
-        ):
+        async with plugin_and_user() as (own, user):
             hook = await own.open("setGenerator")
             parameter = {**DIRECT, "tools": [], "history": said("hi")}
             text = await user.open("generateWithGenerator", **parameter)
@@ -135,11 +130,7 @@ def test_a_generation_that_a_plugin_spoils_ends_for_its_consumer() -> None:
 
 def test_settings_are_those_that_the_plugin_has() -> None:
     async def test() -> None:
-        async with (
-            fake_server() as server,
-            plugin(server) as own,
-            client(server, "plugins") as user,
-        ):
+        async with plugin_and_user() as (own, user):
             await own.call("setConfigSchematics", schematics={"fields": [FIELD]})
             hook = await own.open("setToolsProvider")
             for given, words in (
@@ -212,11 +203,7 @@ def test_names_that_no_plugin_may_have(owner: str, name: str) -> None:
 
 def test_a_plugin_has_a_second_name_while_it_is_developed() -> None:
     async def test() -> None:
-        async with (
-            fake_server() as server,
-            plugin(server) as own,
-            client(server, "plugins") as user,
-        ):
+        async with plugin_and_user() as (own, user):
             hook = await own.open("setToolsProvider")
             await user.open(
                 "startToolUseSession", **{**DIRECT, "pluginIdentifier": "dev/test/sums"}

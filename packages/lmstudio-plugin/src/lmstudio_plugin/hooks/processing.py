@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from lmstudio_core.config import kv_values
@@ -54,8 +55,11 @@ class ProcessingController(
             raise LMStudioPluginRuntimeError("The server named no prediction to work on.")
         self.task_id, self.pci, self.token = request.task_id, process.pci, process.token
         self._process: PredictionProcess = process
-        self._updates = Updates(session.client, process)
-        self._calls = AsyncPredictionController(process, session.client)
+        self._updates = Updates(session, process)
+
+    @cached_property
+    def _calls(self) -> AsyncPredictionController:
+        return AsyncPredictionController(self._process, self.client)
 
     @property
     def enabled_plugins(self) -> Sequence[PluginInfo]:
@@ -204,7 +208,7 @@ class ProcessingController(
         """
         source = await self._calls.token_source()
         config = kv_values(self.request.config)
-        return await token_source_handle(self.session.client, source, config, self._process)
+        return await token_source_handle(self.client, source, config, self._process)
 
     def tools(self) -> EnabledTools:
         """The tools of all enabled plugins, for ``async with``; entered, it is what ``act`` takes."""

@@ -27,23 +27,15 @@ ReasoningType = Literal["none", "reasoning", "reasoningStartTag", "reasoningEndT
 class TokenGeneratorController(
     HookController[HookRequest, TPluginConfigSchema, TGlobalConfigSchema]
 ):
-    """What a generator is given, and where it writes.
+    """What a generator is given, and where it writes."""
 
-    Attributes:
-        task_id: The task.
-    """
+    _send: Callable[[Mapping[str, Any]], Awaitable[Any]] | None = None
+    _calls = 0
 
-    def __init__(
-        self,
-        session: Any,
-        request: HookRequest,
-        plugin_config_schema: type[TPluginConfigSchema],
-        global_config_schema: type[TGlobalConfigSchema],
-    ) -> None:
-        super().__init__(session, request, plugin_config_schema, global_config_schema)
-        self.task_id = request.task_id
-        self._send: Callable[[Mapping[str, Any]], Awaitable[Any]] | None = None
-        self._calls = 0
+    @property
+    def task_id(self) -> str | None:
+        """The task."""
+        return self.request.task_id
 
     @property
     def history(self) -> Chat:

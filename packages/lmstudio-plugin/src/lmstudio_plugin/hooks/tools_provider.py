@@ -56,21 +56,12 @@ LISTING_SECONDS: Final = 20.0
 class ToolsProviderController(
     HookController[HookRequest, TPluginConfigSchema, TGlobalConfigSchema]
 ):
-    """What a tools provider is given.
+    """What a tools provider is given."""
 
-    Attributes:
-        session_id: The session that the tools are for.
-    """
-
-    def __init__(
-        self,
-        session: Any,
-        request: HookRequest,
-        plugin_config_schema: type[TPluginConfigSchema],
-        global_config_schema: type[TGlobalConfigSchema],
-    ) -> None:
-        super().__init__(session, request, plugin_config_schema, global_config_schema)
-        self.session_id = request.session_id
+    @property
+    def session_id(self) -> str | None:
+        """The session that the tools are for."""
+        return self.request.session_id
 
 
 ToolsProviderHook = Callable[[ToolsProviderController[Any, Any]], Awaitable[Iterable[Any]]]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lmstudio_core.protocol.operations import Batch
-from lmstudio_core.runner import AsyncRunner
 
 from ..data import PredictionProcess
 from ..operations import handle_update
@@ -25,8 +24,8 @@ class Updates:
     sent, new ones gather and go together. The first that fails makes ``flush`` raise.
     """
 
-    def __init__(self, client: AsyncRunner, process: PredictionProcess) -> None:
-        self._client = client
+    def __init__(self, session: Any, process: PredictionProcess) -> None:
+        self._session = session
         self._process = process
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Mapping[str, Any]] = []
@@ -59,7 +58,7 @@ class Updates:
             while self._waiting:
                 updates, self._waiting = self._waiting, []
                 calls = [handle_update(self._process, update) for update in updates]
-                await self._client.run(Batch(calls))
+                await self._session.client.run(Batch(calls))
         except Exception as error:  # noqa: BLE001 - flush raises it
             self._failure = error
             self._waiting.clear()
