@@ -80,7 +80,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ._official import official_names
+from lmstudio._official import official_names
 
 if TYPE_CHECKING:
 '''
@@ -111,7 +111,7 @@ def facade_text() -> str:
     for name, module in homes().items():
         by_module.setdefault(module, []).append(name)
     lines = [HEADER, "    from . import (\n"]
-    lines += [f"        {name} as {name},\n" for name in sorted(MODULES)]
+    lines += [f"        {name} as {name},\n" for name in sorted(MODULES) if "." not in name]
     lines.append("    )\n")
     for module in sorted(by_module):
         lines.append(f"    from {module} import (\n")
@@ -128,15 +128,17 @@ def facade_text() -> str:
     lines.append("\n__all__ = [\n")
     lines += [f'    "{name}",\n' for name in sorted(homes())]
     lines.append("]\n")
-    modules = ", ".join(f'"{name}"' for name in sorted(MODULES))
+    modules = ", ".join(f'"{name}"' for name in sorted(MODULES) if "." not in name)
     return "".join(lines) + FOOTER.format(version=lmstudio_core.__version__, modules=modules)
 
 
-def module_text(module: OfficialModule) -> str:
+def module_text(of: str, module: OfficialModule) -> str:
     """One of the official SDK's modules."""
     facade = homes()
     paths = {**{name: f"{facade[name]}:{name}" for name in module.same}, **module.other}
-    imports: list[str] = []
+    below = [other for other in MODULES if other.rpartition(".")[0] == of and "." in other]
+    modules = {other.rpartition(".")[2]: f"lmstudio.{other}" for other in below}
+    imports = [f"    from . import {name} as {name}\n" for name in sorted(modules)]
     assigned: list[str] = []
     for name, path in sorted(paths.items()):
         home, _, attribute = path.partition(":")
@@ -158,7 +160,7 @@ def module_text(module: OfficialModule) -> str:
             "\n" if assigned else "",
             *assigned,
             "\n_HOMES: Final = {\n",
-            *(f'    "{name}": "{path}",\n' for name, path in sorted(paths.items())),
+            *(f'    "{name}": "{path}",\n' for name, path in sorted({**paths, **modules}.items())),
             "}\n\n__all__ = [\n",
             *(f'    "{name}",\n' for name in told),
             "]\n",
@@ -170,8 +172,15 @@ def module_text(module: OfficialModule) -> str:
 def files() -> dict[Path, str]:
     """What is to stand in each file."""
     raw = {FOLDER / "__init__.py": facade_text()}
-    raw |= {FOLDER / f"{name}.py": module_text(module) for name, module in MODULES.items()}
+    raw |= {file_of(name): module_text(name, module) for name, module in MODULES.items()}
     return {path: ruffed(path, text) for path, text in raw.items()}
+
+
+def file_of(name: str) -> Path:
+    """The file of a module below ``lmstudio``; one with others below it is a package."""
+    path = FOLDER.joinpath(*name.split("."))
+    is_package = any(other.startswith(f"{name}.") for other in MODULES)
+    return path / "__init__.py" if is_package else path.with_suffix(".py")
 
 
 def ruffed(path: Path, text: str) -> str:
@@ -190,6 +199,7 @@ def main() -> None:
     check = parser.parse_args().check
     for path, text in files().items():
         if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
             sys.exit(f"src/lmstudio/{path.name} is not current: run python scripts/facade.py")

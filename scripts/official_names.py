@@ -35,6 +35,128 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+def _of_plugins(about: str, names: str, module: str = "", **elsewhere: str) -> OfficialModule:
+    """A module of ``lmstudio.plugin``: names of ours, and those that live in another module."""
+    home = f"{_PLUGIN}.{module}".rstrip(".")
+    return OfficialModule(
+        about,
+        (),
+        {
+            **{n: f"{home}:{n}" for n in names.split()},
+            **{n: f"{_PLUGIN}.{p}" for n, p in elsewhere.items()},
+        },
+    )
+
+
+PLUGIN_MODULES: Final = {
+    "plugin": _of_plugins(
+        "Writing LM Studio plugins: the official beta's names, and ours",
+        """
+            AsyncGenerator AsyncToolCallContext BaseConfigSchema Directory Generator
+            LMStudioPluginInitError LMStudioPluginRuntimeError Plugin PluginConfig
+            PredictionLoopController PromptPreprocessorController Setting
+            TokenGeneratorController ToolCall ToolCallContext ToolsProviderController
+            config_field get_tool_call_context get_tool_call_context_async run_plugin
+            run_plugin_async
+        """,
+        "",
+    ),
+    "plugin.sdk_api": _of_plugins(
+        "The errors of plugins",
+        """
+            _C _PLUGIN_SDK_SUBMODULE plugin_sdk_type
+        """,
+        "sdk_api",
+        LMStudioPluginInitError="errors:LMStudioPluginInitError",
+        LMStudioPluginRuntimeError="errors:LMStudioPluginRuntimeError",
+    ),
+    "plugin.config_schemas": _of_plugins(
+        "A plugin's settings",
+        """
+            BaseConfigSchema _CONFIG_FIELDS_KEY _ConfigBool _ConfigField _ConfigFloat _ConfigInt
+            _ConfigString _ImplicitDataClass _T config_field
+        """,
+        "config_schemas",
+    ),
+    "plugin.hooks": _of_plugins(
+        "The hooks of a plugin",
+        """
+            AsyncToolCallContext PromptPreprocessorController PromptPreprocessorHook
+            TGlobalConfigSchema TPluginConfigSchema TokenGeneratorController TokenGeneratorHook
+            ToolCallContext ToolsProviderController ToolsProviderHook get_tool_call_context
+            get_tool_call_context_async run_prompt_preprocessor run_token_generator
+            run_tools_provider
+        """,
+        "hooks",
+        _AsyncSessionPlugins="hooks.common:_AsyncSessionPlugins",
+    ),
+    "plugin.hooks.common": _of_plugins(
+        "What the controllers of all hooks share",
+        """
+            HookController PluginRequest ServerRequestError StatusBlockController
+            StatusUpdateCallback TConfig TGlobalConfigSchema TPluginConfigSchema TPluginRequest
+            _AsyncSessionPlugins
+        """,
+        "hooks.common",
+    ),
+    "plugin.hooks.prompt_preprocessor": _of_plugins(
+        "Prompt preprocessors",
+        """
+            PromptPreprocessingAbortEvent PromptPreprocessingEndpoint
+            PromptPreprocessingRequestEvent PromptPreprocessingRxEvent PromptPreprocessor
+            PromptPreprocessorController PromptPreprocessorHook run_prompt_preprocessor
+        """,
+        "hooks.prompt_preprocessor",
+    ),
+    "plugin.hooks.token_generator": _of_plugins(
+        "Generators",
+        """
+            TokenGeneratorController TokenGeneratorHook run_token_generator
+        """,
+        "hooks.token_generator",
+    ),
+    "plugin.hooks.tools_provider": _of_plugins(
+        "Tools providers",
+        """
+            AsyncToolCallContext PromptPreprocessingRxEvent ProvideToolsAbortCallEvent
+            ProvideToolsCallToolEvent ProvideToolsDiscardSessionEvent
+            ProvideToolsInitSessionEvent T ToolCallContext ToolCallHandler ToolsProvider
+            ToolsProviderController ToolsProviderEndpoint ToolsProviderHook _BaseToolCallContext
+            _LMS_TOOL_CALL_ASYNC _LMS_TOOL_CALL_SYNC get_tool_call_context
+            get_tool_call_context_async run_tools_provider
+        """,
+        "hooks.tools_provider",
+    ),
+    "plugin.runner": _of_plugins(
+        "A plugin's own process",
+        """
+            AnyHookImpl ENV_CLIENT_ID ENV_CLIENT_KEY HookRunner PluginClient ReadyCallback
+            THookImpl _HOOK_RUNNERS _PLUGIN_API_STABILITY_WARNING
+            get_plugin_credentials_from_env run_plugin run_plugin_async
+        """,
+        "runner",
+    ),
+    "plugin._dev_runner": _of_plugins(
+        "Registering a plugin and running it",
+        """
+            DevPluginClient DevPluginRegistrationEndpoint DevPluginRegistrationReadyEvent
+            DevPluginRegistrationRxEvent _PLUGIN_INTERRUPT_SIGNAL _PLUGIN_STATUS_POLL_INTERVAL
+            _PLUGIN_STOP_TIMEOUT _get_creation_flags _get_interrupt_signal
+            _interrupt_child_process _run_plugin_in_child_process _start_child_process
+            run_plugin run_plugin_async
+        """,
+        "_dev_runner",
+    ),
+    "plugin.cli": _of_plugins(
+        "The command of a plugin's process",
+        """
+            _parse_args main
+        """,
+        "cli",
+    ),
+}
+"""The plugin API's modules; ``lmstudio.plugin`` is a package."""
+
 MODULES: Final = {
     "history": OfficialModule(
         "Chats, messages and files",
@@ -164,5 +286,6 @@ MODULES: Final = {
             "PluginManifest": f"{_PLUGIN}.data:PluginManifest",
         },
     ),
+    **PLUGIN_MODULES,
 }
 """Module below ``lmstudio`` → what is in it."""

@@ -342,6 +342,9 @@ if TYPE_CHECKING:
         json_api as json_api,
     )
     from . import (
+        plugin as plugin,
+    )
+    from . import (
         schemas as schemas,
     )
     from . import (
@@ -835,6 +838,7 @@ _MODULES: Final = (
     "async_api",
     "history",
     "json_api",
+    "plugin",
     "schemas",
     "sdk_api",
     "sync_api",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ._official import official_names
+from lmstudio._official import official_names
 
 if TYPE_CHECKING:
     from lmstudio_core.files.handles import FileHandle as FileHandle

@@ -42,7 +42,13 @@ PAIRS = [
     (sessions.ToolUseSession, sessions.AsyncToolUseSession),
 ]
 ASYNC_ONLY = ["start"]  # what a synchronous planner does when it is made
-NOT_AWAITED = ["generate_with_generator_stream", "open_hook", "processing", "stream_logs"]
+NOT_AWAITED = [
+    "generate_with_generator_stream",
+    "generator",
+    "open_hook",
+    "processing",
+    "stream_logs",
+]
 
 
 def public(cls: type) -> list[str]:
@@ -67,7 +73,7 @@ def test_sync_and_async_have_the_same_members(sync: type, aio: type) -> None:
 
 OWN_PACE = {
     # What asks nothing, or hands over what has limits of its own.
-    "cancel", "client", "close", "connect", "disconnect", "processing", "result", "send", "start",
+    "cancel", "client", "close", "connect", "disconnect", "generator", "processing", "result", "send", "start", "wait",
     "create_artifact_download_planner", "create_model_download_planner",
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ BELOW = {
     "lmstudio_llm": {"lmstudio_core"},
     "lmstudio_embed": {"lmstudio_core"},
     "lmstudio_agent": {"lmstudio_core", "lmstudio_llm"},
-    "lmstudio_plugin": {"lmstudio_core"},
+    "lmstudio_plugin": {"lmstudio_core", "lmstudio_llm", "lmstudio_agent"},
     "lmstudio_cli": {"lmstudio_core"},
     "lmstudio_testing": {"lmstudio_core"},
     "lmstudio_server": {"lmstudio_core", "lmstudio_cli"},
@@ -49,6 +49,8 @@ TYPED_CIRCLE = {
     "lmstudio_embed.convenience",
     "lmstudio_llm",
     "lmstudio_llm.convenience",
+    "lmstudio_plugin",
+    "lmstudio_plugin.runner",
 }
 """The circle that those typed properties of the client make, and which stays."""
 
@@ -71,6 +73,11 @@ CIRCLES_OF_FILES = [
         *("lmstudio", "lmstudio._official", "lmstudio._sdk_models", "lmstudio.async_api"),
         *("lmstudio.history", "lmstudio.json_api", "lmstudio.schemas", "lmstudio.sdk_api"),
         "lmstudio.sync_api",
+        *(
+            name
+            for name in MODULES
+            if name.startswith("lmstudio.plugin") and "__main__" not in name
+        ),
     },
     {
         *(
@@ -111,7 +118,7 @@ PRIVATE_IMPORTS = {
     ("lmstudio_embed", "lmstudio_core"),
     ("lmstudio_agent", "lmstudio_core"),
     ("lmstudio_agent", "lmstudio_llm"),
-    ("lmstudio_plugin", "lmstudio_core"),
+    *(("lmstudio_plugin", name) for name in BELOW["lmstudio_plugin"]),
     ("lmstudio_server", "lmstudio_core"),
     ("lmstudio_cli", "lmstudio_core"),
     ("lmstudio_testing", "lmstudio_core"),

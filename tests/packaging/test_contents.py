@@ -40,6 +40,7 @@ NOT_REQUIRED = {
     "lmstudio-llm": {"lmstudio_agent", *COMMANDS},
     "lmstudio-embed": COMMANDS,
     "lmstudio-agent": COMMANDS,
+    "lmstudio-plugin": {"pytest", *COMMANDS},
     "lmstudio-testing": {"pytest", "lmstudio_server"},
 }
 """Imported only where it is there anyway (commands by lmstudio-cli, a pytest plugin by pytest), or by
@@ -111,7 +112,7 @@ def test_who_depends_on_whom(built: Mapping[str, Built]) -> None:
     assert family("lmstudio-llm") == {"lmstudio-core"}
     assert family("lmstudio-embed") == {"lmstudio-core"}
     assert family("lmstudio-agent") == {"lmstudio-core", "lmstudio-llm"}
-    assert family("lmstudio-plugin") == {"lmstudio-core"}
+    assert family("lmstudio-plugin") == {"lmstudio-core", "lmstudio-llm", "lmstudio-agent"}
     assert family("lmstudio-cli") == {"lmstudio-core"}
     assert family("lmstudio-testing") == {"lmstudio-core"}
     assert family("lmstudio-server") == {"lmstudio-core", "lmstudio-cli"}

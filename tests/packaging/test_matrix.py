@@ -81,8 +81,8 @@ AGENT = """
 PLUGIN = """
     server.on("plugins.reindexPlugins", None)
     client.plugins.reindex_plugins()
-    missing(client, "llm", "embedding", "agent")
-    assert family() == ["lmstudio_core", "lmstudio_plugin"], family()
+    missing(client, "embedding")
+    assert family() == ["lmstudio_agent", "lmstudio_core", "lmstudio_llm", "lmstudio_plugin"], family()
 """
 SERVER = """
     missing(client, "llm", "embedding", "agent", "plugins")
@@ -119,7 +119,8 @@ def test_a_part_works_alone(installed: MakeEnvironment, name: str) -> None:
     states = plugins(environment)
     assert all_work(states)
     if name != "lmstudio":
-        assert {s["distribution"] for s in states} <= {"lmstudio-core", "lmstudio-llm", name}
+        brought = {"lmstudio-core", "lmstudio-llm", "lmstudio-agent", name}
+        assert {s["distribution"] for s in states} <= brought
     topics = doctor(environment)
     assert topics["packages"] == topics["plugins"] == ["ok"]
     assert "problem" not in topics.get("plugin", [])

@@ -32,11 +32,15 @@ SCHEMATICS = {
         {
             "shortKey": key,
             "fullKey": f"test.{key}",
-            "typeKey": "string",
+            "typeKey": kind,
             "typeParams": {},
             "defaultValue": value,
         }
-        for key, value in (("greeting", "hello"), ("name", "you"))
+        for key, kind, value in (
+            ("greeting", "string", "hello"),
+            ("name", "string", "you"),
+            ("fail", "boolean", False),
+        )
     ]
 }
 
@@ -69,7 +73,7 @@ class Sums:
         wire: Any = request.to_dict()
         match request.type:
             case "initSession":
-                if values(wire["pluginConfig"]).get("fail"):
+                if values(wire["pluginConfig"]).get("test.fail"):
                     error = {"title": "No key.", "suggestion": "Buy one."}
                     return [self.session(request, "sessionInitializationFailed", error=error)]
                 tools = [MULTIPLY, HANG]

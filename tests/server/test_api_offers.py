@@ -66,10 +66,3 @@ def test_what_is_never_there_is_said_to_be_empty(namespace: str, name: str, kind
             assert all(value in empty for value in said)
 
     run(test)
-
-
-def test_a_hook_that_is_never_asked_stays_open() -> None:
-    assert {name for _, name, kind in offered("nothing") if kind == "channel"} == {
-        "setPromptPreprocessor",
-        "setPredictionLoopHandler",
-    }

@@ -69,7 +69,11 @@ class TestTools:
             with pytest.raises(LMStudioServerError, match="a is no number"):
                 session.call_tool("multiply", {"b": 7})
         started: Any = tools.sums.wait_for("initSession").to_dict()
-        assert values(started["pluginConfig"]) == {"test.greeting": "hello", "test.name": "me"}
+        assert values(started["pluginConfig"]) == {
+            "test.greeting": "hello",
+            "test.name": "me",
+            "test.fail": False,
+        }
         assert started["workingDirectoryPath"] == "/tmp"
         tools.sums.wait_for("discardSession")
 
@@ -141,7 +145,7 @@ class TestTools:
     def test_a_session_that_does_not_begin(self, tools: Process, client: Client) -> None:
         del tools
         with pytest.raises(LMStudioServerError, match="No key") as caught:
-            client.plugins.start_tool_use_session(NAME, config={"fail": True})
+            client.plugins.start_tool_use_session(NAME, config={"test.fail": True})
         assert "Buy one." in str(caught.value)
 
     @pytest.mark.parametrize("how", ["process", "registration"])

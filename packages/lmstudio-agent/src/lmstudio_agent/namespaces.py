@@ -183,7 +183,7 @@ class AgentNamespace(SyncNamespace):
             LMStudioValueError: A limit, the chat or a tool cannot be right; nothing was sent.
         """
         run, op = start(
-            model.identifier,
+            model,
             chat,
             tools,
             options,
@@ -354,7 +354,7 @@ class AsyncAgentNamespace(AsyncNamespace):
             LMStudioValueError: A limit, the chat or a tool cannot be right; nothing was sent.
         """
         run, op = start(
-            model.identifier,
+            model,
             chat,
             tools,
             options,

@@ -20,6 +20,7 @@ from lmstudio_llm.operations import ConfigInput, respond
 from lmstudio_llm.prediction import PredictionCallbacks
 from lmstudio_llm.results import PredictionResult
 from lmstudio_llm.schemas import resolve_format
+from lmstudio_llm.sources import source_of
 from lmstudio_llm.tools import Tool
 from lmstudio_llm.vision import check_vision, has_images
 from lmstudio_llm.written import WrittenChat
@@ -55,7 +56,7 @@ class Settings:
 
 
 def start(
-    identifier: str,
+    model: Any,
     chat: ChatInput,
     tools: Iterable[ToolInput],
     keywords: ActKeywords,
@@ -66,7 +67,7 @@ def start(
     preset: str | None = None,
     client: Any = None,
 ) -> tuple[Run, ActOp[ActResult[Any]]]:
-    """An act of the loaded model of that identifier: what it gathers, and the operation.
+    """An act of a loaded model (its handle or identifier): what it gathers, and the operation.
 
     ``client`` is for the toolsets that need one.
 
@@ -82,17 +83,19 @@ def start(
     run = Run(history, ready_tools(single), options, structured=response_format is not None)
     if not sets:
         options.check_tools(run.tools)
-    predict = ModelPredictor(identifier, settings, options)
+    predict = ModelPredictor(model, settings, options)
     plain = history_data(history)  # so that mistakes show here, not when the first round begins
     if response_format is not None:
         resolve_format(response_format)
     op = _with_toolsets(run, predict, sets, client) if sets else act(predict, run)
-    return run, _seen(identifier, op) if has_images(plain) else op
+    source = source_of(model)
+    checked = has_images(plain) and (source is None or source.is_model)
+    return run, _seen(model, op) if checked else op
 
 
-def _seen(identifier: str, op: ActOp[ActResult[Any]]) -> ActOp[ActResult[Any]]:
+def _seen(model: Any, op: ActOp[ActResult[Any]]) -> ActOp[ActResult[Any]]:
     """The act, once it is known that the model can see the images in its chat."""
-    yield from check_vision(specifier_of(identifier))
+    yield from check_vision(specifier_of(model))
     return (yield from op)
 
 
@@ -134,13 +137,14 @@ class ModelPredictor:
     """Makes the prediction of each round by a loaded model of the server.
 
     Args:
-        identifier: The loaded model.
+        model: The loaded model: its handle or identifier.
         settings: How predictions are made.
         options: The callbacks of the run.
     """
 
-    def __init__(self, identifier: str, settings: Settings, options: ActOptions) -> None:
-        self.identifier = identifier
+    def __init__(self, model: Any, settings: Settings, options: ActOptions) -> None:
+        self.identifier: str = getattr(model, "identifier", model)
+        self._model = model
         self._settings = settings
         self._options = options
         # Only callbacks are given messages of the run's own chat.
@@ -157,7 +161,7 @@ class ModelPredictor:
         settings = self._settings
         forced = not tools and settings.config.tool_choice is not None
         prediction = respond(
-            self.identifier,
+            self._model,
             chat,
             response_format=settings.response_format if structured else None,
             config=settings.config,

@@ -50,6 +50,7 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "agent": "lmstudio-agent",
     "chat": "lmstudio-llm",
     "complete": "lmstudio-llm",
+    "dev": "lmstudio-plugin",
     "embed": "lmstudio-embed",
     "similar": "lmstudio-embed",
 }

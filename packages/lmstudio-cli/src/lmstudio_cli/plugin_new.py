@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import keyword
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from lmstudio_core.errors import LMStudioOSError, LMStudioValueError
 from lmstudio_core.plugins.capability import API_VERSION
 from lmstudio_core.plugins.checks import RESERVED_NAMES
 from lmstudio_core.plugins.claims import RESERVED_COMMANDS
-from lmstudio_core.plugins.installed import FAMILY
+from lmstudio_core.plugins.installed import FAMILY, how_to_install
 
 from .common import Group, echo
 
@@ -49,12 +50,19 @@ def plugin_command() -> None:
     default=Path(),
     help="Where to make the package's folder; by default here.",
 )
-def new_command(name: str, directory: Path) -> None:
+@click.option("--lmstudio", "for_app", is_flag=True, help="A plugin for LM Studio itself.")
+@click.option("--owner", default="me", help="With --lmstudio: whose plugin it is.")
+def new_command(name: str, directory: Path, for_app: bool, owner: str) -> None:
     """Make a package with the plugin NAME, in the folder lmstudio-NAME.
 
     NAME is what comes after 'client.': lower-case letters, digits and hyphens. The package holds a
     namespace, a command, a toolset, an observer, and tests that pass; keep what you need.
+
+    With --lmstudio it is a plugin for LM Studio, in the folder NAME, for `lmstudio dev`.
     """
+    if for_app:
+        _new_for_app(name, directory, owner)
+        return
     try:
         written = files_of(name)
     except LMStudioValueError as error:
@@ -71,6 +79,25 @@ def new_command(name: str, directory: Path) -> None:
         "  pytest && mypy && ruff check\n"
         f"  lmstudio {_short(name)}"
     )
+
+
+def _new_for_app(name: str, directory: Path, owner: str) -> None:
+    """A plugin for LM Studio; what is in it is another package's matter, which may not be there."""
+    try:
+        scaffold = importlib.import_module("lmstudio_plugin.scaffold")
+    except ModuleNotFoundError as error:
+        how = how_to_install("lmstudio-plugin")
+        raise click.ClickException(f"That needs lmstudio-plugin. Install it with: {how}") from error
+    try:
+        written = scaffold.files_of(name, owner)
+    except LMStudioValueError as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from error
+    folder = directory / name
+    _write(folder, written)
+    echo(f"Made {folder}:")
+    for path in written:
+        echo(f"  {path}")
+    echo(f"\nTry it:\n  cd {folder}\n  pytest\n  lmstudio dev")
 
 
 def files_of(name: str) -> dict[PurePosixPath, str]:

@@ -24,6 +24,7 @@ from lmstudio_core.program.terminal import is_terminal
 if TYPE_CHECKING:
     from lmstudio_core.client import Client
 
+    from .chat import Chat
     from .models import LLM
     from .streams import PredictionStream
 
@@ -49,12 +50,20 @@ _NO_TEXT: Final = (
 @model_option
 @click.option("-p", "--prompt", help="Ask this, print the answer, and end; - reads the input.")
 @click.option("--system", help="Instructions for the model.")
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="OWNER/NAME",
+    help="An LM Studio plugin that takes part; may be repeated. For the bundled server.",
+)
 @connection_options
 def chat(
     model_key: str | None,
     model: str | None,
     prompt: str | None,
     system: str | None,
+    plugins: tuple[str, ...],
     host: str | None,
     api_token: str | None,
 ) -> None:
@@ -71,11 +80,11 @@ def chat(
     with _client(host, api_token) as client:
         llm: LLM = choose_model(client.llm, "llm", model)
         if question is None:
-            _Conversation(llm, system).run()
+            _Conversation(client, llm, system, plugins).run()
             return
         conversation = Chat(system)
         conversation.add_user_message(question)
-        for _ in _printed(llm.respond_stream(conversation)):
+        for _ in _answered(client, llm, conversation, plugins):
             pass
 
 
@@ -117,7 +126,11 @@ def _client(host: str | None, api_token: str | None) -> Client:
 class _Conversation:
     """Questions and answers at a prompt, until the input ends."""
 
-    def __init__(self, llm: LLM, system: str | None) -> None:
+    def __init__(
+        self, client: Client, llm: LLM, system: str | None, plugins: tuple[str, ...]
+    ) -> None:
+        self._client = client
+        self._plugins = plugins
         self._llm = llm
         self._system = system
         self._ended = False
@@ -161,7 +174,7 @@ class _Conversation:
         self._chat.add_user_message(question)
         answer: list[str] = []
         try:
-            answer.extend(_printed(self._llm.respond_stream(self._chat)))
+            answer.extend(_answered(self._client, self._llm, self._chat, self._plugins))
         except KeyboardInterrupt:
             echo("[stopped]", err=True)
         except LMStudioError as error:
@@ -176,6 +189,17 @@ def _is_command(line: str) -> bool:
     """Whether it is for the program: one line that begins with a slash and a word, and is no path."""
     first = line.split(maxsplit=1)[0] if line.startswith("/") else ""
     return "\n" not in line.strip() and len(first) > 1 and "/" not in first[1:]
+
+
+def _answered(
+    client: Client, llm: LLM, conversation: Chat, plugins: tuple[str, ...]
+) -> Iterator[str]:
+    """Print the answer to a chat as it comes; with plugins by the server that asks them."""
+    if not plugins:
+        return _printed(llm.respond_stream(conversation))
+    from .plugin_chats import printed_with_plugins
+
+    return printed_with_plugins(client, llm.identifier, conversation, plugins)
 
 
 def _printed(stream: PredictionStream[Any]) -> Iterator[str]:

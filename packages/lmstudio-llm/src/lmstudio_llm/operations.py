@@ -22,6 +22,7 @@ from .prediction import PredictionCallbacks, PredictionChannel
 from .reasoning import reasoning_tags
 from .results import ContextUsage
 from .schemas import OutputFormat, resolve_format, setting_format
+from .sources import source_of
 from .tools import Tool, ToolDefinition, resolve_tools, tools_setting
 from .vision import has_images
 from .written import WrittenHistory
@@ -116,6 +117,7 @@ def respond(
         values.update(choice.to_kv())
     check_retries(retries, structured=output_format is not None)
     specifier = specifier_of(model)
+    source = source_of(model)
     given = history_data(history) if written is None else written
 
     def channel(messages: Mapping[str, Any]) -> PredictionChannel[Any]:
@@ -129,6 +131,8 @@ def respond(
             parameter = Prepared(parameter, "history", messages.text)
         tags = reasoning_tags(values)
         made = PredictionChannel[Any]("predict", parameter, output_format, callbacks, tags)
+        if source is not None:
+            made.endpoint, made.parameter = source.request(made.endpoint, parameter)
         made.continues = given["messages"][-1]["role"] == "assistant"
         made.validates |= any(tool.checked_by_schema for tool in resolved)
         return made
@@ -139,7 +143,9 @@ def respond(
         retries=retries,
         strict=strict,
         output_format=output_format,
-        sees=specifier if written is None and has_images(given) else None,
+        sees=specifier
+        if written is None and has_images(given) and (source is None or source.is_model)
+        else None,
     )
 
 

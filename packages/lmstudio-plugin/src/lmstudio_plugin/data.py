@@ -18,6 +18,7 @@ __all__ = [
     "GeneratorToolCall",
     "HookRequest",
     "PluginCredentials",
+    "PluginInfo",
     "PluginManifest",
     "PluginTool",
     "PredictionProcess",
@@ -171,11 +172,23 @@ class ToolCallDecision(ServerStruct):
         return self.type == "allow"
 
 
+class PluginInfo(ServerStruct):
+    """A plugin that is enabled in the chat that a request is about, and what it offers."""
+
+    identifier: str = ""
+    is_dev: bool = False
+    is_trusted: bool = False
+    has_prompt_preprocessor: bool = False
+    has_prediction_loop_handler: bool = False
+    has_tools_provider: bool = False
+    has_generator: bool = False
+
+
 class HookRequest(ServerStruct):
     """What the server asks a plugin to do; further keys are kept as attributes of their names.
 
     ``type`` says what, such as ``"preprocess"`` or ``"callTool"``. The answer repeats the
-    ``task_id``, or the ``session_id`` and ``call_id``.
+    ``task_id``, or the ``session_id`` and ``call_id``. Configs are in the wire's form.
     """
 
     type: str = ""
@@ -184,6 +197,15 @@ class HookRequest(ServerStruct):
     call_id: str | None = None
     pci: str | None = None
     token: str | None = None
+    input: Any = None
+    config: Any = None
+    plugin_config: Any = None
+    global_plugin_config: Any = None
+    working_directory_path: str | None = None
+    enabled_plugin_infos: Sequence[PluginInfo] | None = None
+    tool_definitions: Sequence[Mapping[str, Any]] | None = None
+    tool_name: str | None = None
+    parameters: Any = None
 
     @property
     def process(self) -> PredictionProcess | None:

@@ -84,6 +84,11 @@ class DevelopmentPlugin(Short):
         """As whom the plugin's process has to connect."""
         return self._channel.known()
 
+    def wait(self) -> None:
+        """Return when the server ends the registration; raises if the server is gone."""
+        while self._stream.receive() is not None:
+            pass
+
     def close(self) -> None:
         """Unregister it, and wait until the server has."""
         self._stream.cancel()
@@ -125,6 +130,11 @@ class AsyncDevelopmentPlugin(Short):
     def credentials(self) -> PluginCredentials:
         """As whom the plugin's process has to connect."""
         return self._channel.known()
+
+    async def wait(self) -> None:
+        """Return when the server ends the registration; raises if the server is gone."""
+        while await self._stream.receive() is not None:
+            pass
 
     async def aclose(self) -> None:
         """Unregister it, and wait until the server has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
@@ -30,6 +30,9 @@ from .operations import HookName
 from .processing import AsyncPredictionController, PredictionController
 from .sessions import AsyncToolUseSession, ToolUseSession
 from .tool_calls import ToolSessionChannel
+
+if TYPE_CHECKING:
+    from .token_sources import AsyncGenerator, Generator
 
 __all__ = ["AsyncPluginsNamespace", "PluginsNamespace"]
 
@@ -126,6 +129,20 @@ class PluginsNamespace(SyncNamespace):
         specifier = ops.config_specifier(config, working_directory, process)
         channel = GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
         return GeneratorStream(self._client.open(channel, **limits))
+
+    def generator(
+        self,
+        plugin_identifier: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        working_directory: str | None = None,
+        process: PredictionProcess | None = None,
+    ) -> Generator:
+        """A generator as a handle with ``respond`` and ``act``; args: see ``generate_with_generator``."""
+        from .token_sources import Generator, generator_source
+
+        source = generator_source(plugin_identifier, config, working_directory, process)
+        return Generator(source, self._client)
 
     def register_development_plugin(
         self, manifest: PluginManifest | Mapping[str, Any], **limits: Unpack[CallLimits]
@@ -294,6 +311,20 @@ class AsyncPluginsNamespace(AsyncNamespace):
         specifier = ops.config_specifier(config, working_directory, process)
         channel = GeneratorChannel(plugin_identifier, history, tools, specifier, on_fragment)
         return AsyncGeneratorStream(self._client.open(channel, **limits))
+
+    def generator(
+        self,
+        plugin_identifier: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        working_directory: str | None = None,
+        process: PredictionProcess | None = None,
+    ) -> AsyncGenerator:
+        """A generator as a handle with ``respond`` and ``act``; args: see ``generate_with_generator``."""
+        from .token_sources import AsyncGenerator, generator_source
+
+        source = generator_source(plugin_identifier, config, working_directory, process)
+        return AsyncGenerator(source, self._client)
 
     async def register_development_plugin(
         self, manifest: PluginManifest | Mapping[str, Any], **limits: Unpack[CallLimits]

@@ -19,7 +19,15 @@ from .daemon import state
 from .daemon.paths import STATE_DIR_VARIABLE, in_words, state_dir
 from .daemon.spawn import Settings, StartError, spawn
 from .daemon.stop import StopError, stop_server
-from .options import CONFIG_VARIABLE, Seconds, Setting, address, config_option, origins
+from .options import (
+    CONFIG_VARIABLE,
+    Seconds,
+    Setting,
+    address,
+    config_option,
+    origins,
+    plugins_of_file,
+)
 
 if TYPE_CHECKING:
     from .serving.server import RunningServer
@@ -199,6 +207,7 @@ def start(
         shutdown_grace=shutdown_grace,
         log_level=log_level,
         api_tokens=tokens,
+        plugins=plugins_of_file(click.get_current_context()),
     )
     if daemon:
         _start_in_background(settings, as_json)

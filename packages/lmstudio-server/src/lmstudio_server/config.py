@@ -7,9 +7,10 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["DEFAULT_PORT", "ServerConfig", "is_loopback", "is_own_name", "jit_models", "new_secret"]
@@ -82,6 +83,8 @@ class ServerConfig:
     """Seconds without use after which a model that an HTTP request loaded is unloaded."""
     jit_models: int | None = field(default_factory=jit_models)
     """How many models may be loaded on demand at a time; ``None``: as many as fit in memory."""
+    plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
+    """Settings of plugins for all chats: ``owner/name`` → key → value."""
     shutdown_grace: float = 10.0
     """Seconds that predictions may go on when the server ends."""
     is_daemon: bool = False

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 from click import types
@@ -34,6 +34,7 @@ __all__ = [
     "default_config_file",
     "hosts",
     "origins",
+    "plugins_of_file",
     "read_config",
     "read_tokens",
     "tokens_of_file",
@@ -46,6 +47,8 @@ _FILE_KEY: Final = f"{__name__}.file"
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,252}[a-z0-9.])?")
 _TOKENS_KEY: Final = f"{__name__}.api_tokens"
+_PLUGINS: Final = "plugins"
+_PLUGINS_KEY: Final = f"{__name__}.{_PLUGINS}"
 
 
 class Setting(click.Option):
@@ -135,6 +138,7 @@ def config_option(ctx: click.Context, _parameter: click.Parameter, value: Path |
     ctx.meta[_FILE_KEY] = path
     # click would forget these where tokens are given on the command line.
     ctx.meta[_TOKENS_KEY] = given.pop("api_tokens", ())
+    ctx.meta[_PLUGINS_KEY] = given.pop(_PLUGINS, {})
     ctx.default_map = {**(ctx.default_map or {}), **given}
 
 
@@ -142,6 +146,12 @@ def tokens_of_file(ctx: click.Context) -> Sequence[str]:
     """The API tokens that the configuration file holds itself."""
     tokens: Sequence[str] = ctx.meta.get(_TOKENS_KEY, ())
     return tokens
+
+
+def plugins_of_file(ctx: click.Context) -> Mapping[str, Mapping[str, Any]]:
+    """The settings of plugins for all chats that the configuration file holds."""
+    plugins: Mapping[str, Mapping[str, Any]] = ctx.meta.get(_PLUGINS_KEY, {})
+    return plugins
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -179,12 +189,28 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
         raise click.ClickException(f"Cannot read {path}: {error.strerror or error}") from error
     except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is not valid TOML: {error_text(error)}") from error
+    plugins = _plugins(content.pop(_PLUGINS, {}), path)
     names = _names(command)
     unknown = next((key for key in content if key not in names), None)
     if unknown is not None:
         raise click.ClickException(_unknown(path, unknown, names))
     given = {names[key]: _relative(value, path, names[key]) for key, value in content.items()}
-    return {name: _checked(command, name, value, path) for name, value in given.items()}
+    options = {name: _checked(command, name, value, path) for name, value in given.items()}
+    return {**options, _PLUGINS: plugins} if plugins else options
+
+
+def _plugins(given: Any, path: Path) -> dict[str, dict[str, Any]]:
+    """``[plugins."owner/name"]`` tables: settings of plugins for all chats, key to value."""
+    tables: dict[str, Any] = {_PLUGINS: None}
+    if isinstance(given, dict):
+        tables = cast("dict[str, Any]", given)
+    for name, settings in tables.items():
+        if not isinstance(settings, dict) or name.count("/") != 1:
+            raise click.ClickException(
+                f'{path}: "{_PLUGINS}" has a table for each plugin: [plugins."owner/name"], not '
+                f'"{name}".'
+            )
+    return dict(tables)
 
 
 def _names(command: click.Command) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._version import __version__
 from .bridge.host import PluginHost
+from .bridge.process import Processes
 from .documents.desk import SearchDesk
 from .documents.reader import Documents
 from .files import FileStore
@@ -85,11 +86,14 @@ class Services:
     started: float = field(default_factory=time.time)
     experiment_flags: set[str] = field(default_factory=set[str])
     plugins: PluginHost = field(init=False)
+    processes: Processes = field(default_factory=Processes)
     second_port: SecondPort | None = None
     """Set once the server listens."""
+    base_url: str | None = None
+    """Where plugins reach this server, as ``ws://host:port``; set with the port."""
 
     def __post_init__(self) -> None:
-        self.plugins = PluginHost(self.authenticator)
+        self.plugins = PluginHost(self.authenticator, self.config.plugins)
 
     @classmethod
     def create(cls, config: ServerConfig, engine: Engine, library: ModelLibrary) -> Services:

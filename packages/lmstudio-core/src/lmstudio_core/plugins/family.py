@@ -62,6 +62,7 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     },
     "lmstudio-plugin": {
         "lmstudio.capabilities": {"plugins": "lmstudio_plugin:CAPABILITY"},
+        "lmstudio.commands": {"dev": "lmstudio_plugin.commands:dev"},
     },
     "lmstudio-server": {
         "lmstudio.commands": {"server": "lmstudio_server.cli:server"},

@@ -100,6 +100,8 @@ class Endpoint:
     lenient: bool = False
     """Any parameter and message is let through (endpoints that only answer with an error)."""
     offer: Offer = "yes"
+    tells_misfits: bool = False
+    """What does not fit is handed on as ``{"type": "misfit", ...}``: somebody waits for an answer."""
 
     def read_parameter(self, parameter: Any) -> Any:
         """Check a parameter; void endpoints take none at all, not even null."""
@@ -152,6 +154,8 @@ class Namespace:
         name: str,
         parameter: type[BaseModel] | None = None,
         messages: tuple[str, ...] | Mapping[str, type[BaseModel] | None] = ("cancel",),
+        *,
+        tells_misfits: bool = False,
     ) -> Callable[[ChannelHandler], ChannelHandler]:
         """Register the function below as the channel endpoint ``name``."""
         taken: Mapping[str, type[BaseModel] | None] = (
@@ -159,7 +163,9 @@ class Namespace:
         )
 
         def register(handler: ChannelHandler) -> ChannelHandler:
-            self.endpoints[name] = Endpoint(name, "channel", handler, parameter, taken)
+            self.endpoints[name] = Endpoint(
+                name, "channel", handler, parameter, taken, tells_misfits=tells_misfits
+            )
             return handler
 
         return register

@@ -22,17 +22,19 @@ _USUAL: Final[Mapping[str, Namespace]] = {
 }
 _OTHERS: Final = ("files", "repository", "plugins", "runtime", "diagnostics")
 """Modules beside this one, called as their namespace is."""
+_OWN: Final = ("chats",)
+"""The server's own, which are none of LM Studio's protocol and are not listed with it."""
 
 
 class _Namespaces(Mapping[str, "Namespace"]):
     def __getitem__(self, name: str) -> Namespace:
-        if name in _OTHERS:
+        if name in (*_OTHERS, *_OWN):
             module: Any = import_module(f".{name}", __package__)
             return cast("Namespace", module.namespace)
         return _USUAL[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in _USUAL or name in _OTHERS
+        return name in _USUAL or name in _OTHERS or name in _OWN
 
     def __iter__(self) -> Iterator[str]:
         return iter((*_USUAL, *_OTHERS))

@@ -10,6 +10,7 @@ from .parameters import (
     History,
     Int,
     KVConfig,
+    Message,
     Optional,
     OptionalBool,
     Parameter,
@@ -20,25 +21,26 @@ from .parameters import (
 __all__ = [
     "CLIENT_MESSAGES",
     "GENERATOR_MESSAGES",
+    "PREPROCESSOR_MESSAGES",
     "TASK_MESSAGES",
     "TOOLS_PROVIDER_MESSAGES",
     "ErrorReport",
     "Generate",
-    "Processing",
     "RegisterPlugin",
     "SetSchematics",
     "StartSession",
 ]
 
-_KEBAB: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_OWNER: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_NAME: Final = r"^[a-z0-9]+([-.][a-z0-9]+)*$"
 Messages: TypeAlias = dict[str, type[BaseModel] | None]
 
 
 class Manifest(Parameter):
     type: Literal["plugin"]
     runner: Literal["ecmascript", "node", "deno", "mcpBridge"]
-    owner: Annotated[str, Field(pattern=_KEBAB)]
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    owner: Annotated[str, Field(pattern=_OWNER, max_length=100)]
+    name: Annotated[str, Field(pattern=_NAME, max_length=100)]
 
 
 class RegisterPlugin(Parameter):
@@ -71,7 +73,7 @@ class SchematicsField(Parameter):
     short_key: str
     full_key: str
     type_key: str
-    type_params: Any
+    type_params: dict[str, Any]
     default_value: Any
 
 
@@ -89,13 +91,6 @@ class ErrorReport(Parameter):
     server_url: str
     message: str
     unavailable_host: Optional = None
-
-
-class Processing(Parameter):
-    """What every ``processing…`` endpoint takes: the prediction, and the right to work on it."""
-
-    pci: str
-    token: str
 
 
 # -- messages on channels ------------------------------------------------------------------------
@@ -165,6 +160,17 @@ class _TaskFailed(_Task):
 
 
 TASK_MESSAGES: Final[Messages] = {"complete": _Task, "aborted": _Task, "error": _TaskFailed}
+
+
+class _UserMessage(Message):
+    role: Literal["user"]  # pyright: ignore[reportIncompatibleVariableOverride] # narrower
+
+
+class _Preprocessed(_Task):
+    processed: _UserMessage
+
+
+PREPROCESSOR_MESSAGES: Final[Messages] = {**TASK_MESSAGES, "complete": _Preprocessed}
 
 
 class _FragmentOptions(Parameter):

@@ -8,6 +8,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lmstudio_core.lenient import as_words
+from lmstudio_server.bridge.hook import misfit
+from lmstudio_server.bridge.process import no_process
 from lmstudio_server.errors import WireError
 from lmstudio_server.kv.stack import collapse, fields
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from .endpoint import Channel
 
-__all__ = ["Generation", "ToolSession", "no_process"]
+__all__ = ["ABORT_SECONDS", "Generation", "ToolSession", "relayed"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,14 +33,8 @@ ABORT_SECONDS: Final = 5.0
 """How long a generator may take to notice that nobody wants its text any more."""
 
 
-def no_process() -> WireError:
-    """A prediction process was named; there is never one here."""
-    return WireError(
-        "There is no prediction process of that name.",
-        cause="Predictions that plugins work on are those of LM Studio's own chats, which "
-        "lmstudio-server does not have.",
-        suggestion="Pass the plugin's settings directly.",
-    )
+LISTING_SECONDS: Final = 30.0
+"""How long a plugin may take to list its tools; the SDKs' own limit is 20 s."""
 
 
 def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
@@ -51,24 +47,41 @@ def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
     )
 
 
-async def converse(channel: Channel, name: HookName, parameter: pp.StartSession) -> Conversation:
-    """Begin a conversation with the plugin that a client means."""
-    if isinstance(parameter.plugin_config_specifier, pp.ProcessConfig):
-        raise no_process()
+async def converse(
+    channel: Channel, name: HookName, parameter: pp.StartSession
+) -> tuple[Conversation, dict[str, Any]]:
+    """Begin a conversation with the plugin that a client means; and the settings that it has there."""
     plugin = channel.services.plugins.find(parameter.plugin_identifier)
-    return (await plugin.hook(name)).open()
-
-
-def settings(plugin: Plugin, parameter: pp.StartSession) -> dict[str, Any]:
-    """The plugin's settings as it takes them: its defaults, with what was given over them."""
-    specifier = parameter.plugin_config_specifier
-    given = collapse([specifier.config.fields_]) if isinstance(specifier, pp.DirectConfig) else {}
-    path = specifier.working_directory_path if isinstance(specifier, pp.DirectConfig) else None
-    return {
-        "pluginConfig": fields({**plugin.settings, **given}),
-        "globalPluginConfig": fields(plugin.global_settings),
-        "workingDirectoryPath": path,
+    given = _settings(channel, plugin, parameter)
+    hook = await plugin.hook(name)
+    return hook.open(), {
+        "pluginConfig": fields(plugin.settings.values(given[0], plugin.identifier)),
+        "globalPluginConfig": fields(plugin.global_values()),
+        "workingDirectoryPath": given[1],
     }
+
+
+def _settings(
+    channel: Channel, plugin: Plugin, parameter: pp.StartSession
+) -> tuple[Mapping[str, Any], str | None]:
+    """What is given of a plugin's settings, and the folder it may work in.
+
+    Raises:
+        WireError: A prediction is named that is none of this client's, or the plugin is not enabled there.
+    """
+    specifier = parameter.plugin_config_specifier
+    if isinstance(specifier, pp.DirectConfig):
+        return collapse([specifier.config.fields_]), specifier.working_directory_path
+    host = channel.services.plugins
+    own = host.with_credentials(channel.client)
+    if own is None:
+        raise no_process()
+    enabled = channel.services.processes.find(own, specifier.pci, specifier.token).of(
+        plugin.identifier
+    )
+    if enabled is None:
+        raise WireError(f'The plugin "{plugin.identifier}" is not enabled in this chat.')
+    return enabled.given, enabled.working_directory
 
 
 def _wire(tool: Tool) -> dict[str, Any]:
@@ -85,17 +98,26 @@ class ToolSession:
         self._ids = itertools.count(1)
         self._calls: dict[str, float] = {}
         self._tools: frozenset[str] = frozenset()
+        self._ready = False
 
     async def run(self) -> None:
         """The session, until the client discards it or the plugin is gone."""
-        conversation = await converse(self._channel, "toolsProvider", self._parameter)
-        plugin = self._channel.services.plugins.find(self._plugin)
+        conversation, given = await converse(self._channel, "toolsProvider", self._parameter)
         try:
-            conversation.tell("initSession", **settings(plugin, self._parameter))
-            await first_of(self._down(conversation), self._up(conversation))
+            conversation.tell("initSession", **given)
+            await first_of(self._down(conversation), self._up(conversation), self._listed())
         finally:
-            conversation.tell("discardSession")
-            conversation.leave()
+            conversation.leave("discardSession")
+
+    async def _listed(self) -> None:
+        """A plugin that does not list its tools in time fails its consumer, which would wait for ever."""
+        await asyncio.sleep(LISTING_SECONDS)
+        if not self._ready:
+            raise WireError(
+                f'The plugin "{self._plugin}" did not list its tools within {LISTING_SECONDS:g} s.',
+                suggestion="See what it says.",
+            )
+        await asyncio.Event().wait()
 
     async def _down(self, conversation: Conversation) -> None:
         """What the plugin says goes to the client."""
@@ -103,7 +125,10 @@ class ToolSession:
         while True:
             message = await conversation.next()
             match message["type"]:
+                case "sessionInitialized" if self._ready:
+                    _log.warning("the plugin %r lists its tools twice", self._plugin)
                 case "sessionInitialized":
+                    self._ready = True
                     tools = [Tool.model_validate(tool) for tool in message["toolDefinitions"]]
                     self._tools = frozenset(tool.function.name for tool in tools)
                     definitions = [_wire(tool) for tool in tools]
@@ -126,6 +151,9 @@ class ToolSession:
         if kind == "toolCallWarn":
             return {**packet, "warnText": message["warnText"]}
         del self._calls[message["callId"]]
+        if kind == "misfit":
+            error = misfit(self._plugin, message["problem"])
+            return {"type": "toolCallError", "callId": call_id, "error": error.to_wire()}
         if kind == "toolCallError":
             return {**packet, "error": relayed(message["error"], self._plugin).to_wire()}
         return {**packet, "result": message.get("result")}
@@ -172,23 +200,20 @@ class Generation:
 
     async def run(self) -> None:
         """The text, to its end or the client's cancel."""
-        conversation = await converse(self._channel, "generator", self._parameter)
-        plugin = self._channel.services.plugins.find(self._plugin)
+        conversation, given = await converse(self._channel, "generator", self._parameter)
         done = False
         try:
             conversation.tell(
                 "generate",
                 input=self._parameter.history.model_dump(by_alias=True, exclude_none=True),
                 toolDefinitions=[_wire(tool) for tool in self._parameter.tools],
-                **settings(plugin, self._parameter),
+                **given,
             )
             await first_of(self._relay(conversation), self._abort(conversation))
             done = True
             await self._channel.send({"type": "success"})
         finally:
-            if not done:
-                conversation.tell("abort")
-            conversation.leave()
+            conversation.leave(None if done else "abort")
 
     async def _abort(self, conversation: Conversation) -> None:
         """When the client has enough: the generator is told, and has some time to end."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from lmstudio_core.setting_kinds import value_problem
 from lmstudio_server.bridge.hook import Hook, HookName
+from lmstudio_server.bridge.host import Schematics
 from lmstudio_server.errors import WireError
 
 from . import plugin_parameters as pp
 from .endpoint import ABSENT, Call, Channel, Namespace
-from .plugin_use import Generation, ToolSession, no_process
+from .plugin_use import Generation, ToolSession
+from .processing import namespace as processing
 from .race import first_of
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ async def register_development_plugin(channel: Channel, parameter: pp.RegisterPl
             "clientIdentifier": plugin.credentials.identifier,
             "clientPasskey": plugin.credentials.passkey,
         }
+        if channel.services.base_url is not None:
+            ready["baseUrl"] = channel.services.base_url
         await channel.send({"type": "ready", **ready})
         await channel.inbox.get()
     finally:
@@ -86,7 +91,7 @@ async def _serve(channel: Channel, name: HookName) -> None:
 
     async def listen() -> None:
         while True:
-            hook.take(await channel.inbox.get())
+            await hook.take(await channel.inbox.get())
 
     plugin.hooks[name] = hook
     await plugin.notify()
@@ -97,45 +102,58 @@ async def _serve(channel: Channel, name: HookName) -> None:
         hook.close()
 
 
-@namespace.channel("setToolsProvider", messages=pp.TOOLS_PROVIDER_MESSAGES)
+@namespace.channel("setToolsProvider", messages=pp.TOOLS_PROVIDER_MESSAGES, tells_misfits=True)
 async def set_tools_provider(channel: Channel, _parameter: Any) -> None:
     """The plugin has tools."""
     await _serve(channel, "toolsProvider")
 
 
-@namespace.channel("setGenerator", messages=pp.GENERATOR_MESSAGES)
+@namespace.channel("setGenerator", messages=pp.GENERATOR_MESSAGES, tells_misfits=True)
 async def set_generator(channel: Channel, _parameter: Any) -> None:
     """The plugin writes in the place of a model."""
     await _serve(channel, "generator")
 
 
-@namespace.channel("setPromptPreprocessor", messages=pp.TASK_MESSAGES)
+@namespace.channel("setPromptPreprocessor", messages=pp.PREPROCESSOR_MESSAGES, tells_misfits=True)
 async def set_prompt_preprocessor(channel: Channel, _parameter: Any) -> None:
-    """Kept open, but never asked: it is for LM Studio's own chats."""
+    """The plugin changes what users have written; it is asked by predictions with plugins."""
     await _serve(channel, "promptPreprocessor")
 
 
-@namespace.channel("setPredictionLoopHandler", messages=pp.TASK_MESSAGES)
+@namespace.channel("setPredictionLoopHandler", messages=pp.TASK_MESSAGES, tells_misfits=True)
 async def set_prediction_loop_handler(channel: Channel, _parameter: Any) -> None:
-    """Kept open, but never asked: it is for LM Studio's own chats."""
+    """The plugin answers users; it is asked by predictions with plugins."""
     await _serve(channel, "predictionLoopHandler")
 
 
-def _defaults(parameter: pp.SetSchematics) -> dict[str, Any]:
-    return {field.full_key: field.default_value for field in parameter.schematics.fields_}
+def _schematics(parameter: pp.SetSchematics) -> Schematics:
+    """What a plugin declares.
+
+    Raises:
+        WireError: A default does not fit its own field, so that nobody could use the plugin.
+    """
+    found = Schematics(
+        {f.full_key: f.model_dump(by_alias=True) for f in parameter.schematics.fields_}
+    )
+    for key, declared in found.fields.items():
+        default = declared["defaultValue"]
+        problem = value_problem(declared["typeKey"], declared["typeParams"], default)
+        if problem is not None:
+            raise WireError(f'The default of the setting "{key}" {problem}.')
+    return found
 
 
 @namespace.rpc("setConfigSchematics", pp.SetSchematics)
 async def set_config_schematics(call: Call, parameter: pp.SetSchematics) -> Any:
     """Which settings a session has; their defaults hold where a client gives none."""
-    _plugin(call).settings = _defaults(parameter)
+    _plugin(call).settings = _schematics(parameter)
     return ABSENT
 
 
 @namespace.rpc("setGlobalConfigSchematics", pp.SetSchematics)
 async def set_global_config_schematics(call: Call, parameter: pp.SetSchematics) -> Any:
-    """Which settings the plugin has for all sessions. Here they always have their defaults."""
-    _plugin(call).global_settings = _defaults(parameter)
+    """Which settings the plugin has for all sessions. The server's configuration may set them."""
+    _plugin(call).global_settings = _schematics(parameter)
     return ABSENT
 
 
@@ -157,25 +175,5 @@ async def report_error(call: Call, parameter: pp.ErrorReport) -> Any:
     return ABSENT
 
 
-# -- a prediction that a plugin works on ---------------------------------------------------------
-
-
-async def _no_prediction(_call: Call, _parameter: Any) -> Any:
-    """No chat of this server's asks a plugin to work on it."""
-    raise no_process()
-
-
-for _name in (
-    "processingHandleUpdate",
-    "processingHandleRequest",
-    "processingPullHistory",
-    "processingGetOrLoadTokenSource",
-    "processingHasStatus",
-    "processingNeedsNaming",
-    "processingSuggestName",
-    "processingSetSenderName",
-):
-    namespace.rpc(_name, pp.Processing)(_no_prediction)
-    namespace.mark("error", _name)
-
-namespace.mark("nothing", "reindexPlugins", "setPromptPreprocessor", "setPredictionLoopHandler")
+namespace.include(processing)
+namespace.mark("nothing", "reindexPlugins")

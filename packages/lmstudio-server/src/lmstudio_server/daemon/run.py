@@ -90,6 +90,7 @@ def config_of(settings: Settings, *, is_daemon: bool) -> ServerConfig:
         jit_ttl=settings.jit_ttl,
         jit_models=settings.jit_models,
         shutdown_grace=settings.shutdown_grace,
+        plugins=settings.plugins,
         is_daemon=is_daemon,
     )
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,6 +58,7 @@ class Settings:
     jit_models: int | None = field(default_factory=jit_models)
     shutdown_grace: float = 10.0
     api_tokens: tuple[str, ...] = field(default=(), repr=False)
+    plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any], repr=False)
 
     @property
     def log_name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from lmstudio_core.lenient import error_text
 from lmstudio_server.api.endpoint import Call, Channel
@@ -15,7 +15,7 @@ from lmstudio_server.errors import PASSING, WireError, specific_model_unloaded
 from .errors import DoorError, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from lmstudio_server.files import Upload
     from lmstudio_server.library import ModelFile
@@ -26,6 +26,7 @@ __all__ = ["Caller", "last", "model_not_found", "specifier", "stack"]
 
 Kind = Literal["llm", "embedding"]
 Packet = dict[str, Any]
+Answer: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[None]]"
 
 _SHOWN = 200
 """Characters of a name that a request may be answered with: any text may be given as one."""
@@ -64,6 +65,14 @@ class Caller:
         self, namespace: str, endpoint: str, parameter: Mapping[str, Any]
     ) -> AsyncGenerator[Packet, None]:
         """The packets of a channel endpoint. Closing the generator ends the work."""
+        async with aclosing(self.talk(namespace, endpoint, parameter)) as packets:
+            async for packet, _ in packets:
+                yield packet
+
+    async def talk(
+        self, namespace: str, endpoint: str, parameter: Mapping[str, Any]
+    ) -> AsyncGenerator[tuple[Packet, Answer], None]:
+        """The same, each packet with what sends an answer."""
         entry = NAMESPACES[namespace].endpoints[endpoint]
         checked = entry.read_parameter(parameter)
         queue: asyncio.Queue[Packet | Exception | None] = asyncio.Queue(_AHEAD)
@@ -72,6 +81,9 @@ class Caller:
             await queue.put(dict(packet))
 
         channel = Channel(self.services, namespace, self._client, trusted=False, send=send)
+
+        async def answer(message: Mapping[str, Any]) -> None:
+            await channel.take({"type": "answer", **message})
 
         async def work() -> None:
             try:
@@ -92,7 +104,7 @@ class Caller:
             while (item := await queue.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
-                yield item
+                yield item, answer
         finally:
             # An error holds this frame, which would hold the error: a circle, and in it all that the
             # request sent, for as long as the collector does not come by.

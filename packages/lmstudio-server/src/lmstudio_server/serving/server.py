@@ -84,6 +84,12 @@ class RunningServer:
         return f"https://{address}" if self.services.config.tls_cert else address
 
     @property
+    def base_url(self) -> str:
+        """Where a plugin's process on this machine reaches it."""
+        scheme = "wss" if self.services.config.tls_cert else "ws"
+        return f"{scheme}://{self.name}:{self.port}"
+
+    @property
     def name(self) -> str:
         """The host alone, in brackets if it is an IPv6 address."""
         bound = self.services.config.host
@@ -129,6 +135,7 @@ async def serve(
         front = Front(services)
         server = await _listen(config, services, front)
         running = RunningServer(services, server)
+        services.base_url = running.base_url
         services.second_port = SecondPort(services, running.port, _listen)
         try:
             services.presence.start()

@@ -66,6 +66,7 @@ class Socket:
         self._answered = asyncio.Event()
         self._client = ""
         self._trusted = False
+        self._revoked = False
 
     async def run(self) -> None:
         """Serve the socket until it closes; nothing it started outlives this."""
@@ -75,6 +76,8 @@ class Socket:
         )
         try:
             async for message in self._connection:
+                if self._revoked:
+                    break
                 if isinstance(message, str):
                     for event in self._session.receive(message):
                         await self._take(event)
@@ -84,7 +87,19 @@ class Socket:
             timer.cancel()
             await self._finish()
 
+    def revoke(self) -> None:
+        """End it now: its client may be here no more. What it has asked for stops."""
+        self._revoked = True
+        for task in list(self._tasks):
+            task.cancel()
+        # Not by a closing handshake alone, in which the other end could take its time.
+        loop = asyncio.get_running_loop()
+        closing = loop.create_task(self._connection.close(4001, "the plugin is registered no more"))
+        closing.add_done_callback(lambda _: self._connection.transport.abort())
+
     async def _finish(self) -> None:
+        if self._client:
+            self._services.plugins.left(self._client, self.revoke)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -142,7 +157,7 @@ class Socket:
             await self._answered.wait()
 
     async def _hand_on(self, event: ChannelMessage) -> None:
-        channel = self._channels.get(event.channel_id)
+        channel = None if self._revoked else self._channels.get(event.channel_id)
         if channel is not None and channel.inbox.full():
             await self._in_turn(channel.take(event.message))
         elif channel is not None:
@@ -172,6 +187,7 @@ class Socket:
         )
         self._client = event.admission.identifier
         self._trusted = event.admission.trusted or local
+        self._services.plugins.entered(self._client, self.revoke)
         limit_frames(self._connection.protocol, MAX_FRAME_BYTES)
 
     async def _auth_timeout(self) -> None:

@@ -47,6 +47,11 @@ class EndpointSpec(Protocol):
     @property
     def kind(self) -> Literal["rpc", "channel"]: ...
 
+    @property
+    def tells_misfits(self) -> bool:
+        """Whether a message that does not fit is an event, too, and not a warning alone."""
+        ...
+
     def read_parameter(self, parameter: Any) -> Any:
         """Check and convert a parameter; raises ``InvalidParameterError``."""
 
@@ -280,10 +285,14 @@ class Session:
         try:
             message = spec.read_message(frame.message)
         except InvalidParameterError as error:
-            return self._warn(
+            warned = self._warn(
                 "channelMessageTypeError",
                 f"A message for channel {frame.channel_id} does not fit: {error}",
             )
+            if not spec.tells_misfits:
+                return warned
+            misfit = {"type": "misfit", "problem": str(error), "message": frame.message}
+            return [*warned, ChannelMessage(frame.channel_id, misfit)]
         return [ChannelMessage(frame.channel_id, message)]
 
     def _signal(

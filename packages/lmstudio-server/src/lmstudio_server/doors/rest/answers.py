@@ -123,6 +123,7 @@ class ChatEvents:
     _open: str | None = None
     _prompt: bool = False
     _reasoning_tokens: int = 0
+    _calls: dict[str, Json] = field(default_factory=dict[str, Json])
 
     def feed(self, packet: Mapping[str, Any]) -> Iterator[Json]:
         """The events that a packet becomes."""
@@ -133,6 +134,10 @@ class ChatEvents:
         yield from self._end_prompt()
         if kind == "fragment":
             yield from self._fragment(packet["fragment"])
+        elif kind == "toolCall":
+            yield from self._tool_call(packet)
+        elif kind == "toolResult":
+            yield from self._tool_result(packet)
         elif kind == "success":
             self.stats = dict(packet["stats"])
             yield from self._switch(None)
@@ -181,6 +186,21 @@ class ChatEvents:
         yield from self._switch(kind)
         self.output[-1]["content"] += fragment["content"]
         yield {"type": f"{kind}.delta", "content": fragment["content"]}
+
+    def _tool_call(self, packet: Mapping[str, Any]) -> Iterator[Json]:
+        yield from self._switch(None)
+        provider = {"type": "plugin", "plugin_id": packet["plugin"]}
+        call = {"tool": packet["name"], "provider_info": provider}
+        yield {"type": "tool_call.start", **call}
+        yield {"type": "tool_call.arguments", **call, "arguments": packet["arguments"]}
+        self.output.append({"type": "tool_call", **call, "arguments": packet["arguments"]})
+        self._calls[packet["id"]] = self.output[-1]
+
+    def _tool_result(self, packet: Mapping[str, Any]) -> Iterator[Json]:
+        call = self._calls.pop(packet["id"])
+        call["output"] = packet["content"]
+        kind = "failure" if packet["failed"] else "success"
+        yield {**call, "type": f"tool_call.{kind}"}
 
     def _switch(self, kind: str | None) -> Iterator[Json]:
         if kind == self._open:

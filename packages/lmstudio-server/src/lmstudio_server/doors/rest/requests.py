@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lmstudio_server.doors.bodies import Body, Bool, Count, Positive, Seconds, Text, is_object
-from lmstudio_server.doors.errors import invalid, not_implemented
+from lmstudio_server.doors.errors import invalid
 from lmstudio_server.doors.sampling import PREDICTION, SamplingBody, checked, sampling_fields
 from lmstudio_server.kv.stack import is_list
 
@@ -96,12 +96,6 @@ def _item(item: object, where: str) -> dict[str, Any]:
 
 def prediction_fields(body: ChatBody, *, reasons: bool) -> dict[str, Any]:
     """The configuration fields that a chat asks for; ``reasons``: the model can be told to think."""
-    if body.integrations:
-        raise not_implemented(
-            '"integrations" (MCP servers and plugins) are not offered here; use an agent of the '
-            "SDK, which runs them in your program.",
-            "integrations",
-        )
     fields = sampling_fields(body)
     if body.max_output_tokens is not None:
         fields["maxPredictedTokens"] = checked(body.max_output_tokens)

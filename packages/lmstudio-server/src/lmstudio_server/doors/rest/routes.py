@@ -20,6 +20,7 @@ from lmstudio_server.doors.sse import EventStream, JSONResponse, event
 from .answers import ChatEvents, error_answer, load_answer, model_answer
 from .chats import Chats
 from .downloads import download_routes
+from .integrations import plugins_of, predict
 from .requests import ChatBody, LoadBody, UnloadBody, load_fields, message_of, prediction_fields
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from lmstudio_server.registry import Instance
     from lmstudio_server.services import Services
 
 __all__ = ["routes"]
@@ -117,6 +119,9 @@ class _Turn:
         self._caller = Caller(services)
         self._chats = chats
         self._body = body
+        self._plugins = plugins_of(body.integrations)
+        for plugin in self._plugins:
+            services.plugins.find(plugin["identifier"])  # before anything is loaded
         message = message_of(body.input)
         before = () if body.previous_response_id is None else chats.find(body.previous_response_id)
         if body.system_prompt is not None:
@@ -152,13 +157,20 @@ class _Turn:
                         yield data
             instance = caller.instance(loaded)
             self._fold.model_instance_id = instance.identifier
-            async with aclosing(caller.predict(instance, history, fields)) as packets:
-                async for packet in packets:
+            async with aclosing(self._predicted(instance, history, fields)) as predicted:
+                async for packet in predicted:
                     for data in (*self._start(), *self._fold.feed(packet)):
                         yield data
             self._remember()
         finally:
             caller.close()
+
+    def _predicted(
+        self, instance: Instance, history: Json, fields: Json
+    ) -> AsyncGenerator[Any, None]:
+        if self._plugins:
+            return predict(self._caller, instance, history, fields, self._plugins)
+        return self._caller.predict(instance, history, fields)
 
     def _loading(self) -> AsyncGenerator[Json, None]:
         body = self._body
