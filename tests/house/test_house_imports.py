@@ -17,6 +17,7 @@ BELOW = {
     "lmstudio_llm": {"lmstudio_core"},
     "lmstudio_embed": {"lmstudio_core"},
     "lmstudio_agent": {"lmstudio_core", "lmstudio_llm"},
+    "lmstudio_batch": {"lmstudio_core", "lmstudio_llm", "lmstudio_embed"},
     "lmstudio_server": {"lmstudio_core"},
     "lmstudio": {"lmstudio_core", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent"},
 }

@@ -1,4 +1,4 @@
-"""The six distributions as people get them: built once, installed from nothing but wheels."""
+"""The seven distributions as people get them: built once, installed from nothing but wheels."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Built:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
-    """All six: an sdist each, and a wheel each made from that sdist."""
+    """All seven: an sdist each, and a wheel each made from that sdist."""
     folder = tmp_path_factory.mktemp("dist")
 
     def build(name: str) -> Built:

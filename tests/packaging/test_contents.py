@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = (
     "lmstudio",
     "lmstudio-agent",
+    "lmstudio-batch",
     "lmstudio-core",
     "lmstudio-embed",
     "lmstudio-llm",
@@ -101,6 +102,7 @@ def test_who_depends_on_whom(built: Mapping[str, Built]) -> None:
     assert family("lmstudio-llm") == {"lmstudio-core"}
     assert family("lmstudio-embed") == {"lmstudio-core"}
     assert family("lmstudio-agent") == {"lmstudio-core", "lmstudio-llm"}
+    assert family("lmstudio-batch") == {"lmstudio-core", "lmstudio-llm", "lmstudio-embed"}
     assert family("lmstudio-server") == {"lmstudio-core"}
     assert family("lmstudio") == set(NAMES) - {"lmstudio"}
     (server,) = [r for r in built["lmstudio"].requirements() if r.startswith("lmstudio-server")]

@@ -26,6 +26,7 @@ KNOWN_PACKAGES: Final[Mapping[str, str]] = {
     "llm": "lmstudio-llm",
     "embedding": "lmstudio-embed",
     "agent": "lmstudio-agent",
+    "batch": "lmstudio-batch",
 }
 """Which package to install for a first-party capability that is missing."""
 

@@ -21,6 +21,7 @@ FAMILY: Final = (
     "lmstudio-llm",
     "lmstudio-embed",
     "lmstudio-agent",
+    "lmstudio-batch",
     "lmstudio-server",
 )
 """The distributions of the family; their names for things are theirs alone."""
