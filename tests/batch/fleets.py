@@ -20,6 +20,8 @@ from lmstudio_batch.scheduling import (
     Verdict,
 )
 
+_MOST_STEPS = 20_000
+
 
 @dataclass(frozen=True)
 class Host:
@@ -74,7 +76,7 @@ class Fleet:
         left = iter(range(rows))
         pending = 0
         ended = False
-        while True:
+        for _ in range(_MOST_STEPS):
             while not ended and pending < self.scheduler.room + 1:
                 taken = list(itertools.islice(left, chunk))
                 ended = not taken
@@ -91,6 +93,7 @@ class Fleet:
             if ended and not self._running and not self.scheduler.waiting:
                 return True
             self._advance()
+        raise AssertionError("it goes on for ever")
 
     def _act(self) -> None:
         while (action := self.scheduler.next(self.now)) is not None:

@@ -20,7 +20,7 @@ from lmstudio_batch.scheduling import (
     Verdict,
 )
 
-FLEETS = 10_000 if os.environ.get("LMSTUDIO_TEST_DEEP") else 400
+FLEETS = 10_000 if os.environ.get("LMSTUDIO_TEST_DEEP") else 200
 SHARES = st.sampled_from([0.0, 0.0, 0.0, 0.01, 0.2])
 
 hosts = st.builds(
@@ -164,6 +164,7 @@ def test_a_copy_that_loses_is_cancelled_and_counted_nowhere():
     first = start(scheduler, 1.0)
     assert scheduler.next(1.9) is None
     assert scheduler.wake_at() == 2.0
+    assert up(1).wake_at() is None
     copy = start(scheduler, 2.0)
     assert copy.copy
     assert copy.member is not first.member

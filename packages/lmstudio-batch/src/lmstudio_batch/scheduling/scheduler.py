@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,10 +115,10 @@ class Scheduler:
     def wake_at(self) -> float | None:
         """When ``next`` may have something without anything happening; ``None``: never."""
         moments = [m.due for m in self.members if m.due is not None and not m.checking]
-        if self._none_since is not None and (self.waiting or self._running):
+        if self._none_since is not None and not any(m.checking for m in self.members):
             moments.append(self._none_since + self.policy.patience)
-        if (limit := self._long()) is not None and not self.waiting and self._may_copy():
-            moments += [lease.started + limit for lease in self._running if self._copyable(lease)]
+        if (limit := self._long()) is not None:
+            moments += [lease.started + limit for lease, _ in self._copyable()]
         return min(moments, default=None)
 
     def given_up(self, now: float) -> bool:
@@ -165,17 +165,13 @@ class Scheduler:
         return self._lease(member, self._fresh.popleft(), now)
 
     def _next_copy(self, now: float) -> Lease | None:
-        limit = self._long()
-        if limit is None or self.waiting or not self._may_copy():
+        if (limit := self._long()) is None:
             return None
-        for lease in self._running:
-            if self._copyable(lease) and now - lease.started >= limit:
-                others = {m.index for m in self._free() if m is not lease.member}
-                member = self._best(others)
-                if member is not None:
-                    lease.job.hedged = True
-                    self.copies += 1
-                    return self._lease(member, lease.job, now, copy=True)
+        for lease, others in self._copyable():
+            if now - lease.started >= limit and (member := self._best(others)) is not None:
+                lease.job.hedged = True
+                self.copies += 1
+                return self._lease(member, lease.job, now, copy=True)
         return None
 
     @staticmethod
@@ -195,10 +191,6 @@ class Scheduler:
                 best, least = member, load
         return best
 
-    def _free(self) -> list[MemberState]:
-        """The hosts with a free slot."""
-        return [m for m in self.members if m.is_up and m is not self._reserved and m.busy < m.slots]
-
     def _lease(
         self, member: MemberState, job: Job, now: float, *, alone: bool = False, copy: bool = False
     ) -> Lease:
@@ -215,14 +207,16 @@ class Scheduler:
             return None
         return max(self.policy.hedge_least, self.policy.hedge_factor * (self.durations.p95 or 0.0))
 
-    def _may_copy(self) -> bool:
-        """Whether there is a free slot, and not too much was asked twice before."""
-        return self.copies < max(1.0, self.policy.hedge_share * self.started) and bool(self._free())
-
-    @staticmethod
-    def _copyable(lease: Lease) -> bool:
-        job = lease.job
-        return not (job.hedged or job.suspect or job.ended) and len(job.rows) == 1
+    def _copyable(self) -> Iterator[tuple[Lease, set[int]]]:
+        """What may be asked on a second host, and on which: only where nothing else waits for them."""
+        if self.waiting or self.copies >= max(1.0, self.policy.hedge_share * self.started):
+            return
+        free = [m for m in self.members if m.is_up and m is not self._reserved and m.busy < m.slots]
+        for lease in self._running:
+            job = lease.job
+            others = {m.index for m in free if m is not lease.member}
+            if others and len(job.rows) == 1 and not (job.hedged or job.suspect or job.ended):
+                yield lease, others
 
     # -- what happened ---------------------------------------------------------------------------
 
