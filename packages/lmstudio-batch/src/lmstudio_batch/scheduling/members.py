@@ -93,6 +93,11 @@ class MemberState:
         # Without a random part, all clients of a host that comes back would ask it at once.
         self.due = now + self.pause * jitter.uniform(0.75, 1.25)
 
+    def forget(self) -> None:
+        """It is as new, unless it was set aside."""
+        if self.health == "down":
+            self.health, self.due, self.pause = "new", float("-inf"), 0.0
+
     def set_aside(self, why: str) -> None:
         """It gets no work any more."""
         self.checking = False

@@ -71,7 +71,7 @@ class Scheduler:
         self._reserved: MemberState | None = None
         self._running: dict[Lease, None] = {}  # a set that keeps its order
         self._none_since: float | None = None
-        self._was_up = False
+        self.was_up = False
 
     # -- what goes in ----------------------------------------------------------------------------
 
@@ -94,6 +94,24 @@ class Scheduler:
         """How much more work could be given out now, and as much again to have it at hand."""
         slots = sum(m.slots + self.policy.queued for m in self.members if m.health != "aside")
         return max(0, 2 * slots - self.waiting - len(self._running))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no work at all."""
+        return not self.waiting and not self._running
+
+    def drain(self) -> list[Job]:
+        """Take back all that no host has, and forget which hosts are down: others may ask anew."""
+        jobs = [*self._fresh, *self._again, *self._suspects]
+        for queue in (self._fresh, self._again, self._suspects):
+            queue.clear()
+        for job in jobs:
+            job.ended = True
+        for member in self.members:
+            member.forget()
+        self._none_since = None
+        self.was_up = False
+        return jobs
 
     # -- what comes out --------------------------------------------------------------------------
 
@@ -125,7 +143,7 @@ class Scheduler:
         """Whether no host will take the work: none was ever well, or none is for too long."""
         if any(m.is_up or m.checking for m in self.members):
             return False
-        if not self._was_up or all(m.health == "aside" for m in self.members):
+        if not self.was_up or all(m.health == "aside" for m in self.members):
             return all(m.health != "new" for m in self.members)
         return self._none_since is not None and now - self._none_since >= self.policy.patience
 
@@ -274,6 +292,17 @@ class Scheduler:
         (self._suspects if job.suspect else self._again).append(job)
         return Verdict.AGAIN
 
+    def again(self, job: Job, lease: Lease) -> Verdict:
+        """One of several rows has an error, and the others have not: it is asked again by itself."""
+        lease.member.failed += 1
+        lease.member.done -= 1  # it was counted with the others
+        job.attempts += 1
+        job.tried.add(lease.member.index)
+        if job.attempts > self.policy.retries:
+            return self._give_up(job)
+        self._again.append(job)
+        return Verdict.AGAIN
+
     def _suspect(self, lease: Lease) -> Verdict:
         if lease.alone:
             return self._give_up(lease.job)
@@ -330,7 +359,7 @@ class Scheduler:
         """
         if why is None:
             member.rise()
-            self._was_up = True
+            self.was_up = True
         elif aside:
             member.set_aside(why)
         else:
