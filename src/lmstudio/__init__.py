@@ -60,6 +60,31 @@ if TYPE_CHECKING:
         Toolset,
         toolset_names,
     )
+    from lmstudio_batch.errors import (
+        BatchInputError,
+        BatchStoppedError,
+        JournalError,
+        NoHostError,
+    )
+    from lmstudio_batch.jobs.options import (
+        BatchReport,
+    )
+    from lmstudio_batch.jobs.rows import (
+        BatchRow,
+    )
+    from lmstudio_batch.jobs.spec import (
+        BatchSpec,
+    )
+    from lmstudio_batch.namespaces import (
+        AsyncBatchNamespace,
+        BatchNamespace,
+    )
+    from lmstudio_batch.pool import (
+        AsyncPool,
+        Member,
+        MemberStatus,
+        Pool,
+    )
     from lmstudio_core.client import (
         AsyncClient,
         Client,
@@ -375,6 +400,25 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "Toolset",
         "toolset_names",
     ),
+    "lmstudio_batch.errors": (
+        "BatchInputError",
+        "BatchStoppedError",
+        "JournalError",
+        "NoHostError",
+    ),
+    "lmstudio_batch.jobs.options": ("BatchReport",),
+    "lmstudio_batch.jobs.rows": ("BatchRow",),
+    "lmstudio_batch.jobs.spec": ("BatchSpec",),
+    "lmstudio_batch.namespaces": (
+        "AsyncBatchNamespace",
+        "BatchNamespace",
+    ),
+    "lmstudio_batch.pool": (
+        "AsyncPool",
+        "Member",
+        "MemberStatus",
+        "Pool",
+    ),
     "lmstudio_core.client": (
         "AsyncClient",
         "Client",
@@ -643,6 +687,7 @@ __all__ = [
     "AsyncActStream",
     "AsyncAgentNamespace",
     "AsyncAvailableModel",
+    "AsyncBatchNamespace",
     "AsyncClient",
     "AsyncDownloadedEmbeddingModel",
     "AsyncDownloadedLlm",
@@ -653,9 +698,16 @@ __all__ = [
     "AsyncLLMNamespace",
     "AsyncModelDownloadOption",
     "AsyncModelHandle",
+    "AsyncPool",
     "AsyncPredictionStream",
     "AvailableModel",
     "BaseModel",
+    "BatchInputError",
+    "BatchNamespace",
+    "BatchReport",
+    "BatchRow",
+    "BatchSpec",
+    "BatchStoppedError",
     "CapabilityNotInstalledError",
     "Chat",
     "ChatHistoryData",
@@ -690,6 +742,7 @@ __all__ = [
     "GbnfGrammar",
     "GpuSetting",
     "GpuSettingDict",
+    "JournalError",
     "LLMNamespace",
     "LMStudioAmbiguousModelError",
     "LMStudioAuthenticationError",
@@ -739,6 +792,8 @@ __all__ = [
     "LlmToolUseSetting",
     "LocalFileInput",
     "McpToolset",
+    "Member",
+    "MemberStatus",
     "ModelDownloadOption",
     "ModelInfo",
     "ModelInstanceInfo",
@@ -749,9 +804,11 @@ __all__ = [
     "ModelSchema",
     "ModelSpecifier",
     "ModelSpecifierDict",
+    "NoHostError",
     "ParsedDocument",
     "PluginLoadError",
     "PluginToolset",
+    "Pool",
     "PredictionEvent",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",

@@ -23,7 +23,14 @@ NOT_IN_PROTOCOL = {"asyncio", "threading", "socket", "time", "ssl", "select", "s
 BELOW_PROTOCOL = tuple(
     f"lmstudio_core.{part}" for part in ("protocol", "errors", "server_errors", "shapes", "halves")
 )
-FAMILY = {"lmstudio", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_batch", "lmstudio_server"}
+FAMILY = {
+    "lmstudio",
+    "lmstudio_llm",
+    "lmstudio_embed",
+    "lmstudio_agent",
+    "lmstudio_batch",
+    "lmstudio_server",
+}
 
 
 def imports(name: str) -> Iterator[str]:

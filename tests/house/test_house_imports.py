@@ -19,7 +19,9 @@ BELOW = {
     "lmstudio_agent": {"lmstudio_core", "lmstudio_llm"},
     "lmstudio_batch": {"lmstudio_core", "lmstudio_llm", "lmstudio_embed"},
     "lmstudio_server": {"lmstudio_core"},
-    "lmstudio": {"lmstudio_core", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent"},
+    "lmstudio": {
+        *("lmstudio_core", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_batch"),
+    },
 }
 """What each package may import at run time."""
 

@@ -50,6 +50,10 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
         "lmstudio.capabilities": {"agent": "lmstudio_agent.capability:CAPABILITY"},
         "lmstudio.plugins": {"agent-commands": "lmstudio_agent.plugin"},
     },
+    "lmstudio-batch": {
+        "lmstudio.capabilities": {"batch": "lmstudio_batch.capability:CAPABILITY"},
+        "lmstudio.batch_engines": {"local": "lmstudio_batch.engines.local:LocalEngine"},
+    },
     "lmstudio-server": {
         "lmstudio.plugins": {"server": "lmstudio_server.plugin"},
         "lmstudio.engines": {
