@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from lmstudio_batch.driver import partial_path
 from lmstudio_batch.errors import BatchInputError, BatchStoppedError, JournalError
-from lmstudio_batch.jobs.driver import partial_path
 from lmstudio_batch.jobs.journal import Journal, read_state
 from lmstudio_batch.jobs.rows import Outcome
 from lmstudio_batch.jobs.sources import open_source

@@ -21,9 +21,9 @@ from typing_extensions import TypedDict, Unpack
 
 from lmstudio_core.plugin_api import AsyncNamespace, SyncNamespace, nearest
 
+from .driver import run_batch, stream_batch
 from .engines import WorkerSpec
 from .errors import BatchInputError
-from .jobs.driver import run_batch, stream_batch
 from .jobs.options import BatchReport, OnError, Order, RunOptions
 from .jobs.rows import BatchRow
 from .jobs.spec import BatchSpec

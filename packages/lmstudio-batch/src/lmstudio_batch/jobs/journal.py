@@ -233,15 +233,16 @@ class Journal:
         if self._index is None or self._part is None:
             return
         self._part.flush()
-        files = [path.open("rb") for path in self._parts]
+        files: list[BinaryIO] = [path.open("rb") for path in self._parts]
         try:
             self._index.seek(0)
             while data := self._index.read(_PLACE.size * _BLOCK):
                 here = self._index.tell()
                 for place, _ in _PLACE.iter_unpack(data):
                     if place:
-                        file = files[(place - 1) >> _PART_SHIFT]
-                        at = (place - 1) & ((1 << _PART_SHIFT) - 1)
+                        number: int = place - 1
+                        file = files[number >> _PART_SHIFT]
+                        at = number & ((1 << _PART_SHIFT) - 1)
                         if file.tell() != at:
                             file.seek(at)
                         yield _parsed(file.readline())

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lmstudio_core.plugin_api import LMStudioValueError, as_mapping, error_text, json_text
+from lmstudio_core.plugin_api import (
+    LMStudioValueError,
+    as_mapping,
+    error_text,
+    is_list,
+    is_mapping,
+    json_text,
+)
 from lmstudio_llm import Chat
 
 from .rows import Row
@@ -51,9 +58,9 @@ def _body(fields: Mapping[str, Any], url: str) -> Mapping[str, Any]:
     if fields.get("method", "POST") != "POST":
         raise LMStudioValueError(f"The method is 'POST', not {fields['method']!r}.")
     body = fields.get("body")
-    if not isinstance(body, Mapping):
+    if not is_mapping(body):
         raise LMStudioValueError("The row has no 'body'.")
-    return as_mapping(body)
+    return body
 
 
 def arguments(fields: Mapping[str, Any], config: Any) -> tuple[Chat, dict[str, Any]]:
@@ -100,7 +107,7 @@ def embedding_input(fields: Mapping[str, Any]) -> str:
     """The text of a row of embeddings."""
     body = _body(fields, EMBEDDINGS)
     text = body.get("input")
-    if isinstance(text, list) and len(text) == 1:
+    if is_list(text) and len(text) == 1:
         text = text[0]
     if not isinstance(text, str):
         raise LMStudioValueError("The body's 'input' has to be one text.")
@@ -109,7 +116,7 @@ def embedding_input(fields: Mapping[str, Any]) -> str:
 
 def response(row: Row, result: Any) -> dict[str, Any]:
     """A line of the output file for a result."""
-    if isinstance(result, list):
+    if is_list(result):
         item = {"object": "embedding", "index": 0, "embedding": result}
         body: dict[str, Any] = {"object": "list", "data": [item]}
     else:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from lmstudio_core.plugin_api import LMStudioValueError, as_mapping, error_text, json_text
+from lmstudio_core.plugin_api import LMStudioValueError, error_text, is_mapping, json_text
 from lmstudio_llm import Chat
 
 from . import openai
@@ -52,10 +52,9 @@ class Requests:
 
     @staticmethod
     def _fields_of(row: Row) -> Mapping[str, Any]:
-        fields = as_mapping(row.fields)
-        if not isinstance(row.fields, Mapping):
+        if not is_mapping(row.fields):
             raise LMStudioValueError(f"A row is an object, not {type(row.fields).__name__}.")
-        return fields
+        return row.fields
 
     def arguments(self, row: Row) -> tuple[Any, dict[str, Any]]:
         """What ``respond`` or ``complete`` is called with.
@@ -123,4 +122,4 @@ def _names(fields: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json_text(cast("Any", value))
+    return value if isinstance(value, str) else json_text(value)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
-from lmstudio_core.plugin_api import LMStudioRuntimeError, error_text
+from lmstudio_core.plugin_api import LMStudioRuntimeError, as_mapping, error_text
 
 from ..errors import BatchInputError
 
@@ -55,8 +55,7 @@ class Source:
         found: set[str] = set()
         if self.again:
             for entry in itertools.islice(self.rows(), _LOOKED_AT):
-                if isinstance(entry.fields, Mapping):
-                    found.update(map(str, cast("Mapping[Any, Any]", entry.fields)))
+                found.update(map(str, as_mapping(entry.fields)))
         return found
 
 
@@ -75,7 +74,7 @@ def open_source(given: Any) -> Source:
     if callable(getattr(given, "itertuples", None)) and hasattr(given, "columns"):
         return Source("the data frame", lambda: _records(_of_frame(given)), again=True)
     if isinstance(given, (bytes, Mapping)) or not isinstance(given, Iterable):
-        kind = type(given).__name__
+        kind = type(cast("Any", given)).__name__
         raise BatchInputError(
             f"The input is a path, a data frame or an iterable of rows, not {kind}."
         )

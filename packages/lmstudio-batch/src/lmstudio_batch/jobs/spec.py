@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, cast, get_args
 
-from lmstudio_core.plugin_api import nearest
+from lmstudio_core.plugin_api import error_text, is_mapping, nearest
 from lmstudio_llm import LlmPredictionConfig
 
 from ..errors import BatchInputError
@@ -77,7 +77,15 @@ class BatchSpec:
                 "prompt", "system", "response_format", why="OpenAI's bodies have their own"
             )
         if self.config is not None:
-            LlmPredictionConfig.from_dict(self.config) if isinstance(self.config, dict) else None
+            self._check_config(self.config)
+
+    @staticmethod
+    def _check_config(config: Any) -> None:
+        if is_mapping(config):
+            LlmPredictionConfig.from_dict(config)
+        elif not isinstance(config, LlmPredictionConfig):
+            kind = type(config).__name__
+            raise BatchInputError(f"config is a dict or an LlmPredictionConfig, not {kind}.")
 
     def _refuse(self, *names: str, why: str) -> None:
         for name in names:
@@ -125,7 +133,7 @@ def prompt_fields(prompt: str) -> list[str]:
         parts = list(string.Formatter().parse(prompt))
     except ValueError as error:
         raise BatchInputError(
-            f"The prompt cannot be read: {error}. Write {{{{ and }}}} for braces that are text."
+            f"The prompt cannot be read: {error_text(error)}. Write {{{{ and }}}} for braces that are text."
         ) from error
     names = [name for _, name, _, _ in parts if name is not None]
     for name, (_, _, spec, conversion) in zip(

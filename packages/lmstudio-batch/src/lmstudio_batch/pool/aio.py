@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,7 @@ class AsyncPool(Short):
                 raise result
         return texts.results
 
-    async def _one(self, kind: Kind, call: Any) -> Any:
+    async def _one(self, kind: Kind, call: Callable[[Any], Awaitable[Any]]) -> Any:
         self._check_kind(kind)
         one = One(call)
         job = Job([None], one)

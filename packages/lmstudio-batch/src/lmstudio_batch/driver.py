@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lmstudio_core.plugin_api import LMStudioError, LMStudioServerError, ProgressBar, error_text
+from lmstudio_core.plugin_api import (
+    LMStudioError,
+    LMStudioServerError,
+    ProgressBar,
+    error_text,
+    is_mapping,
+)
 
-from ..engines import Engine, WorkerSpec, load_engine
-from ..errors import BatchInputError, BatchStoppedError
-from .ids import id_of, survey
-from .journal import Journal
-from .options import BatchReport, RunOptions
-from .requests import error_record
-from .rows import BatchRow, Outcome, Row
-from .sinks import check_output, errors_path, write_output
-from .sources import Source, open_source
-from .spec import BatchSpec, prompt_fields
+from .engines import Engine, WorkerSpec, load_engine
+from .errors import BatchInputError, BatchStoppedError
+from .jobs.ids import id_of, survey
+from .jobs.journal import Journal
+from .jobs.options import BatchReport, RunOptions
+from .jobs.requests import error_record
+from .jobs.rows import BatchRow, Outcome, Row
+from .jobs.sinks import check_output, errors_path, write_output
+from .jobs.sources import Source, open_source
+from .jobs.spec import BatchSpec, prompt_fields
 
 __all__ = ["partial_path", "run_batch", "stream_batch"]
 
@@ -61,7 +69,7 @@ def run_batch(given: Any, out: Path, worker: WorkerSpec, options: RunOptions) ->
         journal.remove()
     report = run.report(time.monotonic() - began)
     errors = errors_path(out) if journal.failed else None
-    return BatchReport(**{**vars(report), "out": out, "errors": errors})
+    return replace(report, out=out, errors=errors)
 
 
 def check_fields(source: Source, spec: BatchSpec) -> None:
@@ -192,11 +200,8 @@ class _Run:
 
 
 def _words(payload: Any) -> str:
-    import json
-
-    record = json.loads(payload)
-    error = record.get("error")
-    return str(error.get("message") if isinstance(error, dict) else error)
+    error = json.loads(payload).get("error")
+    return str(error["message"] if is_mapping(error) else error)
 
 
 def _shown(
