@@ -52,6 +52,7 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     },
     "lmstudio-batch": {
         "lmstudio.capabilities": {"batch": "lmstudio_batch.capability:CAPABILITY"},
+        "lmstudio.plugins": {"batch": "lmstudio_batch.plugin"},
         "lmstudio.batch_engines": {"local": "lmstudio_batch.engines.local:LocalEngine"},
     },
     "lmstudio-server": {
