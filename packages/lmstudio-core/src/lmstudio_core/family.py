@@ -53,7 +53,11 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "lmstudio-batch": {
         "lmstudio.capabilities": {"batch": "lmstudio_batch.capability:CAPABILITY"},
         "lmstudio.plugins": {"batch": "lmstudio_batch.plugin"},
-        "lmstudio.batch_engines": {"local": "lmstudio_batch.engines.local:LocalEngine"},
+        "lmstudio.batch_engines": {
+            "local": "lmstudio_batch.engines.local:LocalEngine",
+            "dask": "lmstudio_batch.engines.dask:DaskEngine",
+            "ray": "lmstudio_batch.engines.ray:RayEngine",
+        },
     },
     "lmstudio-server": {
         "lmstudio.plugins": {"server": "lmstudio_server.plugin"},
