@@ -75,6 +75,11 @@ if TYPE_CHECKING:
     from lmstudio_batch.jobs.spec import (
         BatchSpec,
     )
+    from lmstudio_batch.mappers import (
+        RowMapper,
+        partition_mapper,
+        partition_meta,
+    )
     from lmstudio_batch.namespaces import (
         AsyncBatchNamespace,
         BatchNamespace,
@@ -409,6 +414,11 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "lmstudio_batch.jobs.options": ("BatchReport",),
     "lmstudio_batch.jobs.rows": ("BatchRow",),
     "lmstudio_batch.jobs.spec": ("BatchSpec",),
+    "lmstudio_batch.mappers": (
+        "RowMapper",
+        "partition_mapper",
+        "partition_meta",
+    ),
     "lmstudio_batch.namespaces": (
         "AsyncBatchNamespace",
         "BatchNamespace",
@@ -824,6 +834,7 @@ __all__ = [
     "RetrievalEvent",
     "RetrievalResult",
     "RetrievalResultEntry",
+    "RowMapper",
     "SerializedLMSExtendedError",
     "StructuredOutputError",
     "SyncModelHandle",
@@ -867,6 +878,8 @@ __all__ = [
     "list_loaded_models",
     "llm",
     "mcp_tools",
+    "partition_mapper",
+    "partition_meta",
     "plugin_tools",
     "prepare_image",
     "search",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .jobs.options import BatchReport
     from .jobs.rows import BatchRow
     from .jobs.spec import BatchSpec
+    from .mappers import RowMapper, partition_mapper, partition_meta
     from .namespaces import AsyncBatchNamespace, BatchNamespace
     from .pool import AsyncPool, Member, MemberStatus, Pool
 
@@ -42,6 +43,9 @@ __all__ = [
     "MemberStatus",
     "NoHostError",
     "Pool",
+    "RowMapper",
+    "partition_mapper",
+    "partition_meta",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)

@@ -29,5 +29,8 @@ CAPABILITY: Final[Capability[BatchNamespace, AsyncBatchNamespace]] = Capability(
         "MemberStatus": "lmstudio_batch.pool:MemberStatus",
         "NoHostError": "lmstudio_batch.errors:NoHostError",
         "Pool": "lmstudio_batch.pool:Pool",
+        "RowMapper": "lmstudio_batch.mappers:RowMapper",
+        "partition_mapper": "lmstudio_batch.mappers:partition_mapper",
+        "partition_meta": "lmstudio_batch.mappers:partition_meta",
     },
 )

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 from ..jobs.rows import Outcome, Row
 from ..pool.sync import LoopThread
@@ -15,9 +16,29 @@ from .worker import Worker
 
 __all__ = ["answer", "describe"]
 
+_MOST_KEPT: Final = 4
+"""Workers that a process keeps although nobody uses them: pipelines come back batch by batch."""
+
 _lock = threading.Lock()
-_workers: dict[str, tuple[LoopThread, Worker]] = {}
-"""A worker for each batch of this process: connections and health outlive a chunk."""
+_workers: dict[str, _Kept] = {}
+
+
+class _Kept:
+    """A worker of this process: its connections and what it knows of hosts outlive a chunk."""
+
+    def __init__(self, worker: WorkerSpec) -> None:
+        self.users = 0
+        self._thread = LoopThread("lmstudio-batch")
+        self._worker = Worker(worker)
+
+    def answer(self, rows: Sequence[Row]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        self._thread.run(self._worker.process(rows, outcomes.extend))
+        return outcomes
+
+    def close(self) -> None:
+        self._thread.run(self._worker.aclose())
+        self._thread.close()
 
 
 def answer(key: str, worker: WorkerSpec, rows: Sequence[Row]) -> list[Outcome]:
@@ -31,25 +52,25 @@ def answer(key: str, worker: WorkerSpec, rows: Sequence[Row]) -> list[Outcome]:
     Raises:
         NoHostError: No host takes work.
     """
-    with _lock:
-        if key not in _workers:
-            for thread, other in _workers.values():  # a batch that has ended
-                thread.run(other.aclose())
-                thread.close()
-            _workers.clear()
-            _workers[key] = (LoopThread("lmstudio-batch"), Worker(worker))
-        thread, made = _workers[key]
-    outcomes: list[Outcome] = []
-    thread.run(made.process(rows, outcomes.extend))
-    return outcomes
+    with _lock:  # threads of one process share its worker
+        kept = _workers.pop(key, None) or _Kept(worker)
+        _workers[key] = kept  # the last used stands last
+        kept.users += 1
+        idle = [name for name, one in _workers.items() if not one.users]
+        for name in idle[: max(0, len(_workers) - _MOST_KEPT)]:
+            _workers.pop(name).close()
+    try:
+        return kept.answer(rows)
+    finally:
+        with _lock:
+            kept.users -= 1
 
 
 def forget() -> None:
     """Close what this process has open."""
     with _lock:
-        for thread, worker in _workers.values():
-            thread.run(worker.aclose())
-            thread.close()
+        for kept in _workers.values():
+            kept.close()
         _workers.clear()
 
 
