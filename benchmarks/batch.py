@@ -37,6 +37,7 @@ def serve(delay: float) -> None:
     with FakeServer() as server:
         server.llm().answer(answer)
         server.embedding("embedder")
+        server.on("embedding.embedString", {"embedding": [n / 384 for n in range(384)]})
         print(server.api_host, flush=True)
         sys.stdin.read()
 
@@ -65,7 +66,11 @@ def run(
     with tempfile.TemporaryDirectory() as folder, lms.Client(at[0]) as client:
         began, cpu = time.perf_counter(), time.process_time()
         report = client.batch.run(
-            rows(number), Path(folder, "out.jsonl"), spec, hosts=at, **settings
+            rows(number),
+            Path(folder, "out.npy" if spec.task == "embed" else "out.jsonl"),
+            spec,
+            hosts=at,
+            **settings,
         )
         assert (report.rows, report.failed) == (number, 0)
         return time.perf_counter() - began, time.process_time() - cpu

@@ -293,7 +293,9 @@ def test_embeddings(server, tmp_path):
         spec = BatchSpec(task="embed")
         report = client.batch.run(rows, tmp_path / "out.jsonl", spec)
     found = read(tmp_path / "out.jsonl")
-    assert [row["output"] for row in found[:600]] == [model.embed(f"text {n}") for n in range(600)]
+    assert [row["output"] for row in found[:600]] == [
+        pytest.approx(model.embed(f"text {n}"), rel=1e-6) for n in range(600)
+    ]
     assert report.failed == 1
     assert "it cannot" in found[600]["error"]
 
@@ -347,3 +349,23 @@ def test_output_is_checked_first(client, tmp_path):
         client.batch.run(texts(1), tmp_path / "out.xlsx", SPEC)
     with pytest.raises(LMStudioValueError, match="does not exist"):
         client.batch.run(texts(1), tmp_path / "no" / "out.jsonl", SPEC)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_vectors_in_other_files(server, tmp_path, suffix):
+    numpy = pytest.importorskip("numpy")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    model = server.embedding()
+    model.fail("bad", "it cannot")
+    rows, out = [{"text": "bad"}, {"text": "one"}, {"text": "two"}], tmp_path / f"out{suffix}"
+    with Client(server.api_host) as client:
+        client.batch.run(rows, out, BatchSpec(task="embed"))
+    expected = numpy.array([model.embed("one"), model.embed("two")], dtype="float32")
+    if suffix == ".npy":
+        matrix = numpy.load(out)
+        assert numpy.isnan(matrix[0]).all()
+        assert (matrix[1:] == expected).all()
+    else:
+        table = parquet.read_table(out).to_pydict()
+        assert table["output"] == [None, *expected.tolist()]
+        assert "it cannot" in table["error"][0]

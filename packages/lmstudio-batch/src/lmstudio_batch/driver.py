@@ -49,7 +49,7 @@ def run_batch(given: Any, out: Path, worker: WorkerSpec, options: RunOptions) ->
         JournalError: The journal is another's, or in use.
         BatchStoppedError: It ended early; what is done is in the journal.
     """
-    check_output(out, openai=worker.spec.format == "openai", force=options.force)
+    check_output(out, worker.spec, force=options.force)
     source = open_source(given)
     check_fields(source, worker.spec)
     total = survey(source, options.id, options.limit)

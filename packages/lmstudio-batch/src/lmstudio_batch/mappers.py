@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import struct
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing_extensions import Unpack
 
 from .engines.remote import answer
 from .jobs.rows import Row
+from .jobs.sinks import vector_of
 from .jobs.spec import BatchSpec
 from .namespaces import Hosts, PoolOptions, worker_spec
 
@@ -83,6 +85,8 @@ class RowMapper:
         for outcome in answer(self._key, self._worker, given):
             record = json.loads(outcome.payload)
             output = record.get("output")
+            if (vector := vector_of(record)) is not None:
+                output = list(struct.unpack(f"<{len(vector) // 4}f", vector))
             if isinstance(output, dict):
                 output = json.dumps(output, ensure_ascii=False)
             values = (output, record.get("error"), outcome.host, outcome.attempts, outcome.tokens)

@@ -75,7 +75,7 @@ class Journal:
         self._part: BinaryIO | None = None
         self._parts: list[Path] = []
         self._index: BinaryIO | None = None
-        self._offset = 0
+        self._quoted: dict[str, str] = {}
         self._flushed = 0.0
 
     # -- opening ---------------------------------------------------------------------------------
@@ -122,7 +122,6 @@ class Journal:
         path = self.path / f"part-{len(self._parts):05}.jsonl"
         self._parts.append(path)
         self._part = path.open("wb")
-        self._offset = 0
 
     def _check(self, head: Path) -> None:
         try:
@@ -151,7 +150,8 @@ class Journal:
                     break
                 done = _parsed(line)
                 if done.ok or not retry_failed:
-                    self._note(done.position, done.digest, done.ok, done.tokens, number, offset)
+                    self._note(done.position, done.ok, done.tokens)
+                    self._put(done, number, offset)
                 offset += len(line)
 
     # -- rows ------------------------------------------------------------------------------------
@@ -181,19 +181,19 @@ class Journal:
         if self._part is None:
             raise LMStudioRuntimeError("The journal is not open; enter it with 'with' first.")
         state = "ok" if outcome.ok else "error"
-        host = quote(outcome.host, safe=":/[]") or "-"
+        host = self._quoted.get(outcome.host) or self._quote(outcome.host)
         head = f"{outcome.position} {digest} {state} {host} {outcome.attempts} {outcome.tokens} "
         line = head.encode() + str(outcome.payload).encode() + b"\n"
         self._part.write(line)
-        number = len(self._parts) - 1
-        self._note(outcome.position, digest, outcome.ok, outcome.tokens, number, self._offset)
-        self._offset += len(line)
+        self._note(outcome.position, outcome.ok, outcome.tokens)
         self.flush_if_due()
         return True
 
-    def _note(
-        self, position: int, digest: str, ok: bool, tokens: int, part: int, offset: int
-    ) -> None:
+    def _quote(self, host: str) -> str:
+        self._quoted[host] = found = quote(host, safe=":/[]") or "-"
+        return found
+
+    def _note(self, position: int, ok: bool, tokens: int) -> None:
         at, bit = position >> 3, 1 << (position & 7)
         if at >= len(self._bitmap):
             more = bytes(at + _BLOCK - len(self._bitmap))
@@ -207,10 +207,25 @@ class Journal:
         self._errors[at] = self._errors[at] & ~bit if ok else self._errors[at] | bit
         self.failed += not ok
         self.tokens += tokens
+
+    def _put(self, done: Done, part: int, offset: int) -> None:
+        """Keep where a row's line stands; a later line of the same row takes its place."""
         if self._index is not None:
             place = ((part << _PART_SHIFT) | offset) + 1
-            self._index.seek(position * _PLACE.size)
-            self._index.write(_PLACE.pack(place, int(digest, 16)))
+            self._index.seek(done.position * _PLACE.size)
+            self._index.write(_PLACE.pack(place, int(done.digest, 16)))
+
+    def _put_own(self) -> None:
+        """Keep where the lines of this run stand: not row by row, which would cost more than the line."""
+        if self._part is None:
+            return
+        self._part.flush()
+        number = len(self._parts) - 1
+        offset = 0
+        with self._parts[number].open("rb") as stream:
+            for line in stream:
+                self._put(_parsed(line), number, offset)
+                offset += len(line)
 
     def _place(self, position: int) -> tuple[int, int]:
         if self._index is None:
@@ -232,7 +247,7 @@ class Journal:
         """All rows that have an end, by their positions."""
         if self._index is None or self._part is None:
             return
-        self._part.flush()
+        self._put_own()
         files: list[BinaryIO] = [path.open("rb") for path in self._parts]
         try:
             self._index.seek(0)
@@ -253,8 +268,7 @@ class Journal:
 
     def records_as_done(self) -> Iterator[Done]:
         """The same in the order in which they ended."""
-        if self._part is not None:
-            self._part.flush()
+        self._put_own()
         for number, path in enumerate(self._parts):
             offset = 0
             with path.open("rb") as stream:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from array import array
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lmstudio_core.plugin_api import LMStudioValueError, error_text, is_mapping, json_text
@@ -13,7 +16,7 @@ from . import openai
 from .rows import Row
 from .spec import BatchSpec, prompt_fields
 
-__all__ = ["Requests", "error_record"]
+__all__ = ["Requests", "error_record", "float32"]
 
 _TEXT_FIELDS: Final = ("messages", "prompt", "text")
 
@@ -89,7 +92,7 @@ class Requests:
             return json_text(openai.response(row, result))
         record: dict[str, Any] = {"id": row.position if row.id is None else row.id}
         if self.spec.task == "embed":
-            return json.dumps({**record, "output": result, "error": None})
+            return json.dumps({**record, "vector": b64encode(float32(result)).decode()})
         problems = result.problems
         record["output"] = result.content if problems else result.parsed
         record["error"] = (
@@ -123,3 +126,11 @@ def _names(fields: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json_text(value)
+
+
+def float32(vector: Sequence[float]) -> bytes:
+    """The numbers as little-endian float32: as JSON they would cost more than the request."""
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -12,10 +15,13 @@ from lmstudio_core.plugin_api import LMStudioOSError, json_text
 from ..errors import BatchInputError
 from .journal import Done, Journal, unfinished_beside
 from .sources import load_pyarrow
+from .spec import BatchSpec
 
 __all__ = ["check_output", "errors_path", "write_output"]
 
 _ROWS_PER_GROUP: Final = 4096
+_NPY_HEADER: Final = 128
+_VECTOR: Final = b'"vector"'
 
 
 def errors_path(out: Path) -> Path:
@@ -23,13 +29,14 @@ def errors_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.errors.jsonl")
 
 
-def check_output(out: Path, *, openai: bool, force: bool) -> None:
+def check_output(out: Path, spec: BatchSpec, *, force: bool) -> None:
     """Make sure that the output can be written, before hours go into it.
 
     Raises:
         BatchInputError: It cannot, or is there already.
     """
-    formats = (".jsonl",) if openai else tuple(_WRITERS)
+    formats = [suffix for suffix in _WRITERS if suffix != ".npy" or spec.task == "embed"]
+    formats = [".jsonl"] if spec.format == "openai" else formats
     if out.suffix not in formats:
         raise BatchInputError(
             f"The output is a {' or '.join(formats)} file, which decides the format; not {out.name!r}."
@@ -83,7 +90,49 @@ def write_output(out: Path, journal: Journal, *, order: str, keep: bool, openai:
 
 
 def _write_jsonl(stream: BinaryIO, rows: Iterator[Done]) -> None:
-    stream.writelines(done.record for done in rows)
+    stream.writelines(map(_line, rows))
+
+
+def _line(done: Done) -> bytes:
+    """A row's line: its record, with a vector as numbers; nine digits are what a float32 holds."""
+    if _VECTOR not in done.record or not done.ok:
+        return done.record
+    record = json.loads(done.record)
+    if (vector := vector_of(record)) is None:
+        return done.record
+    numbers = ", ".join(map("{:.9g}".format, struct.unpack(f"<{len(vector) // 4}f", vector)))
+    return f'{{"id": {json.dumps(record["id"])}, "output": [{numbers}], "error": null}}\n'.encode()
+
+
+def vector_of(record: dict[str, Any]) -> bytes | None:
+    """The vector of a record as float32, if it has one."""
+    vector = record.get("vector")
+    return b64decode(vector) if isinstance(vector, str) else None
+
+
+def _write_npy(stream: BinaryIO, rows: Iterator[Done]) -> None:
+    """numpy's format: a header padded to 64 bytes, then the rows; NaN where there is no vector."""
+    width, count = 0, 0
+    stream.write(bytes(_NPY_HEADER))
+    for done in rows:
+        vector = vector_of(json.loads(done.record))
+        if vector is not None and not width:
+            width = len(vector)
+            stream.write(struct.pack("<f", math.nan) * (width // 4) * count)
+        if vector is not None and len(vector) != width:
+            raise BatchInputError(
+                f"Row {done.position + 1:,} has a vector of {len(vector) // 4} numbers, and those before have "
+                f"{width // 4}."
+            )
+        if width:
+            stream.write(vector or struct.pack("<f", math.nan) * (width // 4))
+        count += 1
+    described = (
+        f"{{'descr': '<f4', 'fortran_order': False, 'shape': {(count, width // 4)}, }}".encode()
+    )
+    stream.seek(0)
+    stream.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", _NPY_HEADER - 10))
+    stream.write(described.ljust(_NPY_HEADER - 11) + b"\n")
 
 
 def _write_parquet(stream: BinaryIO, rows: Iterator[Done]) -> None:
@@ -97,9 +146,7 @@ def _write_parquet(stream: BinaryIO, rows: Iterator[Done]) -> None:
             if schema is None:
                 schema = _schema(pa, records)
                 writer = pa.parquet.ParquetWriter(stream, schema)
-            columns = [
-                pa.array([_cell(r.get(f.name), f, pa) for r in records], f.type) for f in schema
-            ]
+            columns = [pa.array([_cell(r, f, pa) for r in records], f.type) for f in schema]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         if writer is None:
             writer = pa.parquet.ParquetWriter(stream, _schema(pa, []))
@@ -109,8 +156,7 @@ def _write_parquet(stream: BinaryIO, rows: Iterator[Done]) -> None:
 
 
 def _schema(pa: Any, records: list[dict[str, Any]]) -> Any:
-    outputs = [r["output"] for r in records if r.get("output") is not None]
-    vectors = bool(outputs) and isinstance(outputs[0], list) and "stop_reason" not in records[0]
+    vectors = any("vector" in record for record in records)
     fields = [
         ("id", pa.string()),
         ("output", pa.list_(pa.float32()) if vectors else pa.string()),
@@ -122,7 +168,10 @@ def _schema(pa: Any, records: list[dict[str, Any]]) -> Any:
     return pa.schema(fields)
 
 
-def _cell(value: Any, field: Any, pa: Any) -> Any:
+def _cell(record: dict[str, Any], field: Any, pa: Any) -> Any:
+    value = record.get(field.name)
+    if field.name == "output" and (vector := vector_of(record)) is not None:
+        return struct.unpack(f"<{len(vector) // 4}f", vector)
     if value is None or field.type != pa.string() or isinstance(value, str):
         return value
     return str(value) if field.name == "id" else json_text(value)
@@ -141,5 +190,6 @@ def _groups(rows: Iterator[Done]) -> Iterator[list[Done]]:
 
 _WRITERS: Final[dict[str, Callable[[BinaryIO, Iterator[Done]], None]]] = {
     ".jsonl": _write_jsonl,
+    ".npy": _write_npy,
     ".parquet": _write_parquet,
 }
