@@ -128,7 +128,8 @@ def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
         assert f"Going on after {kept['rows']:,} rows" in done.stderr
         again = log.read_text().count("\n") - number
         # Nothing but what was not in the journal; the host may have read on for a moment.
-        assert 0 <= again <= asked_before - kept["rows"] + 16
+        in_flight = 16 if engine == "local" else 2 * 3 * 32  # which processes elsewhere go on with
+        assert 0 <= again <= asked_before - kept["rows"] + in_flight
         expected = whole(host.api_host, tmp_path, number)
     assert out.read_bytes() == expected
 

@@ -40,6 +40,8 @@ _PLACE: Final = struct.Struct("<QQ")
 """Where a row stands (part << 44 | offset, plus 1; 0 for nowhere), and its digest."""
 _PART_SHIFT: Final = 44
 _BLOCK: Final = 4096
+_BUFFER: Final = 256 * 1024
+"""Bytes that are written together: vectors fill a usual buffer every few rows."""
 
 
 class Done(NamedTuple):
@@ -121,7 +123,7 @@ class Journal:
             self._read(number, path, retry_failed)
         path = self.path / f"part-{len(self._parts):05}.jsonl"
         self._parts.append(path)
-        self._part = path.open("wb")
+        self._part = path.open("wb", buffering=_BUFFER)
 
     def _check(self, head: Path) -> None:
         try:

@@ -90,9 +90,10 @@ class Requests:
         """The line of the output for a result."""
         if self.spec.format == "openai":
             return json_text(openai.response(row, result))
-        record: dict[str, Any] = {"id": row.position if row.id is None else row.id}
         if self.spec.task == "embed":
-            return json.dumps({**record, "vector": b64encode(float32(result)).decode()})
+            identity = str(row.position) if row.id is None else json.dumps(row.id)
+            return f'{{"id": {identity}, "vector": "{b64encode(float32(result)).decode()}"}}'
+        record: dict[str, Any] = {"id": row.position if row.id is None else row.id}
         problems = result.problems
         record["output"] = result.content if problems else result.parsed
         record["error"] = (

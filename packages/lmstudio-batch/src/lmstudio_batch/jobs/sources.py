@@ -22,6 +22,10 @@ _LOOKED_AT: Final = 100
 """Rows that are looked at for the fields that a prompt names, before anything is sent."""
 
 
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, default=str).encode
+"""Made once: ``json.dumps`` makes an encoder for each call that asks for something special."""
+
+
 class Entry(NamedTuple):
     """A row as it was read.
 
@@ -185,4 +189,4 @@ def _of_frame(frame: Any) -> Iterator[Any]:
 def _records(items: Iterable[Any]) -> Iterator[Entry]:
     for item in items:
         fields: Any = {"text": item, "prompt": item} if isinstance(item, str) else item
-        yield Entry(fields, digest_of(json.dumps(fields, sort_keys=True, default=str).encode()))
+        yield Entry(fields, digest_of(_ENCODE(fields).encode()))
