@@ -106,10 +106,15 @@ def measure_cpu(number: int) -> None:
             for _ in model.embed_stream(row["text"] for row in rows(number)):
                 pass
             raw = time.process_time() - before
+            before = time.process_time()
+            with lms.Pool(at, kind="embedding") as pool:
+                pool.embed([row["text"] for row in rows(number)])
+            pooled = time.process_time() - before
     print(f"cpu: respond {respond / (number // 4) * 1e6:.0f} µs a row")
     print(
         f"cpu: embeddings {batch / number * 1e6:.0f} µs a row, raw embed_stream "
-        f"{raw / number * 1e6:.0f} µs: {batch / raw:.2f}x"
+        f"{raw / number * 1e6:.0f} µs: {batch / raw:.2f}x; "
+        f"a pool {pooled / number * 1e6:.0f} µs: {pooled / raw:.2f}x"
     )
 
 

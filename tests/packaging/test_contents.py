@@ -35,7 +35,11 @@ INSIDE = {
 """Import packages that another distribution brings as a part of itself."""
 NOT_REQUIRED = {"lmstudio-core": {"pytest"}, "lmstudio-llm": {"lmstudio_agent"}}
 """Imported only where it is there anyway (a pytest plugin), or by type checkers alone."""
-BY_NAME = {"lmstudio-embed": {"pyarrow", "tqdm"}, "lmstudio-server": {"psutil", "xllamacpp"}}
+BY_NAME = {
+    "lmstudio-batch": {"dask", "distributed", "pyarrow", "ray"},
+    "lmstudio-embed": {"pyarrow", "tqdm"},
+    "lmstudio-server": {"psutil", "xllamacpp"},
+}
 """Imported by a name in a string."""
 FAMILY = re.compile(r"^(lmstudio[a-z-]*)(?:\[[a-z,-]+\])?(.*)$")
 

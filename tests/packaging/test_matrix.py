@@ -41,7 +41,7 @@ with FakeServer() as server, lms.Client(server.api_host) as client:
     assert client.system.version().version == "1.2.3"
 """
 CORE = """
-    missing(client, "llm", "embedding", "agent")
+    missing(client, "llm", "embedding", "agent", "batch")
     assert family() == ["lmstudio_core"], family()
 """
 EMBED = """
@@ -77,6 +77,16 @@ AGENT = """
     assert family() == ["lmstudio_agent", "lmstudio_core", "lmstudio_llm"], family()
     assert "mcp" not in sys.modules
 """
+BATCH = """
+    server.llm().respond("Paris.", times=2)
+    with lms.Pool([server.api_host]) as pool:
+        assert pool.respond("Where?").content == "Paris."
+    (row,) = client.batch.stream(["Where?"], lms.BatchSpec())
+    assert row.result.content == "Paris."
+    missing(client, "agent")
+    assert family() == ["lmstudio_batch", "lmstudio_core", "lmstudio_embed", "lmstudio_llm"], family()
+    assert not {"ray", "dask", "pandas", "pyarrow", "numpy"} & set(sys.modules)
+"""
 SERVER = """
     missing(client, "llm", "embedding", "agent")
     # Its plugin alone is loaded, with every client; what it needs is not.
@@ -98,6 +108,7 @@ PARTS = {
     "lmstudio-embed": EMBED,
     "lmstudio-llm": LLM,
     "lmstudio-agent": AGENT,
+    "lmstudio-batch": BATCH,
     "lmstudio-server": SERVER,
     "lmstudio": EVERYTHING,
 }
@@ -111,7 +122,10 @@ def test_a_part_works_alone(installed: MakeEnvironment, name: str) -> None:
     states = plugins(environment)
     assert all_work(states)
     if name != "lmstudio":
-        assert {s["distribution"] for s in states} <= {"lmstudio-core", "lmstudio-llm", name}
+        assert {s["distribution"] for s in states} <= {
+            *("lmstudio-core", "lmstudio-llm", name),
+            *(["lmstudio-embed"] if name == "lmstudio-batch" else []),
+        }
     topics = doctor(environment)
     assert topics["packages"] == topics["plugins"] == ["ok"]
     assert "problem" not in topics.get("plugin", [])
