@@ -225,3 +225,19 @@ def test_members():
 def test_the_kind_decides_what_can_be_asked():
     with Pool(["127.0.0.1:9"]) as pool, pytest.raises(LMStudioValueError, match="kind='embedding'"):
         pool.embed("Hello")
+
+
+def test_hosts_have_to_agree_on_the_length_of_vectors():
+    with FakeServer() as short, FakeServer() as long:
+        short.embedding("nomic", dimensions=4)
+        long.embedding("nomic", dimensions=8)
+        with Pool(hosts([short, long]), model="nomic", kind="embedding") as pool:
+            texts = [f"text {n}" for n in range(200)]
+
+            def settled():
+                vectors = pool.embed(texts)
+                assert len(vectors) == 200
+                assert len({len(vector) for vector in vectors}) == 1
+                return {m.state for m in pool.status()} == {"up", "aside"}
+
+            eventually(settled)

@@ -351,6 +351,42 @@ def test_output_is_checked_first(client, tmp_path):
         client.batch.run(texts(1), tmp_path / "no" / "out.jsonl", SPEC)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": 5},
+        {"messages": [7]},
+        {"messages": [{"role": 1}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        {"prompt": ["a"]},
+        {"text": None},
+        {},
+        "",
+        None,
+        7,
+    ],
+)
+def test_whatever_is_wrong_with_a_row_is_its_own_error(client, tmp_path, row):
+    out = tmp_path / "out.jsonl"
+    report = client.batch.run([row, {"text": "good"}], out, BatchSpec())
+    first, second = read(out)
+    assert second["output"] == "GOOD"
+    if row != "":
+        assert report.failed == 1
+        assert first["error"]
+
+
+def test_an_async_stream_that_is_left_ends(echo):
+    async def main():
+        async with AsyncClient(echo.api_host) as client:
+            rows = client.batch.stream(({"text": str(n)} for n in range(10**9)), SPEC)
+            async for _ in rows:
+                break
+            await rows.aclose()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".parquet"])
 def test_vectors_in_other_files(server, tmp_path, suffix):
     numpy = pytest.importorskip("numpy")

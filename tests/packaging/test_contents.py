@@ -36,7 +36,7 @@ INSIDE = {
 NOT_REQUIRED = {"lmstudio-core": {"pytest"}, "lmstudio-llm": {"lmstudio_agent"}}
 """Imported only where it is there anyway (a pytest plugin), or by type checkers alone."""
 BY_NAME = {
-    "lmstudio-batch": {"dask", "distributed", "pyarrow", "ray"},
+    "lmstudio-batch": {"dask", "distributed", "pandas", "pyarrow", "ray"},
     "lmstudio-embed": {"pyarrow", "tqdm"},
     "lmstudio-server": {"psutil", "xllamacpp"},
 }

@@ -262,6 +262,8 @@ def stream_batch(
                     engine.submit(chunk)
             if not open_rows:
                 return
+            if options.stop is not None and options.stop.is_set():
+                return
             for outcome in engine.results(_TICK):
                 if outcome.position in open_rows:
                     yield _batch_row(open_rows.pop(outcome.position), outcome)

@@ -112,10 +112,16 @@ def _run(
 
 
 def _stream(
-    rows: Any, spec: BatchSpec, hosts: Hosts, settings: Mapping[str, Any]
+    rows: Any,
+    spec: BatchSpec,
+    hosts: Hosts,
+    settings: Mapping[str, Any],
+    stop: threading.Event | None = None,
 ) -> Generator[BatchRow, None, None]:
     pool, run = _split(spec, settings)
-    return stream_batch(rows, worker_spec(spec, hosts, encode=False, **pool), RunOptions(**run))
+    return stream_batch(
+        rows, worker_spec(spec, hosts, encode=False, **pool), RunOptions(**run, stop=stop)
+    )
 
 
 class BatchNamespace(SyncNamespace):
@@ -244,14 +250,22 @@ class AsyncBatchNamespace(AsyncNamespace):
         **settings: Unpack[StreamOptions],
     ) -> AsyncGenerator[BatchRow, None]:
         """Answer rows as they come, and yield them as they end; see ``BatchNamespace.stream``."""
-        given = await self._hosts(hosts)
+        given, stop = await self._hosts(hosts), threading.Event()
         loop = asyncio.get_running_loop()
         source = _pulled(rows, loop) if isinstance(rows, AsyncIterable) else rows
-        found = await asyncio.to_thread(_stream, source, spec, given, settings)
+        found = await asyncio.to_thread(_stream, source, spec, given, settings, stop)
+        step: asyncio.Future[BatchRow | None] | None = None
         try:
-            while (row := await asyncio.to_thread(next, found, None)) is not None:
+            while True:
+                step = asyncio.ensure_future(asyncio.to_thread(next, found, None))
+                if (row := await asyncio.shield(step)) is None:
+                    return
                 yield row
         finally:
+            stop.set()
+            if step is not None:  # a generator that runs in its thread cannot be closed
+                await asyncio.wait([step])
+                step.cancelled() or step.exception()
             await asyncio.to_thread(found.close)
 
     async def _hosts(self, hosts: Hosts | None) -> Hosts:

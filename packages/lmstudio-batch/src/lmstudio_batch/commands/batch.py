@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from lmstudio_core.plugin_api import (
     LMStudioValueError,
     echo,
     error_text,
+    is_terminal,
     json_text,
     print_json,
 )
@@ -30,6 +34,8 @@ from ..namespaces import worker_spec
 from ..pool.members import Member
 
 __all__ = ["batch"]
+
+_LINE_SECONDS = 30.0
 
 _SHOWN = 3
 """Rows that --dry-run shows."""
@@ -124,7 +130,7 @@ def run(
         else given["id_field"],
         limit=given["limit"],
         max_tokens_total=given["max_tokens_total"],
-        progress=True,
+        progress=_progress(),
         restart=given["restart"],
         retry_failed=given["retry_failed"],
         force=given["force"],
@@ -144,6 +150,22 @@ def run(
         echo(f"\nWhat is done is kept in {partial}; the same command goes on from there.", err=True)
         raise
     _tell(report)
+
+
+def _progress() -> bool | Callable[[int, int | None], None]:
+    """A bar on a terminal; else, in a log, a line each half minute."""
+    if is_terminal(sys.stderr):
+        return True
+    told = time.monotonic()
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _LINE_SECONDS:
+            told = time.monotonic()
+            of = "" if total is None else f" of {total:,}"
+            echo(f"{done:,}{of} rows done.", err=True)
+
+    return tell
 
 
 def _spec(given: dict[str, Any]) -> BatchSpec:

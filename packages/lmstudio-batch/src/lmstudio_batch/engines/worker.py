@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from lmstudio_core.plugin_api import LMStudioError, LMStudioServerError
+from lmstudio_core.plugin_api import LMStudioServerError
 
 from ..jobs import openai
 from ..jobs.requests import Requests, error_record
@@ -78,7 +78,7 @@ class _Work:
         for row in rows:
             try:
                 askable.append((row, self._asked(row)))
-            except LMStudioError as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a row is its own error
                 self.deliver((row, None), error, "", 0)
         size = CHUNK if self._worker.spec.task == "embed" else 1
         for at in range(0, len(askable), size):
@@ -110,7 +110,10 @@ class _Work:
         """Part of ``Task``."""
         found: Row = row[0]
         if self._worker.encode:
-            outcome = self._encoded(found, result, host, attempts)
+            try:
+                outcome = self._encoded(found, result, host, attempts)
+            except Exception as error:  # noqa: BLE001 - an answer that cannot be kept is one row's
+                outcome = self._encoded(found, error, host, attempts)
         else:
             ok = not isinstance(result, BaseException)
             outcome = Outcome(found.position, ok, result, host, attempts, _tokens(result))

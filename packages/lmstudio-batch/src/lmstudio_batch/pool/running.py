@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from lmstudio_core.plugin_api import (
     LMStudioCancelledError,
@@ -53,6 +53,7 @@ class Running:
         self.scheduler = Scheduler(states, policy)
         self.agreed: Model | None = None
         self._agreed_on = ""
+        self._dimension: int | None = None
         self._row_timeout = row_timeout
         self._missing: Missing = missing
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,11 +152,30 @@ class Running:
     def _finished(
         self, lease: Lease, host: Host, answers: list[tuple[Any, Any]], now: float
     ) -> None:
+        if (why := self._odd_dimension(answers)) is not None:
+            self.scheduler.failed(lease, Fault.REFUSED, why, now, lease.job.rows)
+            return
         first = self.scheduler.finished(lease, now)
         for row, result in answers:
             host.count(result, first=first)
             if first:
                 self._deliver(lease, row, result)
+
+    def _odd_dimension(self, answers: list[tuple[Any, Any]]) -> str | None:
+        """How a host's vectors differ from those of the others; one alone is nobody's."""
+        for _, vector in answers:
+            if not isinstance(vector, list):
+                continue
+            length = len(cast("list[float]", vector))
+            if self._dimension is None:
+                self._dimension = length
+            if length != self._dimension:
+                return (
+                    f"Its vectors have {length} numbers, and those of the others {self._dimension}; the hosts "
+                    "have to agree."
+                )
+            return None  # a model's vectors are all of one length
+        return None
 
     def _deliver(self, lease: Lease, row: Any, result: Any) -> None:
         """A row's end; an error in its place is one of several rows' that were asked together."""
