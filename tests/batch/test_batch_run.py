@@ -15,7 +15,8 @@ from lmstudio_batch.jobs.sources import open_source
 from lmstudio_batch.jobs.spec import BatchSpec
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
-from lmstudio_core.testing import ServerFailure
+from lmstudio_core.protocol.address import FoundServer
+from lmstudio_core.testing import FakeServer, ServerFailure, require_token
 
 SPEC = BatchSpec("any", prompt="Echo {text}")
 
@@ -330,6 +331,22 @@ def test_an_async_batch_that_is_cancelled_keeps_its_journal(server, tmp_path):
 
     asyncio.run(main())
     assert read_state(partial_path(out))["rows"] == 0
+
+
+def test_the_token_of_the_client_goes_with_its_host(tmp_path):
+    token = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
+    with FakeServer(auth=require_token(token)) as server:
+        server.llm().respond("Hi.", times=None)
+        with Client(server.api_host, token) as client:
+            assert client.batch.run(texts(2), tmp_path / "out.jsonl", SPEC).failed == 0
+            hosts = [FoundServer(server.api_host, token)]
+            assert [r.error for r in client.batch.stream(texts(1), SPEC, hosts=hosts)] == [None]
+            assert token not in repr(client)
+        with Client(server.api_host) as guest:
+            assert guest.api_token is None
+            with pytest.raises(BatchStoppedError) as raised:
+                guest.batch.run(texts(2), tmp_path / "none.jsonl", SPEC)
+            assert token not in str(raised.value)
 
 
 def test_no_host_names_it_and_keeps_the_journal(tmp_path):

@@ -121,10 +121,10 @@ class _Run:
         first = next(rows, None)
         if first is None:
             return  # nothing is left: no host is asked
-        self._engine.open(self._worker, self._options.workers, self._options.address)
         with _shown(self._options, self._total) as advance:
             cancel = True
             try:
+                self._engine.open(self._worker, self._options.workers, self._options.address)
                 self._pump(itertools.chain([first], rows), advance)
                 cancel = False
             except BatchStoppedError:
@@ -241,11 +241,11 @@ def stream_batch(
     source = open_source(rows)
     check_fields(source, worker.spec)
     engine = load_engine(options.engine)
-    engine.open(worker, options.workers, options.address)
     open_rows: dict[int, Row] = {}
     entries = enumerate(itertools.islice(source.rows(), options.limit))
     ended = False
     try:
+        engine.open(worker, options.workers, options.address)
         while True:
             while not ended and len(open_rows) < engine.window:
                 chunk: list[Row] = []

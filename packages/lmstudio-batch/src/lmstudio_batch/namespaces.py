@@ -206,8 +206,7 @@ class BatchNamespace(SyncNamespace):
         return _stream(rows, spec, self._hosts(hosts), settings)
 
     def _hosts(self, hosts: Hosts | None) -> Hosts:
-        client: Any = self._client
-        return [client.api_host] if hosts is None else hosts
+        return [_own(self._client)] if hosts is None else hosts
 
 
 class AsyncBatchNamespace(AsyncNamespace):
@@ -271,9 +270,13 @@ class AsyncBatchNamespace(AsyncNamespace):
     async def _hosts(self, hosts: Hosts | None) -> Hosts:
         if hosts is not None:
             return hosts
-        client: Any = self._client
-        await client.connect("llm")
-        return [client.api_host]
+        await self._client.connect("llm")  # before, a server that is looked for is not known
+        return [_own(self._client)]
+
+
+def _own(client: Any) -> Member:
+    """The host of a client, and the token for it: workers may be processes elsewhere."""
+    return Member(str(client.api_host), api_token=client.api_token)
 
 
 def _pulled(rows: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> Iterator[Any]:

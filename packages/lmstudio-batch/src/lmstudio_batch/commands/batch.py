@@ -184,7 +184,7 @@ def _spec(given: dict[str, Any]) -> BatchSpec:
 def _found(api_token: str | None) -> Member:
     """The server that any command would use: workers are told, and never look for one."""
     with Client(None, api_token) as client:
-        return Member(client.api_host, api_token=api_token)
+        return Member(str(client.api_host), api_token=client.api_token)
 
 
 def _show(source: Source, spec: BatchSpec, given: dict[str, Any]) -> None:

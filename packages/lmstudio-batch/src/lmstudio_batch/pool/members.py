@@ -99,7 +99,8 @@ def members_of(given: Iterable[str | Member | dict[str, Any]]) -> list[Member]:
         elif isinstance(one, dict):
             members.append(Member(**cast("dict[str, Any]", one)))
         elif isinstance(one, str):
-            members.append(Member(one))
+            # What a client says of a server that was found has the token with it.
+            members.append(Member(str(one), api_token=getattr(one, "api_token", None)))
         else:
             raise BatchInputError(f"A host is 'host:port' or a Member, not {type(one).__name__}.")
     names = [member.name for member in members]
