@@ -164,6 +164,36 @@ def test_another_spec_or_a_changed_input_is_refused(client, tmp_path):
     assert read(out)[int(done)]["output"] == "ECHO CHANGED"
 
 
+def test_an_input_that_lost_rows_is_refused(client, tmp_path):
+    source, out = write(tmp_path / "in.jsonl", texts(200)), tmp_path / "out.jsonl"
+    with pytest.raises(BatchStoppedError):
+        client.batch.run(source, out, SPEC, max_tokens_total=1)
+    write(source, texts(3))
+    with pytest.raises(JournalError, match="has 3 rows"):
+        client.batch.run(source, out, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("in.csv", b"text\nok\n\xff\n"), ("in.parquet", b"nonsense"), ("in.csv", b'text\n"a\x00b\n')],
+)
+def test_a_file_that_is_damaged_is_one_error(client, echo, tmp_path, name, data):
+    pytest.importorskip("pyarrow")
+    (tmp_path / name).write_bytes(data)
+    try:
+        client.batch.run(tmp_path / name, tmp_path / "out.jsonl", SPEC)
+    except BatchInputError as error:
+        assert "cannot be read on after its row" in str(error)  # noqa: PT017 - or it can be read
+        assert echo.asked == []
+
+
+def test_fields_that_are_no_texts_are_shown(client, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"text": [1.5], "when": [pandas.Timestamp("2026-01-02")]})
+    client.batch.run(frame, tmp_path / "out.jsonl", BatchSpec(prompt="{text} {when}"))
+    assert read(tmp_path / "out.jsonl")[0]["output"].startswith('1.5 "2026-01-02')
+
+
 def test_a_journal_in_use_is_refused(client, tmp_path):
     source, out = write(tmp_path / "in.jsonl", texts(1)), tmp_path / "out.jsonl"
     with (

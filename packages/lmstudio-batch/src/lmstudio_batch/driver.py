@@ -20,7 +20,7 @@ from lmstudio_core.plugin_api import (
 )
 
 from .engines import Engine, WorkerSpec, load_engine
-from .errors import BatchInputError, BatchStoppedError
+from .errors import BatchInputError, BatchStoppedError, JournalError
 from .jobs.ids import id_of, survey
 from .jobs.journal import Journal
 from .jobs.options import BatchReport, RunOptions
@@ -127,7 +127,7 @@ class _Run:
                 self._engine.open(self._worker, self._options.workers, self._options.address)
                 self._pump(itertools.chain([first], rows), advance)
                 cancel = False
-            except BatchStoppedError:
+            except (BatchInputError, BatchStoppedError, JournalError):
                 raise
             except LMStudioError as error:
                 raise self._stopped(error_text(error)) from error
@@ -172,7 +172,9 @@ class _Run:
     def _open_rows(self) -> Iterator[Row]:
         """The rows without an answer; those that cannot be read have their end here."""
         entries = itertools.islice(self._source.rows(), self._options.limit)
+        rows = 0
         for position, entry in enumerate(entries):
+            rows = position + 1
             if self._journal.has(position):
                 self._journal.check_digest(position, entry.digest, self._source.name)
                 continue
@@ -184,6 +186,7 @@ class _Run:
             error = BatchInputError(entry.problem)
             record = error_record(self._worker.spec, row, error)
             self._take(Outcome(position, False, record, "", 0, 0))
+        self._journal.check_end(rows, self._source.name)
 
     def _stopped(self, why: str) -> BatchStoppedError:
         done = self._journal.count

@@ -63,6 +63,7 @@ class Journal:
 
     Attributes:
         count, failed, tokens: Rows that have an end, those of them with an error, and what all took.
+        end: The number of rows that its input has at least.
     """
 
     def __init__(self, path: Path, decides: Mapping[str, Any]) -> None:
@@ -70,6 +71,7 @@ class Journal:
         self.count = 0
         self.failed = 0
         self.tokens = 0
+        self.end = 0
         self._decides = dict(decides)
         self._bitmap = bytearray()
         self._errors = bytearray()
@@ -176,6 +178,19 @@ class Journal:
                 "the same input to go on, or restart=True (--restart) to begin anew."
             )
 
+    def check_end(self, rows: int, source: str) -> None:
+        """Make sure that the input has all rows that are done.
+
+        Raises:
+            JournalError: It is shorter.
+        """
+        if self.end > rows:
+            raise JournalError(
+                f"{source} has {rows:,} rows (with the limit given), and {self.path} was begun with "
+                f"{self.end:,} or more. Give the same input and limit to go on, or restart=True (--restart) to "
+                "begin anew."
+            )
+
     def add(self, outcome: Outcome, digest: str) -> bool:
         """Note what came of a row; whether it is the first that is heard of it."""
         if self.has(outcome.position):
@@ -205,6 +220,7 @@ class Journal:
             self.failed -= bool(self._errors[at] & bit)
         else:
             self.count += 1
+        self.end = max(self.end, position + 1)
         self._bitmap[at] |= bit
         self._errors[at] = self._errors[at] & ~bit if ok else self._errors[at] | bit
         self.failed += not ok

@@ -103,7 +103,20 @@ def _file(path: Path) -> Source:
         raise BatchInputError(f"{path} cannot be read: {error.strerror or error}.") from error
     if path.suffix == ".parquet":
         load_pyarrow()
-    return Source(str(path), lambda: readers[path.suffix](path), again=True)
+    return Source(str(path), lambda: _readable(path, readers[path.suffix](path)), again=True)
+
+
+def _readable(path: Path, entries: Iterator[Entry]) -> Iterator[Entry]:
+    """The rows of a file; what is wrong with it as a whole is one error."""
+    number = 0
+    try:
+        for entry in entries:
+            yield entry
+            number += 1
+    except (OSError, ValueError, csv.Error) as error:  # Arrow's and those of UTF-8 are ValueErrors
+        raise BatchInputError(
+            f"{path} cannot be read on after its row {number:,}: {error_text(error)}"
+        ) from error
 
 
 def digest_of(data: bytes) -> str:
