@@ -46,9 +46,9 @@ def host_process(*arguments: str) -> Iterator[Process]:
 
 
 def main(arguments: list[str]) -> None:
-    import asyncio
-
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     from lmstudio_core.testing import FakeServer
+    from waiting import trickle
 
     options = dict(argument.partition("=")[::2] for argument in arguments)
     delay = float(options.get("delay", 0))
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
             log.write(prediction.prompt.replace("\n", " ") + "\n")
         if options.get("dies-on", "\0") in prediction.prompt:
             os._exit(9)
-        await asyncio.sleep(delay)
+        await trickle(delay)
         return prediction.prompt.upper()
 
     with FakeServer() as server:

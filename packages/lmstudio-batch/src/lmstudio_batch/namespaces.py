@@ -264,7 +264,8 @@ class AsyncBatchNamespace(AsyncNamespace):
             stop.set()
             if step is not None:  # a generator that runs in its thread cannot be closed
                 await asyncio.wait([step])
-                step.cancelled() or step.exception()
+                if not step.cancelled():
+                    step.exception()  # nobody asks for it any more, and asyncio would complain
             await asyncio.to_thread(found.close)
 
     async def _hosts(self, hosts: Hosts | None) -> Hosts:

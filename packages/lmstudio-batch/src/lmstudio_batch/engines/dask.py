@@ -82,10 +82,10 @@ class DaskEngine:
         """Make sure that each process has this package, in this version."""
         self._client.wait_for_workers(1, timeout=30)
         _, _, ours = describe()
-        found: dict[str, Any] = self._client.run(_version_there, on_error="return")
-        for node, version in found.items():
-            if version != ours:
-                said = f"has version {version}" if isinstance(version, str) else "lacks it"
+        found: dict[str, Any] = self._client.run(describe, on_error="return")
+        for node, about in found.items():
+            if isinstance(about, Exception) or about[2] != ours:
+                said = "lacks it" if isinstance(about, Exception) else f"has version {about[2]}"
                 raise LMStudioRuntimeError(
                     f"The worker {node} of the cluster {address or 'on this machine'} needs the package "
                     f"lmstudio-batch {ours}, and {said}. Install it in the workers' environment."
@@ -128,10 +128,3 @@ class DaskEngine:
         if self._cluster is not None:
             self._cluster.close()
         self._client = self._cluster = None
-
-
-def _version_there() -> str:
-    """Run in each process of the cluster."""
-    import lmstudio_batch
-
-    return lmstudio_batch.__version__

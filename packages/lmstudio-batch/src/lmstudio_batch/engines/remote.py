@@ -9,6 +9,8 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
+from lmstudio_core import __version__
+
 from ..jobs.rows import Outcome, Row
 from ..pool.sync import LoopThread
 from .base import WorkerSpec
@@ -78,7 +80,5 @@ atexit.register(forget)
 
 
 def describe() -> tuple[str, int, str]:
-    """This node, this process, and the version of this package on it."""
-    from .. import __version__
-
+    """This node, this process, and the version that all packages of the family have on it."""
     return socket.gethostname(), os.getpid(), __version__
