@@ -103,6 +103,7 @@ def test_a_dask_worker_that_is_killed_costs_its_chunks(cluster, tmp_path):
 COMMAND = "from lmstudio_core.cli.command import run; run()"
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", ["local", *(["dask", "ray"] if DEEP else [])])
 def test_a_driver_that_is_killed_goes_on(tmp_path, engine):
     if engine != "local":
