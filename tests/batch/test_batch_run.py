@@ -452,3 +452,17 @@ def test_vectors_in_other_files(server, tmp_path, suffix):
         table = parquet.read_table(out).to_pydict()
         assert table["output"] == [None, *expected.tolist()]
         assert "it cannot" in table["error"][0]
+
+
+def test_rows_in_the_order_in_which_they_ended(client, tmp_path):
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(BatchStoppedError):
+        client.batch.run(texts(200), out, SPEC, order="done", max_tokens_total=20)
+    parts = sorted(partial_path(out).glob("part-*"))
+    begun = [
+        json.loads(line.split(b" ", 6)[6])["id"] for line in parts[0].read_bytes().splitlines()
+    ]
+    client.batch.run(texts(200), out, SPEC, order="done")
+    ids = [row["id"] for row in read(out)]
+    assert ids[: len(begun)] == begun
+    assert sorted(ids) == list(range(200))
