@@ -18,6 +18,7 @@ from official_names import MODULES, OfficialModule
 
 import lmstudio_core
 from lmstudio_agent.capability import CAPABILITY as AGENT
+from lmstudio_batch.capability import CAPABILITY as BATCH
 from lmstudio_embed.capability import CAPABILITY as EMBEDDING
 from lmstudio_llm.capability import CAPABILITY as LLM
 
@@ -96,7 +97,7 @@ def homes() -> dict[str, str]:
         name: f"lmstudio_core.{module}"
         for name, module in lmstudio_core._HOME_OF.items()  # noqa: SLF001 - the table itself
     }
-    for capability in (LLM, EMBEDDING, AGENT):
+    for capability in (LLM, EMBEDDING, AGENT, BATCH):
         for name, path in capability.exports.items():
             module, _, attribute = path.partition(":")
             if attribute != name:

@@ -69,6 +69,36 @@ if TYPE_CHECKING:
         Toolset,
         toolset_names,
     )
+    from lmstudio_batch.errors import (
+        BatchInputError,
+        BatchStoppedError,
+        JournalError,
+        NoHostError,
+    )
+    from lmstudio_batch.jobs.options import (
+        BatchReport,
+    )
+    from lmstudio_batch.jobs.rows import (
+        BatchRow,
+    )
+    from lmstudio_batch.jobs.spec import (
+        BatchSpec,
+    )
+    from lmstudio_batch.mappers import (
+        RowMapper,
+        partition_mapper,
+        partition_meta,
+    )
+    from lmstudio_batch.namespaces import (
+        AsyncBatchNamespace,
+        BatchNamespace,
+    )
+    from lmstudio_batch.pool import (
+        AsyncPool,
+        Member,
+        MemberStatus,
+        Pool,
+    )
     from lmstudio_core.client import (
         AsyncClient,
         Client,
@@ -387,6 +417,30 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "Toolset",
         "toolset_names",
     ),
+    "lmstudio_batch.errors": (
+        "BatchInputError",
+        "BatchStoppedError",
+        "JournalError",
+        "NoHostError",
+    ),
+    "lmstudio_batch.jobs.options": ("BatchReport",),
+    "lmstudio_batch.jobs.rows": ("BatchRow",),
+    "lmstudio_batch.jobs.spec": ("BatchSpec",),
+    "lmstudio_batch.mappers": (
+        "RowMapper",
+        "partition_mapper",
+        "partition_meta",
+    ),
+    "lmstudio_batch.namespaces": (
+        "AsyncBatchNamespace",
+        "BatchNamespace",
+    ),
+    "lmstudio_batch.pool": (
+        "AsyncPool",
+        "Member",
+        "MemberStatus",
+        "Pool",
+    ),
     "lmstudio_core.client": (
         "AsyncClient",
         "Client",
@@ -655,6 +709,7 @@ __all__ = [
     "AsyncActStream",
     "AsyncAgentNamespace",
     "AsyncAvailableModel",
+    "AsyncBatchNamespace",
     "AsyncClient",
     "AsyncDownloadedEmbeddingModel",
     "AsyncDownloadedLlm",
@@ -665,9 +720,16 @@ __all__ = [
     "AsyncLLMNamespace",
     "AsyncModelDownloadOption",
     "AsyncModelHandle",
+    "AsyncPool",
     "AsyncPredictionStream",
     "AvailableModel",
     "BaseModel",
+    "BatchInputError",
+    "BatchNamespace",
+    "BatchReport",
+    "BatchRow",
+    "BatchSpec",
+    "BatchStoppedError",
     "CapabilityNotInstalledError",
     "Chat",
     "ChatHistoryData",
@@ -702,6 +764,7 @@ __all__ = [
     "GbnfGrammar",
     "GpuSetting",
     "GpuSettingDict",
+    "JournalError",
     "LLMNamespace",
     "LMStudioAmbiguousModelError",
     "LMStudioAuthenticationError",
@@ -751,6 +814,8 @@ __all__ = [
     "LlmToolUseSetting",
     "LocalFileInput",
     "McpToolset",
+    "Member",
+    "MemberStatus",
     "ModelDownloadOption",
     "ModelInfo",
     "ModelInstanceInfo",
@@ -761,9 +826,11 @@ __all__ = [
     "ModelSchema",
     "ModelSpecifier",
     "ModelSpecifierDict",
+    "NoHostError",
     "ParsedDocument",
     "PluginLoadError",
     "PluginToolset",
+    "Pool",
     "PredictionEvent",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
@@ -779,6 +846,7 @@ __all__ = [
     "RetrievalEvent",
     "RetrievalResult",
     "RetrievalResultEntry",
+    "RowMapper",
     "SerializedLMSExtendedError",
     "StructuredOutputError",
     "SyncModelHandle",
@@ -822,6 +890,8 @@ __all__ = [
     "list_loaded_models",
     "llm",
     "mcp_tools",
+    "partition_mapper",
+    "partition_meta",
     "plugin_tools",
     "prepare_image",
     "search",

@@ -27,6 +27,7 @@ FAMILY = {
     "lmstudio_embed",
     "lmstudio_agent",
     "lmstudio_plugin",
+    "lmstudio_batch",
     "lmstudio_server",
 }
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = (
     "lmstudio",
     "lmstudio-agent",
+    "lmstudio-batch",
     "lmstudio-cli",
     "lmstudio-core",
     "lmstudio-embed",
@@ -40,12 +41,17 @@ NOT_REQUIRED = {
     "lmstudio-llm": {"lmstudio_agent", *COMMANDS},
     "lmstudio-embed": COMMANDS,
     "lmstudio-agent": COMMANDS,
+    "lmstudio-batch": COMMANDS,
     "lmstudio-plugin": {"pytest", *COMMANDS},
     "lmstudio-testing": {"pytest", "lmstudio_server"},
 }
 """Imported only where it is there anyway (commands by lmstudio-cli, a pytest plugin by pytest), or by
 type checkers alone."""
-BY_NAME = {"lmstudio-embed": {"pyarrow", "tqdm"}, "lmstudio-server": {"psutil", "xllamacpp"}}
+BY_NAME = {
+    "lmstudio-batch": {"dask", "distributed", "pandas", "pyarrow", "ray"},
+    "lmstudio-embed": {"pyarrow", "tqdm"},
+    "lmstudio-server": {"psutil", "xllamacpp"},
+}
 """Imported by a name in a string."""
 FAMILY = re.compile(r"^(lmstudio[a-z-]*)(?:\[[a-z,-]+\])?(.*)$")
 
@@ -112,6 +118,7 @@ def test_who_depends_on_whom(built: Mapping[str, Built]) -> None:
     assert family("lmstudio-llm") == {"lmstudio-core"}
     assert family("lmstudio-embed") == {"lmstudio-core"}
     assert family("lmstudio-agent") == {"lmstudio-core", "lmstudio-llm"}
+    assert family("lmstudio-batch") == {"lmstudio-core", "lmstudio-llm", "lmstudio-embed"}
     assert family("lmstudio-plugin") == {"lmstudio-core", "lmstudio-llm", "lmstudio-agent"}
     assert family("lmstudio-cli") == {"lmstudio-core"}
     assert family("lmstudio-testing") == {"lmstudio-core"}

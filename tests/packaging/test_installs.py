@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .conftest import Environment, MakeEnvironment
 
-NAMES = ("agent", "cli", "core", "embed", "llm", "plugin", "server", "testing")
+NAMES = ("agent", "batch", "cli", "core", "embed", "llm", "plugin", "server", "testing")
 INSTALLED = f"""
 import importlib.util
 print(*[n for n in {NAMES!r} if importlib.util.find_spec("lmstudio_" + n)])
@@ -92,7 +92,7 @@ def test_llm_without_embed_and_agent(installed: MakeEnvironment) -> None:
 
 def test_the_whole_family_is_light_to_import(installed: MakeEnvironment) -> None:
     environment = installed("lmstudio")
-    check(environment, "agent", "cli", "core", "embed", "llm", "plugin")
+    check(environment, "agent", "batch", "cli", "core", "embed", "llm", "plugin")
     assert "lmstudio-server" in environment.command("lmstudio", "server", "start", ok=False)
     assert environment.command("python", "-m", "lmstudio", "--version").startswith("lmstudio")
     heavy = environment.python(
@@ -127,7 +127,7 @@ def test_upgrade_over_the_official_sdk(fresh: MakeEnvironment) -> None:
     environment = fresh("lmstudio==1.5.0")
     assert environment.python("import lmstudio; print(lmstudio.__version__)") == "1.5.0"
     environment.install("--upgrade", "lmstudio")
-    check(environment, "agent", "cli", "core", "embed", "llm", "plugin")
+    check(environment, "agent", "batch", "cli", "core", "embed", "llm", "plugin")
     printed = environment.python(
         "import lmstudio, lmstudio.sync_api, lmstudio.async_api\n"
         "print(lmstudio.__version__, lmstudio.sync_api.LLM is lmstudio.LLM)"

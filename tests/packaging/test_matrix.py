@@ -42,7 +42,7 @@ with FakeServer() as server, lms.Client(server.api_host) as client:
     assert client.system.version().version == "1.2.3"
 """
 CORE = """
-    missing(client, "llm", "embedding", "agent", "plugins")
+    missing(client, "llm", "embedding", "agent", "plugins", "batch")
     assert family() == ["lmstudio_core"], family()
 """
 EMBED = """
@@ -84,6 +84,16 @@ PLUGIN = """
     missing(client, "embedding")
     assert family() == ["lmstudio_agent", "lmstudio_core", "lmstudio_llm", "lmstudio_plugin"], family()
 """
+BATCH = """
+    server.llm().respond("Paris.", times=2)
+    with lms.Pool([server.api_host]) as pool:
+        assert pool.respond("Where?").content == "Paris."
+    (row,) = client.batch.stream(["Where?"], lms.BatchSpec())
+    assert row.result.content == "Paris."
+    missing(client, "agent")
+    assert family() == ["lmstudio_batch", "lmstudio_core", "lmstudio_embed", "lmstudio_llm"], family()
+    assert not {"ray", "dask", "pandas", "pyarrow", "numpy"} & set(sys.modules)
+"""
 SERVER = """
     missing(client, "llm", "embedding", "agent", "plugins")
     # Its plugin alone is loaded, with every client; what it needs is not.
@@ -106,6 +116,7 @@ PARTS = {
     "lmstudio-llm": LLM,
     "lmstudio-agent": AGENT,
     "lmstudio-plugin": PLUGIN,
+    "lmstudio-batch": BATCH,
     "lmstudio-server": SERVER,
     "lmstudio": EVERYTHING,
 }
@@ -119,7 +130,11 @@ def test_a_part_works_alone(installed: MakeEnvironment, name: str) -> None:
     states = plugins(environment)
     assert all_work(states)
     if name != "lmstudio":
-        brought = {"lmstudio-core", "lmstudio-llm", "lmstudio-agent", name}
+        brought = {"lmstudio-core", "lmstudio-llm", name}
+        brought |= {
+            "lmstudio-plugin": {"lmstudio-agent"},
+            "lmstudio-batch": {"lmstudio-embed"},
+        }.get(name, set())
         assert {s["distribution"] for s in states} <= brought
     topics = doctor(environment)
     assert topics["packages"] == topics["plugins"] == ["ok"]

@@ -48,6 +48,7 @@ _COMMANDS: Final = (
 
 _PACKAGES: Final[Mapping[str, str]] = {
     "agent": "lmstudio-agent",
+    "batch": "lmstudio-batch",
     "chat": "lmstudio-llm",
     "complete": "lmstudio-llm",
     "dev": "lmstudio-plugin",

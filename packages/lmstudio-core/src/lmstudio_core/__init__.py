@@ -200,6 +200,7 @@ _ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("ActResult", "mcp_tools", "plugin_tools"),
         *("ToolCallContext", "ToolImage", "Toolset", "toolset_names"),
     ),
+    "lmstudio-batch": ("AsyncPool", "BatchSpec", "Member", "Pool"),
 }
 """The names people look for first, for the message when their package is missing."""
 

@@ -33,6 +33,7 @@ from .network import SslSetting
 
 if TYPE_CHECKING:
     from lmstudio_agent import AsyncAgentNamespace
+    from lmstudio_batch import AsyncBatchNamespace
     from lmstudio_embed import (
         AsyncDownloadedEmbeddingModel,
         AsyncEmbeddingModel,
@@ -298,6 +299,11 @@ class AsyncClient(ClientBase):
     def agent(self) -> AsyncAgentNamespace:
         """Agents (package ``lmstudio-agent``)."""
         return self.capability("agent")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def batch(self) -> AsyncBatchNamespace:
+        """Batches: many rows, on this host or on many (package ``lmstudio-batch``)."""
+        return self.capability("batch")  # type: ignore[no-any-return] # by entry point
 
     @property
     def models(self) -> AsyncModelsNamespace:

@@ -17,7 +17,7 @@ from ..plugins.capability import Capability
 from ..program.places import home_folder
 from ..program.tracebacks import Short, caller_line
 from ..protocol.address import Address, parse_api_host
-from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials
+from ..protocol.auth import PLUGIN_URL_VARIABLE, PLUGIN_VARIABLES, credentials, credentials_for
 from ..protocol.operations import Invoke, Op
 from ..protocol.runner import Observer
 from .network import Network, SslSetting
@@ -137,6 +137,16 @@ class ClientBase(Short):
         state = self.__dict__
         known: Address | None = state.get("_given") or state.get("_found")
         return known
+
+    @property
+    def api_token(self) -> str | None:
+        """The API token that the server is shown, for what reaches it from another process.
+
+        ``None`` for guests and plugins, and (with asyncio) before a server that is looked for was found.
+        """
+        known = self._known
+        shown = self._credentials if known is None else credentials_for(known, self._credentials)
+        return f"sk-lm-{shown.identifier}:{shown.passkey}" if shown.from_token else None
 
     def _forsake(self) -> bool:
         """Close what was left open; whether there was anything. The client may be half made."""

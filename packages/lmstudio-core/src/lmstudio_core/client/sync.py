@@ -25,6 +25,7 @@ from .network import SslSetting
 
 if TYPE_CHECKING:
     from lmstudio_agent import AgentNamespace
+    from lmstudio_batch import BatchNamespace
     from lmstudio_embed import DownloadedEmbeddingModel, EmbeddingModel, EmbeddingNamespace
     from lmstudio_llm import LLM, DownloadedLlm, LLMNamespace
     from lmstudio_plugin import PluginsNamespace
@@ -244,6 +245,11 @@ class Client(ClientBase):
     def agent(self) -> AgentNamespace:
         """Agents (package ``lmstudio-agent``)."""
         return self.capability("agent")  # type: ignore[no-any-return] # by entry point
+
+    @property
+    def batch(self) -> BatchNamespace:
+        """Batches: many rows, on this host or on many (package ``lmstudio-batch``)."""
+        return self.capability("batch")  # type: ignore[no-any-return] # by entry point
 
     @property
     def models(self) -> ModelsNamespace:

@@ -29,6 +29,7 @@ KNOWN_PACKAGES: Final[Mapping[str, str]] = {
     "embedding": "lmstudio-embed",
     "agent": "lmstudio-agent",
     "plugins": "lmstudio-plugin",
+    "batch": "lmstudio-batch",
 }
 """Which package to install for a first-party capability that is missing."""
 

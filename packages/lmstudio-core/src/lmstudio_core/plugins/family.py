@@ -25,6 +25,7 @@ FAMILY: Final = (
     "lmstudio-embed",
     "lmstudio-agent",
     "lmstudio-plugin",
+    "lmstudio-batch",
     "lmstudio-cli",
     "lmstudio-testing",
     "lmstudio-server",
@@ -63,6 +64,15 @@ ANNOUNCED: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "lmstudio-plugin": {
         "lmstudio.capabilities": {"plugins": "lmstudio_plugin:CAPABILITY"},
         "lmstudio.commands": {"dev": "lmstudio_plugin.commands:dev"},
+    },
+    "lmstudio-batch": {
+        "lmstudio.capabilities": {"batch": "lmstudio_batch.capability:CAPABILITY"},
+        "lmstudio.commands": {"batch": "lmstudio_batch.commands:batch"},
+        "lmstudio.batch_engines": {
+            "local": "lmstudio_batch.engines.local:LocalEngine",
+            "dask": "lmstudio_batch.engines.dask:DaskEngine",
+            "ray": "lmstudio_batch.engines.ray:RayEngine",
+        },
     },
     "lmstudio-server": {
         "lmstudio.commands": {"server": "lmstudio_server.cli:server"},

@@ -28,8 +28,8 @@ logger = logging.getLogger("lmstudio")
 _FOR_TESTS: Final = "testing"
 """Packages that need pytest; a program that uses one names it by an import."""
 
-_NEVER: Final = ("PyInstaller", "pyarrow", "xllamacpp")
-"""Large, and of no use there: see ``collected``; ``pyarrow`` is the command line's alone."""
+_NEVER: Final = ("PyInstaller", "distributed", "pandas", "pyarrow", "ray", "xllamacpp")
+"""Large, and of no use there: see ``collected``; a program that uses ``pyarrow`` or a cluster says so."""
 
 Collected = tuple[list[tuple[str, str]], list[str]]
 """PyInstaller's ``datas`` and ``hiddenimports``."""

@@ -1,0 +1,60 @@
+"""The errors of pools and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lmstudio_core.plugins.api import (
+    LMStudioConnectionError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+)
+
+__all__ = ["BatchInputError", "BatchStoppedError", "JournalError", "NoHostError"]
+
+
+class NoHostError(LMStudioConnectionError):
+    """No host of a pool takes work; the message has a reason for each. ``tried`` lists them."""
+
+    _unsaid = "No host of the pool takes work."
+
+    @classmethod
+    def of(cls, reasons: Sequence[tuple[str, str]], waited: float = 0.0) -> NoHostError:
+        """The error that names each host and why it is not used.
+
+        Args:
+            reasons: Name and reason of each host.
+            waited: Seconds that were waited for one of them to come back.
+        """
+        lines = [f"- {name}: {why or 'it was not tried'}" for name, why in reasons]
+        since = f" for {waited:.0f} s" if waited >= 1 else ""
+        return cls(
+            "\n".join([f"No host of the pool takes work{since}:", *lines]),
+            tried=[name for name, _ in reasons],
+        )
+
+
+class BatchInputError(LMStudioValueError):
+    """A batch, or its input as a whole, cannot be right; nothing was sent."""
+
+    _unsaid = "The input of the batch is not valid."
+
+
+class JournalError(LMStudioRuntimeError):
+    """The journal of a batch is another's, or in use."""
+
+    _unsaid = "The journal of the batch cannot be used."
+
+
+class BatchStoppedError(LMStudioRuntimeError):
+    """A batch ended before its input did; what is done is in the journal.
+
+    ``report`` says how far it came, as a ``BatchReport``.
+    """
+
+    _unsaid = "The batch was stopped before its end."
+
+    def __init__(self, message: str = "", *, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
