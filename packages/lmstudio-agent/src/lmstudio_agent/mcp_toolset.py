@@ -34,8 +34,6 @@ from .mcp_config import configured_servers
 from .mcp_wire import answered_value, http, innermost, is_closed, plain_answer, stdio
 from .toolsets import Toolset
 
-__all__ = ["McpToolset", "mcp_tools"]
-
 
 @overload
 def mcp_tools(
@@ -64,7 +62,7 @@ def mcp_tools(
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     servers: Iterable[str] | None = None,
     **options: Any,
-) -> McpToolset | list[McpToolset]:
+) -> McpToolset | list[McpToolset]:  # public
     """The tools of an MCP server. Needs the ``mcp`` package: ``pip install mcp``.
 
     Args:
@@ -144,7 +142,7 @@ def _toolset(
     return McpToolset(name or label, connect, prefix, only, start_timeout)
 
 
-class McpToolset(Toolset):
+class McpToolset(Toolset):  # public
     """The tools of an MCP server; made by ``mcp_tools``.
 
     Args:

@@ -18,7 +18,7 @@ from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef
 __all__ = ["ToolInput", "Toolset", "named_toolset", "toolset_names", "toolsets_of"]
 
 
-class Toolset(Short):
+class Toolset(Short):  # public
     """Tools that belong together.
 
     It may stand among the tools of ``act``. Toolsets that hold something open (a process, a
@@ -136,7 +136,7 @@ def _picked(toolsets: Any) -> list[Toolset]:
     return picked
 
 
-def toolset_names() -> list[str]:
+def toolset_names() -> list[str]:  # public
     """The names of the toolsets that installed plugins offer."""
     return sorted(plugins.toolsets()[0])
 

@@ -19,7 +19,7 @@ def load_object(path: str) -> Any:
 
 def lazy_names(
     module: str, homes: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:  # api
     """``__getattr__`` and ``__dir__`` for a module.
 
     Args:

@@ -22,8 +22,6 @@ from .fold import EmbeddingFold
 from .options import EmbedOptions
 from .progress import Reporter, reporter
 
-__all__ = ["AsyncEmbeddingStream", "EmbeddingStream"]
-
 V = TypeVar("V")
 
 
@@ -141,7 +139,7 @@ class _Whole:
         return arrays.normalized(matrix) if self._options.normalize else matrix
 
 
-class EmbeddingStream(_EmbeddingStream, Generic[V]):
+class EmbeddingStream(_EmbeddingStream, Generic[V]):  # public
     """The vectors of many texts in their order; made by ``EmbeddingModel.embed_stream``.
 
     Attributes:
@@ -208,7 +206,7 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):
         self.close()
 
 
-class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
+class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):  # public
     """The vectors of many texts in their order; made by ``AsyncEmbeddingModel.embed_stream``.
 
     Attributes:

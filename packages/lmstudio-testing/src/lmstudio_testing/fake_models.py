@@ -98,7 +98,7 @@ class FakeModel:
         return f"<{type(self).__name__} {self.key!r} loaded as {self.identifiers}>"
 
 
-class FakeLlm(FakeModel, ModelScript):
+class FakeLlm(FakeModel, ModelScript):  # public
     """A scripted language model; see ``ModelScript`` for what it can be made to say."""
 
     kind = "llm"
@@ -112,7 +112,7 @@ class FakeLlm(FakeModel, ModelScript):
         ModelScript.__init__(self, self.queue)
 
 
-class FakeEmbeddingModel(FakeModel):
+class FakeEmbeddingModel(FakeModel):  # public
     """A scripted embedding model. Texts that share words get vectors that are close.
 
     Attributes:

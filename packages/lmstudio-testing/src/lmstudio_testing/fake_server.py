@@ -24,13 +24,11 @@ from .recordings import Recording
 from .replay import Replay, ReplayMismatchError
 from .rules import AuthRule, accept
 
-__all__ = ["FakeServer"]
-
 _WARNING_LIMIT: Final = 5
 _UNKNOWN: Final = object()
 
 
-class FakeServer(LocalServer):
+class FakeServer(LocalServer):  # public
     """A scripted server. Use it in a ``with`` statement, or call ``start`` and ``stop``.
 
     ``llm()`` and ``embedding()`` script models; ``on`` and ``on_channel`` single endpoints. What it

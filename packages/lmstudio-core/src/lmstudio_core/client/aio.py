@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from ..manage.runtime import AsyncRuntimeNamespace
     from ..manage.system import AsyncSystemNamespace
 
-__all__ = ["AsyncClient"]
 
 R = TypeVar("R")
 E = TypeVar("E")
@@ -60,7 +59,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 
-class AsyncClient(ClientBase):
+class AsyncClient(ClientBase):  # public, api
     """A connection to an LM Studio server, for asyncio programs.
 
     Sockets open when they are first needed; no task runs between calls. Use it in an

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ..manage.runtime import RuntimeNamespace
     from ..manage.system import SystemNamespace
 
-__all__ = ["Client"]
 
 R = TypeVar("R")
 E = TypeVar("E")
@@ -45,7 +44,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 
-class Client(ClientBase):
+class Client(ClientBase):  # public, api
     """A connection to an LM Studio server, for synchronous programs.
 
     Sockets open when they are first needed. Use it in a ``with`` statement, or call ``close()``.

@@ -117,10 +117,6 @@ class Mux:
         except ValueError as error:
             raise _unsendable(state.endpoint, error) from error
 
-    def keep_alive(self) -> bytes:
-        """A frame that the server acknowledges and that changes nothing."""
-        return encode_frame({"type": "keepAlive"})
-
     def abandon(self, state: Conversation) -> None:
         """Nobody waits for this any more: what still comes for it is dropped."""
         state.waiter = None
