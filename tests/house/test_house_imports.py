@@ -105,7 +105,7 @@ PRIVATE_IMPORTS = {
 
 def is_public(module: str) -> bool:
     """Whether other packages of the family may import from it, as anybody may."""
-    return module == package(module) or module.endswith((".plugin_api", ".testing"))
+    return module == package(module) or module.endswith((".plugins.api", ".testing"))
 
 
 def is_generated(module: str) -> bool:
