@@ -42,7 +42,7 @@ _CUT_OFF: Final = "Cut off after {} values; the tool had more."
 
 
 @dataclass(frozen=True)
-class ToolImage:
+class ToolImage:  # public
     """An image that a tool returns, alone or in a list; models with vision get to see it.
 
     Attributes:

@@ -31,7 +31,7 @@ def joined(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
-def readable(text: str) -> str:
+def readable(text: str) -> str:  # api
     """``text`` as people may see it: neighbouring halves joined, U+FFFD for one that is alone.
 
     >>> readable("a\\ud83d")
@@ -42,7 +42,7 @@ def readable(text: str) -> str:
     return _HALF.sub("\ufffd", joined(text))
 
 
-def mend(value: Any) -> Any:
+def mend(value: Any) -> Any:  # api
     """Plain data with every text in it ``readable``; keys stay as they are."""
     if isinstance(value, str):
         return readable(value)
@@ -76,7 +76,7 @@ def _encoder(**options: Any) -> json.JSONEncoder:
     return json.JSONEncoder(ensure_ascii=False, **options)
 
 
-def json_text(value: Any, **options: Any) -> str:
+def json_text(value: Any, **options: Any) -> str:  # api
     """``json.dumps`` with characters as they are, and halves of them escaped, as JSON may.
 
     >>> json_text({"é": "\\ud83d"}) == '{"é": "' + "\\\\" + 'ud83d"}'
@@ -92,7 +92,7 @@ def escaped(text: str) -> str:
     return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
-class HalfJoiner:
+class HalfJoiner:  # api
     """Joins halves of characters that a server cut between two pieces of one text.
 
     It holds back a first half at the end of a piece until the next piece comes. Everything that it

@@ -47,7 +47,7 @@ def _missing(name: str, home: str, error: ModuleNotFoundError) -> ModuleNotFound
 
 def lazy_names(
     module: str, homes: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:  # api
     """``__getattr__`` and ``__dir__`` for a module.
 
     Args:

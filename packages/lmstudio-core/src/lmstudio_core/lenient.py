@@ -25,22 +25,22 @@ __all__ = [
 logger = logging.getLogger("lmstudio")
 
 
-def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:  # api
     """Whether it is an object; one of JSON's has strings for keys."""
     return isinstance(value, (dict, Mapping))  # most are dicts, which are quicker told
 
 
-def is_list(value: object) -> TypeGuard[list[Any]]:
+def is_list(value: object) -> TypeGuard[list[Any]]:  # api
     """Whether it is an array, as JSON gives them."""
     return isinstance(value, list)
 
 
-def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:  # api
     """Whether it is a list or the like, as people write them, and not text."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
 
 
-def as_mapping(value: object) -> Mapping[str, Any]:
+def as_mapping(value: object) -> Mapping[str, Any]:  # api
     """``value`` if it is an object, else an empty one.
 
     >>> as_mapping({"a": 1}), as_mapping("text")
@@ -49,7 +49,7 @@ def as_mapping(value: object) -> Mapping[str, Any]:
     return value if is_mapping(value) else {}
 
 
-def as_list(value: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:  # api
     """``value`` if it is an array, else an empty one.
 
     >>> as_list([1]), as_list("text")
@@ -58,7 +58,7 @@ def as_list(value: object) -> list[Any]:
     return value if is_list(value) else []
 
 
-def as_text(value: object) -> str | None:
+def as_text(value: object) -> str | None:  # api
     """``value`` if it is text, else ``None``."""
     return value if isinstance(value, str) else None
 
@@ -89,7 +89,7 @@ def as_words(value: object) -> str | None:
     return value if isinstance(value, str) and not is_blank(value) else None
 
 
-def error_text(error: BaseException, *, named: bool = False) -> str:
+def error_text(error: BaseException, *, named: bool = False) -> str:  # api
     """What an exception says; its class, if it says nothing.
 
     Whatever puts the words of an exception into a sentence asks here: ``str(TimeoutError())`` is
@@ -116,7 +116,7 @@ def error_text(error: BaseException, *, named: bool = False) -> str:
     return f"{name}: {words}" if named else words
 
 
-def is_interrupt(error: BaseException) -> bool:
+def is_interrupt(error: BaseException) -> bool:  # api
     """Whether the user ended what ran (Ctrl-C), alone or in a group; all else is the code's own failure.
 
     Whoever calls a plugin or a tool catches ``BaseException`` and asks here: there are classes beside

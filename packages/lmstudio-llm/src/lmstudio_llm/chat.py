@@ -63,7 +63,7 @@ ResponseInput = Union[
 ]
 
 
-class Chat(Short):
+class Chat(Short):  # public
     """A conversation: system prompts, what the user said, responses, results of tools.
 
     Wherever a chat is taken, a string (one user message), a list of messages, or a dict with

@@ -123,7 +123,7 @@ class RecordedRequest:
 
 
 @dataclass
-class Recording:
+class Recording:  # public
     """The requests of a session, in order."""
 
     requests: list[RecordedRequest] = field(default_factory=list[RecordedRequest])

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from ..manage.runtime import AsyncRuntimeNamespace
     from ..manage.system import AsyncSystemNamespace
 
-__all__ = ["AsyncClient"]
 
 _HINTS: Final = {
     **{
@@ -71,7 +70,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 
-class AsyncClient(ClientBase):
+class AsyncClient(ClientBase):  # public, api
     """A connection to an LM Studio server, for asyncio programs.
 
     Sockets open when they are first needed; no task runs between calls. Use it in an

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ..manage.runtime import RuntimeNamespace
     from ..manage.system import SystemNamespace
 
-__all__ = ["Client"]
 
 _HINTS: Final = {
     f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
@@ -51,7 +50,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 
-class Client(ClientBase):
+class Client(ClientBase):  # public, api
     """A connection to an LM Studio server, for synchronous programs.
 
     Sockets open when they are first needed. Use it in a ``with`` statement, or call ``close()``.

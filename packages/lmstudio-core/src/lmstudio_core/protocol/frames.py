@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-class Prepared(dict[str, Any]):
+class Prepared(dict[str, Any]):  # api
     """What opens a channel, with the value of ``key`` written already: ``text`` is its JSON.
 
     For a value that is large and mostly the same from one request to the next. ``text_of`` writes

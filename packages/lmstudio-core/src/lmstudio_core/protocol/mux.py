@@ -27,7 +27,6 @@ from .frames import (
     Prepared,
     decode_frame,
     decode_value,
-    encode_frame,
     encode_sendable,
     encode_value,
 )
@@ -140,10 +139,6 @@ class Mux:
             "message": encode_value(message, state.endpoint.serialization),
         }
         return self._sendable(state, frame)
-
-    def keep_alive(self) -> bytes:
-        """A frame that the server acknowledges and that changes nothing."""
-        return encode_frame({"type": "keepAlive"})
 
     def abandon(self, state: Conversation) -> None:
         """Nobody waits for this any more: what still comes for it is dropped."""

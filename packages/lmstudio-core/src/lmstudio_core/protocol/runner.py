@@ -24,7 +24,7 @@ E_co = TypeVar("E_co", covariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
 
-class ChannelStream(Protocol, Generic[E_co, R_co]):
+class ChannelStream(Protocol, Generic[E_co, R_co]):  # api
     """A channel that is open: iterate over its events, then take its result."""
 
     @property
@@ -60,7 +60,7 @@ class ChannelStream(Protocol, Generic[E_co, R_co]):
     ) -> None: ...
 
 
-class AsyncChannelStream(Protocol, Generic[E_co, R_co]):
+class AsyncChannelStream(Protocol, Generic[E_co, R_co]):  # api
     """``ChannelStream`` for asyncio."""
 
     @property
@@ -103,7 +103,7 @@ class AsyncChannelStream(Protocol, Generic[E_co, R_co]):
     ) -> None: ...
 
 
-class SyncRunner(Protocol):
+class SyncRunner(Protocol):  # api
     """Runs operations in the calling thread."""
 
     @overload
@@ -143,7 +143,7 @@ class SyncRunner(Protocol):
         """Close a namespace's socket; the next call opens it again."""
 
 
-class AsyncRunner(Protocol):
+class AsyncRunner(Protocol):  # api
     """Runs operations in the running event loop."""
 
     @overload

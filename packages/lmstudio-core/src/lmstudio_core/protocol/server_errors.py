@@ -35,7 +35,7 @@ def _said(text: str) -> str:
 _Words = Annotated[str, AfterValidator(_said)]
 
 
-class SerializedLMSExtendedError(ServerStruct):
+class SerializedLMSExtendedError(ServerStruct):  # public, api
     """An error as the server describes it: what happened, why, and what to do about it."""
 
     title: _Words = _UNKNOWN
@@ -111,7 +111,7 @@ def error_class(
 
 def server_error(
     raw: Any, endpoint: str, *, default: type[LMStudioServerError]
-) -> LMStudioServerError:
+) -> LMStudioServerError:  # api
     """The exception for an error packet.
 
     Args:
