@@ -29,7 +29,10 @@ BELOW = {
 }
 """What each package may import at run time."""
 
-COMMANDS = ("lmstudio_llm.cli", "lmstudio_embed.commands", "lmstudio_agent.cli")
+COMMANDS = (
+    *("lmstudio_llm.cli", "lmstudio_llm.plugin_chats", "lmstudio_embed.commands"),
+    *("lmstudio_agent.cli", "lmstudio_plugin.commands", "lmstudio_batch.commands"),
+)
 """What ``lmstudio_cli`` alone imports, by the group ``lmstudio.commands``, and what uses it."""
 
 TYPED_UPWARDS = {
