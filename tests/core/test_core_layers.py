@@ -73,7 +73,7 @@ def test_the_protocol_does_no_io(name):
 @pytest.mark.parametrize("name", ["lmstudio_core.errors", "lmstudio_core.protocol.server_errors"])
 def test_errors_need_only_data(name):
     inside = {module for module in imports(name) if top(module) == "lmstudio_core"}
-    assert inside <= {f"lmstudio_core.{part}" for part in ("errors", "data", "lenient", "halves")}
+    assert inside <= {f"lmstudio_core.{part}" for part in ("errors", "data", "lenient")}
 
 
 @pytest.mark.parametrize("name", [m for m in MODULES if m.startswith("lmstudio_core.drivers")])

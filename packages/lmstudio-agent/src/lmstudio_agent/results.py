@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 
 from lmstudio_core.data import field_schema
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.halves import readable
+from lmstudio_core.lenient import readable
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.messages import (
     AssistantResponse,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import json_text
 from lmstudio_core.program.terminal import is_dumb, may_draw, visible
 from lmstudio_core.program.tracebacks import debugging
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from lmstudio_core.halves import readable
+from lmstudio_core.lenient import readable
 from lmstudio_core.program.terminal import may_draw, one_line
 
 

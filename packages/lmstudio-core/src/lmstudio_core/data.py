@@ -16,8 +16,7 @@ from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 from typing_extensions import Self
 
 from .errors import FieldNameError, LMStudioError, ValidationError
-from .halves import sendable
-from .lenient import error_text
+from .lenient import error_text, sendable
 from .program.tracebacks import short
 
 __all__ = [

@@ -10,8 +10,7 @@ from typing_extensions import Self
 
 from lmstudio_core.data import field_schema
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.halves import json_text
-from lmstudio_core.lenient import error_text
+from lmstudio_core.lenient import error_text, json_text
 from lmstudio_core.program.tracebacks import Short
 
 from .chat_parts import (

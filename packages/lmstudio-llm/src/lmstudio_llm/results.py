@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from lmstudio_core.data import ServerStruct, field_schema
 from lmstudio_core.errors import LMStudioPredictionError
-from lmstudio_core.halves import readable
+from lmstudio_core.lenient import readable
 from lmstudio_core.models.infos import LlmInstanceInfo
 
 from .config import LlmLoadModelConfig, LlmPredictionConfig

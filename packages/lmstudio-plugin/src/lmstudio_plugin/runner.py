@@ -135,7 +135,7 @@ def _with_defaults(schematics: ConfigSchematics, given: Mapping[str, Any]) -> Co
     Raises:
         LMStudioPluginInitError: There is no such setting, or it does not take that value.
     """
-    from lmstudio_core.setting_kinds import value_problem
+    from lmstudio_core.protocol.setting_kinds import value_problem
 
     known = tuple(field.full_key for field in schematics.fields_)
     for key in given:

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, PydanticUndefined, core_schema
 from typing_extensions import Self
 
 from lmstudio_core.data import validation_error
-from lmstudio_core.setting_kinds import value_problem
+from lmstudio_core.protocol.setting_kinds import value_problem
 
 from .data import ConfigSchematics, ConfigSchematicsField
 from .errors import init_error

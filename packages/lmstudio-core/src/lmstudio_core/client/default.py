@@ -26,7 +26,7 @@ _HINTS: Final = {
 
 def _busy() -> str | None:
     """Whose code runs while the default client is made."""
-    loaded = sys.modules.get(f"{__package__}.plugins")
+    loaded = sys.modules.get("lmstudio_core.plugins.registry")
     return None if loaded is None else loaded.plugins.busy
 
 

@@ -10,8 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from ..data import InputStruct, Number, ServerStruct
-from ..halves import readable
-from ..lenient import as_mapping
+from ..lenient import as_mapping, readable
 
 __all__ = [
     "EmbeddingModelInfo",

@@ -59,11 +59,8 @@ if TYPE_CHECKING:
     from ..files.handles import FileHandleInput as FileHandleInput
     from ..files.handles import LocalFileInput as LocalFileInput
     from ..files.operations import prepare_image as prepare_image
-    from ..halves import HalfJoiner as HalfJoiner
-    from ..halves import json_text as json_text
-    from ..halves import mend as mend
-    from ..halves import readable as readable
     from ..lazy import lazy_names as lazy_names
+    from ..lenient import HalfJoiner as HalfJoiner
     from ..lenient import as_list as as_list
     from ..lenient import as_mapping as as_mapping
     from ..lenient import as_text as as_text
@@ -72,6 +69,9 @@ if TYPE_CHECKING:
     from ..lenient import is_list as is_list
     from ..lenient import is_mapping as is_mapping
     from ..lenient import is_sequence as is_sequence
+    from ..lenient import json_text as json_text
+    from ..lenient import mend as mend
+    from ..lenient import readable as readable
     from ..models.downloaded import AsyncDownloadedModel as AsyncDownloadedModel
     from ..models.downloaded import DownloadedModel as DownloadedModel
     from ..models.gpu import GPU_SPLIT_KEY as GPU_SPLIT_KEY
@@ -350,14 +350,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LocalFileInput",
     ),
     "files.operations": ("prepare_image",),
-    "halves": (
-        "HalfJoiner",
-        "json_text",
-        "mend",
-        "readable",
-    ),
     "lazy": ("lazy_names",),
     "lenient": (
+        "HalfJoiner",
         "as_list",
         "as_mapping",
         "as_text",
@@ -366,6 +361,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "is_list",
         "is_mapping",
         "is_sequence",
+        "json_text",
+        "mend",
+        "readable",
     ),
     "models.downloaded": (
         "AsyncDownloadedModel",

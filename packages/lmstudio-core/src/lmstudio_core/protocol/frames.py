@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, cast
 
 import pydantic_core
 
-from ..halves import sendable
-from ..lenient import as_list, as_mapping, is_list
+from ..lenient import as_list, as_mapping, is_list, sendable
 from .operations import VOID
 
 __all__ = [

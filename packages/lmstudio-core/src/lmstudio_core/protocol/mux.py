@@ -20,8 +20,7 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
-from ..halves import readable
-from ..lenient import error_text
+from ..lenient import error_text, readable
 from .conversations import CallState, ChannelState, Conversation
 from .frames import (
     Prepared,

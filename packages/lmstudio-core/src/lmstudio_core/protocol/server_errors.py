@@ -17,8 +17,7 @@ from ..errors import (
     LMStudioServerError,
     with_endpoint,
 )
-from ..halves import readable
-from ..lenient import as_list, as_mapping, is_blank, is_mapping
+from ..lenient import as_list, as_mapping, is_blank, is_mapping, readable
 
 __all__ = ["SerializedLMSExtendedError", "described", "error_class", "server_error"]
 
