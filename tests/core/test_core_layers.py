@@ -20,7 +20,9 @@ MODULES = {
 }
 ALLOWED_IN_PROTOCOL = {"pydantic", "pydantic_core", "typing_extensions", "lmstudio_core"}
 NOT_IN_PROTOCOL = {"asyncio", "threading", "socket", "time", "ssl", "select", "selectors", "os"}
-BELOW_PROTOCOL = tuple(f"lmstudio_core.{part}" for part in ("protocol", "errors", "lenient"))
+BELOW_PROTOCOL = tuple(
+    f"lmstudio_core.{part}" for part in ("protocol", "errors", "lenient", "lazy")
+)
 FAMILY = {
     "lmstudio",
     "lmstudio_llm",

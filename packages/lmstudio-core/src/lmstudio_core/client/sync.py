@@ -40,8 +40,12 @@ if TYPE_CHECKING:
 
 
 _HINTS: Final = {
-    f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
-    for name in ("Diagnostics", "Files", "Models", "Plugins", "Repository", "Runtime", "System")
+    **{
+        f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
+        for name in ("Diagnostics", "Models", "Repository", "Runtime", "System")
+    },
+    "FilesNamespace": "lmstudio_core.files:FilesNamespace",
+    "PluginsNamespace": "lmstudio_plugin:PluginsNamespace",
 }
 
 R = TypeVar("R")
