@@ -1,6 +1,6 @@
 """The official SDK's module paths and the names there that have an equal here.
 
-``scripts/facade.py`` writes a module of ``src/lmstudio`` for each. Names that are the same under
+``scripts/names.py`` writes a module of ``src/lmstudio`` for each. Names that are the same under
 ``lmstudio`` stand alone; the others have their home here.
 """
 

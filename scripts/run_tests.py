@@ -125,7 +125,7 @@ def static_checks(report: Report, python: str) -> None:
     checks = {
         "pyright": [*module, "pyright", "--pythonpath", python],
         "mypy": [*module, "mypy", *SOURCES],
-        "facade": [python, "scripts/facade.py", "--check"],
+        "names": [python, "scripts/names.py", "--check"],
         "sync from async": [python, "scripts/unasync.py", "--check"],
         "ruff format": [*module, "ruff", "format", "--check", "."],
         "ruff check": [*module, "ruff", "check", "--output-format=concise", "."],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from lmstudio_core.lazy import lazy_names
+from lmstudio_core.plugins.api import lazy_names
 
 __all__ = ["official_names"]
 

@@ -71,7 +71,7 @@ def test_all_that_is_named_by_strings_is_included():
     }
     assert named <= included
     assert set(lmstudio.HOME_OF.values()) <= included
-    assert {f"lmstudio_core.{home}" for home in lmstudio_core._HOME_OF.values()} <= included
+    assert {f"lmstudio_core.{home}" for home in lmstudio_core.HOME_OF.values()} <= included
 
 
 def test_what_is_imported_by_a_string_is_included_where_it_is_installed(monkeypatch):

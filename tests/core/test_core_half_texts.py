@@ -8,7 +8,7 @@ import json
 import pytest
 
 import lmstudio as lms
-from lmstudio_core.halves import sendable
+from lmstudio_core.lenient import sendable
 from lmstudio_core.protocol import frames
 from lmstudio_core.protocol.mux import Mux
 from lmstudio_core.protocol.operations import Endpoint

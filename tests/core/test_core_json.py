@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio_core import errors
-from lmstudio_core.halves import HalfJoiner, joined, json_text, mend, readable
+from lmstudio_core.lenient import HalfJoiner, joined, json_text, mend, readable
 from lmstudio_core.protocol import frames
 from lmstudio_core.protocol.mux import Mux
 from lmstudio_core.protocol.operations import Endpoint

@@ -20,7 +20,9 @@ MODULES = {
 }
 ALLOWED_IN_PROTOCOL = {"pydantic", "pydantic_core", "typing_extensions", "lmstudio_core"}
 NOT_IN_PROTOCOL = {"asyncio", "threading", "socket", "time", "ssl", "select", "selectors", "os"}
-BELOW_PROTOCOL = tuple(f"lmstudio_core.{part}" for part in ("protocol", "errors", "lenient"))
+BELOW_PROTOCOL = tuple(
+    f"lmstudio_core.{part}" for part in ("protocol", "errors", "lenient", "lazy")
+)
 FAMILY = {
     "lmstudio",
     "lmstudio_llm",
@@ -73,7 +75,7 @@ def test_the_protocol_does_no_io(name):
 @pytest.mark.parametrize("name", ["lmstudio_core.errors", "lmstudio_core.protocol.server_errors"])
 def test_errors_need_only_data(name):
     inside = {module for module in imports(name) if top(module) == "lmstudio_core"}
-    assert inside <= {f"lmstudio_core.{part}" for part in ("errors", "data", "lenient", "halves")}
+    assert inside <= {f"lmstudio_core.{part}" for part in ("errors", "data", "lenient")}
 
 
 @pytest.mark.parametrize("name", [m for m in MODULES if m.startswith("lmstudio_core.drivers")])

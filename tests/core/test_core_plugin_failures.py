@@ -19,6 +19,7 @@ from lmstudio_core.client import Client
 from lmstudio_core.client import base as client_base
 from lmstudio_core.lenient import error_text, is_interrupt
 from lmstudio_core.manage import models
+from lmstudio_core.plugins import exports
 from lmstudio_core.plugins.capability import CAPABILITY_GROUP, Capability
 from lmstudio_core.plugins.hookspecs import PLUGIN_GROUP, hookimpl
 from lmstudio_core.plugins.registry import Plugins
@@ -145,7 +146,7 @@ def test_what_a_capability_raises(bad, monkeypatch, error):
     with pytest.raises(errors.PluginLoadError, match="'toys'"):  # it cannot be made
         Client("127.0.0.1:9").capability("toys")
     with pytest.raises(errors.PluginLoadError, match="'toys'"):
-        lmstudio_core._of_capability("Toy")
+        exports._of_capability("lmstudio_core", "Toy", lmstudio_core._ELSEWHERE)
     with pytest.raises(errors.PluginLoadError, match="'toys'"):
         models._kind("toys")
     assert plugins.states()[0].state == "failed"

@@ -22,7 +22,7 @@ from lmstudio_core import errors
 from lmstudio_core.client import AsyncClient, Client
 from lmstudio_core.client import base as client_base
 from lmstudio_core.plugins import checks as plugin_checks
-from lmstudio_core.plugins import installed
+from lmstudio_core.plugins import exports, installed
 from lmstudio_core.plugins.capability import CAPABILITY_GROUP, Capability
 from lmstudio_core.plugins.claims import Claims
 from lmstudio_core.plugins.hookspecs import PLUGIN_GROUP, hookimpl
@@ -206,7 +206,7 @@ def test_a_name_of_a_package_that_is_missing_says_what_to_install(package, monke
     monkeypatch.setattr("lmstudio_core.plugins.registry.plugins", Plugins([], {}))
     for name in names:
         with pytest.raises(AttributeError, match=re.escape(how_to_install(package))):
-            lmstudio_core._of_capability(name)
+            exports._of_capability("lmstudio_core", name, lmstudio_core._ELSEWHERE)
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmstudio_core.halves import readable
+from lmstudio_core.lenient import readable
 from lmstudio_llm.fragments import LlmPredictionFragment, ToolCallArgumentsFragment
 from lmstudio_llm.prediction import PredictionCallbacks, PredictionChannel
 from lmstudio_llm.schemas import resolve_format

@@ -189,8 +189,10 @@ def test_entry_points(built: Mapping[str, Built]) -> None:
     }
     assert {name: found for name, found in commands.items() if found} == {
         "lmstudio-agent": ["agent"],
+        "lmstudio-batch": ["batch"],
         "lmstudio-embed": ["embed", "similar"],
         "lmstudio-llm": ["chat", "complete"],
+        "lmstudio-plugin": ["dev"],
         "lmstudio-server": ["server"],
     }
     # Two distributions with one script would take it from each other when one is uninstalled.

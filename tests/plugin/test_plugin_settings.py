@@ -19,7 +19,7 @@ from lmstudio.plugin import (
 )
 from lmstudio_core.config import kv_config
 from lmstudio_core.errors import LMStudioValueError, ValidationError
-from lmstudio_core.setting_kinds import KINDS, value_problem
+from lmstudio_core.protocol.setting_kinds import KINDS, value_problem
 
 
 class Mood(enum.Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lmstudio_plugin.cli import main
+from .cli import main
 
 __all__ = ["main"]
 

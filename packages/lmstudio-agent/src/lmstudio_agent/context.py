@@ -20,7 +20,7 @@ __all__ = ["ToolCallContext", "taking_context"]
 logger = logging.getLogger("lmstudio")
 
 
-class ToolCallContext:
+class ToolCallContext:  # public
     """The call that a tool serves, for tools that have a parameter of this type.
 
     The model does not see that parameter. ``ToolCallContext.current()`` gives the same object

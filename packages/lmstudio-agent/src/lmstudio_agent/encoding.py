@@ -22,8 +22,7 @@ from typing import Any, Final, TypeGuard, cast
 from pydantic_core import to_jsonable_python
 
 from lmstudio_core.files.handles import FileHandle, LocalFileInput
-from lmstudio_core.halves import json_text
-from lmstudio_core.lenient import error_text, is_interrupt
+from lmstudio_core.lenient import error_text, is_interrupt, json_text
 
 __all__ = [
     "ImageInput",
@@ -42,7 +41,7 @@ _CUT_OFF: Final = "Cut off after {} values; the tool had more."
 
 
 @dataclass(frozen=True)
-class ToolImage:
+class ToolImage:  # public
     """An image that a tool returns, alone or in a list; models with vision get to see it.
 
     Attributes:

@@ -30,14 +30,14 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class ActRoundStart:
+class ActRoundStart:  # public
     """A round begins: a prediction, and the tools that it asks for."""
 
     round_index: int
 
 
 @dataclass(frozen=True)
-class ActToolCall:
+class ActToolCall:  # public
     """A tool is about to run. Calls that are refused have a result only.
 
     Attributes:
@@ -54,21 +54,21 @@ class ActToolCall:
 
 
 @dataclass(frozen=True)
-class ActToolResult:
+class ActToolResult:  # public
     """A call has its result or its error."""
 
     record: ToolCallRecord
 
 
 @dataclass(frozen=True)
-class ActRoundEnd:
+class ActRoundEnd:  # public
     """A round's prediction and its tools are done."""
 
     round_index: int
     prediction: PredictionRoundResult[Any]
 
 
-ActEvent = ActRoundStart | PredictionEvent | ActToolCall | ActToolResult | ActRoundEnd
+ActEvent = ActRoundStart | PredictionEvent | ActToolCall | ActToolResult | ActRoundEnd  # public
 """Everything that ``act_stream`` yields: its own events, and those of the predictions."""
 
 

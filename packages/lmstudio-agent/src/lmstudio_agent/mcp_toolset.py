@@ -21,8 +21,6 @@ from .mcp_link import Connect, Link
 from .mcp_wire import answered_value, plain_answer, started_command, stdio
 from .toolsets import Toolset
 
-__all__ = ["McpToolset", "mcp_tools"]
-
 
 @overload
 def mcp_tools(
@@ -52,7 +50,7 @@ def mcp_tools(
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     servers: Iterable[str] | None = None,
     **options: Any,
-) -> McpToolset | list[McpToolset]:
+) -> McpToolset | list[McpToolset]:  # public
     """The tools of an MCP server. Needs the ``mcp`` package: ``pip install mcp``.
 
     Args:
@@ -151,7 +149,7 @@ def _by_http(
     return [connecting(way) for way in wanted]
 
 
-class McpToolset(Toolset):
+class McpToolset(Toolset):  # public
     """The tools of an MCP server; made by ``mcp_tools``.
 
     Args:

@@ -15,8 +15,6 @@ from lmstudio_llm.tools import ToolDefinition, ToolFunctionDef
 from .context import ToolCallContext
 from .toolsets import Toolset
 
-__all__ = ["PluginToolset", "plugin_tools"]
-
 
 @short
 def plugin_tools(
@@ -24,7 +22,7 @@ def plugin_tools(
     *,
     config: Mapping[str, Any] | None = None,
     working_directory: str | None = None,
-) -> PluginToolset:
+) -> PluginToolset:  # public
     """The tools of a plugin that is installed in LM Studio.
 
     Args:
@@ -48,7 +46,7 @@ def plugin_tools(
     return PluginToolset(plugin_identifier, config, working_directory)
 
 
-class PluginToolset(Toolset):
+class PluginToolset(Toolset):  # public
     """The tools of a plugin of LM Studio; made by ``plugin_tools``.
 
     Args:

@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 
 from lmstudio_core.data import field_schema
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.halves import readable
+from lmstudio_core.lenient import readable
 from lmstudio_llm.chat import Chat
 from lmstudio_llm.messages import (
     AssistantResponse,
@@ -35,7 +35,7 @@ ToolCallOutcome = Literal["ok", "invalid", "failed", "timeout", "denied", "limit
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToolCallRecord:
+class ToolCallRecord:  # public
     """One call of a tool that a model asked for, and what became of it.
 
     Attributes:
@@ -86,7 +86,7 @@ class ToolCallRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class Usage:  # public
     """Tokens of all rounds together. The prompt of every round counts anew."""
 
     prompt_tokens: int = 0
@@ -99,7 +99,7 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActResult(Generic[T]):
+class ActResult(Generic[T]):  # public
     """What ``act`` gives. ``T`` is the type of ``value``.
 
     ``print(result)`` shows the run; a notebook shows it as a timeline, and ``to_html`` writes that

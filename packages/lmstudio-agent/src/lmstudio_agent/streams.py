@@ -20,12 +20,10 @@ from .state import Requests, Run
 from .stream_base import MORE, ActStreamBase
 from .threads import ToolThreads, workers
 
-__all__ = ["ActStream"]
-
 T = TypeVar("T", default=Any)
 
 
-class ActStream(ActStreamBase[T]):
+class ActStream(ActStreamBase[T]):  # public
     """A run while it goes on: iterate over what happens, then take the result.
 
     The first request is sent when the stream is first used. Leaving a ``for`` loop or a ``with``

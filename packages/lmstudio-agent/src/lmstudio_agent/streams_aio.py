@@ -21,12 +21,10 @@ from .state import Run
 from .stream_base import MORE, ActStreamBase
 from .threads import in_thread, workers
 
-__all__ = ["AsyncActStream"]
-
 T = TypeVar("T", default=Any)
 
 
-class AsyncActStream(ActStreamBase[T]):
+class AsyncActStream(ActStreamBase[T]):  # public
     """A run while it goes on, for asyncio: iterate over what happens, then take the result.
 
     The first request is sent when the stream is first used. Leaving an ``async with`` block early

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import json_text
 from lmstudio_core.program.notebook import html_text
 from lmstudio_llm.messages import AnyChatMessage, FileHandle, TextData
 

@@ -26,7 +26,7 @@ __all__ = ["ToolInput", "Toolset", "contained", "named_toolset", "toolset_names"
 _T = TypeVar("_T")
 
 
-class Toolset(Short):
+class Toolset(Short):  # public
     """Tools that belong together.
 
     It may stand among the tools of ``act``. Toolsets that hold something open (a process, a
@@ -164,7 +164,7 @@ def _picked(toolsets: Any) -> list[Toolset]:
     return picked
 
 
-def toolset_names() -> list[str]:
+def toolset_names() -> list[str]:  # public
     """The names of the toolsets that installed plugins offer."""
     return sorted(plugins.toolsets()[0])
 

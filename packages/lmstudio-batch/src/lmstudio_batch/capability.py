@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from lmstudio_core.plugins.api import Capability
 
+from . import HOME_OF
+
 if TYPE_CHECKING:
     from .namespaces import AsyncBatchNamespace, BatchNamespace
 
@@ -15,22 +17,5 @@ CAPABILITY: Final[Capability[BatchNamespace, AsyncBatchNamespace]] = Capability(
     name="batch",
     sync_namespace="lmstudio_batch.namespaces:BatchNamespace",
     async_namespace="lmstudio_batch.namespaces:AsyncBatchNamespace",
-    exports={
-        "AsyncBatchNamespace": "lmstudio_batch.namespaces:AsyncBatchNamespace",
-        "AsyncPool": "lmstudio_batch.pool:AsyncPool",
-        "BatchInputError": "lmstudio_batch.errors:BatchInputError",
-        "BatchNamespace": "lmstudio_batch.namespaces:BatchNamespace",
-        "BatchReport": "lmstudio_batch.jobs.options:BatchReport",
-        "BatchRow": "lmstudio_batch.jobs.rows:BatchRow",
-        "BatchSpec": "lmstudio_batch.jobs.spec:BatchSpec",
-        "BatchStoppedError": "lmstudio_batch.errors:BatchStoppedError",
-        "JournalError": "lmstudio_batch.errors:JournalError",
-        "Member": "lmstudio_batch.pool:Member",
-        "MemberStatus": "lmstudio_batch.pool:MemberStatus",
-        "NoHostError": "lmstudio_batch.errors:NoHostError",
-        "Pool": "lmstudio_batch.pool:Pool",
-        "RowMapper": "lmstudio_batch.mappers:RowMapper",
-        "partition_mapper": "lmstudio_batch.mappers:partition_mapper",
-        "partition_meta": "lmstudio_batch.mappers:partition_meta",
-    },
+    exports={name: f"lmstudio_batch.{home}:{name}" for name, home in HOME_OF.items()},
 )

@@ -11,10 +11,8 @@ from lmstudio_core.plugins.api import (
     LMStudioValueError,
 )
 
-__all__ = ["BatchInputError", "BatchStoppedError", "JournalError", "NoHostError"]
 
-
-class NoHostError(LMStudioConnectionError):
+class NoHostError(LMStudioConnectionError):  # public
     """No host of a pool takes work; the message has a reason for each. ``tried`` lists them."""
 
     _unsaid = "No host of the pool takes work."
@@ -35,19 +33,19 @@ class NoHostError(LMStudioConnectionError):
         )
 
 
-class BatchInputError(LMStudioValueError):
+class BatchInputError(LMStudioValueError):  # public
     """A batch, or its input as a whole, cannot be right; nothing was sent."""
 
     _unsaid = "The input of the batch is not valid."
 
 
-class JournalError(LMStudioRuntimeError):
+class JournalError(LMStudioRuntimeError):  # public
     """The journal of a batch is another's, or in use."""
 
     _unsaid = "The journal of the batch cannot be used."
 
 
-class BatchStoppedError(LMStudioRuntimeError):
+class BatchStoppedError(LMStudioRuntimeError):  # public
     """A batch ended before its input did; what is done is in the journal.
 
     ``report`` says how far it came, as a ``BatchReport``.

@@ -27,7 +27,7 @@ _CPUS: Final = 0.1
 """Of an actor of Ray: it waits for hosts. With a whole CPU each, small clusters wait for ever."""
 
 
-class RowMapper:
+class RowMapper:  # public
     """Answers batches of rows; for ``map_batches`` of Ray Data, and for anything like it.
 
     Nothing is connected to before the first batch comes. It pickles as plain data.
@@ -102,7 +102,7 @@ class RowMapper:
 
 def partition_mapper(
     spec: BatchSpec, hosts: Hosts, *, share: int = 1, **options: Unpack[PoolOptions]
-) -> Callable[[Any], Any]:
+) -> Callable[[Any], Any]:  # public
     """A function of a pandas partition, for ``map_partitions`` of a Dask data frame.
 
     A lazy result that is used twice asks twice: ``persist()`` it, or write it to a file.
@@ -116,7 +116,7 @@ def partition_mapper(
     return RowMapper(spec, hosts, share=share, **options)
 
 
-def partition_meta(frame: Any, spec: BatchSpec) -> Any:
+def partition_meta(frame: Any, spec: BatchSpec) -> Any:  # public
     """The columns that ``partition_mapper`` gives, for ``meta=``; Dask would else ask to find out.
 
     Args:

@@ -124,7 +124,7 @@ def _stream(
     )
 
 
-class BatchNamespace(SyncNamespace):
+class BatchNamespace(SyncNamespace):  # public
     """Batches: many rows, answered by one host or by many.
 
     Example:
@@ -209,7 +209,7 @@ class BatchNamespace(SyncNamespace):
         return [_own(self._client)] if hosts is None else hosts
 
 
-class AsyncBatchNamespace(AsyncNamespace):
+class AsyncBatchNamespace(AsyncNamespace):  # public
     """Batches, for asyncio; see ``BatchNamespace``."""
 
     server_namespace: ClassVar[str] = "llm"

@@ -134,12 +134,12 @@ def run(args: list[str] | None = None) -> NoReturn:
     end_with(build(), args, "lmstudio")
 
 
-def main() -> None:
+def main() -> None:  # public
     """Run the command line. Errors of this family end it with one message and an exit code."""
     run()
 
 
-def end_with(command: click.Command, args: list[str] | None, name: str) -> NoReturn:
+def end_with(command: click.Command, args: list[str] | None, name: str) -> NoReturn:  # public
     """Run a command to the end of this process.
 
     Args:

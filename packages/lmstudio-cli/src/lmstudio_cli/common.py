@@ -72,7 +72,7 @@ def exit_code(error: BaseException) -> int:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def network_options(command: _F) -> _F:
+def network_options(command: _F) -> _F:  # public
     """``--header``, ``--ca``, ``--insecure`` and ``--proxy``, for every client that the command makes."""
 
     def option(name: str, **details: Any) -> None:
@@ -111,19 +111,19 @@ def _use(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     ctx.with_resource(command_options(**given))
 
 
-def connection_options(command: _F) -> _F:
+def connection_options(command: _F) -> _F:  # public
     """``--host``, ``--api-token``, and those that say how the server is reached."""
     command = network_options(command)
     command = click.option("--api-token", help="The server's API token.")(command)
     return click.option("--host", help="host:port of the server; a local one by default.")(command)
 
 
-def server_options(command: _F) -> _F:
+def server_options(command: _F) -> _F:  # public
     """``--host``, ``--api-token`` and ``--json``."""
     return connection_options(json_option(command))
 
 
-class Group(click.Group):
+class Group(click.Group):  # public
     """Shows the first sentence of each command's help whole, and knows what is nearly a command."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -162,7 +162,7 @@ def new_client(host: str | None = None, api_token: str | None = None) -> Client:
 
 @lazy_hints
 @contextlib.contextmanager
-def connected(host: str | None, api_token: str | None) -> Generator[Client, None, None]:
+def connected(host: str | None, api_token: str | None) -> Generator[Client, None, None]:  # public
     """A client; errors inside end the command with one message."""
     try:
         with new_client(host, api_token) as client:

@@ -17,7 +17,6 @@ from .printing import echo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["can_ask", "choose_model", "get_model", "given_text", "model_option"]
 
 _STDIN: Final = "-"
 """How an argument says that standard input is meant."""
@@ -27,19 +26,19 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _KINDS: Final = {"llm": "language model", "embedding": "embedding model"}
 
 
-def model_option(command: _F) -> _F:
+def model_option(command: _F) -> _F:  # public
     """``-m`` and ``--model``, by which every command that uses a model names it."""
     return click.option(
         "-m", "--model", "model", help="Which model; by default one that is loaded, or the first."
     )(command)
 
 
-def can_ask() -> bool:
+def can_ask() -> bool:  # public
     """Whether somebody is there to read a question on standard error, and to answer it."""
     return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
-def given_text(argument: str | None, missing: str) -> str:
+def given_text(argument: str | None, missing: str) -> str:  # public
     """The text of a command: its argument, and below it what is piped in.
 
     ``-`` as the argument reads standard input alone, from a terminal, too.
@@ -73,13 +72,13 @@ def _read() -> str:
         ) from error
 
 
-def get_model(namespace: Any, key: str) -> Any:
+def get_model(namespace: Any, key: str) -> Any:  # public
     """A model of ``client.llm`` or its like, loaded if need be; a terminal sees how far that is."""
     with ProgressBar(f"Loading {key}") as bar:
         return namespace.model(key, on_load_progress=bar)
 
 
-def choose_model(namespace: Any, kind: str, key: str | None) -> Any:
+def choose_model(namespace: Any, kind: str, key: str | None) -> Any:  # public
     """The model named, else a loaded one, else the first that is downloaded.
 
     Args:

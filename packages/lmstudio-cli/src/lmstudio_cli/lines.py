@@ -11,10 +11,8 @@ from lmstudio_core.program.terminal import may_draw
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
-__all__ = ["LineReader"]
 
-
-class LineReader:
+class LineReader:  # public
     """Asks for a line again and again.
 
     Line ends that are typed end the message; those in a text that is pasted belong to it. Where

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import json_text
 from lmstudio_core.program.terminal import is_dumb, may_draw, visible
 from lmstudio_core.program.tracebacks import debugging
 
@@ -34,7 +34,7 @@ _NOT_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\u
 """What steers terminals and JSON allows in strings; all below is escaped by ``json``."""
 
 
-def echo(text: object = "", *, err: bool = False, nl: bool = True, **style: Any) -> None:
+def echo(text: object = "", *, err: bool = False, nl: bool = True, **style: Any) -> None:  # public
     """Print a text, whoever wrote it; control characters are spelled out.
 
     Args:
@@ -47,7 +47,7 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, **style: Any)
     click.echo(click.style(shown, **style) if style and shown else shown, err=err, nl=nl)
 
 
-def say(text: str) -> None:
+def say(text: str) -> None:  # public
     """Prose for whoever sits there, on standard error; on a terminal its words stay whole."""
     if may_draw(sys.stderr):
         wrapping = Wrapping(_columns)
@@ -55,13 +55,13 @@ def say(text: str) -> None:
     echo(text, err=True)
 
 
-def print_json(value: Any, *, indent: int | None = 2) -> None:
+def print_json(value: Any, *, indent: int | None = 2) -> None:  # public
     """Plain data on standard output; with ``indent=None`` on one line."""
     text = json_text(value, indent=indent)
     click.echo(_NOT_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
-def colours() -> bool | None:
+def colours() -> bool | None:  # public
     """``False`` where colours are not wanted; ``None`` lets each stream decide, as click does."""
     return None if not is_dumb() and not os.environ.get("NO_COLOR") else False
 
@@ -173,7 +173,7 @@ def _columns() -> int:
     return shutil.get_terminal_size().columns
 
 
-class AnswerPrinter:
+class AnswerPrinter:  # public
     """Prints an answer as it comes; on a terminal words are not broken at the right edge."""
 
     def __init__(self) -> None:

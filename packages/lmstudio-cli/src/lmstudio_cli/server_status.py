@@ -62,7 +62,7 @@ def _named(host: str | None) -> str | None:
     return host or os.environ.get(API_HOST_VARIABLE) or None
 
 
-def no_answer(host: str | None) -> str | None:
+def no_answer(host: str | None) -> str | None:  # public
     """What to say when the server of that name does not answer; ``None`` if none was named."""
     from lmstudio_core.protocol.address import parse_api_host
 
@@ -70,7 +70,7 @@ def no_answer(host: str | None) -> str | None:
     return f"No server answers at {parse_api_host(where)}." if where else None
 
 
-def server_that_answers(host: str | None) -> dict[str, Any]:
+def server_that_answers(host: str | None) -> dict[str, Any]:  # public
     """What the server at ``host`` says of itself, with its address; nothing if there is none.
 
     Without ``host`` it is the one that the environment names, or else LM Studio on this machine.
@@ -90,7 +90,7 @@ def server_that_answers(host: str | None) -> dict[str, Any]:
     return {"address": str(address), **found} if found else {}
 
 
-def in_words(found: Mapping[str, Any]) -> str:
+def in_words(found: Mapping[str, Any]) -> str:  # public
     """The same for people."""
     name = " ".join(str(found[key]) for key in ("package", "version") if found.get(key))
     lines = [f"{name or 'LM Studio'} at {found['address']}"]

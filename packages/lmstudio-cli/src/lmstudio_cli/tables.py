@@ -8,13 +8,11 @@ from typing import Final
 
 import click
 
-from lmstudio_core.halves import readable
+from lmstudio_core.lenient import readable
 from lmstudio_core.program.terminal import may_draw, one_line
 
-__all__ = ["print_table"]
 
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:  # public
     """Aligned columns; columns in which nothing stands are left out.
 
     On a terminal that is too narrow so are the widest ones, and cells are cut; in a pipe nothing is.

@@ -40,7 +40,7 @@ _NO_CHECKBOX: Final = object()
 
 
 @dataclass(frozen=True)
-class KV:
+class KV:  # api
     """Which key a config field travels under; ``checkbox`` is the filler value for ``False``."""
 
     key: str
@@ -61,18 +61,18 @@ class KV:
         return value.get("value") if value.get("checked") else False
 
 
-def kv_config(values: Mapping[str, Any]) -> dict[str, Any]:
+def kv_config(values: Mapping[str, Any]) -> dict[str, Any]:  # api
     """``{"fields": [{"key": …, "value": …}, …]}`` of a plain mapping."""
     return {"fields": [{"key": key, "value": value} for key, value in values.items()]}
 
 
-def kv_values(config: Any) -> dict[str, Any]:
+def kv_values(config: Any) -> dict[str, Any]:  # api
     """The plain mapping of a ``kvConfig`` that a server sent; what is malformed is left out."""
     fields = [as_mapping(field) for field in as_list(as_mapping(config).get("fields"))]
     return {f["key"]: f.get("value") for f in fields if isinstance(f.get("key"), str)}
 
 
-def config_stack(*layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+def config_stack(*layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:  # api
     """A ``kvConfigStack`` of (layer name, values) pairs; later layers override earlier ones."""
     return {"layers": [{"layerName": name, "config": kv_config(values)} for name, values in layers]}
 
@@ -105,7 +105,7 @@ def _fields_of(config: type[ConfigModel]) -> Mapping[str, Sequence[tuple[str, KV
     return fields
 
 
-class ConfigModel(InputStruct):
+class ConfigModel(InputStruct):  # api
     """The base of all configs and of the structured values in them.
 
     Made of keyword arguments, a dict in either spelling, or itself.
@@ -197,7 +197,7 @@ class ConfigModel(InputStruct):
                 found = kept
 
 
-AnyLoadConfig = ConfigModel
+AnyLoadConfig = ConfigModel  # public
 """The load config of any kind of model."""
 
 

@@ -16,8 +16,7 @@ from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 from typing_extensions import Self
 
 from .errors import FieldNameError, LMStudioError, ValidationError
-from .halves import sendable
-from .lenient import error_text
+from .lenient import error_text, sendable
 from .program.tracebacks import short
 
 __all__ = [
@@ -66,7 +65,7 @@ class SameOnServer:
         return id(vars(self)["_client"]), self._same()
 
 
-class BaseModel(pydantic.BaseModel):
+class BaseModel(pydantic.BaseModel):  # public
     """A base for classes that describe structured output; any pydantic model serves as well."""
 
 
@@ -120,11 +119,11 @@ class Struct(pydantic.BaseModel):
         return repr(self)
 
 
-AnyLMStudioStruct = Struct
+AnyLMStudioStruct = Struct  # public
 """Any data class of this family, whichever side it comes from."""
 
 
-class ServerStruct(Struct):
+class ServerStruct(Struct):  # api
     """Data that the server sends.
 
     Unknown keys are kept, and a value of an unexpected type never fails: an optional field falls
@@ -146,7 +145,7 @@ class ServerStruct(Struct):
         return f"{type(self).__name__}.from_dict({self.to_dict()!r})"
 
 
-class InputStruct(Struct):
+class InputStruct(Struct):  # api
     """Data that people write: unknown keys and wrong values are errors that say what to do."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
@@ -215,7 +214,7 @@ def _tell(cls: type, mended: Sequence[str]) -> None:
 
 def field_schema(
     cls: type[Any], read: Callable[[Any], Any] | None = None, written: Sequence[type] = (dict,)
-) -> CoreSchema:
+) -> CoreSchema:  # api
     """What pydantic goes by where ``cls`` is the type of a field; for ``__get_pydantic_core_schema__``.
 
     An instance is taken as it is, and dumped as what its ``to_dict()`` gives.
@@ -251,7 +250,7 @@ def field_schema(
     )
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:  # api
     """The known name most like ``name``, or the shortest that it is a part of; case does not count.
 
     >>> nearest("top_k", ["top_p_sampling", "top_k_sampling"])

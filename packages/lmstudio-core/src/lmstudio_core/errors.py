@@ -43,37 +43,6 @@ from .lenient import is_blank
 if TYPE_CHECKING:
     from .protocol.server_errors import SerializedLMSExtendedError
 
-__all__ = [
-    "CapabilityNotInstalledError",
-    "FieldNameError",
-    "FrozenProgramError",
-    "LMStudioAmbiguousModelError",
-    "LMStudioAuthenticationError",
-    "LMStudioCancelledError",
-    "LMStudioChannelClosedError",
-    "LMStudioClientError",
-    "LMStudioClosedError",
-    "LMStudioConnectionError",
-    "LMStudioError",
-    "LMStudioHostError",
-    "LMStudioIdentifierInUseError",
-    "LMStudioModelDomainError",
-    "LMStudioModelNotFoundError",
-    "LMStudioOSError",
-    "LMStudioPredictionError",
-    "LMStudioPresetNotFoundError",
-    "LMStudioRequestRejectedError",
-    "LMStudioRuntimeError",
-    "LMStudioServerError",
-    "LMStudioTimeoutError",
-    "LMStudioUnknownMessageWarning",
-    "LMStudioUnknownSettingWarning",
-    "LMStudioValueError",
-    "LMStudioWebsocketError",
-    "PluginLoadError",
-    "ValidationError",
-]
-
 
 def with_endpoint(message: str, endpoint: str | None) -> str:
     """The message of an error, and below it what was asked."""
@@ -87,7 +56,7 @@ def add_hint(error: LMStudioServerError, hint: str) -> None:
     error.args = (with_endpoint(f"{above}\n{hint}", error.endpoint if above != said else None),)
 
 
-class LMStudioError(Exception):
+class LMStudioError(Exception):  # public, api
     """The base of every error of this family.
 
     ``partial`` is what a call that does many things had done before one failed; ``None`` for others.
@@ -106,19 +75,19 @@ class LMStudioError(Exception):
         return with_endpoint(self._unsaid, getattr(self, "endpoint", None))
 
 
-class LMStudioValueError(ValueError, LMStudioError):
+class LMStudioValueError(ValueError, LMStudioError):  # public, api
     """An argument cannot be right; nothing was sent to the server."""
 
     _unsaid = "An argument is not valid."
 
 
-class ValidationError(LMStudioValueError):
+class ValidationError(LMStudioValueError):  # public, api
     """Data does not fit the class it is made into; the message names each field, value and reason."""
 
     _unsaid = "Data does not fit the class it was to become."
 
 
-class FieldNameError(ValidationError, TypeError, AttributeError):
+class FieldNameError(ValidationError, TypeError, AttributeError):  # public
     """The names of the data do not fit the class: one is unknown, missing, or given twice.
 
     It is a ``TypeError`` as for any other call with wrong keywords, and an ``AttributeError`` as for
@@ -126,13 +95,13 @@ class FieldNameError(ValidationError, TypeError, AttributeError):
     """
 
 
-class LMStudioRuntimeError(RuntimeError, LMStudioError):
+class LMStudioRuntimeError(RuntimeError, LMStudioError):  # public, api
     """What was asked is not possible in the present state."""
 
     _unsaid = "This is not possible in the present state."
 
 
-class CapabilityNotInstalledError(LMStudioRuntimeError):
+class CapabilityNotInstalledError(LMStudioRuntimeError):  # public, api
     """A capability was used whose package is not installed.
 
     ``capability`` is its name and ``package`` what to install, if that is known.
@@ -148,7 +117,7 @@ class CapabilityNotInstalledError(LMStudioRuntimeError):
         self.package = package
 
 
-class FrozenProgramError(LMStudioRuntimeError):
+class FrozenProgramError(LMStudioRuntimeError):  # public, api
     """A process of Python was to be started where there is none to start.
 
     That is so in programs that are frozen (PyInstaller, Nuitka, cx_Freeze and the like) or embed
@@ -160,7 +129,7 @@ class FrozenProgramError(LMStudioRuntimeError):
         self.purpose = purpose
 
 
-class PluginLoadError(LMStudioRuntimeError):
+class PluginLoadError(LMStudioRuntimeError):  # public, api
     """An installed plugin or capability could not be used.
 
     ``plugin`` is the entry point's name and ``distribution`` the package it came with.
@@ -176,13 +145,13 @@ class PluginLoadError(LMStudioRuntimeError):
         self.distribution = distribution
 
 
-class LMStudioOSError(LMStudioError, OSError):
+class LMStudioOSError(LMStudioError, OSError):  # public, api
     """A file, process or socket of this machine did not work."""
 
     _unsaid = "A file, process or socket of this machine did not work."
 
 
-class LMStudioTimeoutError(LMStudioError, TimeoutError):
+class LMStudioTimeoutError(LMStudioError, TimeoutError):  # public, api
     """Nothing arrived for a call in the time allowed.
 
     ``seconds`` is the limit and ``endpoint`` names the call, where they are known.
@@ -198,7 +167,7 @@ class LMStudioTimeoutError(LMStudioError, TimeoutError):
         self.endpoint = endpoint
 
 
-class LMStudioServerError(LMStudioError):
+class LMStudioServerError(LMStudioError):  # public, api
     """The server answered with an error.
 
     ``server_error`` holds its title, cause, suggestion and display data; ``endpoint`` names what
@@ -261,7 +230,7 @@ class LMStudioServerError(LMStudioError):
 importlib.import_module("lmstudio_core.lazy").lazy_hints(LMStudioServerError)  # as above
 
 
-class LMStudioModelNotFoundError(LMStudioServerError):
+class LMStudioModelNotFoundError(LMStudioServerError):  # public, api
     """No model matches the key, identifier or query.
 
     ``close_matches`` lists downloaded models whose keys are much like the one asked for.
@@ -272,13 +241,13 @@ class LMStudioModelNotFoundError(LMStudioServerError):
     close_matches: tuple[str, ...] = ()
 
 
-class LMStudioAmbiguousModelError(LMStudioModelNotFoundError):
+class LMStudioAmbiguousModelError(LMStudioModelNotFoundError):  # public, api
     """Several downloaded models match the key; ``close_matches`` lists their whole keys."""
 
     _unsaid = "Several models match."
 
 
-class LMStudioModelDomainError(LMStudioServerError):
+class LMStudioModelDomainError(LMStudioServerError):  # public, api
     """A model of one kind was asked for as one of another, such as an LLM for embeddings."""
 
     _unsaid = "The model is of another kind than was asked for."
@@ -294,31 +263,31 @@ class LMStudioModelDomainError(LMStudioServerError):
         return str(self.display_data.get("expectedDomain", ""))
 
 
-class LMStudioIdentifierInUseError(LMStudioServerError):
+class LMStudioIdentifierInUseError(LMStudioServerError):  # public, api
     """Another model is loaded under the identifier that a new instance was to get."""
 
     _unsaid = "Another model is loaded under that identifier."
 
 
-class LMStudioPresetNotFoundError(LMStudioServerError):
+class LMStudioPresetNotFoundError(LMStudioServerError):  # public, api
     """No preset matches the name."""
 
     _unsaid = "No such preset was found."
 
 
-class LMStudioPredictionError(LMStudioServerError):
+class LMStudioPredictionError(LMStudioServerError):  # public, api
     """A prediction could not be finished, or its output is not what was asked for."""
 
     _unsaid = "The prediction could not be finished or read."
 
 
-class LMStudioChannelClosedError(LMStudioServerError):
+class LMStudioChannelClosedError(LMStudioServerError):  # public, api
     """The server closed a channel before its last packet."""
 
     _unsaid = "The server closed the channel before its last packet."
 
 
-class LMStudioRequestRejectedError(LMStudioServerError):
+class LMStudioRequestRejectedError(LMStudioServerError):  # public, api
     """The server does not know the endpoint or does not accept the request's shape.
 
     Servers answer such a request with a warning only; ``kind`` is that warning's kind.
@@ -333,33 +302,33 @@ class LMStudioRequestRejectedError(LMStudioServerError):
         self.kind = kind
 
 
-class LMStudioClientError(LMStudioError):
+class LMStudioClientError(LMStudioError):  # public, api
     """Something on this side of the connection."""
 
     _unsaid = "Something failed on this side of the connection."
 
 
-class LMStudioCancelledError(LMStudioClientError):
+class LMStudioCancelledError(LMStudioClientError):  # public, api
     """The program itself cancelled what it was waiting for."""
 
     _unsaid = "This was cancelled by the program itself."
 
 
-class LMStudioHostError(LMStudioValueError, LMStudioClientError):
+class LMStudioHostError(LMStudioValueError, LMStudioClientError):  # public
     """What was given as the server's host is not of the form of one; nobody was asked."""
 
 
-class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: N818 - the official name
+class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: N818 - the official name  # public, api
     """The server sent something this version does not know; it was ignored."""
 
     _unsaid = "The server sent something unknown; it was ignored."
 
 
-class LMStudioUnknownSettingWarning(LMStudioClientError, UserWarning):  # noqa: N818 - as above
+class LMStudioUnknownSettingWarning(LMStudioClientError, UserWarning):  # noqa: N818 - as above  # public
     """A config dict has a key that this version does not know; the setting was left out."""
 
 
-class LMStudioWebsocketError(LMStudioClientError):
+class LMStudioWebsocketError(LMStudioClientError):  # public, api
     """The connection to the server failed.
 
     ``status`` is the HTTP status with which it, or a proxy on the way, refused to open one.
@@ -372,14 +341,14 @@ class LMStudioWebsocketError(LMStudioClientError):
     _unsaid = "The connection to the server failed."
 
 
-class LMStudioClosedError(LMStudioRuntimeError, LMStudioWebsocketError):
+class LMStudioClosedError(LMStudioRuntimeError, LMStudioWebsocketError):  # public
     """The program closed the client, or this namespace of it, and then used it or still waits."""
 
     def __init__(self, message: str = "This client is closed; make a new one.") -> None:
         super().__init__(message)
 
 
-class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
+class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):  # public, api
     """No server could be reached, or the connection to it was lost.
 
     ``tried`` lists the addresses tried, in order.
@@ -394,7 +363,7 @@ class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
         self.tried = tuple(tried)
 
 
-class LMStudioAuthenticationError(LMStudioWebsocketError):
+class LMStudioAuthenticationError(LMStudioWebsocketError):  # public, api
     """The server refused this client's credentials."""
 
     _unsaid = "The server refused this client's credentials."

@@ -35,10 +35,10 @@ def _missing(name: str, home: str, error: ModuleNotFoundError) -> ModuleNotFound
     package = home.partition(":")[0].partition(".")[0]
     if (error.name or "").partition(".")[0] != package or sys.modules.get(package) is not None:
         return None
-    from .plugins.installed import how_to_install  # which is heavy, and for this mistake alone
-
+    # Heavy, and for this mistake alone; by name, since the plugins build on lazy names.
+    installed = importlib.import_module("lmstudio_core.plugins.installed")
     distribution = package.replace("_", "-")
-    how = how_to_install(distribution)
+    how = installed.how_to_install(distribution)
     text = (
         f"{name} is in the package {distribution}, which is not installed. Install it with: {how}"
     )
@@ -47,7 +47,7 @@ def _missing(name: str, home: str, error: ModuleNotFoundError) -> ModuleNotFound
 
 def lazy_names(
     module: str, homes: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:  # api
     """``__getattr__`` and ``__dir__`` for a module.
 
     Args:

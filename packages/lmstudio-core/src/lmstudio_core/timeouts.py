@@ -52,7 +52,7 @@ Only Linux has one of its own for that; ``time.monotonic`` stands still there an
 """
 
 
-def get_sync_api_timeout() -> float | None:
+def get_sync_api_timeout() -> float | None:  # public
     """The seconds that a synchronous call waits without any activity; ``None``: for ever.
 
     >>> get_sync_api_timeout()
@@ -61,7 +61,7 @@ def get_sync_api_timeout() -> float | None:
     return _timeout
 
 
-def set_sync_api_timeout(timeout: float | None) -> None:
+def set_sync_api_timeout(timeout: float | None) -> None:  # public
     """Set how long synchronous calls wait without any activity.
 
     It applies to every client of the process, from the next wait on. Calls that are given a
@@ -79,7 +79,7 @@ def set_sync_api_timeout(timeout: float | None) -> None:
     _timeout = timeout if given is None or nothing else _seconds("timeout", given)
 
 
-class CallLimits(TypedDict, total=False):
+class CallLimits(TypedDict, total=False):  # api
     """The keyword arguments by which any call to the server may be limited, in seconds.
 
     ``timeout`` is for the whole call, from its start to its result. ``idle_timeout`` is for the
@@ -94,7 +94,7 @@ class CallLimits(TypedDict, total=False):
     idle_timeout: float | None
 
 
-class Limits:
+class Limits:  # api
     """The limits of one call that has begun.
 
     Args:
@@ -188,7 +188,7 @@ class Limits:
 
 def limits_of(
     limits: CallLimits, default: Callable[[], float | None] = lambda: None
-) -> Limits | None:
+) -> Limits | None:  # api
     """The limits that keyword arguments ask for; ``None`` if they ask for nothing.
 
     Raises:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from lmstudio_core.plugins.capability import Capability
 
+from . import HOME_OF
+
 if TYPE_CHECKING:
     from .namespaces import AsyncEmbeddingNamespace, EmbeddingNamespace
 
@@ -15,23 +17,6 @@ CAPABILITY: Final[Capability[EmbeddingNamespace, AsyncEmbeddingNamespace]] = Cap
     name="embedding",
     sync_namespace="lmstudio_embed.namespaces:EmbeddingNamespace",
     async_namespace="lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
-    exports={
-        "AsyncDownloadedEmbeddingModel": "lmstudio_embed.downloaded:AsyncDownloadedEmbeddingModel",
-        "AsyncEmbeddingModel": "lmstudio_embed.models:AsyncEmbeddingModel",
-        "AsyncEmbeddingNamespace": "lmstudio_embed.namespaces:AsyncEmbeddingNamespace",
-        "AsyncEmbeddingStream": "lmstudio_embed.streams:AsyncEmbeddingStream",
-        "Chunking": "lmstudio_embed.options:Chunking",
-        "DownloadedEmbeddingModel": "lmstudio_embed.downloaded:DownloadedEmbeddingModel",
-        "EmbeddingLoadModelConfig": "lmstudio_embed.config:EmbeddingLoadModelConfig",
-        "EmbeddingLoadModelConfigDict": "lmstudio_embed.config:EmbeddingLoadModelConfigDict",
-        "EmbeddingMatch": "lmstudio_embed.nearest:EmbeddingMatch",
-        "EmbeddingModel": "lmstudio_embed.models:EmbeddingModel",
-        "EmbeddingNamespace": "lmstudio_embed.namespaces:EmbeddingNamespace",
-        "EmbeddingStream": "lmstudio_embed.streams:EmbeddingStream",
-        "TextTooLongError": "lmstudio_embed.errors:TextTooLongError",
-        "embedding_model": "lmstudio_embed.convenience:embedding_model",
-        "search": "lmstudio_embed.nearest:search",
-        "similarity": "lmstudio_embed.nearest:similarity",
-    },
+    exports={name: f"lmstudio_embed.{home}:{name}" for name, home in HOME_OF.items()},
     model_kind="lmstudio_embed.kind:EMBEDDING_KIND",
 )

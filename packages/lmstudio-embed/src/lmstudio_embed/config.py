@@ -11,14 +11,12 @@ from typing_extensions import Self, TypedDict
 from lmstudio_core.config import KV, ConfigModel
 from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict, gpu_from_kv, gpu_to_kv
 
-__all__ = ["EmbeddingLoadModelConfig", "EmbeddingLoadModelConfigDict"]
-
 _RATIO_KEY: Final = "embedding.load.llama.acceleration.offloadRatio"
 # Strict, so that ``True`` is an error and not a frequency of 1.0.
 _Frequency = Annotated[float, Field(ge=0, strict=True)] | Literal[False]
 
 
-class EmbeddingLoadModelConfig(ConfigModel):
+class EmbeddingLoadModelConfig(ConfigModel):  # public
     """How to load an embedding model; ``None`` leaves a choice to the server.
 
     Attributes:
@@ -64,7 +62,7 @@ class EmbeddingLoadModelConfig(ConfigModel):
         return config if found is None else config.model_copy(update={"gpu": GpuSetting(**found)})
 
 
-class EmbeddingLoadModelConfigDict(TypedDict, total=False):
+class EmbeddingLoadModelConfigDict(TypedDict, total=False):  # public
     """``EmbeddingLoadModelConfig`` as a dict with the server's keys."""
 
     gpu: GpuSetting | GpuSettingDict | None

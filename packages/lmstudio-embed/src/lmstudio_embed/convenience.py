@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .config import EmbeddingLoadModelConfig
     from .models import EmbeddingModel
 
-__all__ = ["embedding_model"]
-
 
 @short
 def embedding_model(
@@ -29,7 +27,7 @@ def embedding_model(
     on_load_progress: LoadProgressCallback | None = None,
     device: str | None = None,
     **limits: Unpack[CallLimits],
-) -> EmbeddingModel:
+) -> EmbeddingModel:  # public
     """Get an embedding model through the default client; it is loaded if it is not loaded yet.
 
     Args:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from lmstudio_core.errors import LMStudioServerError, LMStudioValueError
 
-__all__ = ["TextTooLongError"]
 
-
-class TextTooLongError(LMStudioServerError, LMStudioValueError):
+class TextTooLongError(LMStudioServerError, LMStudioValueError):  # public
     """A text has more tokens than the model was loaded for.
 
     It is a server error like the others that one text of many can have, although it is this side

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["EmbeddingMatch", "search", "similarity"]
 
 _HINTS: Final = {
     "ArrayLike": "typing:Any",  # numpy's own is nothing that pydantic could check
@@ -26,7 +25,7 @@ _HINTS: Final = {
 _BLOCK_ROWS: Final = 16_384
 
 
-class EmbeddingMatch(NamedTuple):
+class EmbeddingMatch(NamedTuple):  # public
     """One of the nearest vectors: its row, and its cosine similarity to the query."""
 
     position: int
@@ -34,7 +33,7 @@ class EmbeddingMatch(NamedTuple):
 
 
 @short
-def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
+def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:  # public
     """The cosine similarity of vectors: 1 for the same direction, 0 for unrelated ones.
 
     Args:
@@ -63,7 +62,7 @@ def search(query: list[float], vectors: ArrayLike, k: int = ...) -> list[Embeddi
 @overload
 def search(query: ArrayLike, vectors: ArrayLike, k: int = ...) -> Any: ...
 @short
-def search(query: Any, vectors: Any, k: int = 10) -> Any:
+def search(query: Any, vectors: Any, k: int = 10) -> Any:  # public
     """The rows of ``vectors`` that are nearest to ``query``, by cosine similarity.
 
     ``vectors`` is read block by block, so that a file opened with

@@ -35,7 +35,7 @@ Progress = bool | Callable[[int, int | None], object]
 
 
 @dataclass(frozen=True)
-class Chunking:
+class Chunking:  # public
     """How a text that is too long is embedded in parts.
 
     Args:

@@ -24,8 +24,6 @@ from .fold import EmbeddingFold
 from .options import EmbedOptions
 from .progress import Reporter, reporter
 
-__all__ = ["AsyncEmbeddingStream", "EmbeddingStream"]
-
 V = TypeVar("V")
 
 
@@ -150,7 +148,7 @@ class _Whole:
             cast("Any", error).partial = self.finish()
 
 
-class EmbeddingStream(_EmbeddingStream, Generic[V]):
+class EmbeddingStream(_EmbeddingStream, Generic[V]):  # public
     """The vectors of many texts in their order; made by ``EmbeddingModel.embed_stream``.
 
     Attributes:
@@ -217,7 +215,7 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):
         self.close()
 
 
-class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):
+class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):  # public
     """The vectors of many texts in their order; made by ``AsyncEmbeddingModel.embed_stream``.
 
     Attributes:

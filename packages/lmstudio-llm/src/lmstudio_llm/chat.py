@@ -10,8 +10,7 @@ from typing_extensions import Self
 
 from lmstudio_core.data import field_schema
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioValueError
-from lmstudio_core.halves import json_text
-from lmstudio_core.lenient import error_text
+from lmstudio_core.lenient import error_text, json_text
 from lmstudio_core.program.tracebacks import Short
 
 from .chat_parts import (
@@ -63,7 +62,7 @@ ResponseInput = Union[
 ]
 
 
-class Chat(Short):
+class Chat(Short):  # public
     """A conversation: system prompts, what the user said, responses, results of tools.
 
     Wherever a chat is taken, a string (one user message), a list of messages, or a dict with

@@ -8,8 +8,7 @@ from typing import Any, TypeVar, cast
 import pydantic
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.halves import json_text
-from lmstudio_core.lenient import is_mapping, is_sequence
+from lmstudio_core.lenient import is_mapping, is_sequence, json_text
 
 from .messages import (
     AnyChatMessage,

@@ -41,7 +41,7 @@ _P: Final = "llm.prediction."
 _L: Final = "llm.load."
 
 
-class LlmPredictionConfig(ConfigModel):
+class LlmPredictionConfig(ConfigModel):  # public
     """How a prediction is made. ``None`` leaves a setting to the server, ``False`` turns it off.
 
     Attributes:
@@ -177,7 +177,7 @@ def _wire_name(name: str) -> str:
     return _UPPERCASE.get(name) or to_camel(name)
 
 
-class LlmLoadModelConfig(ConfigModel):
+class LlmLoadModelConfig(ConfigModel):  # public
     """How a model is loaded. ``None`` leaves a setting to the server, ``False`` turns it off.
 
     Attributes:

@@ -12,25 +12,6 @@ from typing_extensions import TypedDict
 from lmstudio_core.config import ConfigModel
 from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict
 
-__all__ = [
-    "LlmContextOverflowPolicy",
-    "LlmJinjaPromptTemplate",
-    "LlmLlamaCacheQuantizationType",
-    "LlmLlamaCppArgument",
-    "LlmLlamaCppArgumentsOverride",
-    "LlmLoadModelConfigDict",
-    "LlmLoadPromptTemplate",
-    "LlmManualPromptTemplate",
-    "LlmMlxKvCacheQuantization",
-    "LlmPredictionConfigDict",
-    "LlmPromptTemplate",
-    "LlmReasoningParsing",
-    "LlmStructuredPredictionSetting",
-    "LlmToolChoice",
-    "LlmToolNaming",
-    "LlmToolUseSetting",
-]
-
 _T = TypeVar("_T")
 
 
@@ -74,14 +55,14 @@ Count = Annotated[int, NoSwitch, Field(ge=1)]
 CountFromZero = Annotated[int, NoSwitch, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 
-LlmContextOverflowPolicy = Literal["stopAtLimit", "truncateMiddle", "rollingWindow"]
-LlmToolNaming = Literal["passThrough", "removeSpecial", "snakeCase", "camelCase"]
+LlmContextOverflowPolicy = Literal["stopAtLimit", "truncateMiddle", "rollingWindow"]  # public
+LlmToolNaming = Literal["passThrough", "removeSpecial", "snakeCase", "camelCase"]  # public
 LlmLlamaCacheQuantizationType = Literal[
     "f32", "f16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"
-]
+]  # public
 
 
-class LlmStructuredPredictionSetting(ConfigModel):
+class LlmStructuredPredictionSetting(ConfigModel):  # public
     """How the output is constrained: not at all, by a JSON schema, or by a GBNF grammar."""
 
     type: Literal["none", "json", "gbnf"]
@@ -89,7 +70,7 @@ class LlmStructuredPredictionSetting(ConfigModel):
     gbnf_grammar: str | None = None
 
 
-class LlmToolUseSetting(ConfigModel):
+class LlmToolUseSetting(ConfigModel):  # public
     """The tools that the model is told of, in the server's form; ``force`` makes it call one."""
 
     type: Literal["none", "toolArray"]
@@ -97,14 +78,14 @@ class LlmToolUseSetting(ConfigModel):
     force: bool | None = None
 
 
-class LlmToolChoice(ConfigModel):
+class LlmToolChoice(ConfigModel):  # public
     """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools."""
 
     type: Literal["generic"] = "generic"
     mode: Literal["none", "auto", "required"]
 
 
-class LlmReasoningParsing(ConfigModel):
+class LlmReasoningParsing(ConfigModel):  # public
     """Whether reasoning is told apart from the answer, and the tags by which it is found."""
 
     enabled: bool
@@ -112,13 +93,13 @@ class LlmReasoningParsing(ConfigModel):
     end_string: str = "</think>"
 
 
-class LlmJinjaPromptTemplate(ConfigModel):
+class LlmJinjaPromptTemplate(ConfigModel):  # public
     """A chat template in Jinja."""
 
     template: str
 
 
-class LlmManualPromptTemplate(ConfigModel):
+class LlmManualPromptTemplate(ConfigModel):  # public
     """A chat template made of what stands before and after each role's text."""
 
     before_system: str = ""
@@ -129,7 +110,7 @@ class LlmManualPromptTemplate(ConfigModel):
     after_assistant: str = ""
 
 
-class LlmPromptTemplate(ConfigModel):
+class LlmPromptTemplate(ConfigModel):  # public
     """The chat template of a prediction."""
 
     type: Literal["manual", "jinja"]
@@ -138,21 +119,21 @@ class LlmPromptTemplate(ConfigModel):
     stop_strings: Sequence[str] = ()
 
 
-class LlmLoadPromptTemplate(ConfigModel):
+class LlmLoadPromptTemplate(ConfigModel):  # public
     """The chat template that a model is loaded with."""
 
     type: Literal["jinja"] = "jinja"
     jinja_prompt_template: LlmJinjaPromptTemplate
 
 
-class LlmLlamaCppArgument(ConfigModel):
+class LlmLlamaCppArgument(ConfigModel):  # public
     """One argument of llama.cpp's, such as ``--foo`` and ``1``."""
 
     key: str
     value: str
 
 
-class LlmLlamaCppArgumentsOverride(ConfigModel):
+class LlmLlamaCppArgumentsOverride(ConfigModel):  # public
     """Arguments passed to llama.cpp as they are, in place of the config's."""
 
     enabled: bool = True
@@ -161,7 +142,7 @@ class LlmLlamaCppArgumentsOverride(ConfigModel):
     exclude_all_config: bool = False
 
 
-class LlmMlxKvCacheQuantization(ConfigModel):
+class LlmMlxKvCacheQuantization(ConfigModel):  # public
     """How MLX stores the KV cache: bits per value, group size, tokens before it begins."""
 
     enabled: bool = True
@@ -170,7 +151,7 @@ class LlmMlxKvCacheQuantization(ConfigModel):
     quantized_start: CountFromZero = 5000
 
 
-class LlmPredictionConfigDict(TypedDict, total=False):
+class LlmPredictionConfigDict(TypedDict, total=False):  # public
     """``LlmPredictionConfig`` as a dict; snake_case keys work as well."""
 
     maxTokens: int | Literal[False] | None
@@ -206,7 +187,7 @@ class LlmPredictionConfigDict(TypedDict, total=False):
     raw: Any
 
 
-class LlmLoadModelConfigDict(TypedDict, total=False):
+class LlmLoadModelConfigDict(TypedDict, total=False):  # public
     """``LlmLoadModelConfig`` as a dict; snake_case keys work as well."""
 
     autoFit: bool | None

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .config_types import LlmLoadModelConfigDict
     from .models import LLM
 
-__all__ = ["llm"]
-
 
 @short
 def llm(
@@ -31,7 +29,7 @@ def llm(
     on_load_progress: LoadProgressCallback | None = None,
     device: str | None = None,
     **limits: Unpack[CallLimits],
-) -> LLM:
+) -> LLM:  # public
     """Get a language model through the default client; it is loaded if it is not loaded yet.
 
     Args:

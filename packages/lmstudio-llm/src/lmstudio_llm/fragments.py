@@ -38,7 +38,7 @@ _WIRE: Final = (
 )
 
 
-class LlmPredictionFragment:
+class LlmPredictionFragment:  # public
     """A piece of the model's output, mostly one token.
 
     Not a pydantic model: one is made for every frame of every stream, and this costs a tenth.
@@ -137,7 +137,7 @@ def fragment_from_wire(raw: Mapping[str, Any]) -> LlmPredictionFragment:
         return LlmPredictionFragment.from_dict(raw)
 
 
-class PromptProcessingDetails(ServerStruct):
+class PromptProcessingDetails(ServerStruct):  # public
     """How far the prompt is read, in tokens."""
 
     cached_token_count: int = 0
@@ -147,7 +147,7 @@ class PromptProcessingDetails(ServerStruct):
 
 
 @dataclass(frozen=True)
-class PromptProcessingProgress:
+class PromptProcessingProgress:  # public
     """The prompt is being read: ``progress`` from 0.0 to 1.0; newer servers tell ``details``."""
 
     progress: float
@@ -155,28 +155,28 @@ class PromptProcessingProgress:
 
 
 @dataclass(frozen=True)
-class ToolCallGenerationStart:
+class ToolCallGenerationStart:  # public
     """The model begins to write a tool call."""
 
     tool_call_id: str | None = None
 
 
 @dataclass(frozen=True)
-class ToolCallNameReceived:
+class ToolCallNameReceived:  # public
     """The name of the tool is known; not every server tells."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class ToolCallArgumentsFragment:
+class ToolCallArgumentsFragment:  # public
     """A piece of the call's arguments as the model writes them; not necessarily JSON."""
 
     content: str
 
 
 @dataclass(frozen=True)
-class ToolCallGenerationEnd:
+class ToolCallGenerationEnd:  # public
     """The tool call is complete; ``raw_content`` is the model's own text for it, if told."""
 
     request: ToolCallRequest
@@ -184,7 +184,7 @@ class ToolCallGenerationEnd:
 
 
 @dataclass(frozen=True)
-class ToolCallGenerationFailed:
+class ToolCallGenerationFailed:  # public
     """The model wrote something that is no tool call."""
 
     error: SerializedLMSExtendedError
@@ -199,5 +199,5 @@ PredictionEvent = (
     | ToolCallArgumentsFragment
     | ToolCallGenerationEnd
     | ToolCallGenerationFailed
-)
+)  # public
 """Everything that ``stream.events()`` yields."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lmstudio_core.halves import HalfJoiner, mend, readable
+from lmstudio_core.lenient import HalfJoiner, mend, readable
 
 from .fragments import LlmPredictionFragment, ToolCallArgumentsFragment
 

@@ -67,14 +67,14 @@ class ChatStruct(InputStruct):
         return repr(self)
 
 
-class TextData(ChatStruct):
+class TextData(ChatStruct):  # public
     """A piece of text in a message."""
 
     type: Literal["text"] = Field(default="text", repr=False)
     text: str
 
 
-class ToolCallRequest(ChatStruct):
+class ToolCallRequest(ChatStruct):  # public
     """The model's wish to call a tool.
 
     Attributes:
@@ -92,14 +92,14 @@ class ToolCallRequest(ChatStruct):
     raw_content: str | None = Field(default=None, repr=False, exclude=True)
 
 
-class ToolCallRequestData(ChatStruct):
+class ToolCallRequestData(ChatStruct):  # public
     """The part of an assistant's message that holds a tool call request."""
 
     type: Literal["toolCallRequest"] = Field(default="toolCallRequest", repr=False)
     tool_call_request: ToolCallRequest
 
 
-class ToolCallResultData(ChatStruct):
+class ToolCallResultData(ChatStruct):  # public
     """What a tool gave: ``content`` is text, by convention the JSON of the returned value."""
 
     type: Literal["toolCallResult"] = Field(default="toolCallResult", repr=False)
@@ -108,9 +108,9 @@ class ToolCallResultData(ChatStruct):
     name: str | None = None
 
 
-SystemPromptContent = TextData
-UserMessageContent = TextData | FileHandle
-AssistantResponseContent = TextData | FileHandle | ToolCallRequestData
+SystemPromptContent = TextData  # public
+UserMessageContent = TextData | FileHandle  # public
+AssistantResponseContent = TextData | FileHandle | ToolCallRequestData  # public
 
 
 class _Message(ChatStruct):
@@ -120,21 +120,21 @@ class _Message(ChatStruct):
         return "".join(part.text for part in parts if isinstance(part, TextData))
 
 
-class UserMessage(_Message):
+class UserMessage(_Message):  # public
     """What the user says: text and files."""
 
     role: Literal["user"] = Field(default="user", repr=False)
     content: list[UserMessageContent]
 
 
-class SystemPrompt(_Message):
+class SystemPrompt(_Message):  # public
     """Instructions that come before the conversation."""
 
     role: Literal["system"] = Field(default="system", repr=False)
     content: list[UserMessageContent]
 
 
-class AssistantResponse(_Message):
+class AssistantResponse(_Message):  # public
     """What the model said, and which tools it asked for."""
 
     role: Literal["assistant"] = Field(default="assistant", repr=False)
@@ -157,30 +157,30 @@ class AssistantResponse(_Message):
         return self
 
 
-class ToolResultMessage(_Message):
+class ToolResultMessage(_Message):  # public
     """The results of the tools that the assistant's message before asked for."""
 
     role: Literal["tool"] = Field(default="tool", repr=False)
     content: list[ToolCallResultData]
 
 
-AnyChatMessage = UserMessage | SystemPrompt | AssistantResponse | ToolResultMessage
+AnyChatMessage = UserMessage | SystemPrompt | AssistantResponse | ToolResultMessage  # public
 
 
-class ChatHistoryData(ChatStruct):
+class ChatHistoryData(ChatStruct):  # public
     """A whole conversation in the server's form."""
 
     messages: list[AnyChatMessage] = Field(default_factory=list[AnyChatMessage])
 
 
-class TextDataDict(TypedDict):
+class TextDataDict(TypedDict):  # public
     """``TextData`` as a dict."""
 
     type: Literal["text"]
     text: str
 
 
-class ToolCallRequestDict(TypedDict):
+class ToolCallRequestDict(TypedDict):  # public
     """``ToolCallRequest`` as a dict."""
 
     type: Literal["function"]
@@ -189,14 +189,14 @@ class ToolCallRequestDict(TypedDict):
     arguments: NotRequired[dict[str, Any]]
 
 
-class ToolCallRequestDataDict(TypedDict):
+class ToolCallRequestDataDict(TypedDict):  # public
     """``ToolCallRequestData`` as a dict."""
 
     type: Literal["toolCallRequest"]
     toolCallRequest: ToolCallRequestDict
 
 
-class ToolCallResultDataDict(TypedDict):
+class ToolCallResultDataDict(TypedDict):  # public
     """``ToolCallResultData`` as a dict."""
 
     type: Literal["toolCallResult"]
@@ -205,28 +205,28 @@ class ToolCallResultDataDict(TypedDict):
     name: NotRequired[str]
 
 
-class UserMessageDict(TypedDict):
+class UserMessageDict(TypedDict):  # public
     """``UserMessage`` as a dict; plain text serves as content too."""
 
     role: Literal["user"]
     content: str | Sequence[TextDataDict | FileHandleDict]
 
 
-class SystemPromptDict(TypedDict):
+class SystemPromptDict(TypedDict):  # public
     """``SystemPrompt`` as a dict; plain text serves as content too."""
 
     role: Literal["system"]
     content: str | Sequence[TextDataDict | FileHandleDict]
 
 
-class AssistantResponseDict(TypedDict):
+class AssistantResponseDict(TypedDict):  # public
     """``AssistantResponse`` as a dict; plain text serves as content too."""
 
     role: Literal["assistant"]
     content: str | Sequence[TextDataDict | FileHandleDict | ToolCallRequestDataDict]
 
 
-class ToolResultMessageDict(TypedDict):
+class ToolResultMessageDict(TypedDict):  # public
     """``ToolResultMessage`` as a dict."""
 
     role: Literal["tool"]
@@ -235,10 +235,10 @@ class ToolResultMessageDict(TypedDict):
 
 AnyChatMessageDict = (
     UserMessageDict | SystemPromptDict | AssistantResponseDict | ToolResultMessageDict
-)
+)  # public
 
 
-class ChatHistoryDataDict(TypedDict):
+class ChatHistoryDataDict(TypedDict):  # public
     """``ChatHistoryData`` as a dict."""
 
     messages: Sequence[AnyChatMessageDict]

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from lmstudio_core.errors import LMStudioValueError
-from lmstudio_core.halves import json_text
-from lmstudio_core.lenient import as_mapping, as_text, is_mapping, is_sequence
+from lmstudio_core.lenient import as_mapping, as_text, is_mapping, is_sequence, json_text
 
 from .messages import (
     AnyChatMessage,

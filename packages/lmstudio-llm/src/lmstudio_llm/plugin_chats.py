@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_cli.common import echo
-from lmstudio_cli.printing import AnswerPrinter
+from lmstudio_cli import AnswerPrinter, echo
 from lmstudio_core.config import kv_config
 from lmstudio_core.program.terminal import is_terminal
 from lmstudio_core.protocol.operations import Channel, Endpoint

@@ -69,10 +69,10 @@ logger = logging.getLogger("lmstudio")
 T = TypeVar("T")
 _NOTHING: Final[Sequence[Any]] = ()
 
-PredictionMessageCallback = Callable[[AssistantResponse], Any]
-PredictionFirstTokenCallback = Callable[[], Any]
-PredictionFragmentCallback = Callable[[LlmPredictionFragment], Any]
-PromptProcessingCallback = Callable[[float], Any]
+PredictionMessageCallback = Callable[[AssistantResponse], Any]  # public
+PredictionFirstTokenCallback = Callable[[], Any]  # public
+PredictionFragmentCallback = Callable[[LlmPredictionFragment], Any]  # public
+PromptProcessingCallback = Callable[[float], Any]  # public
 
 
 @dataclass(frozen=True)

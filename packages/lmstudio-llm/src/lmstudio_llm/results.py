@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from lmstudio_core.data import ServerStruct, field_schema
 from lmstudio_core.errors import LMStudioPredictionError
-from lmstudio_core.halves import readable
+from lmstudio_core.lenient import readable
 from lmstudio_core.models.infos import LlmInstanceInfo
 
 from .config import LlmLoadModelConfig, LlmPredictionConfig
@@ -38,7 +38,7 @@ AnyPrediction = dict[str, Any] | str
 _SAME: Final[Any] = object()
 
 
-class LlmPredictionStats(ServerStruct):
+class LlmPredictionStats(ServerStruct):  # public
     """Numbers of a prediction.
 
     Attributes:
@@ -71,7 +71,7 @@ class LlmPredictionStats(ServerStruct):
 
 
 @dataclass(frozen=True)
-class ContextUsage:
+class ContextUsage:  # public
     """How much of a model's context a chat takes, in tokens.
 
     Attributes:
@@ -93,7 +93,7 @@ class ContextUsage:
         return self.tokens < self.context_length
 
 
-class StructuredOutputError(LMStudioPredictionError):
+class StructuredOutputError(LMStudioPredictionError):  # public
     """The output does not satisfy the format that was asked for.
 
     Attributes:
@@ -139,7 +139,7 @@ def _read(value: S | Unread[S]) -> S:
     return value
 
 
-class PredictionResult(Generic[T]):
+class PredictionResult(Generic[T]):  # public
     """What a prediction gave. ``T`` is the type of ``value``.
 
     Attributes:
@@ -358,7 +358,7 @@ class PredictionResult(Generic[T]):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-class PredictionRoundResult(PredictionResult[T]):
+class PredictionRoundResult(PredictionResult[T]):  # public
     """The result of one round of ``act()``; ``round_index`` counts from 0."""
 
     __slots__ = ("round_index",)

@@ -37,12 +37,12 @@ __all__ = [
 
 T = TypeVar("T")
 
-DictObject = dict[str, Any]
-DictSchema = dict[str, Any]
+DictObject = dict[str, Any]  # public
+DictSchema = dict[str, Any]  # public
 
 
 @runtime_checkable
-class ModelSchema(Protocol):
+class ModelSchema(Protocol):  # public
     """Anything that tells its JSON schema as pydantic's models do."""
 
     @classmethod
@@ -52,7 +52,7 @@ class ModelSchema(Protocol):
 
 
 @dataclass(frozen=True)
-class GbnfGrammar:
+class GbnfGrammar:  # public
     r"""A grammar in llama.cpp's GBNF notation that the output has to follow.
 
     The result's ``value`` is the text; ``parsed`` is a dict if the text is a JSON object.
@@ -70,7 +70,9 @@ DataFormat = Mapping[str, Any] | LlmStructuredPredictionSetting
 TypedFormat = type[T] | TypeAdapter[T]
 """A format that makes values of a type: a class, or an adapter for what is no class."""
 
-ResponseSchema = type[ModelSchema] | type[Any] | TypeAdapter[Any] | DataFormat | GbnfGrammar
+ResponseSchema = (
+    type[ModelSchema] | type[Any] | TypeAdapter[Any] | DataFormat | GbnfGrammar
+)  # public
 """Whatever ``response_format=`` takes."""
 
 

@@ -26,8 +26,6 @@ from .partials import AsyncPartials, Partials
 from .results import LlmPredictionStats, PredictionResult
 from .vision import check_vision
 
-__all__ = ["AsyncPredictionStream", "PredictionStream"]
-
 T = TypeVar("T")
 _S = TypeVar("_S", bound="ChannelStream[Any, Any] | AsyncChannelStream[Any, Any]")
 
@@ -108,7 +106,7 @@ class PredictionStreamBase(Short, Generic[T, _S]):
 
 class PredictionStream(
     PredictionStreamBase[T, ChannelStream[PredictionEvent, PredictionResult[T]]], Partials[T]
-):
+):  # public
     """A prediction while it is made: iterate over its fragments, then take the result.
 
     The request is sent when the stream is first used. Leaving a ``for`` loop or a ``with`` block
@@ -224,7 +222,7 @@ class PredictionStream(
 class AsyncPredictionStream(
     PredictionStreamBase[T, AsyncChannelStream[PredictionEvent, PredictionResult[T]]],
     AsyncPartials[T],
-):
+):  # public
     """A prediction while it is made, for asyncio: iterate over its fragments, then take the result.
 
     It may be awaited or iterated over directly: ``async for fragment in model.respond_stream(…)``

@@ -44,7 +44,7 @@ __all__ = [
 logger = logging.getLogger("lmstudio")
 
 
-class ToolParameterDict(TypedDict):
+class ToolParameterDict(TypedDict):  # public
     """A parameter with a default or a description: ``{"type": int, "default": 3}``."""
 
     type: Any
@@ -52,7 +52,7 @@ class ToolParameterDict(TypedDict):
     description: NotRequired[str]
 
 
-class ToolFunctionDefDict(TypedDict):
+class ToolFunctionDefDict(TypedDict):  # public
     """``ToolFunctionDef`` as a dict."""
 
     name: str
@@ -62,7 +62,7 @@ class ToolFunctionDefDict(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToolFunctionDef:
+class ToolFunctionDef:  # public
     """A tool whose name, description and parameters are given apart from the function.
 
     Attributes:
@@ -122,7 +122,9 @@ class ToolFunctionDef:
         return cls(name=known, description=text, parameters=parameters, implementation=f)
 
 
-ToolDefinition = Callable[..., Any] | ToolFunctionDef | ToolFunctionDefDict | Mapping[str, Any]
+ToolDefinition = (
+    Callable[..., Any] | ToolFunctionDef | ToolFunctionDefDict | Mapping[str, Any]
+)  # public
 """Whatever stands for a tool."""
 
 

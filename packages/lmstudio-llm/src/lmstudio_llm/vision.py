@@ -18,7 +18,7 @@ __all__ = ["LMStudioVisionError", "check_vision", "explained", "has_images"]
 _ABOUT_IMAGES: Final = re.compile(r"image|vision|mmproj|multimodal", re.IGNORECASE)
 
 
-class LMStudioVisionError(LMStudioPredictionError):
+class LMStudioVisionError(LMStudioPredictionError):  # public
     """A chat with images was given to a model that cannot see.
 
     ``server_error`` is what the server said, if it was the server who noticed.

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lmstudio_cli.common import connection_options, echo
+from lmstudio_cli import connection_options, echo
 
 __all__ = ["dev"]
 

@@ -14,8 +14,6 @@ from .errors import init_error
 from .sdk_api import plugin_sdk_type
 from .setting_values import checked_values
 
-__all__ = ["BaseConfigSchema", "config_field"]
-
 _T = TypeVar("_T")
 _CONFIG_FIELDS_KEY: Final = "__kv_config_fields__"
 
@@ -79,7 +77,7 @@ _KINDS: Final[Mapping[type, type[_ConfigField]]] = {
 }
 
 
-def config_field(*, label: str, hint: str, default: _T) -> _T:
+def config_field(*, label: str, hint: str, default: _T) -> _T:  # public
     """A setting of a ``BaseConfigSchema``; its kind is that of the default.
 
     Args:
@@ -124,7 +122,7 @@ class _ImplicitDataClass(type):
 
 @plugin_sdk_type
 @dataclass_transform(field_specifiers=(config_field, field))
-class BaseConfigSchema(metaclass=_ImplicitDataClass):
+class BaseConfigSchema(metaclass=_ImplicitDataClass):  # public
     """The base of a plugin's settings, as in the official beta; ``PluginConfig`` has more kinds.
 
     Example:

@@ -30,7 +30,7 @@ __all__ = [
 # -- what programs write -------------------------------------------------------------------------
 
 
-class PluginManifest(InputStruct):
+class PluginManifest(InputStruct):  # public
     """What a plugin is: the contents of its ``manifest.json``."""
 
     type: Literal["plugin"] = "plugin"
@@ -43,7 +43,7 @@ class PluginManifest(InputStruct):
     sandbox: Mapping[str, Any] | None = None
 
 
-class ConfigSchematicsField(InputStruct):
+class ConfigSchematicsField(InputStruct):  # public
     """One setting of a plugin.
 
     ``type_key`` is ``"numeric"``, ``"string"``, ``"select"``, ``"boolean"``, ``"stringArray"``,
@@ -57,7 +57,7 @@ class ConfigSchematicsField(InputStruct):
     default_value: Any
 
 
-class ConfigSchematics(InputStruct):
+class ConfigSchematics(InputStruct):  # public
     """The settings of a plugin."""
 
     fields_: Sequence[ConfigSchematicsField] = ()
@@ -75,7 +75,7 @@ class ConfigSchematics(InputStruct):
 
 
 @dataclass(frozen=True)
-class PredictionProcess:
+class PredictionProcess:  # public
     """The prediction that the server asked a plugin to work on, and the right to do so."""
 
     pci: str
@@ -86,7 +86,7 @@ class PredictionProcess:
 
 
 @dataclass(frozen=True)
-class PluginTool:
+class PluginTool:  # public
     """A tool that a plugin offers; ``parameters`` is a JSON schema of the type ``object``."""
 
     name: str
@@ -95,7 +95,7 @@ class PluginTool:
 
 
 @dataclass(frozen=True)
-class PluginCredentials:
+class PluginCredentials:  # public
     """As whom a plugin's own process connects to the server."""
 
     client_identifier: str
@@ -104,7 +104,7 @@ class PluginCredentials:
     deno_broker_ipc_path: str | None = None
 
 
-class GeneratorFragment(ServerStruct):
+class GeneratorFragment(ServerStruct):  # public
     """A piece of what a generator wrote."""
 
     content: str = ""
@@ -114,13 +114,13 @@ class GeneratorFragment(ServerStruct):
     is_structural: bool = False
 
 
-class GeneratorProgress(ServerStruct):
+class GeneratorProgress(ServerStruct):  # public
     """How far a generator is with reading the chat: 0.0 to 1.0."""
 
     progress: float = 0.0
 
 
-class GeneratorToolCall(ServerStruct):
+class GeneratorToolCall(ServerStruct):  # public
     """A tool call in the making: what has come of it by now.
 
     ``step`` is ``"start"``, ``"name"``, ``"arguments"``, ``"end"`` or ``"failed"``. ``content`` is
@@ -139,7 +139,7 @@ GeneratorEvent = GeneratorFragment | GeneratorProgress | GeneratorToolCall
 
 
 @dataclass(frozen=True)
-class GeneratorResult:
+class GeneratorResult:  # public
     """All that a generator wrote."""
 
     content: str
@@ -151,7 +151,7 @@ class GeneratorResult:
         return self.content
 
 
-class TokenSource(ServerStruct):
+class TokenSource(ServerStruct):  # public
     """What a prediction is to be made with: a model's ``identifier``, or a plugin's generator."""
 
     type: str = ""
@@ -159,7 +159,7 @@ class TokenSource(ServerStruct):
     plugin_identifier: str | None = None
 
 
-class ToolCallDecision(ServerStruct):
+class ToolCallDecision(ServerStruct):  # public
     """What the user decided of a tool call: ``type`` is ``"allow"`` or ``"deny"``."""
 
     type: str = ""
@@ -172,7 +172,7 @@ class ToolCallDecision(ServerStruct):
         return self.type == "allow"
 
 
-class PluginInfo(ServerStruct):
+class PluginInfo(ServerStruct):  # public
     """A plugin that is enabled in the chat that a request is about, and what it offers."""
 
     identifier: str = ""
@@ -184,7 +184,7 @@ class PluginInfo(ServerStruct):
     has_generator: bool = False
 
 
-class HookRequest(ServerStruct):
+class HookRequest(ServerStruct):  # public
     """What the server asks a plugin to do; further keys are kept as attributes of their names.
 
     ``type`` says what, such as ``"preprocess"`` or ``"callTool"``. The answer repeats the

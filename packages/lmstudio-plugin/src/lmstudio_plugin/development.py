@@ -65,7 +65,7 @@ class DevelopmentChannel(Channel[PluginCredentials, None]):
         return self.credentials
 
 
-class DevelopmentPlugin(Short):
+class DevelopmentPlugin(Short):  # public
     """A plugin that is registered until ``close``."""
 
     def __init__(
@@ -107,7 +107,7 @@ class DevelopmentPlugin(Short):
         self.close()
 
 
-class AsyncDevelopmentPlugin(Short):
+class AsyncDevelopmentPlugin(Short):  # public
     """A plugin that is registered until ``aclose``; for asyncio."""
 
     def __init__(
@@ -154,7 +154,7 @@ class AsyncDevelopmentPlugin(Short):
         await self.aclose()
 
 
-class HookStream(Short):
+class HookStream(Short):  # public
     """What the server asks of a plugin: iterate over the requests and ``send`` the answers.
 
     The packets are those of LM Studio's protocol; nothing is done for the plugin here.
@@ -191,7 +191,7 @@ class HookStream(Short):
         self.close()
 
 
-class AsyncHookStream(Short):
+class AsyncHookStream(Short):  # public
     """What the server asks of a plugin, for asyncio: iterate, and ``send`` the answers."""
 
     def __init__(

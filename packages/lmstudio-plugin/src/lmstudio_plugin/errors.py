@@ -14,7 +14,7 @@ __all__ = ["LMStudioPluginInitError", "LMStudioPluginRuntimeError", "init_error"
 
 
 @plugin_sdk_type
-class LMStudioPluginInitError(LMStudioValueError):
+class LMStudioPluginInitError(LMStudioValueError):  # public
     """A plugin cannot start as it is written.
 
     Attributes:
@@ -33,7 +33,7 @@ class LMStudioPluginInitError(LMStudioValueError):
 
 
 @plugin_sdk_type
-class LMStudioPluginRuntimeError(LMStudioRuntimeError):
+class LMStudioPluginRuntimeError(LMStudioRuntimeError):  # public
     """Something was asked of a running plugin, or of its environment, that is not possible there."""
 
     _unsaid = "This is not possible in a running plugin."

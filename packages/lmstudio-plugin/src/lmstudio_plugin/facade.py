@@ -34,10 +34,8 @@ from .tool_calls import ToolSessionChannel
 if TYPE_CHECKING:
     from .token_sources import AsyncGenerator, Generator
 
-__all__ = ["AsyncPluginsNamespace", "PluginsNamespace"]
 
-
-class PluginsNamespace(SyncNamespace):
+class PluginsNamespace(SyncNamespace):  # public
     """LM Studio plugins: their tools and generators, and what a plugin itself asks the server."""
 
     server_namespace = "plugins"
@@ -219,7 +217,7 @@ class PluginsNamespace(SyncNamespace):
         return PredictionController(process, self._client)
 
 
-class AsyncPluginsNamespace(AsyncNamespace):
+class AsyncPluginsNamespace(AsyncNamespace):  # public
     """LM Studio plugins: their tools and generators, and what a plugin itself asks the server, for asyncio."""
 
     server_namespace = "plugins"

@@ -117,7 +117,7 @@ def _history(history: object) -> Any:
     return plain
 
 
-class GeneratorStream(Short):
+class GeneratorStream(Short):  # public
     """What a generator writes, as it comes: iterate over it; then ``result``."""
 
     def __init__(self, stream: ChannelStream[GeneratorEvent, GeneratorResult]) -> None:
@@ -151,7 +151,7 @@ class GeneratorStream(Short):
         self.close()
 
 
-class AsyncGeneratorStream(Short):
+class AsyncGeneratorStream(Short):  # public
     """What a generator writes, for asyncio: iterate over it; then ``result``."""
 
     def __init__(self, stream: AsyncChannelStream[GeneratorEvent, GeneratorResult]) -> None:

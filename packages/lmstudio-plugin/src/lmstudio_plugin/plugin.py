@@ -21,7 +21,7 @@ __all__ = ["Plugin", "with_call"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Plugin:
+class Plugin:  # public
     """What a plugin offers; made in ``src/plugin.py``, where it is found under any name.
 
     Args:

@@ -14,10 +14,8 @@ from lmstudio_core.timeouts import CallLimits
 from . import operations as ops
 from .data import PredictionProcess, TokenSource, ToolCallDecision
 
-__all__ = ["AsyncPredictionController", "PredictionController"]
 
-
-class PredictionController(Short):
+class PredictionController(Short):  # public
     """A prediction that the server asked a plugin to work on."""
 
     def __init__(self, process: PredictionProcess, client: SyncRunner) -> None:
@@ -85,7 +83,7 @@ class PredictionController(Short):
         self._client.run(ops.set_sender_name(self._process, name), **limits)
 
 
-class AsyncPredictionController(Short):
+class AsyncPredictionController(Short):  # public
     """A prediction that the server asked a plugin to work on, for asyncio."""
 
     def __init__(self, process: PredictionProcess, client: AsyncRunner) -> None:

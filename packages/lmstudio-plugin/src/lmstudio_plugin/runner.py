@@ -135,7 +135,7 @@ def _with_defaults(schematics: ConfigSchematics, given: Mapping[str, Any]) -> Co
     Raises:
         LMStudioPluginInitError: There is no such setting, or it does not take that value.
     """
-    from lmstudio_core.setting_kinds import value_problem
+    from lmstudio_core.protocol.setting_kinds import value_problem
 
     known = tuple(field.full_key for field in schematics.fields_)
     for key in given:
@@ -225,7 +225,7 @@ def get_plugin_credentials_from_env() -> tuple[str, str]:
 
 async def run_plugin_async(
     plugin_dir: str | os.PathLike[str], *, allow_local_imports: bool = False
-) -> None:
+) -> None:  # public
     """Run a plugin in this process, with the credentials of the environment.
 
     Args:
@@ -246,6 +246,8 @@ async def run_plugin_async(
     )
 
 
-def run_plugin(plugin_dir: str | os.PathLike[str], *, allow_local_imports: bool = False) -> None:
+def run_plugin(
+    plugin_dir: str | os.PathLike[str], *, allow_local_imports: bool = False
+) -> None:  # public
     """The same as ``run_plugin_async``, for a program without an event loop."""
     asyncio.run(run_plugin_async(plugin_dir, allow_local_imports=allow_local_imports))

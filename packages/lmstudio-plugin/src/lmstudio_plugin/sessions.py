@@ -21,10 +21,8 @@ from lmstudio_core.timeouts import CallLimits, Limits, get_sync_api_timeout, lim
 from .data import PluginTool
 from .tool_calls import Patience, PendingCall, TextCallback, ToolSessionChannel, definitions
 
-__all__ = ["AsyncToolUseSession", "ToolUseSession"]
 
-
-class ToolUseSession(Short):
+class ToolUseSession(Short):  # public
     """The tools of a plugin, until ``close``; several threads may call them at once.
 
     A tool that says nothing for as long as the sync timeout, or a call's own limits, allow is
@@ -136,7 +134,7 @@ class ToolUseSession(Short):
         self.close()
 
 
-class AsyncToolUseSession(Short):
+class AsyncToolUseSession(Short):  # public
     """The tools of a plugin, for asyncio, until ``aclose``; several tasks may call them at once.
 
     Cancelling a task aborts the tool it waits for, and nothing else; so does a call's time limit.

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmstudio_core.config import kv_values
 from lmstudio_core.errors import ValidationError
-from lmstudio_core.setting_kinds import value_problem
+from lmstudio_core.protocol.setting_kinds import value_problem
 
 from .data import ConfigSchematicsField
 

@@ -16,17 +16,15 @@ from pydantic_core import CoreSchema, PydanticUndefined, core_schema
 from typing_extensions import Self
 
 from lmstudio_core.data import validation_error
-from lmstudio_core.setting_kinds import value_problem
+from lmstudio_core.protocol.setting_kinds import value_problem
 
 from .data import ConfigSchematics, ConfigSchematicsField
 from .errors import init_error
 from .setting_values import checked_values
 
-__all__ = ["Directory", "PluginConfig", "Setting"]
-
 
 @dataclass(frozen=True)
-class Setting:
+class Setting:  # public
     """How a setting looks in LM Studio; goes into ``Annotated`` beside the type.
 
     Args:
@@ -78,7 +76,7 @@ class Setting:
     access: Literal["read", "readWrite", "none"] | None = None
 
 
-class Directory(str):
+class Directory(str):  # public
     """The path of a folder that the user chose; empty until one is chosen."""
 
     __slots__ = ()
@@ -107,7 +105,7 @@ class _Checked(type(pydantic.BaseModel)):  # type: ignore[misc] # pydantic's met
             ) from error
 
 
-class PluginConfig(pydantic.BaseModel, metaclass=_Checked):
+class PluginConfig(pydantic.BaseModel, metaclass=_Checked):  # public
     """The base of a plugin's settings: one field for each, with a type and a default.
 
     ``bool``, ``int``, ``float``, ``str``, ``Literal`` and ``Enum`` of strings, ``list[str]``,

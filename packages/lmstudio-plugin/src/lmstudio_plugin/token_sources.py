@@ -33,7 +33,7 @@ def generator_source(
     return PluginGenerator(plugin_text("plugin_identifier", plugin_identifier), specifier)
 
 
-class Generator(Short):
+class Generator(Short):  # public
     """A generator of an LM Studio plugin, in the place of a model.
 
     ``respond``, ``respond_stream``, ``act`` and ``act_stream`` take what a model's take; of settings,
@@ -68,7 +68,7 @@ class Generator(Short):
         return self._model.act_stream(chat, tools, **options)
 
 
-class AsyncGenerator(Short):
+class AsyncGenerator(Short):  # public
     """A generator of an LM Studio plugin, in the place of a model, for asyncio.
 
     ``respond``, ``respond_stream``, ``act`` and ``act_stream`` take what a model's take; of settings,

@@ -35,14 +35,14 @@ _WORD: Final = re.compile(r"\s*\S+|\s+")
 
 
 @dataclass(frozen=True)
-class Reasoning:
+class Reasoning:  # public
     """What the model thinks before it answers; the SDK keeps it apart from the content."""
 
     text: str | Sequence[str]
 
 
 @dataclass(frozen=True)
-class ToolCall:
+class ToolCall:  # public
     """The model asks for a tool.
 
     Args:
@@ -57,7 +57,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
-class BrokenToolCall:
+class BrokenToolCall:  # public
     """The model asks for a tool in a way that the server cannot read."""
 
     title: str = "The model's tool call could not be read."
@@ -65,25 +65,25 @@ class BrokenToolCall:
 
 
 @dataclass(frozen=True)
-class Pause:
+class Pause:  # public
     """Nothing comes for so many seconds. Tests that wait for events use a ``Gate`` instead."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Drop:
+class Drop:  # public
     """The connection is cut without a word."""
 
 
 @dataclass(frozen=True)
-class Packet:
+class Packet:  # public
     """One packet of the prediction's channel as it is."""
 
     message: Any
 
 
-class Gate:
+class Gate:  # public
     """The model stops here until the test opens the gate. A gate that was opened stays open.
 
     Example:
@@ -151,7 +151,7 @@ _SPECIAL = (Reasoning, ToolCall, BrokenToolCall, Gate, Pause, Drop, Packet, Serv
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer:  # public
     """All that the model does for one prediction.
 
     Args:

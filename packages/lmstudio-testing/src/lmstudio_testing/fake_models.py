@@ -105,7 +105,7 @@ class FakeModel:
 
 
 @lazy_hints
-class FakeLlm(FakeModel, ModelScript):
+class FakeLlm(FakeModel, ModelScript):  # public
     """A scripted language model; see ``ModelScript`` for what it can be made to say."""
 
     kind = "llm"
@@ -120,7 +120,7 @@ class FakeLlm(FakeModel, ModelScript):
 
 
 @lazy_hints
-class FakeEmbeddingModel(FakeModel):
+class FakeEmbeddingModel(FakeModel):  # public
     """A scripted embedding model. Texts that share words get vectors that are close.
 
     Attributes:

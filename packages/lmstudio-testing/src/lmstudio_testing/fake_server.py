@@ -25,13 +25,11 @@ from .replay import Replay, ReplayMismatchError
 from .rules import AuthRule, accept
 from .scripts import UnscriptedRequestError
 
-__all__ = ["FakeServer"]
-
 _WARNING_LIMIT: Final = 5
 _UNKNOWN: Final = object()
 
 
-class FakeServer(LocalServer):
+class FakeServer(LocalServer):  # public
     """A scripted server. Use it in a ``with`` statement, or call ``start`` and ``stop``.
 
     ``llm()`` and ``embedding()`` script models; ``on`` and ``on_channel`` single endpoints. What it

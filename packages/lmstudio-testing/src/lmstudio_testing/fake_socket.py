@@ -23,14 +23,6 @@ from lmstudio_core.protocol.operations import VOID
 if TYPE_CHECKING:
     from .local_server import LocalServer
 
-__all__ = [
-    "NO_ANSWER",
-    "FakeCall",
-    "FakeChannel",
-    "FakeRequest",
-    "FakeSocket",
-    "ServerFailure",
-]
 
 PATIENCE: Final = 20.0
 """Seconds after which a wait gives up; a failsafe, no test should come near it."""
@@ -43,11 +35,11 @@ class _NoAnswer:
         return "NO_ANSWER"
 
 
-NO_ANSWER: Final = _NoAnswer()
+NO_ANSWER: Final = _NoAnswer()  # public
 """As a script: the request stays unanswered, unless the test answers it by hand."""
 
 
-class ServerFailure(Exception):  # noqa: N818 - the server's failure, not one of this package
+class ServerFailure(Exception):  # noqa: N818 - the server's failure, not one of this package  # public
     """As a script or raised in one: the server answers with this error.
 
     Args:
@@ -71,7 +63,7 @@ _HINTS: Final = {"LocalServer": f"{__package__}.local_server:LocalServer"}
 
 
 @lazy_hints
-class FakeSocket:
+class FakeSocket:  # public
     """One open socket. ``auth`` is the packet by which the client said who it is."""
 
     def __init__(self, server: LocalServer, connection: ServerConnection, namespace: str) -> None:
@@ -206,7 +198,7 @@ class FakeSocket:
         self.server.wait_for(lambda: self.closed, f"{self!r} to be closed", timeout)
 
 
-class FakeRequest:
+class FakeRequest:  # public
     """What a client asked for: ``endpoint`` as ``"namespace.name"``, ``VOID`` for no parameter."""
 
     kind: str = ""
@@ -221,7 +213,7 @@ class FakeRequest:
         return f"<{type(self).__name__} {self.endpoint} {self.id}>"
 
 
-class FakeCall(FakeRequest):
+class FakeCall(FakeRequest):  # public
     """A remote call."""
 
     kind = "rpc"
@@ -237,7 +229,7 @@ class FakeCall(FakeRequest):
 
 
 @lazy_hints
-class FakeChannel(FakeRequest):
+class FakeChannel(FakeRequest):  # public
     """A channel; ``messages`` are those of the client, ``finished`` says that the server ended it."""
 
     kind = "channel"

@@ -23,7 +23,7 @@ def model_of(specifier: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-class PredictionRequest:
+class PredictionRequest:  # public
     """One prediction that a program asked for.
 
     Attributes:

@@ -26,8 +26,6 @@ from .fake_socket import FakeCall, FakeChannel, FakeRequest, FakeSocket
 from .local_server import LocalServer
 from .recordings import RecordedRequest, Recording, Scrubber
 
-__all__ = ["RecordingProxy"]
-
 _quiet = logging.getLogger("lmstudio.recording_proxy")
 _quiet.setLevel(logging.INFO)  # websockets would log headers, and what people write
 
@@ -43,7 +41,7 @@ _IDS: Final = {
 }
 
 
-class RecordingProxy(LocalServer):
+class RecordingProxy(LocalServer):  # public
     """Stands before a server and records what a program and that server say to each other.
 
     Any client may use it: its ``api_host`` takes the place of the server's. Authentication passes

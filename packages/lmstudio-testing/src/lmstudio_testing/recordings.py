@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from typing_extensions import Self
 
-from lmstudio_core.halves import json_text
-from lmstudio_core.lenient import as_mapping, is_list, is_mapping
+from lmstudio_core.lenient import as_mapping, is_list, is_mapping, json_text
 from lmstudio_core.protocol.operations import VOID
 
 __all__ = ["RecordedRequest", "Recording", "Scrubber"]
@@ -123,7 +122,7 @@ class RecordedRequest:
 
 
 @dataclass
-class Recording:
+class Recording:  # public
     """The requests of a session, in order."""
 
     requests: list[RecordedRequest] = field(default_factory=list[RecordedRequest])

@@ -19,7 +19,7 @@ _PATIENCE: Final = 5.0
 _SHOWN: Final = 6
 
 
-class ReplayMismatchError(AssertionError):
+class ReplayMismatchError(AssertionError):  # public
     """A program asked for something that the recording has no answer to; the message says what."""
 
 

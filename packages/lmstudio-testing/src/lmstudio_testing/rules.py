@@ -7,25 +7,23 @@ from typing import Any
 
 from lmstudio_core.protocol.auth import credentials
 
-__all__ = ["AuthRule", "accept", "refuse", "require_token", "silent"]
-
-AuthRule = Callable[[Mapping[str, Any]], Any]
+AuthRule = Callable[[Mapping[str, Any]], Any]  # public
 """Takes the packet, returns the reply: a dict goes out as JSON (and unless its ``success`` is true
 the socket is closed after it), a string as it is, ``None`` answers nothing."""
 
 
-def accept(packet: Mapping[str, Any]) -> Any:
+def accept(packet: Mapping[str, Any]) -> Any:  # public
     """Let everybody in."""
     del packet
     return {"success": True}
 
 
-def silent(packet: Mapping[str, Any]) -> Any:
+def silent(packet: Mapping[str, Any]) -> Any:  # public
     """Never answer, as servers do to what they do not understand."""
     del packet
 
 
-def refuse(reason: str) -> AuthRule:
+def refuse(reason: str) -> AuthRule:  # public
     """Let nobody in."""
 
     def rule(packet: Mapping[str, Any]) -> Any:
@@ -35,7 +33,7 @@ def refuse(reason: str) -> AuthRule:
     return rule
 
 
-def require_token(api_token: str) -> AuthRule:
+def require_token(api_token: str) -> AuthRule:  # public
     """Let in whoever shows this API token (``"sk-lm-…:…"``)."""
     wanted = credentials(api_token, {})
 

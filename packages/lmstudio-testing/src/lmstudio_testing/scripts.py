@@ -29,7 +29,7 @@ How = Literal["respond", "complete"]
 _HOW = {"llm.predict": "respond", "llm.completeRawText": "complete"}
 
 
-class UnscriptedRequestError(AssertionError):
+class UnscriptedRequestError(AssertionError):  # public
     """A program asked for something that the test scripted no answer for."""
 
 
@@ -82,7 +82,7 @@ def _shown(value: Any) -> str:
     return getattr(value, "__name__", None) or repr(value)
 
 
-class ModelScript:
+class ModelScript:  # public
     """What a model says. Answers are given in the order in which they were written, each once.
 
     An answer written after ``when`` is for the predictions meant there, and goes before those that

@@ -20,7 +20,7 @@ Order = Literal["input", "done"]
 
 
 @dataclass(frozen=True)
-class BatchReport:
+class BatchReport:  # public
     """How a batch went.
 
     Attributes:

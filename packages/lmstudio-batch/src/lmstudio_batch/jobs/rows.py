@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BatchRow:
+class BatchRow:  # public
     """One row of ``stream``.
 
     Attributes:

@@ -23,7 +23,7 @@ _FIELD: Final = {"respond": "prompt", "complete": "prompt", "embed": "text"}
 
 
 @dataclass(frozen=True)
-class BatchSpec:
+class BatchSpec:  # public
     """What is asked of every row; plain data that travels to other machines.
 
     Args:

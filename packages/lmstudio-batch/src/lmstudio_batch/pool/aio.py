@@ -26,7 +26,7 @@ CHUNK = 256
 """Texts that travel to a host together: one by one they cost more than twice the time."""
 
 
-class AsyncPool(Short):
+class AsyncPool(Short):  # public
     """Several hosts as one model, for asyncio. Use it in ``async with``, or call ``aclose``.
 
     Args:

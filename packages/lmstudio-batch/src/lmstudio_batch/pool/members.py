@@ -16,7 +16,7 @@ Missing = Literal["load", "skip", "error"]
 
 
 @dataclass(frozen=True)
-class Member:
+class Member:  # public
     """One host of a pool, or one instance on a host.
 
     Args:
@@ -55,7 +55,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class MemberStatus:
+class MemberStatus:  # public
     """How a member of a pool is doing.
 
     Attributes:

@@ -56,7 +56,7 @@ class LoopThread:
             self._thread.join()
 
 
-class Pool(Short):
+class Pool(Short):  # public
     """Several hosts as one model. Use it in ``with``, or call ``close``.
 
     Any number of threads may use it at a time; each call runs on the host that has the least to do.

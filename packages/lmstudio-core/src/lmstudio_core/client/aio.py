@@ -53,13 +53,14 @@ if TYPE_CHECKING:
     from ..manage.runtime import AsyncRuntimeNamespace
     from ..manage.system import AsyncSystemNamespace
 
-__all__ = ["AsyncClient"]
 
 _HINTS: Final = {
     **{
         f"Async{name}Namespace": f"lmstudio_core.manage.{name.lower()}:Async{name}Namespace"
-        for name in ("Diagnostics", "Files", "Models", "Plugins", "Repository", "Runtime", "System")
+        for name in ("Diagnostics", "Models", "Repository", "Runtime", "System")
     },
+    "AsyncFilesNamespace": "lmstudio_core.files:AsyncFilesNamespace",
+    "AsyncPluginsNamespace": "lmstudio_plugin:AsyncPluginsNamespace",
     "AsyncBatchStream": "lmstudio_core.drivers.batches:AsyncBatchStream",
     "AsyncChannelStream": "lmstudio_core.drivers.aio_stream:AsyncChannelStream",
     "AsyncDriver": "lmstudio_core.drivers.aio:AsyncDriver",
@@ -71,7 +72,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 
-class AsyncClient(ClientBase):
+class AsyncClient(ClientBase):  # public, api
     """A connection to an LM Studio server, for asyncio programs.
 
     Sockets open when they are first needed; no task runs between calls. Use it in an

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from ..files.handles import FileHandle, LocalFileInput
 
-__all__ = ["list_downloaded_models", "list_loaded_models", "prepare_image"]
-
 
 @overload
 def list_downloaded_models(
@@ -32,7 +30,9 @@ def list_downloaded_models(
     namespace: str | None = None, **limits: Unpack[CallLimits]
 ) -> list[Any]: ...
 @short
-def list_downloaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
+def list_downloaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> list[Any]:  # public
     """All models downloaded to the default client's server.
 
     Args:
@@ -51,7 +51,9 @@ def list_loaded_models(
 @overload
 def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]: ...
 @short
-def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
+def list_loaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> list[Any]:  # public
     """Handles of all models loaded on the default client's server.
 
     Args:
@@ -64,7 +66,7 @@ def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits
 @short
 def prepare_image(
     src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
-) -> FileHandle:
+) -> FileHandle:  # public
     """Send an image to the default client's server, for use in chats.
 
     Args:

@@ -26,7 +26,7 @@ _HINTS: Final = {
 
 def _busy() -> str | None:
     """Whose code runs while the default client is made."""
-    loaded = sys.modules.get(f"{__package__}.plugins")
+    loaded = sys.modules.get("lmstudio_core.plugins.registry")
     return None if loaded is None else loaded.plugins.busy
 
 
@@ -45,7 +45,7 @@ def configure_default_client(
     proxy: str | bool | None = None,
     ping_interval: PingSetting = ...,
     ping_timeout: PingSetting = ...,
-) -> None:
+) -> None:  # public
     """Say where the default client connects to; call it before the first convenience function.
 
     Args:
@@ -84,7 +84,7 @@ def configure_default_client(
 
 
 @short
-def get_default_client(api_host: str | None = None) -> Client:
+def get_default_client(api_host: str | None = None) -> Client:  # public, api
     """The default client; it is made now if this is the first use, and closed at exit.
 
     Args:

@@ -38,11 +38,14 @@ if TYPE_CHECKING:
     from ..manage.runtime import RuntimeNamespace
     from ..manage.system import SystemNamespace
 
-__all__ = ["Client"]
 
 _HINTS: Final = {
-    f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
-    for name in ("Diagnostics", "Files", "Models", "Plugins", "Repository", "Runtime", "System")
+    **{
+        f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
+        for name in ("Diagnostics", "Models", "Repository", "Runtime", "System")
+    },
+    "FilesNamespace": "lmstudio_core.files:FilesNamespace",
+    "PluginsNamespace": "lmstudio_plugin:PluginsNamespace",
 }
 
 R = TypeVar("R")
@@ -51,7 +54,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 
-class Client(ClientBase):
+class Client(ClientBase):  # public, api
     """A connection to an LM Studio server, for synchronous programs.
 
     Sockets open when they are first needed. Use it in a ``with`` statement, or call ``close()``.

@@ -16,7 +16,7 @@ __all__ = ["at_loop_end", "end_tasks", "in_time", "running_loop"]
 R = TypeVar("R")
 
 
-def running_loop() -> asyncio.AbstractEventLoop:
+def running_loop() -> asyncio.AbstractEventLoop:  # api
     """The asyncio event loop of the code that runs.
 
     Raises:

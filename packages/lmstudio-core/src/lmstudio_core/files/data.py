@@ -18,14 +18,14 @@ __all__ = [
 ]
 
 
-class DocumentParsingLibrary(ServerStruct):
+class DocumentParsingLibrary(ServerStruct):  # public
     """A library of the server that turns documents into text: its name and version."""
 
     library: str = ""
     version: str = ""
 
 
-class ParsedDocument(ServerStruct):
+class ParsedDocument(ServerStruct):  # public
     """A document's text, and the library that extracted it."""
 
     content: str = ""
@@ -40,7 +40,7 @@ Span = int | tuple[int, int] | None
 
 
 @dataclass(frozen=True)
-class RetrievalResultEntry:
+class RetrievalResultEntry:  # public
     """A passage that fits the query.
 
     Attributes:
@@ -61,7 +61,7 @@ class RetrievalResultEntry:
 
 
 @dataclass(frozen=True)
-class RetrievalResult:
+class RetrievalResult:  # public
     """The passages that fit the query, as the server ranked them."""
 
     entries: tuple[RetrievalResultEntry, ...] = ()
@@ -80,7 +80,7 @@ RetrievalEventType = Literal[
 
 
 @dataclass(frozen=True)
-class RetrievalEvent:
+class RetrievalEvent:  # public
     """Something that happened while files were searched.
 
     Attributes:

@@ -22,11 +22,11 @@ __all__ = [
 
 FileType = Literal[
     "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
-]
+]  # public
 """The kinds of files that servers tell apart; a newer server may send others."""
 
 
-class FileHandle(InputStruct):
+class FileHandle(InputStruct):  # public, api
     """A file that the server holds, to be attached to a message.
 
     ``prepare_image`` makes one. ``identifier`` is the server's own and means nothing elsewhere;
@@ -40,7 +40,7 @@ class FileHandle(InputStruct):
     file_type: FileType | str
 
 
-class FileHandleDict(TypedDict):
+class FileHandleDict(TypedDict):  # public, api
     """``FileHandle`` as a dict."""
 
     type: NotRequired[Literal["file"]]
@@ -50,7 +50,7 @@ class FileHandleDict(TypedDict):
     fileType: str
 
 
-FileHandleInput = FileHandle | FileHandleDict
+FileHandleInput = FileHandle | FileHandleDict  # public, api
 """A file that the server holds, in either form."""
 
 
@@ -92,7 +92,7 @@ LocalFileInput = (
     | InstanceOf[memoryview]
     | Annotated[IO[bytes], _Readable()]
     | InstanceOf[PictureInput]
-)
+)  # public, api
 """A file of this machine: a path, its content (bytes are never a path), or a binary file object.
 
 For images also a data URL (``"data:image/png;base64,..."``) and an object of ``PIL.Image``.

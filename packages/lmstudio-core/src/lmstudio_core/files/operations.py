@@ -87,7 +87,7 @@ def prepare_file(src: LocalFileInput, name: str | None) -> Op[FileHandle]:
     return _prepare(src, name, None)
 
 
-def prepare_image(src: LocalFileInput, name: str | None) -> Op[FileHandle]:
+def prepare_image(src: LocalFileInput, name: str | None) -> Op[FileHandle]:  # api
     """Read a local image, check its kind, and send it."""
     return _prepare(src, name, check_image)
 

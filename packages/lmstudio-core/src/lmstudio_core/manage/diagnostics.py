@@ -11,8 +11,7 @@ from typing_extensions import Self, Unpack
 
 from ..client.namespace import AsyncNamespace, SyncNamespace
 from ..data import Number, ServerStruct
-from ..halves import HalfJoiner
-from ..lenient import as_mapping
+from ..lenient import HalfJoiner, as_mapping
 from ..plugins.capability import Capability
 from ..program.tracebacks import Short
 from ..protocol.operations import Channel, Endpoint

@@ -19,13 +19,13 @@ __all__ = [
     "gpu_to_kv",
 ]
 
-GPU_SPLIT_KEY: Final = "load.gpuSplitConfig"
+GPU_SPLIT_KEY: Final = "load.gpuSplitConfig"  # api
 
 OffloadRatio = Annotated[float, Field(ge=0, le=1)] | Literal["max", "off"]
 _GpuIndex = Annotated[int, Field(ge=0)]
 
 
-class GpuSetting(ConfigModel):
+class GpuSetting(ConfigModel):  # public, api
     """How a model is spread over the machine's GPUs; ``None`` leaves a choice to the server.
 
     Attributes:
@@ -47,7 +47,7 @@ class GpuSetting(ConfigModel):
     disabled_gpus: Sequence[_GpuIndex] | None = None
 
 
-class GpuSettingDict(TypedDict, total=False):
+class GpuSettingDict(TypedDict, total=False):  # public, api
     """``GpuSetting`` as a dict with the server's keys."""
 
     ratio: float | Literal["max", "off"] | None
@@ -59,7 +59,7 @@ class GpuSettingDict(TypedDict, total=False):
 
 def gpu_to_kv(
     gpu: GpuSetting | None, *, ratio_key: str, expert_ratio_key: str | None = None
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # api
     """The keys and wire values of a ``gpu`` setting.
 
     Args:
@@ -89,7 +89,7 @@ def gpu_to_kv(
 
 def gpu_from_kv(
     values: Mapping[str, Any], *, ratio_key: str, expert_ratio_key: str | None = None
-) -> dict[str, Any] | None:
+) -> dict[str, Any] | None:  # api
     """The fields of the ``gpu`` setting that a server's values describe, or ``None``.
 
     A split that ``GpuSetting`` cannot say (such as one by custom ratios) gives no strategy.

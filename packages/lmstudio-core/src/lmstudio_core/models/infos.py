@@ -10,8 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from ..data import InputStruct, Number, ServerStruct
-from ..halves import readable
-from ..lenient import as_mapping
+from ..lenient import as_mapping, readable
 
 __all__ = [
     "EmbeddingModelInfo",
@@ -61,7 +60,7 @@ class ModelInfoBase(ServerStruct):
     max_context_length: int = 0
 
 
-class LlmInfo(ModelInfoBase):
+class LlmInfo(ModelInfoBase):  # public, api
     """A downloaded language model. ``max_context_length`` is in tokens."""
 
     type: str = "llm"
@@ -69,7 +68,7 @@ class LlmInfo(ModelInfoBase):
     trained_for_tool_use: bool = False
 
 
-class EmbeddingModelInfo(ModelInfoBase):
+class EmbeddingModelInfo(ModelInfoBase):  # public, api
     """A downloaded embedding model. ``max_context_length`` is in tokens."""
 
     type: str = "embedding"
@@ -83,16 +82,16 @@ class _InstanceFields(ServerStruct):
     context_length: int = 0
 
 
-class LlmInstanceInfo(_InstanceFields, LlmInfo):
+class LlmInstanceInfo(_InstanceFields, LlmInfo):  # public, api
     """A loaded language model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds."""
 
 
-class EmbeddingModelInstanceInfo(_InstanceFields, EmbeddingModelInfo):
+class EmbeddingModelInstanceInfo(_InstanceFields, EmbeddingModelInfo):  # public, api
     """A loaded embedding model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds."""
 
 
-ModelInfo = LlmInfo | EmbeddingModelInfo
-ModelInstanceInfo = LlmInstanceInfo | EmbeddingModelInstanceInfo
+ModelInfo = LlmInfo | EmbeddingModelInfo  # public, api
+ModelInstanceInfo = LlmInstanceInfo | EmbeddingModelInstanceInfo  # public, api
 
 _INFO: dict[str, type[ModelInfoBase]] = {"llm": LlmInfo, "embedding": EmbeddingModelInfo}
 
@@ -103,7 +102,7 @@ def parse_model_info(raw: object) -> ModelInfoBase:
     return _INFO.get(str(data.get("type")), ModelInfoBase).from_dict(data)
 
 
-class ModelQuery(InputStruct):
+class ModelQuery(InputStruct):  # public
     """Which loaded model is meant; every field that is set has to match."""
 
     domain: str | None = None
@@ -113,7 +112,7 @@ class ModelQuery(InputStruct):
     device_identifier: str | None = None
 
 
-class ModelLoadResult(ServerStruct):
+class ModelLoadResult(ServerStruct):  # public
     """What a load gave: the instance's identifier and reference, and the model's path."""
 
     identifier: str
@@ -121,7 +120,7 @@ class ModelLoadResult(ServerStruct):
     path: str = ""
 
 
-class ModelProcessingState(ServerStruct):
+class ModelProcessingState(ServerStruct):  # public
     """What a loaded model is doing, and how many requests wait for it.
 
     ``status`` is ``"idle"``, ``"processingPrompt"``, ``"generating"`` or ``"computingEmbedding"``.
@@ -131,7 +130,7 @@ class ModelProcessingState(ServerStruct):
     queued: int = 0
 
 
-class EstimatedMemory(ServerStruct):
+class EstimatedMemory(ServerStruct):  # public
     """The memory that a model would take, in bytes; ``confidence`` is ``"high"`` or ``"low"``.
 
     ``total_bytes`` is all of it, ``total_vram_bytes`` what of that is on graphics cards.
@@ -146,7 +145,7 @@ class EstimatedMemory(ServerStruct):
     total_vram_bytes: Number = 0
 
 
-class EstimatedResources(ServerStruct):
+class EstimatedResources(ServerStruct):  # public
     """What a model would take, and whether the server's guardrails would let it load."""
 
     memory: EstimatedMemory = EstimatedMemory()

@@ -10,11 +10,9 @@ from ..config import ConfigModel
 from ..data import ServerStruct
 from ..lazy import load_object
 
-__all__ = ["ModelKind"]
-
 
 @dataclass(frozen=True)
-class ModelKind:
+class ModelKind:  # api
     """A domain of models: where it lives on the server and which classes stand for it here.
 
     Attributes:

@@ -39,13 +39,13 @@ __all__ = [
 
 logger = logging.getLogger("lmstudio")
 
-DEFAULT_TTL: Final = 3600
+DEFAULT_TTL: Final = 3600  # api
 """Seconds without use after which a model that this client loaded is unloaded."""
 
 LOCAL_DEVICE: Final = "local"
 """As ``device=``: the server's own machine, and no other that LM Link connects it to."""
 
-LoadProgressCallback = Callable[[float], None]
+LoadProgressCallback = Callable[[float], None]  # api
 
 
 # -- arguments -----------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def query_specifier(identifier: str) -> dict[str, Any]:
     return {"type": "query", "query": {"identifier": identifier}}
 
 
-def specifier_of(model_specifier: Any) -> dict[str, Any]:
+def specifier_of(model_specifier: Any) -> dict[str, Any]:  # api
     """The wire form of whatever names a model: identifier, ``ModelQuery``, dict, handle."""
     if isinstance(model_specifier, str):
         return query_specifier(model_specifier)
@@ -121,7 +121,7 @@ def any_model_info(kind: ModelKind, device: str | None = None) -> Call[ServerStr
     return _model_info(kind, {"type": "query", "query": device_field(device)})
 
 
-def get_model_info(kind: ModelKind, model_specifier: Any) -> Call[ServerStruct]:
+def get_model_info(kind: ModelKind, model_specifier: Any) -> Call[ServerStruct]:  # api
     """The info of the loaded model meant."""
     return _model_info(kind, specifier_of(model_specifier))
 
@@ -211,7 +211,7 @@ def get_load_config(kind: ModelKind, model: Any) -> Op[ConfigModel]:
     return kind.load_config.from_kv(values)
 
 
-def get_context_length(kind: ModelKind, model: Any) -> Op[int]:
+def get_context_length(kind: ModelKind, model: Any) -> Op[int]:  # api
     """The context length of a loaded model, in tokens."""
     info = yield get_model_info(kind, model)
     if info.context_length:
@@ -280,13 +280,13 @@ def _token_count(raw: Any) -> int:
     return int(raw["tokenCount"])
 
 
-def tokenize(kind: ModelKind, model: Any, text: str) -> Call[list[int]]:
+def tokenize(kind: ModelKind, model: Any, text: str) -> Call[list[int]]:  # api
     """The token ids of one text."""
     parameter = {"specifier": specifier_of(model), "inputString": _text(text)}
     return Call(Endpoint(kind.namespace, "tokenize"), parameter, _tokens)
 
 
-def count_tokens(kind: ModelKind, model: Any, text: str) -> Call[int]:
+def count_tokens(kind: ModelKind, model: Any, text: str) -> Call[int]:  # api
     """The number of tokens of one text."""
     parameter = {"specifier": specifier_of(model), "inputString": _text(text)}
     return Call(Endpoint(kind.namespace, "countTokens"), parameter, _token_count)

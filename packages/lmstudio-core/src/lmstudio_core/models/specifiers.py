@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-class ModelQueryDict(TypedDict, total=False):
+class ModelQueryDict(TypedDict, total=False):  # public
     """``ModelQuery`` as a dict."""
 
     domain: str | None
@@ -59,8 +59,10 @@ class ModelInstanceSpecifierDict(TypedDict):
     instanceReference: str
 
 
-ModelSpecifier = ModelQuerySpecifier | ModelInstanceSpecifier
-ModelSpecifierDict = ModelQuerySpecifierDict | ModelInstanceSpecifierDict
+ModelSpecifier = ModelQuerySpecifier | ModelInstanceSpecifier  # public
+ModelSpecifierDict = ModelQuerySpecifierDict | ModelInstanceSpecifierDict  # public
 
-AnyModelSpecifier = str | ModelSpecifier | ModelQuery | ModelSpecifierDict | ModelQueryDict
+AnyModelSpecifier = (
+    str | ModelSpecifier | ModelQuery | ModelSpecifierDict | ModelQueryDict
+)  # public
 """Whatever names a loaded model: its identifier, a query, or a specifier, as object or dict."""

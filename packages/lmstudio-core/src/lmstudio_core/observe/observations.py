@@ -16,18 +16,6 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 from ..lenient import as_mapping
 from ..plugins.registry import plugins
 
-__all__ = [
-    "ActObservation",
-    "EmbeddingObservation",
-    "Observation",
-    "PredictionObservation",
-    "ToolCallObservation",
-    "add_observer",
-    "begin_observation",
-    "is_observed",
-    "remove_observer",
-]
-
 Kind = Literal["prediction", "tool_call", "embedding", "act"]
 _O = TypeVar("_O", bound="Observation")
 
@@ -40,7 +28,7 @@ _HOOKS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @dataclass(eq=False)
-class Observation:
+class Observation:  # api
     """One thing that goes on, the same object from its start to its end.
 
     Attributes:
@@ -70,7 +58,7 @@ class Observation:
 
 
 @dataclass(eq=False)
-class PredictionObservation(Observation):
+class PredictionObservation(Observation):  # api
     """A prediction.
 
     Attributes:
@@ -105,7 +93,7 @@ class PredictionObservation(Observation):
 
 
 @dataclass(eq=False)
-class ToolCallObservation(Observation):
+class ToolCallObservation(Observation):  # api
     """A call of a tool by an agent, from the moment its function is called.
 
     Attributes:
@@ -130,7 +118,7 @@ class ToolCallObservation(Observation):
 
 
 @dataclass(eq=False)
-class EmbeddingObservation(Observation):
+class EmbeddingObservation(Observation):  # api
     """The embedding of one text or several, by one call.
 
     Attributes:
@@ -149,7 +137,7 @@ class EmbeddingObservation(Observation):
 
 
 @dataclass(eq=False)
-class ActObservation(Observation):
+class ActObservation(Observation):  # api
     """A run of an agent: predictions and tool calls in rounds, whose ``parent`` it is.
 
     Attributes:
@@ -204,12 +192,12 @@ class _Observers:
 _observers = _Observers()
 
 
-def is_observed(cls: type[Observation]) -> bool:
+def is_observed(cls: type[Observation]) -> bool:  # api
     """Whether anybody listens to that kind of thing: what there is to ask before all else."""
     return _observers.listening(cls.kind)
 
 
-def begin_observation(observation: _O, context: Context | None = None) -> _O:
+def begin_observation(observation: _O, context: Context | None = None) -> _O:  # api
     """Tell that something begins; its ``finish`` has to be called when it ends.
 
     Args:
@@ -224,7 +212,7 @@ def begin_observation(observation: _O, context: Context | None = None) -> _O:
     return observation
 
 
-def add_observer(observer: object) -> None:
+def add_observer(observer: object) -> None:  # api
     """Let an object's or a module's functions that are marked with ``hookimpl`` be called.
 
     Clients that were made before tell it of everything but ``lmstudio_request_finished``.
@@ -249,7 +237,7 @@ def add_observer(observer: object) -> None:
     _observers.forget()
 
 
-def remove_observer(observer: object) -> None:
+def remove_observer(observer: object) -> None:  # api
     """Call an observer no more; what is not added is left alone."""
     plugins.unregister(observer)
     _observers.forget()

@@ -18,8 +18,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from ..config import stack_values
 from ..errors import LMStudioValueError
-from ..halves import json_text
-from ..lenient import as_list, as_mapping, error_text
+from ..lenient import as_list, as_mapping, error_text, json_text
 from ..plugins.hookspecs import hookimpl
 from ..protocol.address import parse_api_host
 from .observations import (

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["API_VERSION", "CAPABILITY_GROUP", "OLDEST_API_VERSION", "Capability"]
 
-API_VERSION: Final = 1
+API_VERSION: Final = 1  # api
 """The version of the plugin API that this core offers; one more whenever something is added."""
 
-OLDEST_API_VERSION: Final = 1
+OLDEST_API_VERSION: Final = 1  # api
 """The oldest version whose plugins still work; one more whenever something goes."""
 
 CAPABILITY_GROUP: Final = "lmstudio.capabilities"
@@ -34,7 +34,7 @@ A = TypeVar("A")
 
 
 @dataclass(frozen=True)
-class Capability(Generic[S, A]):
+class Capability(Generic[S, A]):  # api
     """One namespace of the clients, and the names it adds to the facade.
 
     Attributes:

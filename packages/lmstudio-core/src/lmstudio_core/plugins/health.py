@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Finding"]
-
 
 @dataclass(frozen=True)
-class Finding:
+class Finding:  # api
     """One thing that was looked at.
 
     Attributes:

@@ -27,11 +27,11 @@ PLUGIN_GROUP: Final = "lmstudio.plugins"
 COMMAND_GROUP: Final = "lmstudio.commands"
 """Commands of ``lmstudio``: an entry's name is the command's, its object a click command."""
 
-ENGINE_GROUP: Final = "lmstudio.engines"
+ENGINE_GROUP: Final = "lmstudio.engines"  # api
 """What the bundled server loads models with; see ``lmstudio_server.engines``."""
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
-hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+hookimpl = pluggy.HookimplMarker(PROJECT_NAME)  # api
 
 
 @hookspec(firstresult=True)

@@ -347,5 +347,5 @@ class Plugins(Capabilities):
         return {r.entry.group for r in self._records or [] if r.entry.group not in known}
 
 
-plugins = Plugins()
+plugins = Plugins()  # api
 """The plugins of this process."""

@@ -76,7 +76,7 @@ def frozen_by() -> str | None:
     return "a freezing tool" if marked else None
 
 
-def why_no_python() -> str | None:
+def why_no_python() -> str | None:  # api
     """Why this program cannot start another Python process; ``None``: it can.
 
     Example:
@@ -90,7 +90,7 @@ def why_no_python() -> str | None:
     return None
 
 
-def python_command(*arguments: str, purpose: str) -> list[str]:
+def python_command(*arguments: str, purpose: str) -> list[str]:  # api
     """The command line of another Python process.
 
     Args:
@@ -112,7 +112,7 @@ def python_command(*arguments: str, purpose: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
-def python_environment(*, secrets: bool = False) -> dict[str, str]:
+def python_environment(*, secrets: bool = False) -> dict[str, str]:  # api
     """The environment variables of another Python process, by which it finds the same packages.
 
     Relative entries of ``PYTHONPATH`` become absolute, since the process may have another working

@@ -19,7 +19,7 @@ DOWNLOADED_HEADER: Final = (
 _LOADED_HEADER: Final = ("IDENTIFIER", "KIND", "DEVICE")
 
 
-def html_text(text: object) -> str:
+def html_text(text: object) -> str:  # api
     """Text for any place in HTML, attributes included.
 
     >>> html_text("<b>&")
@@ -28,7 +28,7 @@ def html_text(text: object) -> str:
     return escape(visible(str(text)), quote=True)
 
 
-def html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:  # api
     """A table of text; columns in which nothing stands are left out, as on the command line."""
     lines = [[str(cell) for cell in row] for row in rows]
     used = [i for i in range(len(header)) if any(line[i] for line in lines)]

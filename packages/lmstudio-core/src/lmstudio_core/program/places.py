@@ -11,13 +11,11 @@ import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["expanded", "home_folder", "lmstudio_home"]
-
 _NOWHERE: Final = Path(os.devnull)
 """In which nothing is and nothing can be made: whoever looks there finds nothing, as for any missing file."""
 
 
-def home_folder() -> Path:
+def home_folder() -> Path:  # api
     """The user's home folder; for one who has none, a path in which no file can be.
 
     >>> home_folder().is_absolute() or os.name == "nt"
@@ -29,7 +27,7 @@ def home_folder() -> Path:
         return _NOWHERE
 
 
-def expanded(path: str | os.PathLike[str]) -> Path:
+def expanded(path: str | os.PathLike[str]) -> Path:  # api
     """The path with ``~`` or ``~user`` in the place of what it stands for, if that is known.
 
     >>> expanded("models/a.gguf").name, expanded("~nobody-of-this-name/a").parts[0]
@@ -38,7 +36,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - unlike Path.expanduser(), never raises
 
 
-def lmstudio_home(home: Path | None = None) -> Path:
+def lmstudio_home(home: Path | None = None) -> Path:  # api
     """LM Studio's own folder, which need not exist.
 
     Args:

@@ -34,7 +34,7 @@ def size_text(size: float) -> str:
     return f"{size:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f} {_UNITS[unit]}"
 
 
-class ProgressBar:
+class ProgressBar:  # public, api
     """A line on the terminal that shows how far something is.
 
     Give it as ``on_load_progress`` or ``on_progress``. Where its file is neither a terminal nor a

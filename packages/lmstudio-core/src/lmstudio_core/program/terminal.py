@@ -20,7 +20,7 @@ _STEERING: Final = re.compile(
 _LINES_AND_TABS: Final = {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
-def visible(text: str) -> str:
+def visible(text: str) -> str:  # api
     r"""The text with control characters spelled out, so that they steer no terminal.
 
     Line feeds and tabs stay, and ``"\r\n"`` becomes a line feed.
@@ -31,7 +31,7 @@ def visible(text: str) -> str:
     return _STEERING.sub(_spelled_out, text.replace("\r\n", "\n"))
 
 
-def one_line(text: str) -> str:
+def one_line(text: str) -> str:  # api
     r"""The same for a cell of a table or a label: line feeds and tabs are spelled out, too.
 
     >>> print(one_line("two\nlines"))
@@ -45,7 +45,7 @@ def _spelled_out(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:  # api
     """Whether somebody sits there; a program may have been started without a stream."""
     return stream is not None and stream.isatty()
 

@@ -25,7 +25,7 @@ __all__ = ["CUT", "Short", "caller_line", "cut", "debugging", "short", "warn_cal
 _F = TypeVar("_F", bound=Callable[..., Any])
 _E = TypeVar("_E", bound=BaseException)
 
-CUT: Final = (Exception, KeyboardInterrupt)
+CUT: Final = (Exception, KeyboardInterrupt)  # api
 """What to catch for ``cut``: not what ends generators and tasks."""
 
 _OURS: Final = frozenset(
@@ -54,7 +54,7 @@ __tracebackhide__ = _hidden
 """What pytest asks before it shows a frame of this module: the one of ours that is left."""
 
 
-def cut(error: _E) -> _E:
+def cut(error: _E) -> _E:  # api
     """The error, ready to be raised to users: the frames of ours below this one are gone.
 
     An error that is not of this family keeps all of them, unless a user's own code raised it (a
@@ -72,7 +72,7 @@ def cut(error: _E) -> _E:
     return error
 
 
-def short(function: _F) -> _F:
+def short(function: _F) -> _F:  # api
     """A function of the public surface, whose errors have short tracebacks."""
     if inspect.iscoroutinefunction(function):
 
@@ -104,7 +104,7 @@ _SPECIAL: Final = frozenset(
 )
 
 
-class Short:
+class Short:  # api
     """A base of what users call: errors of the methods of its subclasses have short tracebacks.
 
     What yields (a generator) has to see to it itself.

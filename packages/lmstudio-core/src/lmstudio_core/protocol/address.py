@@ -16,7 +16,7 @@ __all__ = ["Address", "FoundServer", "parse_api_host"]
 _IN_A_PATH: Final = "/:@!$&'()*+,;=~%"
 
 
-class FoundServer(str):
+class FoundServer(str):  # api
     """``"host:port"`` of a server that was found, and the token with which it lets this user in.
 
     It is a text like any other address, and shows no more than that: in print, in ``repr``, pickled.
@@ -56,7 +56,7 @@ class FoundServer(str):
 
 
 @dataclass(frozen=True)
-class Address:
+class Address:  # api
     """A server's address. ``prefix`` is a path that its namespaces are below, or empty.
 
     ``access`` is how it is reached beside that, and is never shown; nor are the credentials that whoever

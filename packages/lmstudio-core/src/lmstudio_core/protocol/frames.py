@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, cast
 
 import pydantic_core
 
-from ..halves import sendable
-from ..lenient import as_list, as_mapping, is_list
+from ..lenient import as_list, as_mapping, is_list, sendable
 from .operations import VOID
 
 __all__ = [
@@ -28,7 +27,7 @@ __all__ = [
 ]
 
 
-class Prepared(dict[str, Any]):
+class Prepared(dict[str, Any]):  # api
     """What opens a channel, with the value of ``key`` written already: ``text`` is its JSON.
 
     For a value that is large and mostly the same from one request to the next. ``text_of`` writes

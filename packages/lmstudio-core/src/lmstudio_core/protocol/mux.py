@@ -20,14 +20,12 @@ from ..errors import (
     LMStudioServerError,
     LMStudioValueError,
 )
-from ..halves import readable
-from ..lenient import error_text
+from ..lenient import error_text, readable
 from .conversations import CallState, ChannelState, Conversation
 from .frames import (
     Prepared,
     decode_frame,
     decode_value,
-    encode_frame,
     encode_sendable,
     encode_value,
 )
@@ -140,10 +138,6 @@ class Mux:
             "message": encode_value(message, state.endpoint.serialization),
         }
         return self._sendable(state, frame)
-
-    def keep_alive(self) -> bytes:
-        """A frame that the server acknowledges and that changes nothing."""
-        return encode_frame({"type": "keepAlive"})
 
     def abandon(self, state: Conversation) -> None:
         """Nobody waits for this any more: what still comes for it is dropped."""

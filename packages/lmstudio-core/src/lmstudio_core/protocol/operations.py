@@ -16,25 +16,12 @@ from typing_extensions import Self
 from ..errors import LMStudioChannelClosedError, LMStudioServerError
 from .address import Address
 
-__all__ = [
-    "VOID",
-    "Batch",
-    "Call",
-    "Channel",
-    "Endpoint",
-    "Invoke",
-    "InvokeMany",
-    "Op",
-    "Step",
-    "VoidType",
-]
-
 R = TypeVar("R")
 E = TypeVar("E")
 T = TypeVar("T")
 
 
-class VoidType:
+class VoidType:  # api
     """The type of ``VOID``."""
 
     _instance: ClassVar[VoidType | None] = None
@@ -51,12 +38,12 @@ class VoidType:
         return False
 
 
-VOID: Final = VoidType()
+VOID: Final = VoidType()  # api
 """No value at all: the key is left out of the frame (``None`` would be sent as ``null``)."""
 
 
 @dataclass(slots=True, unsafe_hash=True)
-class Endpoint:
+class Endpoint:  # api
     """One of the server's endpoints. Not to be changed; a frozen class takes four times as long.
 
     ``serialization`` is ``"raw"`` (plain JSON) or ``"superjson"``; nothing on the wire says which.
@@ -76,7 +63,7 @@ def _as_is(value: Any) -> Any:
 
 
 @dataclass(slots=True)
-class Call(Generic[R]):
+class Call(Generic[R]):  # api
     """One remote call: ``parameter`` goes out, ``decode`` turns the answer into the result.
 
     Not to be changed: see ``Endpoint``.
@@ -96,7 +83,7 @@ class Call(Generic[R]):
         return server_error(raw, str(self.endpoint), default=LMStudioServerError)
 
 
-class Channel(Generic[E, R]):
+class Channel(Generic[E, R]):  # api
     """One stream of packets, folded: ``feed`` turns a packet into events, ``result`` sums up.
 
     Subclasses set ``endpoint``, ``parameter`` and ``cancel_message`` and define ``feed`` and
@@ -146,7 +133,7 @@ class Channel(Generic[E, R]):
 
 
 @dataclass(frozen=True)
-class Batch(Generic[R]):
+class Batch(Generic[R]):  # api
     """Many calls to one endpoint, sent with up to ``max_in_flight`` unanswered at a time.
 
     The results are in the order of the calls. The first error ends the batch, unless
@@ -159,7 +146,7 @@ class Batch(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Invoke(Generic[R]):
+class Invoke(Generic[R]):  # api
     """Call a function of the user's or of this machine.
 
     The async driver awaits what it returns if that is awaitable, and runs it in a thread if
@@ -171,7 +158,7 @@ class Invoke(Generic[R]):
 
 
 @dataclass(frozen=True)
-class InvokeMany(Generic[R]):
+class InvokeMany(Generic[R]):  # api
     """Call several functions of the user's, up to ``max_parallel`` of them at the same time.
 
     The result is a list with one outcome for each, in the order of the functions: what it
@@ -188,5 +175,5 @@ class InvokeMany(Generic[R]):
     max_parallel: int | None = 1
 
 
-Step = Call[Any] | Channel[Any, Any] | Batch[Any] | Invoke[Any] | InvokeMany[Any]
-Op = Generator[Step, Any, R]
+Step = Call[Any] | Channel[Any, Any] | Batch[Any] | Invoke[Any] | InvokeMany[Any]  # api
+Op = Generator[Step, Any, R]  # api

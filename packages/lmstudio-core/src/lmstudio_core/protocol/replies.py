@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..halves import readable
-from ..lenient import as_mapping
+from ..lenient import as_mapping, readable
 
 __all__ = ["HttpReply", "NotHttpError", "plain_line", "read_reply"]
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
+from ..lazy import lazy_hints
 from .operations import Batch, Call, Channel, Invoke, InvokeMany, Op
 
 if TYPE_CHECKING:
     from ..timeouts import CallLimits, Limits
 
 __all__ = ["AsyncChannelStream", "AsyncRunner", "ChannelStream", "Observer", "SyncRunner"]
+
+_HINTS: Final = {
+    "CallLimits": "lmstudio_core.timeouts:CallLimits",
+    "Limits": "lmstudio_core.timeouts:Limits",
+}
 
 R = TypeVar("R")
 E = TypeVar("E")
@@ -24,7 +30,8 @@ E_co = TypeVar("E_co", covariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
 
-class ChannelStream(Protocol, Generic[E_co, R_co]):
+@lazy_hints
+class ChannelStream(Protocol, Generic[E_co, R_co]):  # api
     """A channel that is open: iterate over its events, then take its result."""
 
     @property
@@ -60,7 +67,8 @@ class ChannelStream(Protocol, Generic[E_co, R_co]):
     ) -> None: ...
 
 
-class AsyncChannelStream(Protocol, Generic[E_co, R_co]):
+@lazy_hints
+class AsyncChannelStream(Protocol, Generic[E_co, R_co]):  # api
     """``ChannelStream`` for asyncio."""
 
     @property
@@ -103,7 +111,8 @@ class AsyncChannelStream(Protocol, Generic[E_co, R_co]):
     ) -> None: ...
 
 
-class SyncRunner(Protocol):
+@lazy_hints
+class SyncRunner(Protocol):  # api
     """Runs operations in the calling thread."""
 
     @overload
@@ -143,7 +152,8 @@ class SyncRunner(Protocol):
         """Close a namespace's socket; the next call opens it again."""
 
 
-class AsyncRunner(Protocol):
+@lazy_hints
+class AsyncRunner(Protocol):  # api
     """Runs operations in the running event loop."""
 
     @overload

@@ -17,8 +17,7 @@ from ..errors import (
     LMStudioServerError,
     with_endpoint,
 )
-from ..halves import readable
-from ..lenient import as_list, as_mapping, is_blank, is_mapping
+from ..lenient import as_list, as_mapping, is_blank, is_mapping, readable
 
 __all__ = ["SerializedLMSExtendedError", "described", "error_class", "server_error"]
 
@@ -35,7 +34,7 @@ def _said(text: str) -> str:
 _Words = Annotated[str, AfterValidator(_said)]
 
 
-class SerializedLMSExtendedError(ServerStruct):
+class SerializedLMSExtendedError(ServerStruct):  # public, api
     """An error as the server describes it: what happened, why, and what to do about it."""
 
     title: _Words = _UNKNOWN
@@ -111,7 +110,7 @@ def error_class(
 
 def server_error(
     raw: Any, endpoint: str, *, default: type[LMStudioServerError]
-) -> LMStudioServerError:
+) -> LMStudioServerError:  # api
     """The exception for an error packet.
 
     Args:

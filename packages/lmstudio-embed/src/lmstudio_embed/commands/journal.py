@@ -24,8 +24,7 @@ import click
 from typing_extensions import Self
 
 from lmstudio_core.errors import LMStudioRuntimeError
-from lmstudio_core.halves import json_text
-from lmstudio_core.lenient import error_text
+from lmstudio_core.lenient import error_text, json_text
 
 __all__ = ["Entry", "Journal"]
 

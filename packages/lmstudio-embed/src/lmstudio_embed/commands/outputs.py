@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import json_text
 
 from .journal import Entry, Journal
 

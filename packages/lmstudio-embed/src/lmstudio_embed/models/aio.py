@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
     from ..config import EmbeddingLoadModelConfig
 
-__all__ = ["AsyncEmbeddingModel"]
 
-
-class AsyncEmbeddingModel(AsyncModelHandle):
+class AsyncEmbeddingModel(AsyncModelHandle):  # public
     """A loaded embedding model, for asyncio: turns texts into vectors.
 
     Made by ``await client.embedding.model(...)``.

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
     from ..config import EmbeddingLoadModelConfig
 
-__all__ = ["EmbeddingModel"]
 
-
-class EmbeddingModel(SyncModelHandle):
+class EmbeddingModel(SyncModelHandle):  # public
     """A loaded embedding model: turns texts into vectors.
 
     Made by ``client.embedding.model(...)`` or ``lmstudio.embedding_model(...)``.

@@ -38,12 +38,11 @@ if TYPE_CHECKING:
     from ..config import LlmLoadModelConfig
     from ..results import PredictionResult
 
-__all__ = ["AsyncLLM"]
 
 T = TypeVar("T")
 
 
-class AsyncLLM(AsyncContextHandle):
+class AsyncLLM(AsyncContextHandle):  # public
     """A loaded language model, for asyncio.
 
     Made by ``await client.llm.model(...)``.

@@ -72,7 +72,6 @@ class ContextHandle(ActingHandle):
         Example:
             >>> model = client.llm.model("pocket")
             >>> print(model.get_context_usage("Hello").fits)
-            True
         """
         return self._client.run(ops.context_usage(self, history, tools), **limits)
 
@@ -132,7 +131,5 @@ class AsyncContextHandle(AsyncActingHandle):
             >>> async def main() -> None:
             ...     model = await client.llm.model("pocket")
             ...     print((await model.get_context_usage("Hello")).fits)
-            >>> asyncio.run(main())
-            True
         """
         return await self._client.run(ops.context_usage(self, history, tools), **limits)

@@ -39,12 +39,11 @@ if TYPE_CHECKING:
     from ..config import LlmLoadModelConfig
     from ..results import PredictionResult
 
-__all__ = ["LLM"]
 
 T = TypeVar("T")
 
 
-class LLM(ContextHandle):
+class LLM(ContextHandle):  # public
     """A loaded language model.
 
     Made by ``client.llm.model(...)`` or ``lmstudio.llm(...)``.

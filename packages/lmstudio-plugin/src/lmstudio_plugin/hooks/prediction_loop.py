@@ -16,7 +16,7 @@ __all__ = ["PredictionLoop", "PredictionLoopController", "run_prediction_loop"]
 
 class PredictionLoopController(
     ProcessingController[HookRequest, TPluginConfigSchema, TGlobalConfigSchema]
-):
+):  # public
     """What a prediction loop is given."""
 
     _with_current = True

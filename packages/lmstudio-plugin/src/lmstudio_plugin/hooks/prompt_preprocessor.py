@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 class PromptPreprocessorController(
     ProcessingController[HookRequest, TPluginConfigSchema, TGlobalConfigSchema]
-):
+):  # public
     """What a prompt preprocessor is given beside the message."""
 
     async def _send_handle_update(self, update: Any) -> Any:

@@ -26,7 +26,7 @@ ReasoningType = Literal["none", "reasoning", "reasoningStartTag", "reasoningEndT
 
 class TokenGeneratorController(
     HookController[HookRequest, TPluginConfigSchema, TGlobalConfigSchema]
-):
+):  # public
     """What a generator is given, and where it writes."""
 
     _send: Callable[[Mapping[str, Any]], Awaitable[Any]] | None = None

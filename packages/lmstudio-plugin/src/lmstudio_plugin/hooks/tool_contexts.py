@@ -11,14 +11,6 @@ from typing import Any, Final, Generic, TypeVar
 from ..errors import LMStudioPluginRuntimeError
 from .serving import SendMessage
 
-__all__ = [
-    "AsyncToolCallContext",
-    "ToolCall",
-    "ToolCallContext",
-    "get_tool_call_context",
-    "get_tool_call_context_async",
-]
-
 C = TypeVar("C")
 MAX_STATUS: Final = 4096
 """The longest status and warning, in characters."""
@@ -50,7 +42,7 @@ class _BaseToolCallContext:
         return {"type": kind, "sessionId": self.session_id, "callId": self.call_id, key: text}
 
 
-class AsyncToolCallContext(_BaseToolCallContext):
+class AsyncToolCallContext(_BaseToolCallContext):  # public
     """The call that an async tool serves."""
 
     async def notify_status(self, message: str) -> None:
@@ -62,7 +54,7 @@ class AsyncToolCallContext(_BaseToolCallContext):
         await self._send_json(self._make_warning(message))
 
 
-class ToolCallContext(_BaseToolCallContext):
+class ToolCallContext(_BaseToolCallContext):  # public
     """The call that a tool serves in a thread."""
 
     def __init__(self, session_id: str, call_id: str, send_json: SendMessage) -> None:
@@ -93,7 +85,7 @@ _LMS_TOOL_CALL_ASYNC: ContextVar[AsyncToolCallContext | None] = ContextVar(
 CURRENT: ContextVar[ToolCall[Any] | None] = ContextVar("lmstudio_plugin_tool_call", default=None)
 
 
-def get_tool_call_context() -> ToolCallContext:
+def get_tool_call_context() -> ToolCallContext:  # public
     """The call that this tool serves; in tools that are not async.
 
     Raises:
@@ -106,7 +98,7 @@ def get_tool_call_context() -> ToolCallContext:
     return _in_a_tool(_LMS_TOOL_CALL_SYNC.get(), "get_tool_call_context")
 
 
-def get_tool_call_context_async() -> AsyncToolCallContext:
+def get_tool_call_context_async() -> AsyncToolCallContext:  # public
     """The call that this tool serves; in async tools.
 
     Raises:
@@ -123,7 +115,7 @@ def _in_a_tool(context: C | None, name: str) -> C:
     return context
 
 
-class ToolCall(Generic[C]):
+class ToolCall(Generic[C]):  # public
     """The call that a tool serves: a parameter of this type is filled in and hidden from the model.
 
     Attributes:

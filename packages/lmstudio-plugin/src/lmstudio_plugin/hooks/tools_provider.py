@@ -53,7 +53,7 @@ LISTING_SECONDS: Final = 20.0
 
 class ToolsProviderController(
     HookController[HookRequest, TPluginConfigSchema, TGlobalConfigSchema]
-):
+):  # public
     """What a tools provider is given."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from lmstudio_core.setting_kinds import value_problem
+from lmstudio_core.protocol.setting_kinds import value_problem
 from lmstudio_server.bridge.hook import Hook, HookName
 from lmstudio_server.bridge.host import Schematics
 from lmstudio_server.errors import WireError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_core.data import nearest
 from lmstudio_core.lenient import as_mapping
-from lmstudio_core.setting_kinds import value_problem
+from lmstudio_core.protocol.setting_kinds import value_problem
 from lmstudio_server.errors import WireError, close_matches_text
 from lmstudio_server.wire.auth import Credentials
 

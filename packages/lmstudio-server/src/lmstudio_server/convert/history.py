@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lmstudio_core.halves import mend
+from lmstudio_core.lenient import mend
 from lmstudio_server.api import parameters as p
 from lmstudio_server.errors import WireError
 

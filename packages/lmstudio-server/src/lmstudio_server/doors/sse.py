@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette import responses
 from starlette.responses import Response
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import json_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping

@@ -12,7 +12,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
 
-from lmstudio_core.halves import escaped
+from lmstudio_core.lenient import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class DownloadProgressUpdate(ServerStruct):
+class DownloadProgressUpdate(ServerStruct):  # public
     """How far a download is."""
 
     downloaded_bytes: int = 0
@@ -31,10 +31,10 @@ class DownloadProgressUpdate(ServerStruct):
     speed_bytes_per_second: float = 0.0
 
 
-DownloadProgressCallback = Callable[[DownloadProgressUpdate], None]
+DownloadProgressCallback = Callable[[DownloadProgressUpdate], None]  # public
 """Called again and again while a download runs."""
 
-DownloadFinalizedCallback = Callable[[], None]
+DownloadFinalizedCallback = Callable[[], None]  # public
 """Called once when everything is downloaded and the server starts to put it in its place."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lmstudio_core.halves import json_text
+from lmstudio_core.lenient import json_text
 from lmstudio_server.doors.errors import DoorError, model_unloaded
 
 __all__ = ["Answer", "Generation", "embedding_answer", "error_answer", "model_object"]

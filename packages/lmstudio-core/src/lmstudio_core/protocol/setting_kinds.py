@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from .lenient import as_list, as_mapping, is_list
+from ..lenient import as_list, as_mapping, is_list
 
 __all__ = ["KINDS", "schematics_fields", "value_problem"]
 
