@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Unpack
@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
 from lmstudio_core.namespaces.base import AsyncNamespace, SyncNamespace
 from lmstudio_llm.chat import ChatInput
-from lmstudio_llm.config import LlmPredictionConfig
+from lmstudio_llm.config_dicts import PredictionConfigInput
 from lmstudio_llm.schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 
 from .operations import start
@@ -23,7 +23,7 @@ from .toolsets import ToolInput, Toolset
 __all__ = ["AgentNamespace", "AsyncAgentNamespace"]
 
 T = TypeVar("T")
-Config = LlmPredictionConfig | Mapping[str, Any] | None
+Config = PredictionConfigInput | None
 Toolsets = Iterable[Toolset | str]
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lmstudio_llm import LLM, DownloadedLlm
 
     from .files import FileHandle, LocalFileInput
+    from .models.downloaded import DownloadedModel
+    from .models.handles import SyncModelHandle
+    from .models.specifiers import ModelDomain
 
 __all__ = ["list_downloaded_models", "list_loaded_models", "prepare_image"]
 
@@ -29,10 +32,12 @@ def list_downloaded_models(
 ) -> list[DownloadedEmbeddingModel]: ...
 @overload
 def list_downloaded_models(
-    namespace: str | None = None, **limits: Unpack[CallLimits]
-) -> list[Any]: ...
+    namespace: None = None, **limits: Unpack[CallLimits]
+) -> list[DownloadedModel]: ...
 @short
-def list_downloaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
+def list_downloaded_models(
+    namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
+) -> list[Any]:
     """All models downloaded to the default client's server.
 
     Args:
@@ -49,9 +54,13 @@ def list_loaded_models(
     namespace: Literal["embedding"], **limits: Unpack[CallLimits]
 ) -> list[EmbeddingModel]: ...
 @overload
-def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]: ...
+def list_loaded_models(
+    namespace: None = None, **limits: Unpack[CallLimits]
+) -> list[SyncModelHandle]: ...
 @short
-def list_loaded_models(namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
+def list_loaded_models(
+    namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
+) -> list[Any]:
     """Handles of all models loaded on the default client's server.
 
     Args:

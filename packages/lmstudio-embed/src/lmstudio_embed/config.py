@@ -11,7 +11,11 @@ from typing_extensions import Self
 from lmstudio_core.config import KV, ConfigModel
 from lmstudio_core.gpu import GpuSetting, GpuSettingDict, gpu_from_kv, gpu_to_kv
 
-__all__ = ["EmbeddingLoadModelConfig", "EmbeddingLoadModelConfigDict"]
+__all__ = [
+    "EmbeddingLoadConfigInput",
+    "EmbeddingLoadModelConfig",
+    "EmbeddingLoadModelConfigDict",
+]
 
 _RATIO_KEY: Final = "embedding.load.llama.acceleration.offloadRatio"
 # Strict, so that ``True`` is an error and not a frequency of 1.0.
@@ -65,11 +69,26 @@ class EmbeddingLoadModelConfig(ConfigModel):
 
 
 class EmbeddingLoadModelConfigDict(TypedDict, total=False):
-    """``EmbeddingLoadModelConfig`` as a dict with the server's keys."""
+    """``EmbeddingLoadModelConfig`` as a dict, with keys in either spelling.
+
+    Example:
+        >>> config: EmbeddingLoadModelConfigDict = {"contextLength": 512}
+        >>> EmbeddingLoadModelConfig.from_dict(config)
+        EmbeddingLoadModelConfig(context_length=512)
+    """
 
     gpu: GpuSetting | GpuSettingDict | None
+    context_length: int | None
     contextLength: int | None
+    rope_frequency_base: float | Literal[False] | None
     ropeFrequencyBase: float | Literal[False] | None
+    rope_frequency_scale: float | Literal[False] | None
     ropeFrequencyScale: float | Literal[False] | None
+    keep_model_in_memory: bool | None
     keepModelInMemory: bool | None
+    try_mmap: bool | None
     tryMmap: bool | None
+
+
+EmbeddingLoadConfigInput = EmbeddingLoadModelConfig | EmbeddingLoadModelConfigDict
+"""Whatever says how an embedding model is loaded: an object, or a dict in either spelling."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -13,7 +12,7 @@ from lmstudio_core.timeouts import CallLimits
 from lmstudio_core.tracebacks import short
 
 if TYPE_CHECKING:
-    from .config import EmbeddingLoadModelConfig
+    from .config import EmbeddingLoadConfigInput
     from .models import EmbeddingModel
 
 __all__ = ["embedding_model"]
@@ -25,7 +24,7 @@ def embedding_model(
     /,
     *,
     ttl: int | None = DEFAULT_TTL,
-    config: EmbeddingLoadModelConfig | Mapping[str, Any] | None = None,
+    config: EmbeddingLoadConfigInput | None = None,
     on_load_progress: LoadProgressCallback | None = None,
     device: str | None = None,
     **limits: Unpack[CallLimits],

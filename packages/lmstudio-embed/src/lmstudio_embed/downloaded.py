@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Unpack
 
@@ -11,10 +10,10 @@ from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedMode
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from lmstudio_core.config import ConfigModel
     from lmstudio_core.models.infos import EmbeddingModelInfo
     from lmstudio_core.models.operations import LoadProgressCallback
 
+    from .config import EmbeddingLoadConfigInput
     from .models import AsyncEmbeddingModel, EmbeddingModel
 
 __all__ = ["AsyncDownloadedEmbeddingModel", "DownloadedEmbeddingModel"]
@@ -38,7 +37,7 @@ class DownloadedEmbeddingModel(DownloadedModel):
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -47,7 +46,7 @@ class DownloadedEmbeddingModel(DownloadedModel):
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -72,7 +71,7 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -81,7 +80,7 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Unpack
 
@@ -10,17 +10,22 @@ from lmstudio_core.models.kind import ModelKind
 from lmstudio_core.models.namespaces import AsyncModelNamespace, SyncModelNamespace
 from lmstudio_core.timeouts import CallLimits
 
+from .config import EmbeddingLoadConfigInput
 from .downloaded import AsyncDownloadedEmbeddingModel, DownloadedEmbeddingModel
 from .kind import EMBEDDING_KIND
 from .models import AsyncEmbeddingModel, EmbeddingModel
 
 if TYPE_CHECKING:
+    from lmstudio_core.models.handles import ModelSpecifierInput
     from lmstudio_core.models.infos import EmbeddingModelInstanceInfo
+
 
 __all__ = ["AsyncEmbeddingNamespace", "EmbeddingNamespace"]
 
 
-class EmbeddingNamespace(SyncModelNamespace[EmbeddingModel, DownloadedEmbeddingModel]):
+class EmbeddingNamespace(
+    SyncModelNamespace[EmbeddingModel, DownloadedEmbeddingModel, EmbeddingLoadConfigInput]
+):
     """Embedding models: load, list and unload them.
 
     Example:
@@ -33,12 +38,14 @@ class EmbeddingNamespace(SyncModelNamespace[EmbeddingModel, DownloadedEmbeddingM
     if TYPE_CHECKING:
 
         def get_model_info(
-            self, model_specifier: Any, **limits: Unpack[CallLimits]
+            self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> EmbeddingModelInstanceInfo: ...
 
 
 class AsyncEmbeddingNamespace(
-    AsyncModelNamespace[AsyncEmbeddingModel, AsyncDownloadedEmbeddingModel]
+    AsyncModelNamespace[
+        AsyncEmbeddingModel, AsyncDownloadedEmbeddingModel, EmbeddingLoadConfigInput
+    ]
 ):
     """Embedding models, for asyncio: load, list and unload them.
 
@@ -52,5 +59,5 @@ class AsyncEmbeddingNamespace(
     if TYPE_CHECKING:
 
         async def get_model_info(
-            self, model_specifier: Any, **limits: Unpack[CallLimits]
+            self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> EmbeddingModelInstanceInfo: ...

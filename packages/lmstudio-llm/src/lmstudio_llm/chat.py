@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Union, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, overload
 
 from typing_extensions import Self
 
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from .results import PredictionResult
 
 __all__ = ["Chat", "ChatInput", "history_data"]
+
+ChatRole = Literal["user", "system", "assistant", "tool", "developer"]
+"""Who says a message, or what it is."""
 
 UserInput = str | TextData | TextDataDict | FileHandleInput
 ResponseInput = Union[
@@ -298,9 +301,7 @@ class Chat(Short):
         """Add the result of one tool; see ``add_tool_results``."""
         return self.add_tool_results([result])
 
-    def append(
-        self, message: AnyChatMessage | AnyChatMessageDict | Mapping[str, Any]
-    ) -> AnyChatMessage:
+    def append(self, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
         """Add a whole message, as ``on_message=chat.append`` does; the chat keeps a copy."""
         given = message_of(message)
         if isinstance(given, UserMessage):
@@ -311,7 +312,7 @@ class Chat(Short):
             return self._push(given)
         return self._push(given)
 
-    def add_entry(self, role: str, content: Any) -> AnyChatMessage:
+    def add_entry(self, role: ChatRole, content: Any) -> AnyChatMessage:
         """Add a message by role: ``user``, ``system``, ``assistant`` or ``tool``."""
         if role == "system":
             return self.add_system_prompt(content)
@@ -322,7 +323,9 @@ class Chat(Short):
     ) -> Sequence[AnyChatMessage]:
         """Add several messages: whole ones, dicts, or pairs of role and content."""
         return [
-            self.add_entry(*pair) if (pair := pair_of(entry)) else self.append(cast("Any", entry))
+            self.add_entry(*cast("Any", pair))
+            if (pair := pair_of(entry))
+            else self.append(cast("Any", entry))
             for entry in entries
         ]
 
@@ -332,13 +335,13 @@ class Chat(Short):
             raise LMStudioRuntimeError("The chat is empty: there is no message to remove.")
         return self._messages.pop(index)
 
-    def insert(self, index: int, message: AnyChatMessage | Mapping[str, Any]) -> AnyChatMessage:
+    def insert(self, index: int, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
         """Put a message before the one at ``index``."""
         given = message_of(message)
         self._messages.insert(index, given)
         return given
 
-    def replace(self, index: int, message: AnyChatMessage | Mapping[str, Any]) -> AnyChatMessage:
+    def replace(self, index: int, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
         """Put a message in the place of the one at ``index``."""
         self._messages[index] = given = message_of(message)
         return given
@@ -373,11 +376,15 @@ class Chat(Short):
 ChatInput = (
     Chat
     | str
+    | ChatHistoryData
     | ChatHistoryDataDict
-    | Mapping[str, Any]
     | Sequence[AnyChatMessage | Mapping[str, Any]]
 )
-"""What is taken wherever a chat is: a chat, text, a list of messages, or a dict with one."""
+"""What is taken wherever a chat is: a chat, text, a list of messages, or a dict with one.
+
+The messages of a list may be dicts of any type: checkers take a list in a variable for
+``list[dict[str, str]]``, which would be no list of ``AnyChatMessageDict``.
+"""
 
 
 def history_data(history: ChatInput) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The structured values inside prediction and load configs, and the dict forms of all of them."""
+"""The structured values inside prediction and load configs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
-from typing_extensions import TypedDict
 
 from lmstudio_core.config import ConfigModel
-from lmstudio_core.gpu import GpuSetting, GpuSettingDict
 
 __all__ = [
     "LlmContextOverflowPolicy",
@@ -18,11 +16,9 @@ __all__ = [
     "LlmLlamaCacheQuantizationType",
     "LlmLlamaCppArgument",
     "LlmLlamaCppArgumentsOverride",
-    "LlmLoadModelConfigDict",
     "LlmLoadPromptTemplate",
     "LlmManualPromptTemplate",
     "LlmMlxKvCacheQuantization",
-    "LlmPredictionConfigDict",
     "LlmPromptTemplate",
     "LlmReasoningParsing",
     "LlmStructuredPredictionSetting",
@@ -168,76 +164,3 @@ class LlmMlxKvCacheQuantization(ConfigModel):
     bits: Literal[8, 6, 4, 3, 2] = 8
     group_size: Literal[32, 64, 128] = 64
     quantized_start: CountFromZero = 5000
-
-
-class LlmPredictionConfigDict(TypedDict, total=False):
-    """``LlmPredictionConfig`` as a dict; snake_case keys work as well."""
-
-    maxTokens: int | Literal[False] | None
-    temperature: float | None
-    stopStrings: Sequence[str] | None
-    toolCallStopStrings: Sequence[str] | None
-    contextOverflowPolicy: LlmContextOverflowPolicy | None
-    structured: Any
-    rawTools: Any
-    toolChoice: Any
-    toolNaming: LlmToolNaming | None
-    topKSampling: float | None
-    repeatPenalty: float | Literal[False] | None
-    presencePenalty: float | Literal[False] | None
-    frequencyPenalty: float | Literal[False] | None
-    minPSampling: float | Literal[False] | None
-    topPSampling: float | Literal[False] | None
-    xtcProbability: float | Literal[False] | None
-    xtcThreshold: float | Literal[False] | None
-    logProbs: int | Literal[False] | None
-    seed: int | Literal[False] | None
-    cpuThreads: int | None
-    promptTemplate: Any
-    draftModel: str | None
-    speculativeDecodingNumDraftTokensExact: int | None
-    speculativeDecodingMinDraftLengthToConsider: int | None
-    speculativeDecodingMinContinueDraftingProbability: float | None
-    enableThinking: bool | None
-    reasoningBudget: int | Literal[False] | None
-    reasoningParsing: Any
-    userMaxImageDimensionPixels: int | Literal[False] | None
-    ignoreModelPreferredMaxImageDimension: bool | None
-    raw: Any
-
-
-class LlmLoadModelConfigDict(TypedDict, total=False):
-    """``LlmLoadModelConfig`` as a dict; snake_case keys work as well."""
-
-    autoFit: bool | None
-    gpu: GpuSetting | GpuSettingDict | None
-    gpuStrictVramCap: bool | None
-    offloadKVCacheToGpu: bool | None
-    contextLength: int | None
-    maxParallelPredictions: int | None
-    useUnifiedKvCache: bool | None
-    promptTemplate: Any
-    ropeFrequencyBase: float | Literal[False] | None
-    ropeFrequencyScale: float | Literal[False] | None
-    evalBatchSize: int | None
-    physicalBatchSize: int | None
-    flashAttention: bool | None
-    contextCheckpoints: int | None
-    reasoningBudgetMessage: str | None
-    speculativeDraftMtp: bool | None
-    speculativeDraftSimple: bool | None
-    speculativeDraftModel: str | None
-    speculativeDraftMaxTokens: int | None
-    speculativeDraftMinTokens: int | None
-    speculativeDraftMinContinueProbability: float | None
-    keepModelInMemory: bool | None
-    seed: int | Literal[False] | None
-    useFp16ForKVCache: bool | None
-    tryMmap: bool | None
-    tryDirectIO: bool | None
-    llamaCppArgumentsOverride: Any
-    numExperts: int | None
-    llamaKCacheQuantizationType: LlmLlamaCacheQuantizationType | Literal[False] | None
-    llamaVCacheQuantizationType: LlmLlamaCacheQuantizationType | Literal[False] | None
-    mlxDiskCache: bool | None
-    mlxKvCacheQuantization: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Unpack
 
@@ -10,12 +10,10 @@ from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedMode
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lmstudio_core.config import ConfigModel
     from lmstudio_core.models.infos import LlmInfo
     from lmstudio_core.models.operations import LoadProgressCallback
 
+    from .config_dicts import LlmLoadConfigInput
     from .models import LLM, AsyncLLM
 
 __all__ = ["AsyncDownloadedLlm", "DownloadedLlm"]
@@ -42,7 +40,7 @@ class DownloadedLlm(DownloadedModel):
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -51,7 +49,7 @@ class DownloadedLlm(DownloadedModel):
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -77,7 +75,7 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -86,7 +84,7 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],

@@ -205,28 +205,41 @@ class UserMessageDict(TypedDict):
     """``UserMessage`` as a dict; plain text serves as content too."""
 
     role: Literal["user"]
-    content: str | Sequence[TextDataDict | FileHandleDict]
+    content: str | Sequence[TextData | TextDataDict | FileHandle | FileHandleDict]
 
 
 class SystemPromptDict(TypedDict):
     """``SystemPrompt`` as a dict; plain text serves as content too."""
 
-    role: Literal["system"]
-    content: str | Sequence[TextDataDict | FileHandleDict]
+    role: Literal["system", "developer"]
+    content: str | Sequence[TextData | TextDataDict]
 
 
 class AssistantResponseDict(TypedDict):
-    """``AssistantResponse`` as a dict; plain text serves as content too."""
+    """``AssistantResponse`` as a dict; plain text and OpenAI's ``tool_calls`` serve too."""
 
     role: Literal["assistant"]
-    content: str | Sequence[TextDataDict | FileHandleDict | ToolCallRequestDataDict]
+    content: NotRequired[
+        str
+        | Sequence[
+            TextData
+            | TextDataDict
+            | FileHandle
+            | FileHandleDict
+            | ToolCallRequestData
+            | ToolCallRequestDataDict
+        ]
+        | None
+    ]
+    tool_calls: NotRequired[Sequence[Mapping[str, Any]] | None]
 
 
 class ToolResultMessageDict(TypedDict):
-    """``ToolResultMessage`` as a dict."""
+    """``ToolResultMessage`` as a dict; text with OpenAI's ``tool_call_id`` serves too."""
 
     role: Literal["tool"]
-    content: Sequence[ToolCallResultDataDict]
+    content: str | Sequence[ToolCallResultData | ToolCallResultDataDict]
+    tool_call_id: NotRequired[str]
 
 
 AnyChatMessageDict = (
@@ -237,7 +250,7 @@ AnyChatMessageDict = (
 class ChatHistoryDataDict(TypedDict):
     """``ChatHistoryData`` as a dict."""
 
-    messages: Sequence[AnyChatMessageDict]
+    messages: Sequence[AnyChatMessage | AnyChatMessageDict]
 
 
 _MESSAGES: Mapping[str, type[AnyChatMessage]] = {

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Unpack
 
 from lmstudio_core.models.namespaces import AsyncModelNamespace, SyncModelNamespace
 from lmstudio_core.timeouts import CallLimits
 
+from .config_dicts import LlmLoadConfigInput
 from .downloaded import AsyncDownloadedLlm, DownloadedLlm
 from .kind import LLM_KIND
 from .models import LLM, AsyncLLM
 
 if TYPE_CHECKING:
+    from lmstudio_core.models.handles import ModelSpecifierInput
     from lmstudio_core.models.infos import LlmInstanceInfo
     from lmstudio_core.models.kind import ModelKind
+
 
 __all__ = ["AsyncLLMNamespace", "LLMNamespace"]
 
 
-class LLMNamespace(SyncModelNamespace[LLM, DownloadedLlm]):
+class LLMNamespace(SyncModelNamespace[LLM, DownloadedLlm, LlmLoadConfigInput]):
     """Language models: load, list and unload them.
 
     Example:
@@ -33,11 +36,11 @@ class LLMNamespace(SyncModelNamespace[LLM, DownloadedLlm]):
     if TYPE_CHECKING:
 
         def get_model_info(
-            self, model_specifier: Any, **limits: Unpack[CallLimits]
+            self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> LlmInstanceInfo: ...
 
 
-class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm]):
+class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm, LlmLoadConfigInput]):
     """Language models, for asyncio: load, list and unload them.
 
     Example:
@@ -50,5 +53,5 @@ class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm]):
     if TYPE_CHECKING:
 
         async def get_model_info(
-            self, model_specifier: Any, **limits: Unpack[CallLimits]
+            self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> LlmInstanceInfo: ...

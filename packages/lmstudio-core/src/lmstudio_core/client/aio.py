@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from ..drivers.aio_stream import AsyncChannelStream
     from ..drivers.batches import AsyncBatchStream
     from ..files import FileHandle, LocalFileInput
+    from ..models.downloaded import AsyncDownloadedModel
+    from ..models.handles import AsyncModelHandle
+    from ..models.specifiers import ModelDomain
     from ..namespaces.diagnostics import AsyncDiagnosticsNamespace
     from ..namespaces.files import AsyncFilesNamespace
     from ..namespaces.models import AsyncModelsNamespace
@@ -334,10 +337,10 @@ class AsyncClient(ClientBase):
     ) -> list[AsyncDownloadedEmbeddingModel]: ...
     @overload
     async def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[AsyncDownloadedModel]: ...
     async def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
         return await self.models.list_downloaded(namespace, **limits)
@@ -352,10 +355,10 @@ class AsyncClient(ClientBase):
     ) -> list[AsyncEmbeddingModel]: ...
     @overload
     async def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[AsyncModelHandle]: ...
     async def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
         """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
         return await self.models.list_loaded(namespace, **limits)

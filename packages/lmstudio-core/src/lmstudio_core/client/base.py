@@ -38,12 +38,15 @@ __all__ = [
 
 
 # What makes a client must be light: it is imported in the event loop of asyncio programs.
-__getattr__, __dir__ = lazy_names(__name__, {"plugins": "lmstudio_core.plugins:plugins"})
+_late, __dir__ = lazy_names(__name__, {"plugins": "lmstudio_core.plugins:plugins"})
+
+if not TYPE_CHECKING:
+    __getattr__ = _late
 
 
 def installed_plugins() -> Plugins:
     """The plugins of this process; nothing is looked for before something is asked of them."""
-    return cast("Plugins", globals().get("plugins") or __getattr__("plugins"))
+    return cast("Plugins", globals().get("plugins") or _late("plugins"))
 
 
 def preload() -> None:
@@ -171,12 +174,14 @@ class ClientBase(Short):
         """The namespace of a capability; the clients say more."""
         raise NotImplementedError
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in installed_plugins().capability_names():
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}.{self._like(name)}"
-            )
-        return self.capability(name)
+    if not TYPE_CHECKING:  # checkers know the family's namespaces, ``capability`` gives others
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or name not in installed_plugins().capability_names():
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}.{self._like(name)}"
+                )
+            return self.capability(name)
 
     def _like(self, name: str) -> str:
         from ..data import nearest  # which is heavy, and for mistakes alone

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from lmstudio_llm import LLM, DownloadedLlm, LLMNamespace
 
     from ..files import FileHandle, LocalFileInput
+    from ..models.downloaded import DownloadedModel
+    from ..models.handles import SyncModelHandle
+    from ..models.specifiers import ModelDomain
     from ..namespaces.diagnostics import DiagnosticsNamespace
     from ..namespaces.files import FilesNamespace
     from ..namespaces.models import ModelsNamespace
@@ -285,10 +288,10 @@ class Client(ClientBase):
     ) -> list[DownloadedEmbeddingModel]: ...
     @overload
     def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[DownloadedModel]: ...
     def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
         """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
         return self.models.list_downloaded(namespace, **limits)
@@ -303,10 +306,10 @@ class Client(ClientBase):
     ) -> list[EmbeddingModel]: ...
     @overload
     def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[SyncModelHandle]: ...
     def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
         """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
         return self.models.list_loaded(namespace, **limits)

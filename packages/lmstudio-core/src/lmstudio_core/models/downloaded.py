@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 from typing_extensions import Unpack
 
-from ..config import ConfigModel
 from ..data import SameOnServer
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
 from ..tracebacks import Short
+from .handles import AsyncModelHandle, SyncModelHandle
 from .infos import ModelInfoBase
 from .operations import DEFAULT_TTL, LoadProgressCallback
 
@@ -37,7 +37,7 @@ class DownloadedModelBase(Short, SameOnServer):
         self._info = info
 
     @property
-    def info(self) -> Any:
+    def info(self) -> ModelInfoBase:
         """All that the server told of the model."""
         return self._info
 
@@ -76,14 +76,14 @@ class DownloadedModel(DownloadedModelBase):
         *,
         ttl: int | None = DEFAULT_TTL,
         instance_identifier: str | None = None,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: Any = None,  # its kind's, which subclasses name
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
-    ) -> Any:
+    ) -> SyncModelHandle:
         """Load one more instance of this model; see ``client.llm.load_new_instance``."""
         namespace = self._client.capability(self._namespace or self.type)
-        return namespace.load_new_instance(
+        handle: SyncModelHandle = namespace.load_new_instance(
             self.model_key,
             instance_identifier,
             ttl=ttl,
@@ -92,19 +92,20 @@ class DownloadedModel(DownloadedModelBase):
             device=device,
             **limits,
         )
+        return handle
 
     def model(
         self,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: Any = None,  # its kind's, which subclasses name
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
-    ) -> Any:
+    ) -> SyncModelHandle:
         """This model: the loaded instance if there is one, else it is loaded."""
         namespace = self._client.capability(self._namespace or self.type)
-        return namespace.model(
+        handle: SyncModelHandle = namespace.model(
             self.model_key,
             ttl=ttl,
             config=config,
@@ -112,6 +113,7 @@ class DownloadedModel(DownloadedModelBase):
             device=device,
             **limits,
         )
+        return handle
 
 
 class AsyncDownloadedModel(DownloadedModelBase):
@@ -126,14 +128,14 @@ class AsyncDownloadedModel(DownloadedModelBase):
         *,
         ttl: int | None = DEFAULT_TTL,
         instance_identifier: str | None = None,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: Any = None,  # its kind's, which subclasses name
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
-    ) -> Any:
+    ) -> AsyncModelHandle:
         """Load one more instance of this model; see ``client.llm.load_new_instance``."""
         namespace = self._client.capability(self._namespace or self.type)
-        return await namespace.load_new_instance(
+        handle: AsyncModelHandle = await namespace.load_new_instance(
             self.model_key,
             instance_identifier,
             ttl=ttl,
@@ -142,19 +144,20 @@ class AsyncDownloadedModel(DownloadedModelBase):
             device=device,
             **limits,
         )
+        return handle
 
     async def model(
         self,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: Any = None,  # its kind's, which subclasses name
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
-    ) -> Any:
+    ) -> AsyncModelHandle:
         """This model: the loaded instance if there is one, else it is loaded."""
         namespace = self._client.capability(self._namespace or self.type)
-        return await namespace.model(
+        handle: AsyncModelHandle = await namespace.model(
             self.model_key,
             ttl=ttl,
             config=config,
@@ -162,6 +165,7 @@ class AsyncDownloadedModel(DownloadedModelBase):
             device=device,
             **limits,
         )
+        return handle
 
 
 AnyDownloadedModel = DownloadedModel

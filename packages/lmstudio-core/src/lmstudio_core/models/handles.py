@@ -7,20 +7,23 @@ from typing import Any, ClassVar, cast, overload
 
 from typing_extensions import Unpack
 
+from ..config import ConfigModel
 from ..data import SameOnServer
 from ..protocol.operations import Batch
 from ..runner import AsyncRunner, SyncRunner
 from ..timeouts import CallLimits
 from ..tracebacks import Short
 from . import operations as ops
-from .infos import ModelProcessingState
+from .infos import ModelInstanceInfo, ModelProcessingState
 from .kind import ModelKind
+from .specifiers import AnyModelSpecifier
 
 __all__ = [
     "AsyncDraftingHandle",
     "AsyncModelHandle",
     "DraftingHandle",
     "ModelHandleBase",
+    "ModelSpecifierInput",
     "SyncModelHandle",
 ]
 
@@ -56,6 +59,10 @@ class ModelHandleBase(Short, SameOnServer):
         return f"{type(self).__name__}(identifier={self.identifier!r})"
 
 
+ModelSpecifierInput = AnyModelSpecifier | ModelHandleBase
+"""Whatever names a loaded model: what ``AnyModelSpecifier`` lists, or a handle."""
+
+
 class SyncModelHandle(ModelHandleBase):
     """A loaded model.
 
@@ -72,11 +79,12 @@ class SyncModelHandle(ModelHandleBase):
         """Unload this model. Raises ``LMStudioModelNotFoundError`` if it is not loaded."""
         self._client.run(ops.unload(self._kind, self.identifier, self.device_identifier), **limits)
 
-    def get_info(self, **limits: Unpack[CallLimits]) -> Any:
+    def get_info(self, **limits: Unpack[CallLimits]) -> ModelInstanceInfo:
         """What the server knows of this model; raises ``LMStudioModelNotFoundError`` if it is gone."""
-        return self._client.run(ops.get_model_info(self._kind, self), **limits)
+        info = self._client.run(ops.get_model_info(self._kind, self), **limits)
+        return cast("ModelInstanceInfo", info)
 
-    def get_load_config(self, **limits: Unpack[CallLimits]) -> Any:
+    def get_load_config(self, **limits: Unpack[CallLimits]) -> ConfigModel:
         """The config that this model was loaded with."""
         return self._client.run(ops.get_load_config(self._kind, self), **limits)
 
@@ -157,11 +165,12 @@ class AsyncModelHandle(ModelHandleBase):
             ops.unload(self._kind, self.identifier, self.device_identifier), **limits
         )
 
-    async def get_info(self, **limits: Unpack[CallLimits]) -> Any:
+    async def get_info(self, **limits: Unpack[CallLimits]) -> ModelInstanceInfo:
         """What the server knows of this model; raises ``LMStudioModelNotFoundError`` if it is gone."""
-        return await self._client.run(ops.get_model_info(self._kind, self), **limits)
+        info = await self._client.run(ops.get_model_info(self._kind, self), **limits)
+        return cast("ModelInstanceInfo", info)
 
-    async def get_load_config(self, **limits: Unpack[CallLimits]) -> Any:
+    async def get_load_config(self, **limits: Unpack[CallLimits]) -> ConfigModel:
         """The config that this model was loaded with."""
         return await self._client.run(ops.get_load_config(self._kind, self), **limits)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, cast
 
-from typing_extensions import Unpack
+from typing_extensions import TypeVar, Unpack
 
 from ..config import ConfigModel
 from ..namespaces.base import AsyncNamespace, SyncNamespace
 from ..notebook import ModelList
 from ..timeouts import CallLimits
 from . import operations as ops
+from .handles import ModelSpecifierInput
 from .infos import EstimatedResources, ModelInfoBase
 from .kind import ModelKind
 from .operations import DEFAULT_TTL, LoadProgressCallback
@@ -20,10 +21,13 @@ __all__ = ["AsyncModelNamespace", "SyncModelNamespace"]
 
 H = TypeVar("H")
 D = TypeVar("D")
+C = TypeVar("C", bound=ConfigModel | Mapping[str, Any], default=ConfigModel | Mapping[str, Any])
 
 
-class SyncModelNamespace(SyncNamespace, Generic[H, D]):
+class SyncModelNamespace(SyncNamespace, Generic[H, D, C]):
     """Models of one kind: ``H`` is the class of handles, ``D`` of downloaded models.
+
+    ``C`` is what says how they are loaded; without it, any config or dict.
 
     Every method takes ``timeout`` and ``idle_timeout`` in seconds; see
     ``lmstudio_core.timeouts.CallLimits``.
@@ -42,7 +46,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         /,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
@@ -81,7 +85,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         instance_identifier: str | None = None,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
@@ -133,7 +137,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
     def estimate_resources(
         self,
         model_key: str,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: C | None = None,
         *,
         device: str | None = None,
         **limits: Unpack[CallLimits],
@@ -152,7 +156,9 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
             ops.estimate_resources(self.kind, model_key, config, device), **limits
         )
 
-    def get_model_info(self, model_specifier: Any, **limits: Unpack[CallLimits]) -> Any:
+    def get_model_info(
+        self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
+    ) -> Any:
         """What the server knows of a loaded model, named by identifier, query or handle."""
         return self._client.run(ops.get_model_info(self.kind, model_specifier), **limits)
 
@@ -181,7 +187,7 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D]):
         return cast("D", self.kind.class_of(self.kind.downloaded)(info, self._client))
 
 
-class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
+class AsyncModelNamespace(AsyncNamespace, Generic[H, D, C]):
     """Models of one kind, for asyncio; with ``timeout`` and ``idle_timeout`` as well."""
 
     kind: ClassVar[ModelKind]
@@ -197,7 +203,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         /,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
@@ -236,7 +242,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
         instance_identifier: str | None = None,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: LoadProgressCallback | None = None,
         device: str | None = None,
         **limits: Unpack[CallLimits],
@@ -288,7 +294,7 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
     async def estimate_resources(
         self,
         model_key: str,
-        config: ConfigModel | Mapping[str, Any] | None = None,
+        config: C | None = None,
         *,
         device: str | None = None,
         **limits: Unpack[CallLimits],
@@ -307,7 +313,9 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D]):
             ops.estimate_resources(self.kind, model_key, config, device), **limits
         )
 
-    async def get_model_info(self, model_specifier: Any, **limits: Unpack[CallLimits]) -> Any:
+    async def get_model_info(
+        self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
+    ) -> Any:
         """What the server knows of a loaded model, named by identifier, query or handle."""
         return await self._client.run(ops.get_model_info(self.kind, model_specifier), **limits)
 

@@ -28,7 +28,7 @@ from .contexts import AsyncContextHandle
 if TYPE_CHECKING:
     from lmstudio_core.models.infos import LlmInstanceInfo
 
-    from ..config import LlmLoadModelConfig
+    from ..config import LlmLoadModelConfig, LlmPredictionConfig
     from ..options import (
         CompleteOptions,
         CompleteStreamOptions,
@@ -64,6 +64,9 @@ class AsyncLLM(AsyncContextHandle):
 
         async def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...
         async def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...
+        async def base_prediction_config(
+            self, *, ignore_server_session_config: bool = False, **limits: Unpack[CallLimits]
+        ) -> LlmPredictionConfig: ...
 
     @overload
     async def respond(

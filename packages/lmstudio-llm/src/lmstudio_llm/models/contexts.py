@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from typing_extensions import Unpack
 
@@ -11,13 +11,14 @@ from lmstudio_core.timeouts import CallLimits
 
 from .. import operations as ops
 from ..chat import ChatInput
+from ..config_dicts import PromptTemplateOptions
 from ..results import ContextUsage
 from ..tools import ToolDefinition
 from .acting import ActingHandle, AsyncActingHandle
 
 __all__ = ["AsyncContextHandle", "ContextHandle"]
 
-_NO_OPTIONS: Final[Mapping[str, Any]] = {}
+_NO_OPTIONS: Final[PromptTemplateOptions] = {}
 
 
 class ContextHandle(ActingHandle):
@@ -26,7 +27,7 @@ class ContextHandle(ActingHandle):
     def apply_prompt_template(
         self,
         history: ChatInput,
-        opts: Mapping[str, Any] = _NO_OPTIONS,
+        opts: PromptTemplateOptions = _NO_OPTIONS,
         **limits: Unpack[CallLimits],
     ) -> str:
         """The text that the model's chat template makes of a chat, as the model would read it.
@@ -79,7 +80,7 @@ class AsyncContextHandle(AsyncActingHandle):
     async def apply_prompt_template(
         self,
         history: ChatInput,
-        opts: Mapping[str, Any] = _NO_OPTIONS,
+        opts: PromptTemplateOptions = _NO_OPTIONS,
         **limits: Unpack[CallLimits],
     ) -> str:
         """The text that the model's chat template makes of a chat, as the model would read it.

@@ -28,7 +28,7 @@ from .contexts import ContextHandle
 if TYPE_CHECKING:
     from lmstudio_core.models.infos import LlmInstanceInfo
 
-    from ..config import LlmLoadModelConfig
+    from ..config import LlmLoadModelConfig, LlmPredictionConfig
     from ..options import (
         CompleteOptions,
         CompleteStreamOptions,
@@ -63,6 +63,9 @@ class LLM(ContextHandle):
 
         def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...
         def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...
+        def base_prediction_config(
+            self, *, ignore_server_session_config: bool = False, **limits: Unpack[CallLimits]
+        ) -> LlmPredictionConfig: ...
 
     @overload
     def respond(
