@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from lmstudio_core.errors import LMStudioRuntimeError
 from lmstudio_llm.callables import is_call_context
@@ -17,7 +17,7 @@ from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef, defined_to
 
 __all__ = ["ToolCallContext", "taking_context"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 class ToolCallContext:

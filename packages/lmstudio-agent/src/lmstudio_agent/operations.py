@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files import FileHandle
@@ -36,7 +36,7 @@ from .toolsets import ToolInput, Toolset, toolsets_of
 __all__ = ["ModelPredictor", "ready_tools", "start"]
 
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 @dataclass(frozen=True, kw_only=True)

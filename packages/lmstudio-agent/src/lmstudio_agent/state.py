@@ -51,8 +51,8 @@ class Run:
         events: deque[ActEvent] | None = None,
     ) -> None:
         self.chat = chat
-        self.given_messages = len(self.chat)
-        self.tools = {tool.name: tool for tool in tools}
+        self.given_messages: int = len(self.chat)
+        self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
         self.options = options
         self.structured = structured
         self.has_answer = False

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, get_args
 
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
@@ -65,7 +65,7 @@ class BaseModel(pydantic.BaseModel):
 class Struct(pydantic.BaseModel):
     """Data of the wire protocol: snake_case attributes here, camelCase keys there."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         protected_namespaces=(),
@@ -77,7 +77,8 @@ class Struct(pydantic.BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         # ``help()`` and editors show the names to write in Python, not those of the wire.
-        cls.__signature__ = inspect.Signature(
+        # By the type: an assignment would be to checkers a type of its own for each subclass.
+        signature = inspect.Signature(
             [
                 inspect.Parameter(
                     name,
@@ -88,6 +89,7 @@ class Struct(pydantic.BaseModel):
                 for name, field in cls.model_fields.items()
             ]
         )
+        type.__setattr__(cls, "__signature__", signature)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -117,7 +119,7 @@ class ServerStruct(Struct):
     back to its default and a required one keeps the value as it came.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", frozen=True)
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -135,7 +137,9 @@ class ServerStruct(Struct):
 class InputStruct(Struct):
     """Data that people write: unknown keys and wrong values are errors that say what to do."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", validate_assignment=True, allow_inf_nan=False
+    )
 
     if not TYPE_CHECKING:  # checkers know the fields as keyword arguments
 

@@ -388,7 +388,7 @@ class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):
         self, message: str = "", *, tried: Sequence[str] = (), status: int | None = None
     ) -> None:
         super().__init__(message, status=status)
-        self.tried = tuple(tried)
+        self.tried: tuple[str, ...] = tuple(tried)
 
 
 class LMStudioAuthenticationError(LMStudioWebsocketError):

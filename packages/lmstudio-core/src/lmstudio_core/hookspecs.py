@@ -29,8 +29,8 @@ PLUGIN_GROUP: Final = "lmstudio.plugins"
 ENGINE_GROUP: Final = "lmstudio.engines"
 """What the bundled server loads models with; see ``lmstudio_server.engines``."""
 
-hookspec = pluggy.HookspecMarker(PROJECT_NAME)
-hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+hookspec: Final = pluggy.HookspecMarker(PROJECT_NAME)
+hookimpl: Final = pluggy.HookimplMarker(PROJECT_NAME)
 
 
 @hookspec(firstresult=True)

@@ -538,7 +538,7 @@ class Deprecation:
 DEPRECATED: Final[dict[str, Deprecation]] = {}
 """The names of ``__all__`` that warn when they are imported."""
 
-_get, __dir__ = _lazy_names(
+_get, _names = _lazy_names(
     __name__,
     {name: f"{__package__}.{home}:{name}" for home, names in _HOMES.items() for name in names},
 )
@@ -556,3 +556,5 @@ if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
                 stacklevel=2,
             )
         return value
+
+    __dir__ = _names

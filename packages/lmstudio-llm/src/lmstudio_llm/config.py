@@ -214,7 +214,7 @@ class LlmLoadModelConfig(ConfigModel):
     """
 
     # Not ``Field(alias=…)``: type checkers would then want the alias as the keyword.
-    model_config = ConfigDict(alias_generator=_wire_name)
+    model_config: ClassVar[ConfigDict] = ConfigDict(alias_generator=_wire_name)
 
     _ratio_keys: ClassVar[Mapping[str, str]] = {
         "ratio_key": _L + "llama.acceleration.offloadRatio",

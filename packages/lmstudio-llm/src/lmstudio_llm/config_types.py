@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
@@ -61,7 +61,7 @@ def _no_switch(value: Any) -> Any:
     return value
 
 
-NoSwitch = BeforeValidator(_no_switch)
+NoSwitch: Final = BeforeValidator(_no_switch)
 """``True`` and ``False`` are no numbers; without this they would count as 1 and 0."""
 
 NumberFromZero = Annotated[float, NoSwitch, Field(ge=0)]

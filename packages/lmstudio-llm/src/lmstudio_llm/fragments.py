@@ -71,12 +71,12 @@ class LlmPredictionFragment:
         is_structural: bool = False,
         tokens: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self.content = content
-        self.tokens_count = tokens_count
-        self.contains_drafted = contains_drafted
-        self.reasoning_type = reasoning_type
-        self.is_structural = is_structural
-        self.tokens = tokens
+        self.content: str = content
+        self.tokens_count: int = tokens_count
+        self.contains_drafted: bool = contains_drafted
+        self.reasoning_type: str = reasoning_type
+        self.is_structural: bool = is_structural
+        self.tokens: Sequence[Mapping[str, Any]] | None = tokens
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pydantic
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -57,7 +57,7 @@ __all__ = [
 class ChatStruct(InputStruct):
     """The base of messages and their parts."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
     def __str__(self) -> str:
         return repr(self)

@@ -91,7 +91,7 @@ class ReasoningSplitter:
         self._place = _Place.START if tags else _Place.ANSWER
         self._end = ""
         self._held: list[LlmPredictionFragment] = []
-        self.answer_begins = False
+        self.answer_begins: bool = False
 
     def feed(self, fragment: LlmPredictionFragment) -> Sequence[LlmPredictionFragment]:
         """Take a fragment; what is certain by now, in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
@@ -105,7 +105,7 @@ class StructuredOutputError(LMStudioPredictionError):
     def __init__(self, text: str, stop_reason: str, problems: Sequence[str]) -> None:
         self.text = text
         self.stop_reason = stop_reason
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         super().__init__(
             f"The output is not in the format asked for: {'; '.join(self.problems)}. The "
             f"prediction ended with {stop_reason or 'no stop reason'!r}{_advice(stop_reason)}. "
@@ -185,19 +185,19 @@ class PredictionResult(Generic[T]):
         tool_calls: Sequence[ToolCallRequest] = (),
         failed_tool_calls: Sequence[ToolCallGenerationFailed] = (),
     ) -> None:
-        self.content = content
+        self.content: str = content
         self._parsed = parsed
         self._value = parsed if value is _SAME else value
         self._problems = tuple(problems)
-        self.stats = stats
+        self.stats: LlmPredictionStats = stats
         self._model_info = model_info
         self._load_config = load_config
         self._prediction_config = prediction_config
-        self.structured = not isinstance(parsed, str) if structured is None else structured
-        self.reasoning = reasoning
-        self.raw_content = content if raw_content is None else raw_content
-        self.tool_calls = list(tool_calls)
-        self.failed_tool_calls = list(failed_tool_calls)
+        self.structured: bool = not isinstance(parsed, str) if structured is None else structured
+        self.reasoning: str = reasoning
+        self.raw_content: str = content if raw_content is None else raw_content
+        self.tool_calls: list[ToolCallRequest] = list(tool_calls)
+        self.failed_tool_calls: list[ToolCallGenerationFailed] = list(failed_tool_calls)
 
     @property
     def model_info(self) -> LlmInstanceInfo:
@@ -309,7 +309,7 @@ class PredictionResult(Generic[T]):
             return NotImplemented
         return self._all_read() == cast("PredictionResult[Any]", other)._all_read()
 
-    __hash__ = None  # type: ignore[assignment]  # it holds lists
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it holds lists
 
     def __str__(self) -> str:
         """The content; structured output as indented JSON."""
@@ -358,7 +358,7 @@ class PredictionRoundResult(PredictionResult[T]):
             prediction_config=prediction_config,
             **more,
         )
-        self.round_index = round_index
+        self.round_index: int = round_index
 
     @classmethod
     def from_result(cls, result: PredictionResult[T], round_index: int) -> Self:

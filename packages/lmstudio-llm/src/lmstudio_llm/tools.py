@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -41,7 +41,7 @@ __all__ = [
     "tools_setting",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 class ToolParameterDict(TypedDict):

@@ -38,10 +38,10 @@ __all__ = [
 
 
 # What makes a client must be light: it is imported in the event loop of asyncio programs.
-_late, __dir__ = lazy_names(__name__, {"plugins": "lmstudio_core.plugins:plugins"})
+_late, _names = lazy_names(__name__, {"plugins": "lmstudio_core.plugins:plugins"})
 
 if not TYPE_CHECKING:
-    __getattr__ = _late
+    __getattr__, __dir__ = _late, _names
 
 
 def installed_plugins() -> Plugins:

@@ -37,7 +37,7 @@ __all__ = [
     "model_key_text",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 DEFAULT_TTL: Final = 3600
 """Seconds without use after which a model that this client loaded is unloaded."""
@@ -107,7 +107,7 @@ class LoadChannel(Channel[float, ServerStruct]):
         on_progress: LoadProgressCallback | None,
         wanted_context: int | None = None,
     ) -> None:
-        self.endpoint = Endpoint(kind.namespace, endpoint, "channel")
+        self.endpoint: Endpoint = Endpoint(kind.namespace, endpoint, "channel")
         self.parameter = parameter
         self._kind = kind
         self._on_progress = on_progress

@@ -51,9 +51,9 @@ class ChannelReader(Generic[E, R]):
     __slots__ = ("_events", "channel", "finished", "state")
 
     def __init__(self, channel: Channel[E, R], state: ChannelState) -> None:
-        self.channel = channel
-        self.state = state
-        self.finished = False
+        self.channel: Channel[E, R] = channel
+        self.state: ChannelState = state
+        self.finished: bool = False
         self._events: deque[E] = deque()
 
     def take(self) -> tuple[E] | None:

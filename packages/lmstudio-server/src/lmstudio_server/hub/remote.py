@@ -56,7 +56,7 @@ class Hub:
     """One hub, as the environment names it at the moment."""
 
     def __init__(self) -> None:
-        self.endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        self.endpoint: str = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
     async def search(self, term: str, limit: int) -> list[str]:
         """Return the repositories with GGUF files that match, the most downloaded first."""

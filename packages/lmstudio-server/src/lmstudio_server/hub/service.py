@@ -57,7 +57,7 @@ class HubService:
 
     def __init__(self, folder: Path, library: ModelLibrary, surveys: Surveys) -> None:
         self.folder = folder
-        self.downloads = Downloads()
+        self.downloads: Downloads = Downloads()
         self._library = library
         self._surveys = surveys
 

@@ -36,7 +36,7 @@ _STEPS: Mapping[object, str] = {
 class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
     """One text of a generator: its pieces as events, the whole as the result."""
 
-    endpoint = Endpoint("plugins", "generateWithGenerator", "channel")
+    endpoint: Endpoint = Endpoint("plugins", "generateWithGenerator", "channel")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         specifier: Mapping[str, Any],
         on_fragment: Callable[[GeneratorFragment], object] | None,
     ) -> None:
-        self.parameter = {
+        self.parameter: Any = {
             "pluginIdentifier": plugin_text("plugin_identifier", plugin_identifier),
             "pluginConfigSpecifier": specifier,
             "tools": [dict(tool) for tool in tools],

@@ -33,12 +33,12 @@ class PendingCall:
         on_status: TextCallback | None,
         on_warning: TextCallback | None,
     ) -> None:
-        self.id = identifier
-        self.name = name
-        self.on_status = on_status
-        self.on_warning = on_warning
-        self.done = False
-        self.packets = 0
+        self.id: int = identifier
+        self.name: str = name
+        self.on_status: TextCallback | None = on_status
+        self.on_warning: TextCallback | None = on_warning
+        self.done: bool = False
+        self.packets: int = 0
         self.result: Any = None
         self.error: LMStudioServerError | None = None
 
@@ -57,16 +57,16 @@ class PendingCall:
 class ToolSessionChannel(Channel[str, None]):
     """A session: files what comes with the call it belongs to; its events are packet types."""
 
-    endpoint = Endpoint("plugins", "startToolUseSession", "channel")
-    cancel_message = {"type": "discardSession"}  # noqa: RUF012 - never mutated
+    endpoint: Endpoint = Endpoint("plugins", "startToolUseSession", "channel")
+    cancel_message: Mapping[str, Any] | None = {"type": "discardSession"}
 
     def __init__(self, plugin_identifier: str, specifier: Mapping[str, Any]) -> None:
-        self.plugin_identifier = plugin_text("plugin_identifier", plugin_identifier)
-        self.parameter = {
+        self.plugin_identifier: str = plugin_text("plugin_identifier", plugin_identifier)
+        self.parameter: Any = {
             "pluginIdentifier": self.plugin_identifier,
             "pluginConfigSpecifier": specifier,
         }
-        self.ready = False
+        self.ready: bool = False
         self.tools: Sequence[PluginTool] = ()
         self._calls: dict[int, PendingCall] = {}
         self._ids = itertools.count()

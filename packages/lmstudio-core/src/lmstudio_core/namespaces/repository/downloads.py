@@ -40,7 +40,7 @@ class DownloadChannel(Channel[DownloadProgressUpdate, str]):
         on_progress: DownloadProgressCallback | None,
         on_finalize: DownloadFinalizedCallback | None,
     ) -> None:
-        self.endpoint = Endpoint("repository", endpoint, "channel")
+        self.endpoint: Endpoint = Endpoint("repository", endpoint, "channel")
         self.parameter = parameter
         self._on_progress = on_progress
         self._on_finalize = on_finalize

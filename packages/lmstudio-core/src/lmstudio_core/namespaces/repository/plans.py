@@ -96,17 +96,17 @@ PlanEvent = DownloadPlan | DownloadProgressUpdate
 class PlanChannel(Channel[PlanEvent, DownloadPlan]):
     """A plan in the making, then its download; ``plan`` is the newest version."""
 
-    endpoint = Endpoint("repository", "createDownloadPlan", "channel")
+    endpoint: Endpoint = Endpoint("repository", "createDownloadPlan", "channel")
 
     def __init__(
         self,
         parameter: Mapping[str, Any],
         on_plan_updated: Callable[[DownloadPlan], object] | None,
     ) -> None:
-        self.parameter = parameter
-        self.cancel_message = {"type": "cancelPlan"}
-        self.plan = DownloadPlan()
-        self.committed = False
+        self.parameter: Any = parameter
+        self.cancel_message: Mapping[str, Any] | None = {"type": "cancelPlan"}
+        self.plan: DownloadPlan = DownloadPlan()
+        self.committed: bool = False
         self._on_plan_updated = on_plan_updated
         self._on_progress: DownloadProgressCallback | None = None
         self._on_finalize: DownloadFinalizedCallback | None = None

@@ -97,8 +97,8 @@ class ChatFold:
         self._call: _Call | None = None
         self._finish_reason: str | None = None
         self._counted = 0
-        self.prompt_tokens = 0
-        self.predicted_tokens = 0
+        self.prompt_tokens: int = 0
+        self.predicted_tokens: int = 0
 
     def feed(self, chunk: Mapping[str, Any]) -> list[EngineEvent]:
         """Return the events in one chunk."""

@@ -20,7 +20,7 @@ class LlamaCppEngine:
     def __init__(self) -> None:
         self.name = "llama.cpp"
         try:
-            self.version = version("xllamacpp")
+            self.version: str = version("xllamacpp")
         except PackageNotFoundError:
             self.version = "not installed"
 

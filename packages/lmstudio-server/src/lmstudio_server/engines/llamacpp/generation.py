@@ -76,7 +76,7 @@ class Generator:
         self.worker = worker
         self.client = client
         self._request = request
-        self.context_length = int(properties["default_generation_settings"]["n_ctx"])
+        self.context_length: int = int(properties["default_generation_settings"]["n_ctx"])
         """How many tokens a prompt and its answer may have together."""
         self._special_tokens = {
             name: str(properties.get(name) or "") for name in ("bos_token", "eos_token")

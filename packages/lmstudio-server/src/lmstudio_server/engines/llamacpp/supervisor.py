@@ -44,10 +44,10 @@ class _WorkerProtocol(asyncio.SubprocessProtocol):
     def __init__(self, on_progress: Callable[[float], None]) -> None:
         # The address the worker listens on, or ``None`` if it ended before it had one.
         self.ready: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self.gone = asyncio.Event()
+        self.gone: asyncio.Event = asyncio.Event()
         self.stderr_lines: deque[str] = deque(maxlen=200)
-        self.stderr_count = 0
-        self.stderr_grew = asyncio.Event()
+        self.stderr_count: int = 0
+        self.stderr_grew: asyncio.Event = asyncio.Event()
         self.failure: Mapping[str, Any] | None = None
         self.on_gone: Callable[[], None] = lambda: None
         self._on_progress = on_progress

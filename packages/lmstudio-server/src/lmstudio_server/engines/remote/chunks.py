@@ -39,7 +39,7 @@ class RemoteFold:
         self._pieces = 0
         self._call_index = -1
         self._counts = False
-        self.finished = False
+        self.finished: bool = False
         """Whether the server said how the text ended."""
 
     def feed(self, chunk: Mapping[str, Any]) -> list[EngineEvent]:
