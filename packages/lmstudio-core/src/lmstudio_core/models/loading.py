@@ -45,7 +45,7 @@ DEFAULT_TTL: Final = 3600
 LOCAL_DEVICE: Final = "local"
 """As ``device=``: the server's own machine, and no other that LM Link connects it to."""
 
-LoadProgressCallback = Callable[[float], None]
+LoadProgressCallback = Callable[[float], object]
 
 
 # -- arguments -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from ..capability import Capability
 from ..data import ServerStruct
 from ..errors import LMStudioConnectionError, LMStudioValueError
+from ..models.downloaded import AsyncDownloadedModel, DownloadedModel
 from ..models.infos import ModelInfoBase
 from ..models.operations import list_downloaded_variants
 from ..protocol.operations import VOID, Call, Channel, Endpoint, Invoke, Op
@@ -150,9 +151,9 @@ class SystemNamespace(SyncNamespace):
 
     server_namespace = "system"
 
-    def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
+    def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[DownloadedModel]:
         """All downloaded models, of every kind."""
-        found: list[Any] = self._client.capability("models").list_downloaded(**limits)
+        found: list[DownloadedModel] = self._client.capability("models").list_downloaded(**limits)
         return found
 
     def list_downloaded_model_variants(
@@ -240,10 +241,12 @@ class AsyncSystemNamespace(AsyncNamespace):
 
     server_namespace = "system"
 
-    async def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
+    async def list_downloaded_models(
+        self, **limits: Unpack[CallLimits]
+    ) -> list[AsyncDownloadedModel]:
         """All downloaded models, of every kind."""
         models = self._client.capability("models")
-        found: list[Any] = await models.list_downloaded(**limits)
+        found: list[AsyncDownloadedModel] = await models.list_downloaded(**limits)
         return found
 
     async def list_downloaded_model_variants(

@@ -31,10 +31,10 @@ class DownloadProgressUpdate(ServerStruct):
     speed_bytes_per_second: float = 0.0
 
 
-DownloadProgressCallback = Callable[[DownloadProgressUpdate], None]
+DownloadProgressCallback = Callable[[DownloadProgressUpdate], object]
 """Called again and again while a download runs."""
 
-DownloadFinalizedCallback = Callable[[], None]
+DownloadFinalizedCallback = Callable[[], object]
 """Called once when everything is downloaded and the server starts to put it in its place."""
 
 
