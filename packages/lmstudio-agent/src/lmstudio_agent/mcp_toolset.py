@@ -93,9 +93,10 @@ def mcp_tools(
         LMStudioOSError: The file cannot be read.
 
     Example:
-        >>> with mcp_tools("python weather_server.py") as weather:
+        >>> with mcp_tools("python weather_server.py") as weather:  # doctest: +SKIP
         ...     model.act("Do I need an umbrella in Bergen?", [weather])
-        >>> model.act("What is new?", mcp_tools(config="~/.lmstudio/mcp.json", servers=["news"]))
+        >>> news = mcp_tools(config="~/.lmstudio/mcp.json", servers=["news"])  # doctest: +SKIP
+        >>> model.act("What is new?", news)  # doctest: +SKIP
     """
     if (server is None) == (config is None):
         raise LMStudioValueError("mcp_tools takes a server, or config= with a file; give one.")
@@ -153,6 +154,10 @@ class McpToolset(Toolset):
         prefix: Put before the names of the tools.
         only: The names of the tools to take.
         start_timeout: How many seconds it may take to start.
+
+    Example:
+        >>> with mcp_tools("python weather_server.py") as weather:  # doctest: +SKIP
+        ...     print(weather.name)
     """
 
     def __init__(

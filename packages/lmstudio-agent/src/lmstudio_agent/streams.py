@@ -37,7 +37,7 @@ class ActStream(ActStreamBase[T]):
         ...     for event in stream:
         ...         print(event)
         >>> stream.result().final
-        'It is 42.'
+        'The product of 6 and 7 is 42.'
     """
 
     def __init__(self, client: SyncRunner, run: Run, op: ActOp[ActResult[T]]) -> None:

@@ -137,7 +137,12 @@ def _picked(toolsets: Any) -> list[Toolset]:
 
 
 def toolset_names() -> list[str]:
-    """The names of the toolsets that installed plugins offer."""
+    """The names of the toolsets that installed plugins offer.
+
+    Example:
+        >>> toolset_names()
+        []
+    """
     return sorted(plugins.toolsets()[0])
 
 

@@ -109,6 +109,10 @@ class ConfigModel(InputStruct):
     """The base of all configs and of the structured values in them.
 
     Made of keyword arguments, a dict in either spelling, or itself.
+
+    Example:
+        >>> LlmLoadModelConfig.parse({"contextLength": 512})
+        LlmLoadModelConfig(context_length=512)
     """
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:

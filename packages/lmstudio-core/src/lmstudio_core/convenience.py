@@ -43,6 +43,10 @@ def list_downloaded_models(
     Args:
         namespace: ``"llm"`` or ``"embedding"`` for only those.
         **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+    Example:
+        >>> [found.model_key for found in list_downloaded_models("embedding")]
+        ['pocket-embedding']
     """
     return get_default_client().list_downloaded_models(namespace, **limits)
 
@@ -66,6 +70,10 @@ def list_loaded_models(
     Args:
         namespace: ``"llm"`` or ``"embedding"`` for only those.
         **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+    Example:
+        >>> [handle.identifier for handle in list_loaded_models("llm")]
+        ['pocket']
     """
     return get_default_client().list_loaded_models(namespace, **limits)
 
@@ -80,5 +88,9 @@ def prepare_image(
         src: A path, the image's bytes, or a binary file object. JPEG, PNG or WebP.
         name: What to call it; by default the file's name.
         **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+    Example:
+        >>> handle = prepare_image("cat.png")  # doctest: +SKIP
+        >>> chat.add_user_message("What is this?", images=[handle])  # doctest: +SKIP
     """
     return get_default_client().prepare_image(src, name, **limits)

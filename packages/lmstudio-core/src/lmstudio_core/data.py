@@ -59,11 +59,23 @@ class SameOnServer:
 
 
 class BaseModel(pydantic.BaseModel):
-    """A base for classes that describe structured output; any pydantic model serves as well."""
+    """A base for classes that describe structured output; any pydantic model serves as well.
+
+    Example:
+        >>> class Book(BaseModel):
+        ...     title: str
+        >>> type(model.respond("Name a book.", response_format=Book).value).__name__
+        'Book'
+    """
 
 
 class Struct(pydantic.BaseModel):
-    """Data of the wire protocol: snake_case attributes here, camelCase keys there."""
+    """Data of the wire protocol: snake_case attributes here, camelCase keys there.
+
+    Example:
+        >>> ModelQuery(domain="llm").to_dict()
+        {'domain': 'llm'}
+    """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=to_camel,

@@ -226,6 +226,7 @@ def add_observer(observer: object) -> None:
         LMStudioValueError: It implements no hook, or one that does not exist, or is added already.
 
     Example:
+        >>> from lmstudio_core.plugin_api import hookimpl
         >>> class Slow:
         ...     @hookimpl
         ...     def lmstudio_prediction_finished(self, prediction):

@@ -36,7 +36,15 @@ _Words = Annotated[str, AfterValidator(_said)]
 
 
 class SerializedLMSExtendedError(ServerStruct):
-    """An error as the server describes it: what happened, why, and what to do about it."""
+    """An error as the server describes it: what happened, why, and what to do about it.
+
+    Example:
+        >>> try:
+        ...     client.llm.model("no-such-model")
+        ... except LMStudioServerError as error:
+        ...     print(type(error.server_error).__name__)
+        SerializedLMSExtendedError
+    """
 
     title: _Words = _UNKNOWN
     cause: _Words | None = None

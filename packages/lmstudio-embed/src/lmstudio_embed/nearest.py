@@ -21,7 +21,12 @@ _BLOCK_ROWS: Final = 16_384
 
 
 class EmbeddingMatch(NamedTuple):
-    """One of the nearest vectors: its row, and its cosine similarity to the query."""
+    """One of the nearest vectors: its row, and its cosine similarity to the query.
+
+    Example:
+        >>> EmbeddingMatch(position=3, score=0.9).position
+        3
+    """
 
     position: int
     score: float

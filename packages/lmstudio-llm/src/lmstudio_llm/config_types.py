@@ -78,7 +78,12 @@ LlmLlamaCacheQuantizationType = Literal[
 
 
 class LlmStructuredPredictionSetting(ConfigModel):
-    """How the output is constrained: not at all, by a JSON schema, or by a GBNF grammar."""
+    """How the output is constrained: not at all, by a JSON schema, or by a GBNF grammar.
+
+    Example:
+        >>> setting = LlmStructuredPredictionSetting(type="json", json_schema={"type": "object"})
+        >>> model.respond("Hello", response_format=setting).parsed
+    """
 
     type: Literal["none", "json", "gbnf"]
     json_schema: Any = None
@@ -86,7 +91,12 @@ class LlmStructuredPredictionSetting(ConfigModel):
 
 
 class LlmToolUseSetting(ConfigModel):
-    """The tools that the model is told of, in the server's form; ``force`` makes it call one."""
+    """The tools that the model is told of, in the server's form; ``force`` makes it call one.
+
+    Example:
+        >>> LlmPredictionConfig(raw_tools=LlmToolUseSetting(type="none")).raw_tools.type
+        'none'
+    """
 
     type: Literal["none", "toolArray"]
     tools: Sequence[Mapping[str, Any]] | None = None
@@ -94,14 +104,24 @@ class LlmToolUseSetting(ConfigModel):
 
 
 class LlmToolChoice(ConfigModel):
-    """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools."""
+    """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools.
+
+    Example:
+        >>> LlmPredictionConfig(tool_choice=LlmToolChoice(mode="required")).tool_choice.mode
+        'required'
+    """
 
     type: Literal["generic"] = "generic"
     mode: Literal["none", "auto", "required"]
 
 
 class LlmReasoningParsing(ConfigModel):
-    """Whether reasoning is told apart from the answer, and the tags by which it is found."""
+    """Whether reasoning is told apart from the answer, and the tags by which it is found.
+
+    Example:
+        >>> LlmReasoningParsing(enabled=True, start_string="<r>", end_string="</r>").enabled
+        True
+    """
 
     enabled: bool
     start_string: str = "<think>"
@@ -109,13 +129,23 @@ class LlmReasoningParsing(ConfigModel):
 
 
 class LlmJinjaPromptTemplate(ConfigModel):
-    """A chat template in Jinja."""
+    """A chat template in Jinja.
+
+    Example:
+        >>> LlmJinjaPromptTemplate(template="{{ messages[0].content }}").template
+        '{{ messages[0].content }}'
+    """
 
     template: str
 
 
 class LlmManualPromptTemplate(ConfigModel):
-    """A chat template made of what stands before and after each role's text."""
+    """A chat template made of what stands before and after each role's text.
+
+    Example:
+        >>> LlmManualPromptTemplate(before_user="User: ", after_user="\\n").before_user
+        'User: '
+    """
 
     before_system: str = ""
     after_system: str = ""
@@ -126,7 +156,13 @@ class LlmManualPromptTemplate(ConfigModel):
 
 
 class LlmPromptTemplate(ConfigModel):
-    """The chat template of a prediction."""
+    """The chat template of a prediction.
+
+    Example:
+        >>> jinja = LlmJinjaPromptTemplate(template="{{ messages[0].content }}")
+        >>> LlmPromptTemplate(type="jinja", jinja_prompt_template=jinja).stop_strings
+        ()
+    """
 
     type: Literal["manual", "jinja"]
     manual_prompt_template: LlmManualPromptTemplate | None = None
@@ -135,21 +171,39 @@ class LlmPromptTemplate(ConfigModel):
 
 
 class LlmLoadPromptTemplate(ConfigModel):
-    """The chat template that a model is loaded with."""
+    """The chat template that a model is loaded with.
+
+    Example:
+        >>> template = LlmJinjaPromptTemplate(template="{{ messages[0].content }}")
+        >>> LlmLoadPromptTemplate(jinja_prompt_template=template).type
+        'jinja'
+    """
 
     type: Literal["jinja"] = "jinja"
     jinja_prompt_template: LlmJinjaPromptTemplate
 
 
 class LlmLlamaCppArgument(ConfigModel):
-    """One argument of llama.cpp's, such as ``--foo`` and ``1``."""
+    """One argument of llama.cpp's, such as ``--foo`` and ``1``.
+
+    Example:
+        >>> LlmLlamaCppArgument(key="--threads", value="4").to_dict()
+        {'key': '--threads', 'value': '4'}
+    """
 
     key: str
     value: str
 
 
 class LlmLlamaCppArgumentsOverride(ConfigModel):
-    """Arguments passed to llama.cpp as they are, in place of the config's."""
+    """Arguments passed to llama.cpp as they are, in place of the config's.
+
+    Example:
+        >>> threads = LlmLlamaCppArgument(key="--threads", value="4")
+        >>> override = LlmLlamaCppArgumentsOverride(override_parameters=[threads])
+        >>> LlmLoadModelConfig(llama_cpp_arguments_override=override).llama_cpp_arguments_override.enabled
+        True
+    """
 
     enabled: bool = True
     disabled_parameters: Sequence[str] = ()
@@ -158,7 +212,12 @@ class LlmLlamaCppArgumentsOverride(ConfigModel):
 
 
 class LlmMlxKvCacheQuantization(ConfigModel):
-    """How MLX stores the KV cache: bits per value, group size, tokens before it begins."""
+    """How MLX stores the KV cache: bits per value, group size, tokens before it begins.
+
+    Example:
+        >>> LlmMlxKvCacheQuantization(bits=4).group_size
+        64
+    """
 
     enabled: bool = True
     bits: Literal[8, 6, 4, 3, 2] = 8

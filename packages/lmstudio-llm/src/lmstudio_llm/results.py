@@ -52,6 +52,11 @@ class LlmPredictionStats(ServerStruct):
         prompt_tokens_count, predicted_tokens_count, total_tokens_count: In tokens.
         used_draft_model_key: The draft model of speculative decoding, and after it how many tokens
             it proposed and what became of them.
+
+    Example:
+        >>> stats = model.respond("What is the capital of France?").stats
+        >>> stats.stop_reason, stats.predicted_tokens_count
+        ('eosFound', 14)
     """
 
     stop_reason: str = ""
@@ -77,6 +82,10 @@ class ContextUsage:
     Attributes:
         tokens: What the chat takes, with all that the model's template adds.
         context_length: What the model was loaded with.
+
+    Example:
+        >>> model.get_context_usage("Hello")
+        ContextUsage(tokens=11, context_length=2048)
     """
 
     tokens: int
@@ -100,6 +109,13 @@ class StructuredOutputError(LMStudioPredictionError):
         text: The output as it came.
         stop_reason: Why the prediction ended; most often it was cut off.
         problems: What is wrong, one line each.
+
+    Example:
+        >>> class Book(BaseModel):
+        ...     title: str
+        >>> model.respond("Name a book.", response_format=Book, strict=True, config={"maxTokens": 1})
+        Traceback (most recent call last):
+        StructuredOutputError: ...
     """
 
     def __init__(self, text: str, stop_reason: str, problems: Sequence[str]) -> None:
@@ -150,6 +166,11 @@ class PredictionResult(Generic[T]):
         structured: Whether ``parsed`` is data.
         tool_calls: The tools that the model asked for.
         failed_tool_calls: What it wrote instead of a tool call, with the server's error.
+
+    Example:
+        >>> result = model.respond("What is the capital of France?")
+        >>> result.content, result.stats.stop_reason
+        ('The capital of France is Paris.', 'eosFound')
     """
 
     __slots__ = (
@@ -333,7 +354,13 @@ class PredictionResult(Generic[T]):
 
 
 class PredictionRoundResult(PredictionResult[T]):
-    """The result of one round of ``act()``; ``round_index`` counts from 0."""
+    """The result of one round of ``act()``; ``round_index`` counts from 0.
+
+    Example:
+        >>> result = model.act("What is 6 times 7?", [multiply])
+        >>> [prediction.round_index for prediction in result.predictions]
+        [0, 1]
+    """
 
     __slots__ = ("round_index",)
 

@@ -44,7 +44,16 @@ DictSchema = dict[str, Any]
 
 @runtime_checkable
 class ModelSchema(Protocol):
-    """Anything that tells its JSON schema as pydantic's models do."""
+    """Anything that tells its JSON schema as pydantic's models do.
+
+    Example:
+        >>> class Answer:
+        ...     @classmethod
+        ...     def model_json_schema(cls) -> dict:
+        ...         return {"type": "object", "properties": {"yes": {"type": "boolean"}}}
+        >>> isinstance(Answer, ModelSchema)
+        True
+    """
 
     @classmethod
     def model_json_schema(cls) -> DictSchema:

@@ -45,7 +45,16 @@ logger: Final = logging.getLogger("lmstudio")
 
 
 class ToolParameterDict(TypedDict):
-    """A parameter with a default or a description: ``{"type": int, "default": 3}``."""
+    """A parameter with a default or a description: ``{"type": int, "default": 3}``.
+
+    Example:
+        >>> parameter: ToolParameterDict = {"type": int, "default": 3, "description": "How many."}
+        >>> tool = ToolFunctionDef(
+        ...     name="roll", description="", parameters={"dice": parameter}, implementation=print
+        ... )
+        >>> tool.name
+        'roll'
+    """
 
     type: Any
     default: NotRequired[Any]
@@ -53,7 +62,18 @@ class ToolParameterDict(TypedDict):
 
 
 class ToolFunctionDefDict(TypedDict):
-    """``ToolFunctionDef`` as a dict."""
+    """``ToolFunctionDef`` as a dict.
+
+    Example:
+        >>> tool: ToolFunctionDefDict = {
+        ...     "name": "multiply",
+        ...     "description": "Multiply two whole numbers.",
+        ...     "parameters": {"a": int, "b": int},
+        ...     "implementation": lambda a, b: a * b,
+        ... }
+        >>> model.act("What is 6 times 7?", [tool]).tool_calls[0].result
+        42
+    """
 
     name: str
     description: str

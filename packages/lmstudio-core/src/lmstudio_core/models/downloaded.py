@@ -65,7 +65,12 @@ class DownloadedModelBase(Short, SameOnServer):
 
 
 class DownloadedModel(DownloadedModelBase):
-    """A downloaded model. Of a domain whose package is not installed, it can only be looked at."""
+    """A downloaded model. Of a domain whose package is not installed, it can only be looked at.
+
+    Example:
+        >>> [found.model_key for found in client.models.list_downloaded() if found.type == "llm"]
+        ['pocket', 'pocket-think']
+    """
 
     def __init__(self, info: ModelInfoBase, client: SyncRunner) -> None:
         super().__init__(info)
@@ -117,7 +122,13 @@ class DownloadedModel(DownloadedModelBase):
 
 
 class AsyncDownloadedModel(DownloadedModelBase):
-    """A downloaded model, for asyncio."""
+    """A downloaded model, for asyncio.
+
+    Example:
+        >>> async def main() -> None:
+        ...     for found in await client.models.list_downloaded():
+        ...         print(found.model_key, found.info.size_bytes)
+    """
 
     def __init__(self, info: ModelInfoBase, client: AsyncRunner) -> None:
         super().__init__(info)

@@ -69,6 +69,11 @@ class SyncModelHandle(ModelHandleBase):
     Args:
         model_identifier: The identifier of the loaded instance.
         client: The client that it is reached through.
+
+    Example:
+        >>> handle = client.models.list_loaded()[0]
+        >>> handle.identifier, handle.get_context_length()
+        ('pocket', 2048)
     """
 
     def __init__(self, model_identifier: str, client: SyncRunner) -> None:
@@ -153,6 +158,11 @@ class AsyncModelHandle(ModelHandleBase):
     Args:
         model_identifier: The identifier of the loaded instance.
         client: The client that it is reached through.
+
+    Example:
+        >>> async def main() -> None:
+        ...     for handle in await client.models.list_loaded():
+        ...         print(handle.identifier, await handle.get_context_length())
     """
 
     def __init__(self, model_identifier: str, client: AsyncRunner) -> None:

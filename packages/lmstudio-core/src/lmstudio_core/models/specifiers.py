@@ -27,8 +27,8 @@ class ModelQueryDict(TypedDict, total=False):
 
     Example:
         >>> query: ModelQueryDict = {"domain": "llm", "vision": True}
-        >>> ModelQuery.from_dict(query)
-        ModelQuery(domain='llm', vision=True)
+        >>> ModelQuery.from_dict(query).vision
+        True
     """
 
     domain: str | None

@@ -63,7 +63,12 @@ class _AvailableBase(Short, SameOnServer):
 
 
 class ModelDownloadOption(_OptionBase):
-    """One way to download a model: a quantization, a size."""
+    """One way to download a model: a quantization, a size.
+
+    Example:
+        >>> found = client.repository.search_models("qwen", limit=1)[0]  # doctest: +SKIP
+        >>> found.get_download_options()[0].download()  # doctest: +SKIP
+    """
 
     def __init__(self, info: ModelDownloadOptionInfo, client: SyncRunner) -> None:
         super().__init__(info)
@@ -92,7 +97,12 @@ class ModelDownloadOption(_OptionBase):
 
 
 class AvailableModel(_AvailableBase):
-    """A model that can be downloaded."""
+    """A model that can be downloaded.
+
+    Example:
+        >>> for found in client.repository.search_models("qwen", limit=3):  # doctest: +SKIP
+        ...     print(found.model_key, found.staff_pick)
+    """
 
     def __init__(self, search_result: ModelSearchResult, client: SyncRunner) -> None:
         super().__init__(search_result)
@@ -105,7 +115,13 @@ class AvailableModel(_AvailableBase):
 
 
 class AsyncModelDownloadOption(_OptionBase):
-    """One way to download a model, for asyncio."""
+    """One way to download a model, for asyncio.
+
+    Example:
+        >>> async def main() -> None:  # doctest: +SKIP
+        ...     found = (await client.repository.search_models("qwen", limit=1))[0]
+        ...     await (await found.get_download_options())[0].download()
+    """
 
     def __init__(self, info: ModelDownloadOptionInfo, client: AsyncRunner) -> None:
         super().__init__(info)
@@ -134,7 +150,13 @@ class AsyncModelDownloadOption(_OptionBase):
 
 
 class AsyncAvailableModel(_AvailableBase):
-    """A model that can be downloaded, for asyncio."""
+    """A model that can be downloaded, for asyncio.
+
+    Example:
+        >>> async def main() -> None:  # doctest: +SKIP
+        ...     for found in await client.repository.search_models("qwen", limit=3):
+        ...         print(found.model_key)
+    """
 
     def __init__(self, search_result: ModelSearchResult, client: AsyncRunner) -> None:
         super().__init__(search_result)

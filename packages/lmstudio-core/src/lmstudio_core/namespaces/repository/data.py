@@ -24,7 +24,13 @@ __all__ = [
 
 
 class DownloadProgressUpdate(ServerStruct):
-    """How far a download is."""
+    """How far a download is.
+
+    Example:
+        >>> update = DownloadProgressUpdate(downloaded_bytes=50, total_bytes=200)
+        >>> f"{update.downloaded_bytes / update.total_bytes:.0%}"
+        '25%'
+    """
 
     downloaded_bytes: int = 0
     total_bytes: int = 0

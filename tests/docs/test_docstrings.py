@@ -1,0 +1,119 @@
+"""Docstrings: every example in them runs, and every public name has what its reader needs.
+
+Examples may use whatever ``lmstudio`` offers, ``client``, ``model`` and ``embedder`` (of the pocket
+models), ``chat``, ``add``, ``multiply``, ``FakeServer``, and what their own module has. ``async def main()`` is run at the end.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import doctest
+import importlib
+import inspect
+import io
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lmstudio
+from lmstudio_core.default import reset_default_client
+from lmstudio_core.testing import FakeServer
+
+PACKAGES = ("lmstudio_core", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_server")
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+
+
+def documented() -> Iterator[Any]:
+    for package in PACKAGES:
+        root = importlib.import_module(package)
+        for found in pkgutil.walk_packages(root.__path__, f"{package}."):
+            if "__main__" in found.name or "hook-" in found.name:
+                continue
+            try:
+                module = importlib.import_module(found.name)
+            except ModuleNotFoundError as error:
+                if str(error.name).startswith("lmstudio"):
+                    raise
+                continue  # an adapter, whose extra is not installed
+            for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+                if test.examples:
+                    yield pytest.param(test, id=test.name)
+
+
+@pytest.fixture(scope="module")
+def pocket() -> Iterator[str]:
+    pytest.importorskip("lmstudio_server.testing", reason="the embedded server is not installed")
+    from lmstudio_server.testing import running_server
+
+    with running_server() as server:
+        yield server.host
+
+
+def run(example: doctest.Example, names: dict[str, Any]) -> str:
+    """What the example prints, an expression's value included; or what it raises."""
+    printed = io.StringIO()
+    tree = ast.parse(example.source)
+    try:
+        with contextlib.redirect_stdout(printed):
+            if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
+                value = eval(example.source, names)
+                if value is not None:
+                    print(repr(value))
+            else:
+                exec(example.source, names)
+    except Exception as error:
+        if example.exc_msg is None or type(error).__name__ not in example.exc_msg:
+            raise
+        return example.want
+    assert example.exc_msg is None, f"nothing was raised: {example.exc_msg}"
+    return printed.getvalue()
+
+
+def add(a: int, b: int) -> int:
+    """Add two whole numbers."""
+    return a + b
+
+
+def multiply(a: int, b: int) -> int:
+    """Multiply two whole numbers."""
+    return a * b
+
+
+@pytest.mark.parametrize("test", list(documented()))
+def test_its_examples_run(
+    test: doctest.DocTest,
+    pocket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    monkeypatch.setenv("LMSTUDIO_API_HOST", pocket)
+    monkeypatch.chdir(tmp_path)
+    request.addfinalizer(reset_default_client)  # the next test's server is another one
+    with lmstudio.Client(pocket) as client:
+        names: dict[str, Any] = {name: getattr(lmstudio, name) for name in lmstudio.__all__}
+        names |= {**test.globs, "asyncio": asyncio, "lmstudio": lmstudio, "client": client}
+        names |= {"model": client.llm.model("pocket"), "chat": lmstudio.Chat("Be brief.")}
+        names["embedder"] = client.embedding.model("pocket-embedding")
+        names |= {"add": add, "multiply": multiply, "FakeServer": FakeServer}
+        for example in test.examples:
+            if example.options.get(doctest.SKIP):
+                continue  # needs what only LM Studio or another server has
+            printed = run(example, names)
+            if example.want:  # without one, what the model says is not the point
+                checker = doctest.OutputChecker()
+                assert checker.check_output(example.want, printed, FLAGS), printed
+        if inspect.iscoroutinefunction(main := names.get("main")):
+
+            async def run_main() -> None:
+                async with lmstudio.AsyncClient(pocket) as names["client"]:
+                    names["model"] = await names["client"].llm.model("pocket")
+                    names["embedder"] = await names["client"].embedding.model("pocket-embedding")
+                    await main()
+
+            asyncio.run(run_main())
