@@ -64,12 +64,20 @@ class ToolCallContext:
         return context
 
     def status(self, text: str) -> None:
-        """Report what the tool is doing; it is logged and kept in the call's record."""
+        """Report what the tool is doing; it is logged and kept in the call's record.
+
+        Args:
+            text: What to say.
+        """
         self.reports.append(("status", text))
         logger.info("%s: %s", self.tool_name, text)
 
     def warn(self, text: str) -> None:
-        """Report that something is not as it should be, though the tool goes on."""
+        """Report that something is not as it should be, though the tool goes on.
+
+        Args:
+            text: What to say.
+        """
         self.reports.append(("warning", text))
         logger.warning("%s: %s", self.tool_name, text)
 

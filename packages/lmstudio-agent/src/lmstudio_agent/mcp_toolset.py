@@ -185,7 +185,14 @@ class McpToolset(Toolset):
         return self._session is not None
 
     def for_run(self, client: Any) -> Toolset:
-        """Another one with a server of its own."""
+        """Another one with a server of its own.
+
+        Args:
+            client: The client of the run's model.
+
+        Returns:
+            The toolset of that run.
+        """
         del client
         return McpToolset(self.name, self._connect, self._prefix, self._only, self._start_timeout)
 

@@ -31,7 +31,8 @@ class AgentNamespace(SyncNamespace):
     """Agents of a ``Client``; ``LLM.act`` and ``LLM.act_stream`` lead here.
 
     Example:
-        ``client.agent.act(model, "What is 6 times 7?", [multiply])``
+        >>> client.agent.act(model, "What is 6 times 7?", [multiply]).rounds
+        2
     """
 
     server_namespace: ClassVar[str] = "llm"
@@ -173,7 +174,15 @@ class AgentNamespace(SyncNamespace):
     ) -> ActStream[Any]:
         """The same as ``act``, as a stream of everything that happens.
 
-        Args: see ``act``.
+        Args:
+            model: The model's handle.
+            chat: The conversation so far; it is not changed.
+            tools: Functions, tool definitions, toolsets; see ``LLM.act``.
+            response_format: What the final answer has to be; see ``LLM.act``.
+            toolsets: Toolsets, or the names of toolsets that plugins offer.
+            config: How to predict: a config object or a dict.
+            preset: The name of a preset of the server.
+            **options: Limits and callbacks; see ``LLM.act``.
 
         Returns:
             A stream of events; after its end it has the result that ``act`` gives.
@@ -199,7 +208,9 @@ class AsyncAgentNamespace(AsyncNamespace):
     """Agents of an ``AsyncClient``; ``AsyncLLM.act`` and ``AsyncLLM.act_stream`` lead here.
 
     Example:
-        ``await client.agent.act(model, "What is 6 times 7?", [multiply])``
+        >>> async def main() -> None:
+        ...     result = await client.agent.act(model, "What is 6 times 7?", [multiply])
+        ...     print(result.rounds)
     """
 
     server_namespace: ClassVar[str] = "llm"
@@ -341,7 +352,15 @@ class AsyncAgentNamespace(AsyncNamespace):
     ) -> AsyncActStream[Any]:
         """The same as ``act``, as a stream of everything that happens.
 
-        Args: see ``act``.
+        Args:
+            model: The model's handle.
+            chat: The conversation so far; it is not changed.
+            tools: Functions, tool definitions, toolsets; see ``LLM.act``.
+            response_format: What the final answer has to be; see ``LLM.act``.
+            toolsets: Toolsets, or the names of toolsets that plugins offer.
+            config: How to predict: a config object or a dict.
+            preset: The name of a preset of the server.
+            **options: Limits and callbacks; see ``LLM.act``.
 
         Returns:
             A stream of events; after its end it has the result that ``act`` gives.

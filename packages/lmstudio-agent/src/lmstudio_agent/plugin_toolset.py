@@ -82,7 +82,14 @@ class PluginToolset(Toolset):
         return self._session is not None
 
     def for_run(self, client: Any) -> Toolset:
-        """Another one with a session of its own."""
+        """Another one with a session of its own.
+
+        Args:
+            client: The client of the run's model.
+
+        Returns:
+            The toolset of that run.
+        """
         return PluginToolset(self.name, self._config, self._working_directory, client)
 
     def opening(self) -> Invoke[Any]:

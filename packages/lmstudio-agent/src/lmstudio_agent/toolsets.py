@@ -55,7 +55,14 @@ class Toolset(Short):
         """Let go of what ``open`` got."""
 
     def for_run(self, client: Any) -> Toolset:
-        """The toolset to open for one run through ``client``; runs at the same time share nothing."""
+        """The toolset to open for one run through ``client``; runs at the same time share nothing.
+
+        Args:
+            client: The client of the run's model.
+
+        Returns:
+            The toolset of that run.
+        """
         del client
         return self
 

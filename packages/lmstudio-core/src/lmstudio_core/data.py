@@ -105,7 +105,14 @@ class Struct(pydantic.BaseModel):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make one from a dict with camelCase (or snake_case) keys."""
+        """Make one from a dict with camelCase (or snake_case) keys.
+
+        Args:
+            data: The keys and values; it is not changed.
+
+        Returns:
+            An object of the class.
+        """
         return cls.model_validate(data)
 
     def to_dict(self) -> dict[str, Any]:
@@ -179,6 +186,12 @@ class InputStruct(Struct):
     @short
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make one from a dict with camelCase or snake_case keys.
+
+        Args:
+            data: The keys and values; it is not changed.
+
+        Returns:
+            An object of the class.
 
         Raises:
             ValidationError: A key is unknown (the nearest known one is named) or a value is

@@ -36,7 +36,9 @@ class GpuSetting(ConfigModel):
         disabled_gpus: The indices of the GPUs that are not to be used.
 
     Example:
-        ``GpuSetting(ratio=0.5, main_gpu=1, split_strategy="favorMainGpu")``
+        >>> gpu = GpuSetting(ratio=0.5, main_gpu=1, split_strategy="favorMainGpu")
+        >>> gpu.to_dict()
+        {'ratio': 0.5, 'mainGpu': 1, 'splitStrategy': 'favorMainGpu'}
     """
 
     ratio: OffloadRatio | None = None

@@ -56,7 +56,14 @@ class SerializedLMSExtendedError(ServerStruct):
 
     @classmethod
     def read(cls, raw: Any) -> Self:
-        """An error as it came: an object, or text, which is its title; all else says nothing."""
+        """An error as it came: an object, or text, which is its title; all else says nothing.
+
+        Args:
+            raw: What the server sent as an error.
+
+        Returns:
+            The error.
+        """
         return cls.from_dict({"title": raw} if isinstance(raw, str) else as_mapping(raw))
 
     def __str__(self) -> str:

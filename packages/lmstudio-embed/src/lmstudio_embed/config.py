@@ -40,7 +40,9 @@ class EmbeddingLoadModelConfig(ConfigModel):
             unknown or a value is wrong.
 
     Example:
-        ``client.embedding.model("all-minilm-l6-v2", config={"contextLength": 512})``
+        >>> config = EmbeddingLoadModelConfig(context_length=512)
+        >>> client.embedding.model("pocket-embedding", config=config).identifier
+        'pocket-embedding'
     """
 
     gpu: GpuSetting | None = None
@@ -62,7 +64,14 @@ class EmbeddingLoadModelConfig(ConfigModel):
 
     @classmethod
     def from_kv(cls, values: Mapping[str, Any]) -> Self:
-        """The config that a server's values describe; unknown keys and values are skipped."""
+        """The config that a server's values describe; unknown keys and values are skipped.
+
+        Args:
+            values: The server's keys and their values.
+
+        Returns:
+            The config.
+        """
         config = super().from_kv(values)
         found = gpu_from_kv(values, ratio_key=_RATIO_KEY)
         return config if found is None else config.model_copy(update={"gpu": GpuSetting(**found)})

@@ -49,7 +49,8 @@ def embedding_model(
         LMStudioConnectionError: No server was found.
 
     Example:
-        ``vector = lmstudio.embedding_model("all-minilm-l6-v2").embed("Hello, world!")``
+        >>> len(embedding_model("pocket-embedding").embed("Hello, world!"))
+        128
     """
     return get_default_client().embedding.model(
         model_key,

@@ -23,7 +23,8 @@ class DownloadedEmbeddingModel(DownloadedModel):
     """An embedding model on the server's disk.
 
     Example:
-        ``client.embedding.list_downloaded()[0].model().embed("Hello")``
+        >>> len(client.embedding.list_downloaded()[0].model().embed("Hello"))
+        128
     """
 
     _namespace: ClassVar[str | None] = "embedding"
@@ -57,7 +58,9 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
     """An embedding model on the server's disk, for asyncio.
 
     Example:
-        ``model = await (await client.embedding.list_downloaded())[0].model()``
+        >>> async def main() -> None:
+        ...     found = await client.embedding.list_downloaded()
+        ...     print(await (await found[0].model()).embed("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "embedding"

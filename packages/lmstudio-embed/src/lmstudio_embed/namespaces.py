@@ -29,7 +29,8 @@ class EmbeddingNamespace(
     """Embedding models: load, list and unload them.
 
     Example:
-        ``client.embedding.model("all-minilm-l6-v2").embed("Hello")``
+        >>> len(client.embedding.model("pocket-embedding").embed("Hello"))
+        128
     """
 
     server_namespace: ClassVar[str] = "embedding"
@@ -50,7 +51,9 @@ class AsyncEmbeddingNamespace(
     """Embedding models, for asyncio: load, list and unload them.
 
     Example:
-        ``model = await client.embedding.model("all-minilm-l6-v2")``
+        >>> async def main() -> None:
+        ...     model = await client.embedding.model("pocket-embedding")
+        ...     print(await model.embed("Hello"))
     """
 
     server_namespace: ClassVar[str] = "embedding"

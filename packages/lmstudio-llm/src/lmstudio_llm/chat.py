@@ -168,6 +168,12 @@ class Chat(Short):
     def from_json(cls, text: str | bytes) -> Self:
         """The chat that ``to_json`` wrote.
 
+        Args:
+            text: The JSON text.
+
+        Returns:
+            The chat.
+
         Raises:
             LMStudioValueError: The text is not JSON, or no chat.
         """
@@ -258,6 +264,12 @@ class Chat(Short):
     def add_system_prompt(self, prompt: str | TextData | TextDataDict) -> SystemPrompt:
         """Add instructions for the model.
 
+        Args:
+            prompt: Text, or a part that holds text.
+
+        Returns:
+            The new message.
+
         Raises:
             LMStudioValueError: It is not text.
             LMStudioRuntimeError: The last message is a system prompt already.
@@ -289,7 +301,14 @@ class Chat(Short):
     def add_tool_results(
         self, results: Iterable[ToolCallResultData | ToolCallResultDataDict]
     ) -> ToolResultMessage:
-        """Add results of tools; they join the last message if that holds results as well."""
+        """Add results of tools; they join the last message if that holds results as well.
+
+        Args:
+            results: The results, each with the id of its call if that has one.
+
+        Returns:
+            The message that now holds them.
+        """
         message = make_message(ToolResultMessage, list(results))
         if not message.content:
             raise LMStudioValueError("There is no tool result to add.")
@@ -298,11 +317,25 @@ class Chat(Short):
     def add_tool_result(
         self, result: ToolCallResultData | ToolCallResultDataDict
     ) -> ToolResultMessage:
-        """Add the result of one tool; see ``add_tool_results``."""
+        """Add the result of one tool; see ``add_tool_results``.
+
+        Args:
+            result: The result, with the id of the call if it has one.
+
+        Returns:
+            The message that now holds it.
+        """
         return self.add_tool_results([result])
 
     def append(self, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
-        """Add a whole message, as ``on_message=chat.append`` does; the chat keeps a copy."""
+        """Add a whole message, as ``on_message=chat.append`` does; the chat keeps a copy.
+
+        Args:
+            message: A message, or a dict with its ``role`` and ``content``.
+
+        Returns:
+            The message that now holds the content.
+        """
         given = message_of(message)
         if isinstance(given, UserMessage):
             return self.add_user_message(given.content)
@@ -313,7 +346,15 @@ class Chat(Short):
         return self._push(given)
 
     def add_entry(self, role: ChatRole, content: Any) -> AnyChatMessage:
-        """Add a message by role: ``user``, ``system``, ``assistant`` or ``tool``."""
+        """Add a message by role: ``user``, ``system``, ``assistant`` or ``tool``.
+
+        Args:
+            role: Who says it; ``developer`` counts as ``system``.
+            content: Text, or the parts of such a message.
+
+        Returns:
+            The message that now holds the content.
+        """
         if role == "system":
             return self.add_system_prompt(content)
         return self.append(parse_message({"role": role, "content": content}))
@@ -321,7 +362,14 @@ class Chat(Short):
     def add_entries(
         self, entries: Iterable[AnyChatMessage | Mapping[str, Any] | tuple[str, Any]]
     ) -> Sequence[AnyChatMessage]:
-        """Add several messages: whole ones, dicts, or pairs of role and content."""
+        """Add several messages: whole ones, dicts, or pairs of role and content.
+
+        Args:
+            entries: Messages, dicts with ``role`` and ``content``, or pairs ``(role, content)``.
+
+        Returns:
+            The messages that now hold them.
+        """
         return [
             self.add_entry(*cast("Any", pair))
             if (pair := pair_of(entry))
@@ -330,24 +378,54 @@ class Chat(Short):
         ]
 
     def pop(self, index: int = -1) -> AnyChatMessage:
-        """Remove a message (the last one) and return it."""
+        """Remove a message (the last one) and return it.
+
+        Args:
+            index: Which message, counted from 0; negative from the end.
+
+        Returns:
+            The message.
+        """
         if not self._messages:
             raise LMStudioRuntimeError("The chat is empty: there is no message to remove.")
         return self._messages.pop(index)
 
     def insert(self, index: int, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
-        """Put a message before the one at ``index``."""
+        """Put a message before the one at ``index``.
+
+        Args:
+            index: Which message, counted from 0; negative from the end.
+            message: A message, or a dict with its ``role`` and ``content``.
+
+        Returns:
+            The chat's copy of the message.
+        """
         given = message_of(message)
         self._messages.insert(index, given)
         return given
 
     def replace(self, index: int, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
-        """Put a message in the place of the one at ``index``."""
+        """Put a message in the place of the one at ``index``.
+
+        Args:
+            index: Which message, counted from 0; negative from the end.
+            message: A message, or a dict with its ``role`` and ``content``.
+
+        Returns:
+            The chat's copy of the message.
+        """
         self._messages[index] = given = message_of(message)
         return given
 
     def filter(self, keep: Callable[[AnyChatMessage], object]) -> Self:
-        """A new chat of the messages for which ``keep`` is true."""
+        """A new chat of the messages for which ``keep`` is true.
+
+        Args:
+            keep: Called with each message.
+
+        Returns:
+            The new chat.
+        """
         return self._of(message for message in self._messages if keep(message))
 
     def _push(self, message: MessageType) -> MessageType:

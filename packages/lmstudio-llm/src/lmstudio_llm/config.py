@@ -348,6 +348,12 @@ class LlmLoadModelConfig(ConfigModel):
 
         Where the server fitted the model itself, the placement it was given is meaningless and
         left out.
+
+        Args:
+            values: The server's keys and their values.
+
+        Returns:
+            The config.
         """
         found = dict(values)
         fitted = [found[key] for key in _AUTO_FIT_KEYS if key in found]

@@ -25,7 +25,8 @@ class DownloadedLlm(DownloadedModel):
     """A language model on the server's disk.
 
     Example:
-        ``client.llm.list_downloaded()[0].model().respond("Hello")``
+        >>> client.llm.list_downloaded()[0].model().identifier
+        'pocket'
     """
 
     _namespace: ClassVar[str | None] = "llm"
@@ -60,7 +61,9 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
     """A language model on the server's disk, for asyncio.
 
     Example:
-        ``model = await (await client.llm.list_downloaded())[0].model()``
+        >>> async def main() -> None:
+        ...     found = await client.llm.list_downloaded()
+        ...     print(await (await found[0].model()).respond("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "llm"

@@ -85,7 +85,14 @@ class LlmPredictionFragment:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make one from a dict with camelCase or snake_case keys; what is missing gets a default."""
+        """Make one from a dict with camelCase or snake_case keys; what is missing gets a default.
+
+        Args:
+            data: The keys and values; it is not changed.
+
+        Returns:
+            The fragment.
+        """
         found: dict[str, Any] = {name: data.get(key, data.get(name)) for name, key in _WIRE}
         given = {name: value for name, value in found.items() if value is not None}
         given.setdefault("content", "")
@@ -97,7 +104,14 @@ class LlmPredictionFragment:
         return {key: value for key, value in pairs if value is not None}
 
     def retyped(self, reasoning_type: str) -> LlmPredictionFragment:
-        """The same fragment with another ``reasoning_type``."""
+        """The same fragment with another ``reasoning_type``.
+
+        Args:
+            reasoning_type: Such as ``"none"`` or ``"reasoning"``.
+
+        Returns:
+            A new fragment.
+        """
         return LlmPredictionFragment(
             self.content,
             self.tokens_count,

@@ -27,7 +27,8 @@ class LLMNamespace(SyncModelNamespace[LLM, DownloadedLlm, LlmLoadConfigInput]):
     """Language models: load, list and unload them.
 
     Example:
-        ``client.llm.model("pocket").respond("Hello")``
+        >>> print(client.llm.model("pocket").respond("What is the capital of France?"))
+        The capital of France is Paris.
     """
 
     server_namespace: ClassVar[str] = "llm"
@@ -44,7 +45,9 @@ class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm, LlmLoa
     """Language models, for asyncio: load, list and unload them.
 
     Example:
-        ``model = await client.llm.model("pocket")``
+        >>> async def main() -> None:
+        ...     model = await client.llm.model("pocket")
+        ...     print(await model.respond("Hello"))
     """
 
     server_namespace: ClassVar[str] = "llm"

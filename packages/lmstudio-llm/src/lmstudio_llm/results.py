@@ -389,7 +389,15 @@ class PredictionRoundResult(PredictionResult[T]):
 
     @classmethod
     def from_result(cls, result: PredictionResult[T], round_index: int) -> Self:
-        """The same result, with the number of its round."""
+        """The same result, with the number of its round.
+
+        Args:
+            result: The result of the round's prediction.
+            round_index: The number of the round, counted from 0.
+
+        Returns:
+            The result with its number.
+        """
         fields: dict[str, Any] = {**result._fields(), "round_index": round_index}
         return cls(**fields)
 

@@ -68,7 +68,9 @@ class GbnfGrammar:
     The result's ``value`` is the text; ``parsed`` is a dict if the text is a JSON object.
 
     Example:
-        ``GbnfGrammar('root ::= "yes" | "no"')``
+        >>> grammar = GbnfGrammar('root ::= "yes" | "no"')
+        >>> model.respond("Is Paris in France?", response_format=grammar).value in ("yes", "no")
+        True
     """
 
     grammar: str

@@ -86,7 +86,21 @@ class DownloadedModel(DownloadedModelBase):
         device: str | None = None,
         **limits: Unpack[CallLimits],
     ) -> SyncModelHandle:
-        """Load one more instance of this model; see ``client.llm.load_new_instance``."""
+        """Load one more instance of this model; see ``client.llm.load_new_instance``.
+
+        Args:
+            ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
+                keeps it.
+            instance_identifier: What to call the instance; the server chooses if it is left out.
+            config: How to load it: a config object or a dict.
+            on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handle of the new instance.
+        """
         namespace = self._client.capability(self._namespace or self.type)
         handle: SyncModelHandle = namespace.load_new_instance(
             self.model_key,
@@ -108,7 +122,20 @@ class DownloadedModel(DownloadedModelBase):
         device: str | None = None,
         **limits: Unpack[CallLimits],
     ) -> SyncModelHandle:
-        """This model: the loaded instance if there is one, else it is loaded."""
+        """This model: the loaded instance if there is one, else it is loaded.
+
+        Args:
+            ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
+                keeps it.
+            config: How to load it: a config object or a dict.
+            on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handle of the loaded model.
+        """
         namespace = self._client.capability(self._namespace or self.type)
         handle: SyncModelHandle = namespace.model(
             self.model_key,
@@ -144,7 +171,21 @@ class AsyncDownloadedModel(DownloadedModelBase):
         device: str | None = None,
         **limits: Unpack[CallLimits],
     ) -> AsyncModelHandle:
-        """Load one more instance of this model; see ``client.llm.load_new_instance``."""
+        """Load one more instance of this model; see ``client.llm.load_new_instance``.
+
+        Args:
+            ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
+                keeps it.
+            instance_identifier: What to call the instance; the server chooses if it is left out.
+            config: How to load it: a config object or a dict.
+            on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handle of the new instance.
+        """
         namespace = self._client.capability(self._namespace or self.type)
         handle: AsyncModelHandle = await namespace.load_new_instance(
             self.model_key,
@@ -166,7 +207,20 @@ class AsyncDownloadedModel(DownloadedModelBase):
         device: str | None = None,
         **limits: Unpack[CallLimits],
     ) -> AsyncModelHandle:
-        """This model: the loaded instance if there is one, else it is loaded."""
+        """This model: the loaded instance if there is one, else it is loaded.
+
+        Args:
+            ttl: Seconds without use after which a model loaded by this call is unloaded; ``None``
+                keeps it.
+            config: How to load it: a config object or a dict.
+            on_load_progress: Called with the progress, rising from 0.0 to 1.0.
+            device: The LM Link device it shall run on; ``"local"`` for the server's own machine;
+                ``None`` leaves it to the server.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handle of the loaded model.
+        """
         namespace = self._client.capability(self._namespace or self.type)
         handle: AsyncModelHandle = await namespace.model(
             self.model_key,

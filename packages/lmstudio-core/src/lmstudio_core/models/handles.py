@@ -148,7 +148,15 @@ class SyncModelHandle(ModelHandleBase):
         )
 
     def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:  # noqa: A002
-        """The number of tokens that ``input`` has for this model."""
+        """The number of tokens that ``input`` has for this model.
+
+        Args:
+            input: The text.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            How many tokens.
+        """
         return self._client.run(ops.count_tokens(self._kind, self, input), **limits)
 
 
@@ -243,7 +251,15 @@ class AsyncModelHandle(ModelHandleBase):
         )
 
     async def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:  # noqa: A002
-        """The number of tokens that ``input`` has for this model."""
+        """The number of tokens that ``input`` has for this model.
+
+        Args:
+            input: The text.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            How many tokens.
+        """
         return await self._client.run(ops.count_tokens(self._kind, self, input), **limits)
 
 

@@ -159,7 +159,15 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D, C]):
     def get_model_info(
         self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
     ) -> Any:
-        """What the server knows of a loaded model, named by identifier, query or handle."""
+        """What the server knows of a loaded model, named by identifier, query or handle.
+
+        Args:
+            model_specifier: An identifier, a ``ModelQuery``, a dict, or a handle.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The info of that kind's instances.
+        """
         return self._client.run(ops.get_model_info(self.kind, model_specifier), **limits)
 
     def list_loaded(self, **limits: Unpack[CallLimits]) -> list[H]:
@@ -174,6 +182,13 @@ class SyncModelNamespace(SyncNamespace, Generic[H, D, C]):
 
     def list_downloaded_variants(self, model_key: str, **limits: Unpack[CallLimits]) -> list[D]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Args:
+            model_key: The key of the model, without a variant.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The variants, which can be loaded from here.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.
@@ -316,7 +331,15 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D, C]):
     async def get_model_info(
         self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
     ) -> Any:
-        """What the server knows of a loaded model, named by identifier, query or handle."""
+        """What the server knows of a loaded model, named by identifier, query or handle.
+
+        Args:
+            model_specifier: An identifier, a ``ModelQuery``, a dict, or a handle.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The info of that kind's instances.
+        """
         return await self._client.run(ops.get_model_info(self.kind, model_specifier), **limits)
 
     async def list_loaded(self, **limits: Unpack[CallLimits]) -> list[H]:
@@ -333,6 +356,13 @@ class AsyncModelNamespace(AsyncNamespace, Generic[H, D, C]):
         self, model_key: str, **limits: Unpack[CallLimits]
     ) -> list[D]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
+
+        Args:
+            model_key: The key of the model, without a variant.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The variants, which can be loaded from here.
 
         Raises:
             LMStudioModelNotFoundError: No such model is downloaded.

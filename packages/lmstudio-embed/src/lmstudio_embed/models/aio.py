@@ -39,7 +39,10 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         client: The client that it is reached through.
 
     Example:
-        ``await model.embed(["a cat", "a dog"])`` gives two lists of floats of the same length.
+        >>> async def main() -> None:
+        ...     model = await client.embedding.model("pocket-embedding")
+        ...     cat, dog = await model.embed(["a cat", "a dog"])
+        ...     print(len(cat), len(dog))
     """
 
     _kind: ClassVar[ModelKind] = EMBEDDING_KIND

@@ -38,7 +38,9 @@ class EmbeddingModel(SyncModelHandle):
         client: The client that it is reached through.
 
     Example:
-        ``model.embed(["a cat", "a dog"])`` gives two lists of floats of the same length.
+        >>> model = client.embedding.model("pocket-embedding")
+        >>> [len(vector) for vector in model.embed(["a cat", "a dog"])]
+        [128, 128]
     """
 
     _kind: ClassVar[ModelKind] = EMBEDDING_KIND
