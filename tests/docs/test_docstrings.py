@@ -14,6 +14,7 @@ import importlib
 import inspect
 import io
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,47 @@ def test_its_examples_run(
                     await main()
 
             asyncio.run(run_main())
+
+
+def public_names() -> Iterator[Any]:
+    """The classes and functions that ``lmstudio`` offers, each once: some have several names."""
+    found = {getattr(lmstudio, name) for name in lmstudio.__all__ if name[0] != "_"} - {None}
+    offered = [thing for thing in found if inspect.isclass(thing) or inspect.isfunction(thing)]
+    for thing in sorted(offered, key=lambda thing: thing.__qualname__):
+        yield pytest.param(thing, id=thing.__qualname__)
+
+
+def functions_of(thing: Any) -> Iterator[Any]:
+    """A public function, or the public methods of a class that the family wrote."""
+    if not inspect.isclass(thing):
+        yield thing
+        return
+    for name, member in inspect.getmembers(thing):
+        function = getattr(member, "__func__", member)
+        if not inspect.isfunction(function) or name[0] == "_":
+            continue
+        if function.__module__.startswith("lmstudio"):  # and not one of pydantic's
+            yield function
+
+
+@pytest.mark.parametrize("thing", list(public_names()))
+def test_public_names_say_what_they_are_and_show_it(thing: Any) -> None:
+    text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
+    assert text, "it has no docstring of its own"
+    assert "Example:\n" in text
+    assert ">>> " in text.partition("Example:\n")[2], "its example is not one that runs"
+
+
+@pytest.mark.parametrize("thing", list(public_names()))
+def test_parameters_are_described(thing: Any) -> None:
+    for function in functions_of(thing):
+        text = inspect.getdoc(function)
+        assert text, f"{function.__qualname__} has no docstring"
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.name in ("self", "cls") or parameter.kind in (
+                parameter.VAR_POSITIONAL,
+                parameter.VAR_KEYWORD,
+            ):
+                continue
+            described = re.search(rf"^\s+{parameter.name}(, \w+)*: ", text, re.MULTILINE)
+            assert described, f"{function.__qualname__} says nothing of {parameter.name}"

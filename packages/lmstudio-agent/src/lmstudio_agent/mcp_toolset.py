@@ -58,7 +58,7 @@ def mcp_tools(
     start_timeout: float = 30.0,
 ) -> list[McpToolset]: ...
 @short
-def mcp_tools(
+def mcp_tools(  # noqa: D417 - its options are those of the overloads
     server: str | Sequence[str] | None = None,
     *,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,

@@ -29,6 +29,7 @@ def stdio(
     cwd: str | os.PathLike[str] | None,
     log: TextIO,
 ) -> Any:
+    """Speak with a server that is started for it, over its standard input and output."""
     from mcp import StdioServerParameters, stdio_client
 
     parameters = StdioServerParameters(
@@ -42,6 +43,7 @@ def stdio(
 
 @contextlib.asynccontextmanager
 async def http(address: str, headers: Mapping[str, str] | None) -> AsyncGenerator[Any]:
+    """Speak with a server that runs, by streamable HTTP."""
     from mcp.client.streamable_http import streamable_http_client
 
     if not headers:

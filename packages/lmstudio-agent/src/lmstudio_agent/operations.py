@@ -189,6 +189,7 @@ class ModelPredictor:
     def __call__(
         self, chat: Chat, round_index: int, tools: Sequence[Tool], *, structured: bool = False
     ) -> Channel[Any, PredictionResult[Any]]:
+        """The prediction of a round: the chat so far, and the tools that the model may call in it."""
         settings = self._settings
         forced = not tools and settings.config.tool_choice is not None
         prediction = respond(

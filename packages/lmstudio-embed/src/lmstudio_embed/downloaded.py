@@ -32,8 +32,8 @@ class DownloadedEmbeddingModel(DownloadedModel):
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> EmbeddingModelInfo: ...
-        def load_new_instance(
+        def info(self) -> EmbeddingModelInfo: ...  # noqa: D102
+        def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
@@ -43,7 +43,7 @@ class DownloadedEmbeddingModel(DownloadedModel):
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> EmbeddingModel: ...
-        def model(
+        def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
@@ -68,8 +68,8 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> EmbeddingModelInfo: ...
-        async def load_new_instance(
+        def info(self) -> EmbeddingModelInfo: ...  # noqa: D102
+        async def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
@@ -79,7 +79,7 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> AsyncEmbeddingModel: ...
-        async def model(
+        async def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,

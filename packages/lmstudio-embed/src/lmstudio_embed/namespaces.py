@@ -38,7 +38,7 @@ class EmbeddingNamespace(
 
     if TYPE_CHECKING:
 
-        def get_model_info(
+        def get_model_info(  # noqa: D102
             self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> EmbeddingModelInstanceInfo: ...
 
@@ -61,6 +61,6 @@ class AsyncEmbeddingNamespace(
 
     if TYPE_CHECKING:
 
-        async def get_model_info(
+        async def get_model_info(  # noqa: D102
             self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> EmbeddingModelInstanceInfo: ...

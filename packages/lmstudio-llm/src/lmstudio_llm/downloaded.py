@@ -35,8 +35,8 @@ class DownloadedLlm(DownloadedModel):
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> LlmInfo: ...
-        def load_new_instance(
+        def info(self) -> LlmInfo: ...  # noqa: D102
+        def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
@@ -46,7 +46,7 @@ class DownloadedLlm(DownloadedModel):
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> LLM: ...
-        def model(
+        def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
@@ -72,8 +72,8 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> LlmInfo: ...
-        async def load_new_instance(
+        def info(self) -> LlmInfo: ...  # noqa: D102
+        async def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
@@ -83,7 +83,7 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> AsyncLLM: ...
-        async def model(
+        async def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,

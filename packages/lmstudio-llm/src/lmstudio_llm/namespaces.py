@@ -36,7 +36,7 @@ class LLMNamespace(SyncModelNamespace[LLM, DownloadedLlm, LlmLoadConfigInput]):
 
     if TYPE_CHECKING:
 
-        def get_model_info(
+        def get_model_info(  # noqa: D102
             self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> LlmInstanceInfo: ...
 
@@ -55,6 +55,6 @@ class AsyncLLMNamespace(AsyncModelNamespace[AsyncLLM, AsyncDownloadedLlm, LlmLoa
 
     if TYPE_CHECKING:
 
-        async def get_model_info(
+        async def get_model_info(  # noqa: D102
             self, model_specifier: ModelSpecifierInput, **limits: Unpack[CallLimits]
         ) -> LlmInstanceInfo: ...

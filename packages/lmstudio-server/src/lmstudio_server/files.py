@@ -45,7 +45,8 @@ _PLAIN: Final = frozenset({"", ".txt", ".text"})
 
 def owner_of(folder: Path) -> tuple[int, str] | None:
     """The process (its number and start) whose uploads a folder holds; ``None`` if it is not such a
-    folder of this user's, whoever may have put it there."""
+    folder of this user's, whoever may have put it there.
+    """
     try:
         info = folder.lstat()
         if not stat.S_ISDIR(info.st_mode) or (

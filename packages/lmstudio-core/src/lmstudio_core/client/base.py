@@ -61,6 +61,7 @@ def ask_plugins(tried: tuple[str, ...]) -> str | None:
 
 
 def find_server() -> Op[Address]:
+    """Where the server is, looked for everywhere; see ``discovery``."""
     from .. import discovery
 
     return discovery.find_server(os.environ, Path.home(), ask_plugins)
@@ -72,6 +73,7 @@ def has_ended(address: Address) -> bool:
 
 
 def find_local_host() -> Op[str | None]:
+    """``host:port`` of an LM Studio that runs on this machine, or ``None``."""
     from .. import discovery
 
     found = yield from discovery.find_local_server(os.environ, Path.home(), [])
@@ -79,6 +81,7 @@ def find_local_host() -> Op[str | None]:
 
 
 def is_valid(api_host: str) -> Op[bool]:
+    """Whether a server answers at ``host:port``."""
     from .. import discovery
 
     try:
@@ -91,6 +94,7 @@ def is_valid(api_host: str) -> Op[bool]:
 
 
 def no_address(_refused: Address | None = None) -> Address:
+    """For drivers whose operations need no server: there is no address."""
     raise LMStudioRuntimeError("This operation needs no server.")
 
 

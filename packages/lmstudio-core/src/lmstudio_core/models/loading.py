@@ -116,6 +116,7 @@ class LoadChannel(Channel[float, ServerStruct]):
         self._info: ServerStruct | None = None
 
     def feed(self, message: Any) -> Sequence[float]:
+        """Take one packet; see ``Channel.feed``."""
         packet = mapping(message)
         match packet.get("type"):
             case "startLoading":
@@ -184,11 +185,13 @@ class LoadChannel(Channel[float, ServerStruct]):
         return (ratio,)
 
     def result(self) -> ServerStruct:
+        """What it came to; see ``Channel.result``."""
         if self._info is None:
             raise LMStudioRuntimeError("There is no result yet: the model is still being loaded.")
         return self._info
 
     def error(self, raw: Any) -> LMStudioServerError:
+        """The exception for an error of the server; see ``Channel.error``."""
         # The protocol has no code for this one; its words are the same in every version.
         taken = "identifier" in self.parameter and "already exists" in str(raw)
         default = LMStudioIdentifierInUseError if taken else LMStudioServerError

@@ -49,8 +49,8 @@ class AsyncEmbeddingModel(AsyncModelHandle):
 
     if TYPE_CHECKING:
 
-        async def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...
-        async def get_load_config(
+        async def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...  # noqa: D102
+        async def get_load_config(  # noqa: D102
             self, **limits: Unpack[CallLimits]
         ) -> EmbeddingLoadModelConfig: ...
 

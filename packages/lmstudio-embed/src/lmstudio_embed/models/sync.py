@@ -47,8 +47,8 @@ class EmbeddingModel(SyncModelHandle):
 
     if TYPE_CHECKING:
 
-        def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...
-        def get_load_config(self, **limits: Unpack[CallLimits]) -> EmbeddingLoadModelConfig: ...
+        def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...  # noqa: D102
+        def get_load_config(self, **limits: Unpack[CallLimits]) -> EmbeddingLoadModelConfig: ...  # noqa: D102
 
     def __init__(self, model_identifier: str, client: SyncRunner) -> None:
         super().__init__(model_identifier, client)

@@ -62,9 +62,9 @@ class AsyncLLM(AsyncContextHandle):
 
     if TYPE_CHECKING:
 
-        async def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...
-        async def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...
-        async def base_prediction_config(
+        async def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...  # noqa: D102
+        async def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...  # noqa: D102
+        async def base_prediction_config(  # noqa: D102
             self, *, ignore_server_session_config: bool = False, **limits: Unpack[CallLimits]
         ) -> LlmPredictionConfig: ...
 

@@ -61,9 +61,9 @@ class LLM(ContextHandle):
 
     if TYPE_CHECKING:
 
-        def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...
-        def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...
-        def base_prediction_config(
+        def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...  # noqa: D102
+        def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...  # noqa: D102
+        def base_prediction_config(  # noqa: D102
             self, *, ignore_server_session_config: bool = False, **limits: Unpack[CallLimits]
         ) -> LlmPredictionConfig: ...
 

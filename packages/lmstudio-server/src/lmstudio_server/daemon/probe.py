@@ -23,7 +23,8 @@ def is_listening(host: str, port: int, *, timeout: float = 1.0) -> bool:
 
 def unchecked() -> ssl.SSLContext:
     """For a server on this machine, whose state file says that it is ours: its certificate is for the
-    names by which others know it."""
+    names by which others know it.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

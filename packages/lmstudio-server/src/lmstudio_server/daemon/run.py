@@ -48,7 +48,6 @@ def run(
     library: ModelLibrary | None = None,
 ) -> int:
     """Serve until a signal, a client or idleness ends it; returns the exit code."""
-
     raise_descriptor_limit()
 
     async def main() -> int:

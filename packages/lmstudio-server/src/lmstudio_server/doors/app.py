@@ -51,7 +51,8 @@ def application(services: Services) -> ASGIApp:
 
 class _OnePath:
     """Gives everything one path, however it was asked for: with the whole URL (then the host in it
-    has to be right, too), or with a slash at the end."""
+    has to be right, too), or with a slash at the end.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

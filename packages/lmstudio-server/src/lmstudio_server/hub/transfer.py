@@ -48,7 +48,8 @@ class Piece:
     @property
     def partial(self) -> Path:
         """What has arrived so far. Hidden, so that it is not taken for a model; its name holds the
-        digest, so that another version of the file is not continued from it."""
+        digest, so that another version of the file is not continued from it.
+        """
         return self.target.with_name(f".{self.target.name}.{self.file.digest[:12]}.part")
 
     def partial_bytes(self) -> int:

@@ -42,7 +42,8 @@ _HOST: Final = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
 
 def split_target(target: str) -> tuple[str | None, str, str]:
     """The host, the path and the query that a request is for; the host where the target is a whole URL,
-    as some clients send it. Whatever it is, it has a path: nothing here can fail."""
+    as some clients send it. Whatever it is, it has a path: nothing here can fail.
+    """
     host = _HOST.match(target)
     path, _, query = target[host.end() if host else 0 :].partition("?")
     return host[1] if host else None, path, query

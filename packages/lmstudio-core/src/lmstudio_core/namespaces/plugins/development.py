@@ -39,6 +39,7 @@ class DevelopmentChannel(Channel[PluginCredentials, None]):
         self.credentials: PluginCredentials | None = None
 
     def feed(self, message: Any) -> Sequence[PluginCredentials]:
+        """Take one packet; see ``Channel.feed``."""
         packet = mapping(message)
         if packet.get("type") != "ready":
             return ()
@@ -51,9 +52,10 @@ class DevelopmentChannel(Channel[PluginCredentials, None]):
         return (self.credentials,)
 
     def result(self) -> None:
-        return None
+        """What it came to; see ``Channel.result``."""
 
     def on_close(self) -> None:
+        """The server closed the channel; see ``Channel.on_close``."""
         if self.credentials is None:
             super().on_close()
 

@@ -58,6 +58,7 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         self._rising = Rising()
 
     def feed(self, message: Any) -> Sequence[GeneratorEvent]:
+        """Take one packet; see ``Channel.feed``."""
         packet = mapping(message)
         kind = packet.get("type")
         if kind == "fragment":
@@ -87,6 +88,7 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         )
 
     def result(self) -> GeneratorResult:
+        """What it came to; see ``Channel.result``."""
         return GeneratorResult(
             content="".join(f.content for f in self._fragments),
             reasoning_content=self._joined("reasoning"),

@@ -144,11 +144,12 @@ class HookChannel(Channel[HookRequest, None]):
         self.endpoint: Endpoint = HOOKS[hook]
 
     def feed(self, message: Any) -> Sequence[HookRequest]:
+        """Take one packet; see ``Channel.feed``."""
         packet = mapping(message)
         return (HookRequest.from_dict(packet),) if packet.get("type") else ()
 
     def result(self) -> None:
-        return None
+        """What it came to; see ``Channel.result``."""
 
     def on_close(self) -> None:
         """The server needs the plugin no longer; that is no error."""

@@ -72,6 +72,7 @@ class ToolSessionChannel(Channel[str, None]):
         self._ids = itertools.count()
 
     def feed(self, message: Any) -> Sequence[str]:
+        """Take one packet; see ``Channel.feed``."""
         packet = mapping(message)
         kind = str(packet.get("type"))
         if kind == "sessionReady":
@@ -137,7 +138,7 @@ class ToolSessionChannel(Channel[str, None]):
         )
 
     def result(self) -> None:
-        return None
+        """What it came to; see ``Channel.result``."""
 
 
 def _number(value: object) -> int:
@@ -151,6 +152,8 @@ def _tool(definition: Mapping[str, Any]) -> PluginTool:
 
 
 def definitions(tools: Sequence[PluginTool], call: Callable[..., Any]) -> list[dict[str, Any]]:
+    """The plugin's tools as definitions whose calls go to ``call``."""
+
     def implementation(name: str) -> Callable[..., Any]:
         def tool(**arguments: Any) -> Any:
             return call(name, arguments)

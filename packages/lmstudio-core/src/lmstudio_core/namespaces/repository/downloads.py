@@ -47,6 +47,7 @@ class DownloadChannel(Channel[DownloadProgressUpdate, str]):
         self._identifier = ""
 
     def feed(self, message: Any) -> Sequence[DownloadProgressUpdate]:
+        """Take one packet; see ``Channel.feed``."""
         packet = mapping(message)
         match packet.get("type"):
             case "downloadProgress":
@@ -63,6 +64,7 @@ class DownloadChannel(Channel[DownloadProgressUpdate, str]):
         return ()
 
     def result(self) -> str:
+        """What it came to; see ``Channel.result``."""
         return self._identifier
 
 

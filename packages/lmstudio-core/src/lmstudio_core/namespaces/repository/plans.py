@@ -119,6 +119,7 @@ class PlanChannel(Channel[PlanEvent, DownloadPlan]):
         return self._seen_ready and self.plan.version >= self._requested
 
     def feed(self, message: Any) -> Sequence[PlanEvent]:
+        """Take one packet; see ``Channel.feed``."""
         packet = mapping(message)
         match packet.get("type"):
             case "planUpdated" | "planReady" as kind:
@@ -139,6 +140,7 @@ class PlanChannel(Channel[PlanEvent, DownloadPlan]):
         return ()
 
     def result(self) -> DownloadPlan:
+        """What it came to; see ``Channel.result``."""
         return self.plan
 
     def select(self, node_index: int, option_index: int | None) -> Mapping[str, Any]:

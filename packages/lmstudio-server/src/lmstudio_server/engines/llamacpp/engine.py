@@ -43,6 +43,7 @@ class LlamaCppEngine:
                 the longest text it embeds, in tokens.
             on_progress: Called with 0.0 to 1.0, never going back; with ``use_mmap`` there is little
                 between, as the system reads the file only when it is needed.
+
         Raises:
             EngineError: the file is missing, damaged or not supported (``cause`` has llama.cpp's
                 words), or llama.cpp itself cannot start.

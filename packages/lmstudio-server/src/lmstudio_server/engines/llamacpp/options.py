@@ -168,6 +168,7 @@ def parse_address(address: str) -> tuple[str | None, int]:
 
     Returns:
         ``(path, 0)`` for a unix socket, ``(None, port)`` for TCP.
+
     Raises:
         ValueError: the address is neither.
     """

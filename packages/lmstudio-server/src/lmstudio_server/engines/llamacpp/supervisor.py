@@ -137,6 +137,7 @@ class Worker:
             own_pooling: Whether the model's file says how its embeddings are pooled.
             blocks: How many blocks of layers the model has, where its file says so.
             over_tcp: Listen on 127.0.0.1 with a key, for systems where sockets are no files.
+
         Raises:
             EngineError: the model cannot be loaded, or the engine cannot start.
         """

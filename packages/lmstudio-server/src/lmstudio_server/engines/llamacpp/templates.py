@@ -46,6 +46,7 @@ class Templates:
             request: The conversation.
             template: Jinja source.
             constrained: Whether a schema or grammar holds from the first token on.
+
         Raises:
             EngineError: the template is wrong, refused the conversation, or takes too much.
         """
