@@ -162,3 +162,29 @@ def test_parameters_are_described(thing: Any) -> None:
                 continue
             described = re.search(rf"^\s+{parameter.name}(, \w+)*: ", text, re.MULTILINE)
             assert described, f"{function.__qualname__} says nothing of {parameter.name}"
+
+
+def server_functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """The functions and methods of the server that others of its modules call."""
+    root = Path(str(importlib.import_module("lmstudio_server").__file__)).parent
+    for path in sorted(root.rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        holders = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]
+        for holder in holders:
+            if isinstance(holder, ast.ClassDef) and holder.name[0] == "_":
+                continue
+            for node in holder.body:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                    yield f"{path.relative_to(root)}:{node.name}", node
+
+
+def test_the_server_describes_parameters_where_they_are_many() -> None:
+    silent = []
+    for name, node in server_functions():
+        arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        names = {argument.arg for argument in arguments} - {"self", "cls"}
+        of_click = "ctx" in names or any("click" in ast.unparse(d) for d in node.decorator_list)
+        text = ast.get_docstring(node) or ""
+        if len(names) >= 3 and not of_click and "Args:\n" not in text:
+            silent.append(name)
+    assert not silent

@@ -116,7 +116,13 @@ class HttpDoor:
     def connect(
         self, transport: asyncio.Transport, received: bytes, on_lost: Callable[[], None]
     ) -> None:
-        """Go on with a connection on which ``received`` has come in."""
+        """Go on with a connection on which ``received`` has come in.
+
+        Args:
+            transport: The connection.
+            received: The bytes that were read already.
+            on_lost: Called when the connection ends.
+        """
         protocol = HttpConnection(on_lost, self._config, self._state)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

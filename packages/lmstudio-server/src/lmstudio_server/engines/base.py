@@ -358,7 +358,13 @@ class FramingModel(Protocol):
     """A loaded model that knows its tokens for the start and the end of a text."""
 
     async def framed(self, prompt: str, *, start: bool, end: bool) -> str:
-        """Return ``prompt`` as the model is given it; without such tokens where ``start`` or ``end`` is not."""
+        """Return ``prompt`` as the model is given it; without such tokens where ``start`` or ``end`` is not.
+
+        Args:
+            prompt: The text.
+            start: Whether the tokens for the start of a text are wanted.
+            end: The same for the end.
+        """
         ...
 
 

@@ -88,6 +88,12 @@ class Hub:
     ) -> AsyncGenerator[tuple[int, AsyncGenerator[bytes, None]], None]:
         """Open a file at ``offset``; gives where it really starts, and the blocks.
 
+        Args:
+            repository: The repository.
+            commit: Its version.
+            file: The file in it.
+            offset: The byte to begin at.
+
         Raises:
             InterruptedTransferError: The connection broke, now or later between two blocks.
             HubError: The hub refuses.

@@ -115,6 +115,12 @@ class HubService:
     ) -> str | None:
         """Download an offer and return the key of its model; ``None`` if ``cancelled`` was set.
 
+        Args:
+            offer: Which files.
+            commit: Of which version of the repository.
+            send: Called with the progress.
+            cancelled: Set when the client gives up.
+
         Raises:
             HubError: The download failed, or what was downloaded cannot be used.
         """

@@ -306,7 +306,13 @@ async def _finished(work: Coroutine[Any, Any, None]) -> None:
 
 
 def digest_of(file: RemoteFile, path: Path, abandoned: threading.Event) -> str:
-    """The SHA-256 of a file, or git's digest where the hub has only that."""
+    """The SHA-256 of a file, or git's digest where the hub has only that.
+
+    Args:
+        file: What the hub tells of the file.
+        path: The file on the disk.
+        abandoned: Tells whether to stop.
+    """
     digest = hashlib.sha256() if file.sha256 else hashlib.sha1(usedforsecurity=False)
     if not file.sha256:
         digest.update(b"blob %d\0" % path.stat().st_size)

@@ -101,6 +101,11 @@ def chat_body(
 
     Stop strings are not in it: that endpoint does not say which one ended the text, so they are
     looked for on our side (see ``stops``).
+
+    Args:
+        request: What is asked of the engine.
+        default_seed: The seed where the request has none.
+        context_length: The model's context in tokens; 0 if it is not known.
     """
     sampling = request.sampling
     body = template_body(request) | sampling_fields(sampling, default_seed) | _STREAMING
@@ -152,7 +157,13 @@ def completion_body(
 def tagged_schema(
     schema: Mapping[str, Any], tag: str | None, context_length: int = 0
 ) -> dict[str, Any]:
-    """Return ``schema`` for llama.cpp: plain separators, ``tag`` as its comment."""
+    """Return ``schema`` for llama.cpp: plain separators, ``tag`` as its comment.
+
+    Args:
+        schema: The JSON schema.
+        tag: The comment, by which its grammar is known again.
+        context_length: The model's context in tokens, which bounds repetitions.
+    """
     schema = for_compiler(schema, context_length)
     comment = {} if tag is None else {"$comment": tag}
     # The tag comes first, so that a long schema's error shows it too.
@@ -196,7 +207,13 @@ def images_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:
 def prompt_with_images(
     prompt: str, images: Sequence[str], media_marker: str
 ) -> str | dict[str, Any]:
-    """Return what ``/completion`` takes for ``prompt`` and the images its markers stand for."""
+    """Return what ``/completion`` takes for ``prompt`` and the images its markers stand for.
+
+    Args:
+        prompt: The text, with a marker for each image.
+        images: The images in base64, in order.
+        media_marker: The marker.
+    """
     if not images:
         return prompt
     if prompt.endswith(media_marker):

@@ -24,7 +24,14 @@ _ARGUMENTS = re.compile(r'"arguments"\s*:\s*(?=\S)')
 
 
 def finished_call(call_id: str, name: str, arguments: str, raw: str) -> EngineEvent:
-    """Return the last event of a call whose arguments are the JSON text ``arguments``."""
+    """Return the last event of a call whose arguments are the JSON text ``arguments``.
+
+    Args:
+        call_id: The call's id.
+        name: The tool's name.
+        arguments: The arguments as JSON text.
+        raw: The model's own text for the call.
+    """
     try:
         value: Any = json.loads(arguments or "{}")
     except ValueError as error:

@@ -102,6 +102,11 @@ class Generator:
         """Return ``prompt`` with or without the model's tokens for the start and the end of a text.
 
         None is added but a start token that llama.cpp adds itself.
+
+        Args:
+            prompt: The text.
+            start: Whether the tokens for the start of a text are wanted.
+            end: The same for the end.
         """
         bos, eos = self._special_tokens["bos_token"], self._special_tokens["eos_token"]
         if eos and not end:

@@ -206,6 +206,11 @@ class Worker:
 
         llama.cpp writes its log in a thread of its own, so a message may come after the answer that
         it is about.
+
+        Args:
+            text: What to look for.
+            seconds: How long to wait.
+            start: How many lines of the log do not count.
         """
         protocol = self._protocol
 
