@@ -23,6 +23,7 @@ BELOW = {
 """What each package may import at run time."""
 
 TYPED_UPWARDS = {
+    "lmstudio_core",
     # What a client and a model have once a further package is installed; editors know it from here.
     "lmstudio_core.client.aio",
     "lmstudio_core.client.sync",

@@ -35,6 +35,7 @@ def names(client: lms.Client) -> None:
     client.lmm  # mistake
     client.embeddings  # mistake
     lmstudio_core.Clint()  # mistake
+    lmstudio_core.llm("x").respnd("Hello")  # mistake
     lmstudio_llm.LMM  # mistake
     lmstudio_embed.embeding_model("x")  # mistake
     lmstudio_server.testing.runing_server()  # mistake

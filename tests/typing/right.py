@@ -30,6 +30,7 @@ def add(a: int, b: int) -> int:
 def names(client: lms.Client) -> None:
     print(client.llm, client.embedding, lmstudio_llm.LLM)
     lmstudio_core.Client()
+    lmstudio_core.llm("x").respond("Hello")
     lmstudio_embed.embedding_model("x")
     lmstudio_server.testing.running_server()
     client.llm.model("x")

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    # What further packages add here, where they are installed; to checkers the rest are mistakes.
+    from lmstudio_agent import *  # noqa: F403
+    from lmstudio_embed import *  # noqa: F403
+    from lmstudio_llm import *  # noqa: F403
+
     from .client import AsyncClient as AsyncClient
     from .client import Client as Client
     from .config import AnyLoadConfig as AnyLoadConfig

@@ -209,8 +209,8 @@ class LlmLoadModelConfig(ConfigModel):
         mlx_disk_cache, mlx_kv_cache_quantization: The same matters for MLX.
 
     Example:
-        >>> LlmLoadModelConfig(context_length=8192, gpu={"ratio": 0.5}).gpu.ratio
-        0.5
+        >>> LlmLoadModelConfig(context_length=8192, gpu=GpuSetting(ratio=0.5))
+        LlmLoadModelConfig(gpu=GpuSetting(ratio=0.5), context_length=8192)
     """
 
     # Not ``Field(alias=…)``: type checkers would then want the alias as the keyword.

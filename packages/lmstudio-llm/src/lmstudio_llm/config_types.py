@@ -94,8 +94,8 @@ class LlmToolUseSetting(ConfigModel):
     """The tools that the model is told of, in the server's form; ``force`` makes it call one.
 
     Example:
-        >>> LlmPredictionConfig(raw_tools=LlmToolUseSetting(type="none")).raw_tools.type
-        'none'
+        >>> LlmPredictionConfig(raw_tools=LlmToolUseSetting(type="none")).to_dict()
+        {'rawTools': {'type': 'none'}}
     """
 
     type: Literal["none", "toolArray"]
@@ -107,8 +107,8 @@ class LlmToolChoice(ConfigModel):
     """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools.
 
     Example:
-        >>> LlmPredictionConfig(tool_choice=LlmToolChoice(mode="required")).tool_choice.mode
-        'required'
+        >>> LlmPredictionConfig(tool_choice=LlmToolChoice(mode="required")).to_dict()
+        {'toolChoice': {'type': 'generic', 'mode': 'required'}}
     """
 
     type: Literal["generic"] = "generic"
@@ -201,7 +201,8 @@ class LlmLlamaCppArgumentsOverride(ConfigModel):
     Example:
         >>> threads = LlmLlamaCppArgument(key="--threads", value="4")
         >>> override = LlmLlamaCppArgumentsOverride(override_parameters=[threads])
-        >>> LlmLoadModelConfig(llama_cpp_arguments_override=override).llama_cpp_arguments_override.enabled
+        >>> config = LlmLoadModelConfig(llama_cpp_arguments_override=override)
+        >>> override.enabled
         True
     """
 

@@ -22,8 +22,8 @@ class DocumentParsingLibrary(ServerStruct):
     """A library of the server that turns documents into text: its name and version.
 
     Example:
-        >>> client.files.parse_document(b"Hello", "hello.txt").parser.library  # doctest: +SKIP
-        'text'
+        >>> DocumentParsingLibrary(library="pypdf", version="6.1").library
+        'pypdf'
     """
 
     library: str = ""
@@ -111,7 +111,7 @@ class RetrievalEvent:
         progress: With ``"step_progress"``, how much of the step is done, 0.0 to 1.0.
 
     Example:
-        >>> RetrievalEvent("retrievingProgress", progress=0.5).progress
+        >>> RetrievalEvent("file_start", progress=0.5).progress
         0.5
     """
 

@@ -101,7 +101,7 @@ class AvailableModel(_AvailableBase):
 
     Example:
         >>> for found in client.repository.search_models("qwen", limit=3):  # doctest: +SKIP
-        ...     print(found.model_key, found.staff_pick)
+        ...     print(found.search_result.name)
     """
 
     def __init__(self, search_result: ModelSearchResult, client: SyncRunner) -> None:
@@ -155,7 +155,7 @@ class AsyncAvailableModel(_AvailableBase):
     Example:
         >>> async def main() -> None:  # doctest: +SKIP
         ...     for found in await client.repository.search_models("qwen", limit=3):
-        ...         print(found.model_key)
+        ...         print(found.search_result.name)
     """
 
     def __init__(self, search_result: ModelSearchResult, client: AsyncRunner) -> None:
