@@ -62,13 +62,14 @@ __version__: Final = "{version}"
 # The module paths that programs for the official SDK know; importing one costs nothing.
 _MODULES: Final = ({modules})
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {{
-        **{{name: f"{{home}}:{{name}}" for name, home in HOME_OF.items()}},
-        **{{name: f"{{__name__}}.{{name}}" for name in _MODULES}},
-    }},
-)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {{
+            **{{name: f"{{home}}:{{name}}" for name, home in HOME_OF.items()}},
+            **{{name: f"{{__name__}}.{{name}}" for name in _MODULES}},
+        }},
+    )
 """
 
 MODULE_HEADER = '''"""{about}, under the import path of the official SDK.
@@ -86,7 +87,8 @@ if TYPE_CHECKING:
 '''
 
 MODULE_FOOTER = """
-__getattr__, __dir__ = official_names(__name__, _HOMES)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = official_names(__name__, _HOMES)
 """
 
 

@@ -226,17 +226,19 @@ if TYPE_CHECKING:
         LlmLoadModelConfig,
         LlmPredictionConfig,
     )
+    from lmstudio_llm.config_dicts import (
+        LlmLoadModelConfigDict,
+        LlmPredictionConfigDict,
+    )
     from lmstudio_llm.config_types import (
         LlmContextOverflowPolicy,
         LlmJinjaPromptTemplate,
         LlmLlamaCacheQuantizationType,
         LlmLlamaCppArgument,
         LlmLlamaCppArgumentsOverride,
-        LlmLoadModelConfigDict,
         LlmLoadPromptTemplate,
         LlmManualPromptTemplate,
         LlmMlxKvCacheQuantization,
-        LlmPredictionConfigDict,
         LlmPromptTemplate,
         LlmReasoningParsing,
         LlmStructuredPredictionSetting,
@@ -527,17 +529,19 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmLoadModelConfig",
         "LlmPredictionConfig",
     ),
+    "lmstudio_llm.config_dicts": (
+        "LlmLoadModelConfigDict",
+        "LlmPredictionConfigDict",
+    ),
     "lmstudio_llm.config_types": (
         "LlmContextOverflowPolicy",
         "LlmJinjaPromptTemplate",
         "LlmLlamaCacheQuantizationType",
         "LlmLlamaCppArgument",
         "LlmLlamaCppArgumentsOverride",
-        "LlmLoadModelConfigDict",
         "LlmLoadPromptTemplate",
         "LlmManualPromptTemplate",
         "LlmMlxKvCacheQuantization",
-        "LlmPredictionConfigDict",
         "LlmPromptTemplate",
         "LlmReasoningParsing",
         "LlmStructuredPredictionSetting",
@@ -840,10 +844,11 @@ _MODULES: Final = (
     "sync_api",
 )
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        **{name: f"{home}:{name}" for name, home in HOME_OF.items()},
-        **{name: f"{__name__}.{name}" for name in _MODULES},
-    },
-)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            **{name: f"{home}:{name}" for name, home in HOME_OF.items()},
+            **{name: f"{__name__}.{name}" for name in _MODULES},
+        },
+    )

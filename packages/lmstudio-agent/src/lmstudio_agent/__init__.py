@@ -58,4 +58,5 @@ __all__ = [
     "toolset_names",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)

@@ -53,8 +53,8 @@ class Run:
         events: deque[ActEvent] | None = None,
     ) -> None:
         self.chat = chat
-        self.given_messages = len(self.chat)
-        self.offer = Offer(tools)
+        self.given_messages: int = len(self.chat)
+        self.offer: Offer = Offer(tools)
         self.options = options
         self.structured = structured
         self.has_answer = False

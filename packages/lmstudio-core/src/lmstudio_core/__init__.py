@@ -8,13 +8,17 @@ imported before it is used.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from .plugins.family import __version__ as __version__
 
 if TYPE_CHECKING:
+    # What further packages add here, where they are installed; to checkers the rest are mistakes.
+    from lmstudio_agent import *  # noqa: F403
+    from lmstudio_embed import *  # noqa: F403
+    from lmstudio_llm import *  # noqa: F403
+
     from .client import AsyncClient as AsyncClient
     from .client import Client as Client
     from .client.convenience import list_downloaded_models as list_downloaded_models
@@ -203,18 +207,21 @@ _ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
 }
 """The names people look for first, for the message when their package is missing."""
 
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if (home := _HOME_OF.get(name)) is not None:
-        value = getattr(importlib.import_module(f".{home}", __name__), name)
-    elif importlib.util.find_spec(f"{__name__}.{name}") is not None:
-        return importlib.import_module(f".{name}", __name__)
-    else:
-        value = _of_capability(name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        from importlib.util import find_spec  # here, since checkers would find it unused above
+
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if (home := _HOME_OF.get(name)) is not None:
+            value = getattr(importlib.import_module(f".{home}", __name__), name)
+        elif find_spec(f"{__name__}.{name}") is not None:
+            return importlib.import_module(f".{name}", __name__)
+        else:
+            value = _of_capability(name)
+        globals()[name] = value
+        return value
 
 
 def _of_capability(name: str) -> Any:

@@ -107,7 +107,7 @@ class HalfJoiner:
     __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self.held = ""
+        self.held: str = ""
 
     def feed(self, piece: str) -> str:
         """The next piece, with what was held back before it."""

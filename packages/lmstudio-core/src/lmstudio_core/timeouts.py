@@ -57,6 +57,11 @@ def get_sync_api_timeout() -> float | None:
 
     >>> get_sync_api_timeout()
     60.0
+
+    Example:
+        >>> set_sync_api_timeout(None)
+        >>> get_sync_api_timeout() is None
+        True
     """
     return _timeout
 
@@ -72,6 +77,11 @@ def set_sync_api_timeout(timeout: float | None) -> None:
 
     Raises:
         LMStudioValueError: ``timeout`` is not such a number.
+
+    Example:
+        >>> set_sync_api_timeout(30)
+        >>> get_sync_api_timeout()
+        30.0
     """
     global _timeout
     given: Any = timeout  # what the caller wrote, whatever the annotation says

@@ -50,4 +50,5 @@ __all__ = [
     "similarity",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(__name__, CAPABILITY.exports)

@@ -11,7 +11,11 @@ from typing_extensions import Self, TypedDict
 from lmstudio_core.config import KV, ConfigModel
 from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict, gpu_from_kv, gpu_to_kv
 
-__all__ = ["EmbeddingLoadModelConfig", "EmbeddingLoadModelConfigDict"]
+__all__ = [
+    "EmbeddingLoadConfigInput",
+    "EmbeddingLoadModelConfig",
+    "EmbeddingLoadModelConfigDict",
+]
 
 _RATIO_KEY: Final = "embedding.load.llama.acceleration.offloadRatio"
 # Strict, so that ``True`` is an error and not a frequency of 1.0.
@@ -36,7 +40,9 @@ class EmbeddingLoadModelConfig(ConfigModel):
             unknown or a value is wrong.
 
     Example:
-        ``client.embedding.model("all-minilm-l6-v2", config={"contextLength": 512})``
+        >>> config = EmbeddingLoadModelConfig(context_length=512)
+        >>> client.embedding.model("pocket-embedding", config=config).identifier
+        'pocket-embedding'
     """
 
     gpu: GpuSetting | None = None
@@ -58,18 +64,40 @@ class EmbeddingLoadModelConfig(ConfigModel):
 
     @classmethod
     def from_kv(cls, values: Mapping[str, Any]) -> Self:
-        """The config that a server's values describe; unknown keys and values are skipped."""
+        """The config that a server's values describe; unknown keys and values are skipped.
+
+        Args:
+            values: The server's keys and their values.
+
+        Returns:
+            The config.
+        """
         config = super().from_kv(values)
         found = gpu_from_kv(values, ratio_key=_RATIO_KEY)
         return config if found is None else config.model_copy(update={"gpu": GpuSetting(**found)})
 
 
 class EmbeddingLoadModelConfigDict(TypedDict, total=False):
-    """``EmbeddingLoadModelConfig`` as a dict with the server's keys."""
+    """``EmbeddingLoadModelConfig`` as a dict, with keys in either spelling.
+
+    Example:
+        >>> config: EmbeddingLoadModelConfigDict = {"contextLength": 512}
+        >>> EmbeddingLoadModelConfig.from_dict(config)
+        EmbeddingLoadModelConfig(context_length=512)
+    """
 
     gpu: GpuSetting | GpuSettingDict | None
+    context_length: int | None
     contextLength: int | None
+    rope_frequency_base: float | Literal[False] | None
     ropeFrequencyBase: float | Literal[False] | None
+    rope_frequency_scale: float | Literal[False] | None
     ropeFrequencyScale: float | Literal[False] | None
+    keep_model_in_memory: bool | None
     keepModelInMemory: bool | None
+    try_mmap: bool | None
     tryMmap: bool | None
+
+
+EmbeddingLoadConfigInput = EmbeddingLoadModelConfig | EmbeddingLoadModelConfigDict
+"""Whatever says how an embedding model is loaded: an object, or a dict in either spelling."""

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from .chat import Chat
     from .config import LlmLoadModelConfig, LlmPredictionConfig
+    from .config_dicts import LlmLoadModelConfigDict, LlmPredictionConfigDict
     from .config_types import (
         LlmContextOverflowPolicy,
         LlmJinjaPromptTemplate,
         LlmLlamaCacheQuantizationType,
         LlmLlamaCppArgument,
         LlmLlamaCppArgumentsOverride,
-        LlmLoadModelConfigDict,
         LlmLoadPromptTemplate,
         LlmManualPromptTemplate,
         LlmMlxKvCacheQuantization,
-        LlmPredictionConfigDict,
         LlmPromptTemplate,
         LlmReasoningParsing,
         LlmStructuredPredictionSetting,
@@ -184,17 +183,19 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmLoadModelConfig",
         "LlmPredictionConfig",
     ),
+    "config_dicts": (
+        "LlmLoadModelConfigDict",
+        "LlmPredictionConfigDict",
+    ),
     "config_types": (
         "LlmContextOverflowPolicy",
         "LlmJinjaPromptTemplate",
         "LlmLlamaCacheQuantizationType",
         "LlmLlamaCppArgument",
         "LlmLlamaCppArgumentsOverride",
-        "LlmLoadModelConfigDict",
         "LlmLoadPromptTemplate",
         "LlmManualPromptTemplate",
         "LlmMlxKvCacheQuantization",
-        "LlmPredictionConfigDict",
         "LlmPromptTemplate",
         "LlmReasoningParsing",
         "LlmStructuredPredictionSetting",
@@ -286,13 +287,14 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
 
 HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
 
-def __getattr__(name: str) -> Any:
-    if name not in HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{HOME_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{HOME_OF[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -12,10 +12,7 @@ from lmstudio_core.program.tracebacks import short
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .config import LlmLoadModelConfig
-    from .config_types import LlmLoadModelConfigDict
+    from .config_dicts import LlmLoadConfigInput
     from .models import LLM
 
 __all__ = ["llm"]
@@ -27,7 +24,7 @@ def llm(
     /,
     *,
     ttl: int | None = DEFAULT_TTL,
-    config: LlmLoadModelConfig | LlmLoadModelConfigDict | Mapping[str, Any] | None = None,
+    config: LlmLoadConfigInput | None = None,
     on_load_progress: LoadProgressCallback | None = None,
     device: str | None = None,
     **limits: Unpack[CallLimits],

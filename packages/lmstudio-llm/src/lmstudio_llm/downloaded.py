@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Unpack
 
@@ -10,12 +10,10 @@ from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedMode
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lmstudio_core.config import ConfigModel
     from lmstudio_core.models.infos import LlmInfo
     from lmstudio_core.models.operations import LoadProgressCallback
 
+    from .config_dicts import LlmLoadConfigInput
     from .models import LLM, AsyncLLM
 
 __all__ = ["AsyncDownloadedLlm", "DownloadedLlm"]
@@ -28,7 +26,8 @@ class DownloadedLlm(DownloadedModel):
     """A language model on the server's disk.
 
     Example:
-        ``client.llm.list_downloaded()[0].model().respond("Hello")``
+        >>> found = client.llm.list_downloaded()
+        >>> print(found[0].model().respond("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "llm"
@@ -37,22 +36,22 @@ class DownloadedLlm(DownloadedModel):
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> LlmInfo: ...
-        def load_new_instance(
+        def info(self) -> LlmInfo: ...  # noqa: D102
+        def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> LLM: ...
-        def model(
+        def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -66,7 +65,9 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
     """A language model on the server's disk, for asyncio.
 
     Example:
-        ``await (await (await client.llm.list_downloaded())[0].model()).respond("Hello")``
+        >>> async def main() -> None:
+        ...     found = await client.llm.list_downloaded()
+        ...     print(await (await found[0].model()).respond("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "llm"
@@ -75,22 +76,22 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> LlmInfo: ...
-        async def load_new_instance(
+        def info(self) -> LlmInfo: ...  # noqa: D102
+        async def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> AsyncLLM: ...
-        async def model(
+        async def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],

@@ -97,7 +97,8 @@ _HOMES: Final = {
     "sessions": ("AsyncToolUseSession", "ToolUseSession"),
 }
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {name: f"{__name__}.{home}:{name}" for home, names in _HOMES.items() for name in names},
-)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {name: f"{__name__}.{home}:{name}" for home, names in _HOMES.items() for name in names},
+    )

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from ..models.handles import AsyncDraftingHandle as AsyncDraftingHandle
     from ..models.handles import AsyncModelHandle as AsyncModelHandle
     from ..models.handles import DraftingHandle as DraftingHandle
+    from ..models.handles import ModelSpecifierInput as ModelSpecifierInput
     from ..models.handles import SyncModelHandle as SyncModelHandle
     from ..models.infos import EmbeddingModelInfo as EmbeddingModelInfo
     from ..models.infos import EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo
@@ -293,6 +294,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncDraftingHandle",
         "AsyncModelHandle",
         "DraftingHandle",
+        "ModelSpecifierInput",
         "SyncModelHandle",
     ),
     "models.downloaded": (
@@ -422,6 +424,7 @@ __all__ = [
     "ModelInfo",
     "ModelInstanceInfo",
     "ModelKind",
+    "ModelSpecifierInput",
     "Observation",
     "Op",
     "PluginLoadError",
@@ -509,20 +512,23 @@ class Deprecation:
 DEPRECATED: Final[dict[str, Deprecation]] = {}
 """The names of ``__all__`` that warn when they are imported."""
 
-_get, __dir__ = _lazy_names(
+_get, _names = _lazy_names(
     __name__,
     {name: f"lmstudio_core.{home}:{name}" for home, names in _HOMES.items() for name in names},
 )
 
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
 
-def __getattr__(name: str) -> Any:
-    value = _get(name)
-    if (old := DEPRECATED.get(name)) is not None:
-        globals().pop(name, None)  # whoever imports it next is told as well
-        warnings.warn(
-            f"lmstudio_core.plugins.api.{name} is deprecated since plugin API {old.since} and goes "
-            f"with {old.gone_in}. Use {old.instead}.",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-    return value
+    def __getattr__(name: str) -> Any:
+        value = _get(name)
+        if (old := DEPRECATED.get(name)) is not None:
+            globals().pop(name, None)  # whoever imports it next is told as well
+            warnings.warn(
+                f"lmstudio_core.plugins.api.{name} is deprecated since plugin API {old.since} and goes "
+                f"with {old.gone_in}. Use {old.instead}.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        return value
+
+    __dir__ = _names

@@ -139,7 +139,13 @@ class Namespace:
     def rpc(
         self, name: str, parameter: type[BaseModel] | None = None, *, optional: bool = False
     ) -> Callable[[RpcHandler], RpcHandler]:
-        """Register the function below as the rpc endpoint ``name``."""
+        """Register the function below as the rpc endpoint ``name``.
+
+        Args:
+            name: The endpoint's name on the wire.
+            parameter: The class of its parameter; ``None`` if it takes none.
+            optional: Whether clients may leave the parameter out.
+        """
 
         def register(handler: RpcHandler) -> RpcHandler:
             self.endpoints[name] = Endpoint(name, "rpc", handler, parameter, optional=optional)
@@ -153,7 +159,13 @@ class Namespace:
         parameter: type[BaseModel] | None = None,
         messages: tuple[str, ...] | Mapping[str, type[BaseModel] | None] = ("cancel",),
     ) -> Callable[[ChannelHandler], ChannelHandler]:
-        """Register the function below as the channel endpoint ``name``."""
+        """Register the function below as the channel endpoint ``name``.
+
+        Args:
+            name: The endpoint's name on the wire.
+            parameter: The class of its parameter.
+            messages: The types of the messages that clients may send, or their classes by type.
+        """
         taken: Mapping[str, type[BaseModel] | None] = (
             dict.fromkeys(messages) if isinstance(messages, tuple) else messages
         )

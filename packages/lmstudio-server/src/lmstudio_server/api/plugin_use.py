@@ -52,7 +52,13 @@ def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
 
 
 async def converse(channel: Channel, name: HookName, parameter: pp.StartSession) -> Conversation:
-    """Begin a conversation with the plugin that a client means."""
+    """Begin a conversation with the plugin that a client means.
+
+    Args:
+        channel: The client's channel.
+        name: Which of the plugin's hooks.
+        parameter: Which plugin is meant, and its settings.
+    """
     if isinstance(parameter.plugin_config_specifier, pp.ProcessConfig):
         raise no_process()
     plugin = channel.services.plugins.find(parameter.plugin_identifier)

@@ -24,17 +24,23 @@ __all__ = [
 
 
 class DownloadProgressUpdate(ServerStruct):
-    """How far a download is."""
+    """How far a download is.
+
+    Example:
+        >>> update = DownloadProgressUpdate(downloaded_bytes=50, total_bytes=200)
+        >>> f"{update.downloaded_bytes / update.total_bytes:.0%}"
+        '25%'
+    """
 
     downloaded_bytes: int = 0
     total_bytes: int = 0
     speed_bytes_per_second: float = 0.0
 
 
-DownloadProgressCallback = Callable[[DownloadProgressUpdate], None]
+DownloadProgressCallback = Callable[[DownloadProgressUpdate], object]
 """Called again and again while a download runs."""
 
-DownloadFinalizedCallback = Callable[[], None]
+DownloadFinalizedCallback = Callable[[], object]
 """Called once when everything is downloaded and the server starts to put it in its place."""
 
 

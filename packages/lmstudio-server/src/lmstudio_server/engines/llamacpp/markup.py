@@ -82,7 +82,7 @@ class MarkupSplitter:
         self._count = 0
         self._tokens: list[Token] = []
         self._skip_space = False
-        self.calls = 0
+        self.calls: int = 0
         """How many tool calls have been found."""
         self._opened = opened
 

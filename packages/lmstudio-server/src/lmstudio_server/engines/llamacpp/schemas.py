@@ -60,6 +60,7 @@ def for_compiler(
         schema: The schema of the answer.
         context_length: How many tokens an answer has at most (0: unknown).
         plain: Leave out all but types, fixed values and structure: what the compiler always takes.
+
     Raises:
         EngineError: It refers to more of its parts than the compiler can follow.
     """
