@@ -44,14 +44,14 @@ from typing import TYPE_CHECKING, Final
 
 try:
     from lmstudio_core.lazy import lazy_names
-except ModuleNotFoundError as error:
-    if error.name != "lmstudio_core":
+except ModuleNotFoundError as _error:  # with "_", for it would be a public name
+    if _error.name != "lmstudio_core":
         raise
     raise ModuleNotFoundError(
         "lmstudio needs the package lmstudio-core, which is not installed. Install it with: "
         "pip install lmstudio-core",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 
 if TYPE_CHECKING:
 '''

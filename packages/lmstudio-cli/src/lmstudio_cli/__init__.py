@@ -79,7 +79,8 @@ __all__ = [
 
 __version__: Final = "2.0.0"
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {name: f"{__name__}.{home}:{name}" for home, names in _HOMES.items() for name in names},
-)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {name: f"{__name__}.{home}:{name}" for home, names in _HOMES.items() for name in names},
+    )

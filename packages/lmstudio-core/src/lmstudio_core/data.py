@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 Number: TypeAlias = int | float
 """A number of the protocol, which knows one kind of them: a whole one stays an ``int``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 __all__ = [
     "Rising",
@@ -22,7 +22,7 @@ __all__ = [
     "report",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:

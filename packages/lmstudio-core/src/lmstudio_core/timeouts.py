@@ -30,7 +30,7 @@ __all__ = [
     "using",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 DEFAULT_SYNC_TIMEOUT: Final = 60.0
 

@@ -302,7 +302,14 @@ class PredictionResult(Generic[T]):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The result that ``to_dict`` gave: ``parsed`` and ``value`` are plain data."""
+        """The result that ``to_dict`` gave: ``parsed`` and ``value`` are plain data.
+
+        Args:
+            data: What ``to_dict`` gave, as it is or read from JSON.
+
+        Returns:
+            The result, with its statistics and configs as objects again.
+        """
         text: str = data["content"]
         parsed = data.get("parsed")
         more = {} if "roundIndex" not in data else {"round_index": data["roundIndex"]}

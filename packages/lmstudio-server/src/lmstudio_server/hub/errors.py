@@ -67,7 +67,14 @@ def unreachable(endpoint: str, words: str, *, kept: str | None = None) -> HubErr
 
 
 def busy(endpoint: str, words: str, seconds: float, kept: str) -> HubError:
-    """The hub asks to be left alone for a while."""
+    """The hub asks to be left alone for a while.
+
+    Args:
+        endpoint: The hub's address.
+        words: What it said.
+        seconds: For how long.
+        kept: What has arrived and stays, in words.
+    """
     return HubError(
         f"{endpoint} is asked too much at the moment.",
         cause=words,

@@ -235,7 +235,12 @@ class Generator:
     ) -> AsyncGenerator[EngineEvent, None]:
         """Continue ``prompt``; ``fold`` knows afterwards how it ended.
 
-        ``holds``: what to hold the text to; the next one, if llama.cpp refuses the one before.
+        Args:
+            prompt: What to go on from, as the model reads it.
+            sampling: How to choose tokens, and when to stop.
+            fold: What gathers the text.
+            images: What the prompt's image marks stand for, base64.
+            holds: What to hold the text to; the next one, if llama.cpp refuses the one before.
         """
         refused: SchemaRefusedError | None = None
         for held in holds or (None,):
