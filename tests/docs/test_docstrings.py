@@ -26,9 +26,9 @@ import lmstudio
 from lmstudio_core.client.default import reset_default_client
 from lmstudio_testing import FakeServer
 
-PACKAGES = tuple(
-    f"lmstudio_{name}"
-    for name in ["core", "llm", "embed", "agent", "server", "cli", "plugin", "testing"]
+PACKAGES = (
+    *("lmstudio_core", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_server"),
+    *("lmstudio_cli", "lmstudio_plugin", "lmstudio_testing"),
 )
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 RUN_MAIN = "asyncio.run(main())\n"

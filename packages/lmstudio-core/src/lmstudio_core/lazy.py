@@ -35,8 +35,10 @@ def _missing(name: str, home: str, error: ModuleNotFoundError) -> ModuleNotFound
     package = home.partition(":")[0].partition(".")[0]
     if (error.name or "").partition(".")[0] != package or sys.modules.get(package) is not None:
         return None
-    from .plugins.installed import how_to_install  # which is heavy, and for this mistake alone
-
+    # By name: it is heavy, for this mistake alone, and of a room that stands above this module.
+    how_to_install: Callable[[str], str] = load_object(
+        f"{__package__}.plugins.installed:how_to_install"
+    )
     distribution = package.replace("_", "-")
     how = how_to_install(distribution)
     text = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import Unpack
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .models import EmbeddingModel
 
 __all__ = ["embedding_model"]
+
+_HINTS: Final = {"EmbeddingLoadConfigInput": "lmstudio_embed.config:EmbeddingLoadConfigInput"}
 
 
 @short

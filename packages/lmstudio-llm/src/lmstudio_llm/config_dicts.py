@@ -7,8 +7,10 @@ both. Other mappings, and keys that only another version knows, are taken at run
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
+from pydantic import GetPydanticSchema
+from pydantic_core import CoreSchema, core_schema
 from typing_extensions import Required, TypedDict
 
 from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict
@@ -39,6 +41,14 @@ __all__ = [
     "PredictionConfigInput",
     "PromptTemplateOptions",
 ]
+
+
+def _as_it_is(_source: Any, _handler: Any) -> CoreSchema:
+    return core_schema.any_schema()
+
+
+_UNCHECKED: Final = GetPydanticSchema(_as_it_is)
+"""pydantic has no schema for its own ``TypeAdapter``: ``resolve_format`` checks formats."""
 
 
 class LlmToolUseSettingDict(TypedDict, total=False):
@@ -147,7 +157,7 @@ class _PredictionKeys(TypedDict, total=False):
     stop_strings: Sequence[str] | None
     tool_call_stop_strings: Sequence[str] | None
     context_overflow_policy: LlmContextOverflowPolicy | None
-    structured: ResponseSchema | None
+    structured: Annotated[ResponseSchema | None, _UNCHECKED]
     raw_tools: LlmToolUseSetting | LlmToolUseSettingDict | None
     tool_choice: LlmToolChoice | LlmToolChoiceDict | Literal["none", "auto", "required"] | None
     tool_naming: LlmToolNaming | None

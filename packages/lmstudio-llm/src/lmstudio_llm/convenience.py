@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import Unpack
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .models import LLM
 
 __all__ = ["llm"]
+
+_HINTS: Final = {"LlmLoadConfigInput": "lmstudio_llm.config_dicts:LlmLoadConfigInput"}
 
 
 @short

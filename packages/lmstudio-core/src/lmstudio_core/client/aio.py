@@ -60,11 +60,14 @@ __all__ = ["AsyncClient"]
 _HINTS: Final = {
     **{
         f"Async{name}Namespace": f"lmstudio_core.manage.{name.lower()}:Async{name}Namespace"
-        for name in ("Diagnostics", "Files", "Models", "Plugins", "Repository", "Runtime", "System")
+        for name in ("Diagnostics", "Models", "Repository", "Runtime", "System")
     },
     "AsyncBatchStream": "lmstudio_core.drivers.batches:AsyncBatchStream",
     "AsyncChannelStream": "lmstudio_core.drivers.aio_stream:AsyncChannelStream",
     "AsyncDriver": "lmstudio_core.drivers.aio:AsyncDriver",
+    "AsyncFilesNamespace": "lmstudio_core.files:AsyncFilesNamespace",
+    "AsyncPluginsNamespace": "lmstudio_plugin:AsyncPluginsNamespace",
+    "ModelDomain": "lmstudio_core.models.specifiers:ModelDomain",
 }
 
 R = TypeVar("R")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from typing_extensions import Unpack
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..models.specifiers import ModelDomain
 
 __all__ = ["list_downloaded_models", "list_loaded_models", "prepare_image"]
+
+_HINTS: Final = {"ModelDomain": "lmstudio_core.models.specifiers:ModelDomain"}
 
 
 @overload

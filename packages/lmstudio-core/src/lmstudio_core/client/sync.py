@@ -43,8 +43,13 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 _HINTS: Final = {
-    f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
-    for name in ("Diagnostics", "Files", "Models", "Plugins", "Repository", "Runtime", "System")
+    **{
+        f"{name}Namespace": f"lmstudio_core.manage.{name.lower()}:{name}Namespace"
+        for name in ("Diagnostics", "Models", "Repository", "Runtime", "System")
+    },
+    "FilesNamespace": "lmstudio_core.files:FilesNamespace",
+    "ModelDomain": "lmstudio_core.models.specifiers:ModelDomain",
+    "PluginsNamespace": "lmstudio_plugin:PluginsNamespace",
 }
 
 R = TypeVar("R")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from typing_extensions import Self, Unpack
 
+from ..timeouts import CallLimits, Limits
 from .operations import Batch, Call, Channel, Invoke, InvokeMany, Op
-
-if TYPE_CHECKING:
-    from ..timeouts import CallLimits, Limits
 
 __all__ = ["AsyncChannelStream", "AsyncRunner", "ChannelStream", "Observer", "SyncRunner"]
 
