@@ -110,6 +110,9 @@ def table(homes: Mapping[str, str], prefix: str) -> tuple[str, str, str]:
     return imports, rows, f"__all__ = [\n{listed}]\n"
 
 
+HIDDEN: Final = "if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake\n"
+
+
 def module_text(
     docstring: str, imports: str, checked: str, rows: str, listed: str, end: str
 ) -> str:
@@ -150,14 +153,17 @@ def init_of(package: Package) -> str:
             f'    "lmstudio-{o.name}": {tuple(sorted(o.declared("public")))!r},\n' for o in others
         )
         get = "family_names(__name__, _PATHS, _ELSEWHERE)\n"
-        get = f"__getattr__, __dir__ = {get}"
+        get = f"{HIDDEN}    __getattr__, __dir__ = {get}"
+        # What further packages add here, where they are installed; to checkers the rest are mistakes.
+        stars = "".join(f"    from {o.module} import *  # noqa: F403\n" for o in others)
+        checked = f"{stars}\n{checked}"
         listed = ""  # what is installed besides has a say in it
         end = (
             f"_ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {{\n{known}}}\n"
             '"""Names of packages that may be missing, for the message that says which."""\n\n'
         )
     else:
-        end, get = "", f"__getattr__, __dir__ = {get}"
+        end, get = "", f"{HIDDEN}    __getattr__, __dir__ = {get}"
     release = f'__version__: Final = "{version()}"\n\n' if package.name != "core" else ""
     end = (
         f"{release}"
@@ -181,10 +187,10 @@ def api_of(package: Package) -> str:
     if package.name == "core":
         deprecation = "DEPRECATED as DEPRECATED, Deprecation as Deprecation, api_names"
         imports += f"from .deprecation import {deprecation}\n"
-        end = f"__getattr__, __dir__ = api_names(__name__, {paths})\n"
+        end = f"{HIDDEN}    __getattr__, __dir__ = api_names(__name__, {paths})\n"
     else:
         imports += "from lmstudio_core.lazy import lazy_names\n"
-        end = f"__getattr__, __dir__ = lazy_names(__name__, {paths})\n"
+        end = f"{HIDDEN}    __getattr__, __dir__ = lazy_names(__name__, {paths})\n"
     return module_text(docstring, imports, checked, rows, listed, end)
 
 
@@ -199,14 +205,14 @@ def facade_homes() -> dict[str, str]:
 
 NEEDS_CORE: Final = """try:
     from lmstudio_core.lazy import lazy_names
-except ModuleNotFoundError as error:
-    if error.name != "lmstudio_core":
+except ModuleNotFoundError as _error:  # with "_", for it would be a public name
+    if _error.name != "lmstudio_core":
         raise
     raise ModuleNotFoundError(
         "lmstudio needs the package lmstudio-core, which is not installed. Install it with: "
         "pip install lmstudio-core",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 """
 """How ``lmstudio`` gets what it is made of, or says what is missing."""
 
@@ -222,7 +228,7 @@ def facade(homes: Mapping[str, str]) -> str:
         f'__version__: Final = "{version()}"\n\n'
         "# The module paths that programs for the official SDK know; importing one costs nothing.\n"
         f"_MODULES: Final = ({', '.join(map(repr, own))})\n\n"
-        "__getattr__, __dir__ = lazy_names(\n    __name__,\n    {\n"
+        f"{HIDDEN}    __getattr__, __dir__ = lazy_names(\n    __name__,\n    {{\n"
         '        **{name: f"{home}:{name}" for name, home in HOME_OF.items()},\n'
         '        **{name: f"{__name__}.{name}" for name in _MODULES},\n    },\n)\n'
     )
@@ -267,7 +273,7 @@ def official(of: str, homes: Mapping[str, str]) -> str:
         "from __future__ import annotations\n\nfrom typing import TYPE_CHECKING, Final\n\n"
         "from lmstudio._official import official_names\n\nif TYPE_CHECKING:\n"
         f"{''.join(imported)}\n{''.join(assigned)}\n_HOMES: Final = {{\n{rows}}}\n\n"
-        f"__all__ = [\n{listed}]\n\n__getattr__, __dir__ = official_names(__name__, _HOMES)\n"
+        f"__all__ = [\n{listed}]\n\n{HIDDEN}    __getattr__, __dir__ = official_names(__name__, _HOMES)\n"
     )
 
 

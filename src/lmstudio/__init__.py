@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 try:
     from lmstudio_core.lazy import lazy_names
-except ModuleNotFoundError as error:
-    if error.name != "lmstudio_core":
+except ModuleNotFoundError as _error:  # with "_", for it would be a public name
+    if _error.name != "lmstudio_core":
         raise
     raise ModuleNotFoundError(
         "lmstudio needs the package lmstudio-core, which is not installed. Install it with: "
         "pip install lmstudio-core",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 
 if TYPE_CHECKING:
     from lmstudio_agent.context import ToolCallContext as ToolCallContext
@@ -177,6 +177,8 @@ if TYPE_CHECKING:
     from lmstudio_llm.chat import Chat as Chat
     from lmstudio_llm.config import LlmLoadModelConfig as LlmLoadModelConfig
     from lmstudio_llm.config import LlmPredictionConfig as LlmPredictionConfig
+    from lmstudio_llm.config_dicts import LlmLoadModelConfigDict as LlmLoadModelConfigDict
+    from lmstudio_llm.config_dicts import LlmPredictionConfigDict as LlmPredictionConfigDict
     from lmstudio_llm.config_types import LlmContextOverflowPolicy as LlmContextOverflowPolicy
     from lmstudio_llm.config_types import LlmJinjaPromptTemplate as LlmJinjaPromptTemplate
     from lmstudio_llm.config_types import (
@@ -186,11 +188,9 @@ if TYPE_CHECKING:
     from lmstudio_llm.config_types import (
         LlmLlamaCppArgumentsOverride as LlmLlamaCppArgumentsOverride,
     )
-    from lmstudio_llm.config_types import LlmLoadModelConfigDict as LlmLoadModelConfigDict
     from lmstudio_llm.config_types import LlmLoadPromptTemplate as LlmLoadPromptTemplate
     from lmstudio_llm.config_types import LlmManualPromptTemplate as LlmManualPromptTemplate
     from lmstudio_llm.config_types import LlmMlxKvCacheQuantization as LlmMlxKvCacheQuantization
-    from lmstudio_llm.config_types import LlmPredictionConfigDict as LlmPredictionConfigDict
     from lmstudio_llm.config_types import LlmPromptTemplate as LlmPromptTemplate
     from lmstudio_llm.config_types import LlmReasoningParsing as LlmReasoningParsing
     from lmstudio_llm.config_types import (
@@ -695,17 +695,19 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmLoadModelConfig",
         "LlmPredictionConfig",
     ),
+    "lmstudio_llm.config_dicts": (
+        "LlmLoadModelConfigDict",
+        "LlmPredictionConfigDict",
+    ),
     "lmstudio_llm.config_types": (
         "LlmContextOverflowPolicy",
         "LlmJinjaPromptTemplate",
         "LlmLlamaCacheQuantizationType",
         "LlmLlamaCppArgument",
         "LlmLlamaCppArgumentsOverride",
-        "LlmLoadModelConfigDict",
         "LlmLoadPromptTemplate",
         "LlmManualPromptTemplate",
         "LlmMlxKvCacheQuantization",
-        "LlmPredictionConfigDict",
         "LlmPromptTemplate",
         "LlmReasoningParsing",
         "LlmStructuredPredictionSetting",
@@ -808,10 +810,11 @@ _MODULES: Final = (
     "sync_api",
 )
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        **{name: f"{home}:{name}" for name, home in HOME_OF.items()},
-        **{name: f"{__name__}.{name}" for name in _MODULES},
-    },
-)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            **{name: f"{home}:{name}" for name, home in HOME_OF.items()},
+            **{name: f"{__name__}.{name}" for name in _MODULES},
+        },
+    )

@@ -46,15 +46,15 @@ if TYPE_CHECKING:
     from lmstudio_embed.config import EmbeddingLoadModelConfigDict as EmbeddingLoadModelConfigDict
     from lmstudio_llm.config import LlmLoadModelConfig as LlmLoadModelConfig
     from lmstudio_llm.config import LlmPredictionConfig as LlmPredictionConfig
+    from lmstudio_llm.config_dicts import LlmLoadModelConfigDict as LlmLoadModelConfigDict
+    from lmstudio_llm.config_dicts import LlmPredictionConfigDict as LlmPredictionConfigDict
     from lmstudio_llm.config_types import LlmContextOverflowPolicy as LlmContextOverflowPolicy
     from lmstudio_llm.config_types import LlmJinjaPromptTemplate as LlmJinjaPromptTemplate
     from lmstudio_llm.config_types import (
         LlmLlamaCacheQuantizationType as LlmLlamaCacheQuantizationType,
     )
-    from lmstudio_llm.config_types import LlmLoadModelConfigDict as LlmLoadModelConfigDict
     from lmstudio_llm.config_types import LlmManualPromptTemplate as LlmManualPromptTemplate
     from lmstudio_llm.config_types import LlmMlxKvCacheQuantization as LlmMlxKvCacheQuantization
-    from lmstudio_llm.config_types import LlmPredictionConfigDict as LlmPredictionConfigDict
     from lmstudio_llm.config_types import LlmPromptTemplate as LlmPromptTemplate
     from lmstudio_llm.config_types import LlmReasoningParsing as LlmReasoningParsing
     from lmstudio_llm.config_types import (
@@ -110,11 +110,11 @@ _HOMES: Final = {
     "LlmJinjaPromptTemplate": "lmstudio_llm.config_types:LlmJinjaPromptTemplate",
     "LlmLlamaCacheQuantizationType": "lmstudio_llm.config_types:LlmLlamaCacheQuantizationType",
     "LlmLoadModelConfig": "lmstudio_llm.config:LlmLoadModelConfig",
-    "LlmLoadModelConfigDict": "lmstudio_llm.config_types:LlmLoadModelConfigDict",
+    "LlmLoadModelConfigDict": "lmstudio_llm.config_dicts:LlmLoadModelConfigDict",
     "LlmManualPromptTemplate": "lmstudio_llm.config_types:LlmManualPromptTemplate",
     "LlmMlxKvCacheQuantization": "lmstudio_llm.config_types:LlmMlxKvCacheQuantization",
     "LlmPredictionConfig": "lmstudio_llm.config:LlmPredictionConfig",
-    "LlmPredictionConfigDict": "lmstudio_llm.config_types:LlmPredictionConfigDict",
+    "LlmPredictionConfigDict": "lmstudio_llm.config_dicts:LlmPredictionConfigDict",
     "LlmPredictionFragment": "lmstudio_llm.fragments:LlmPredictionFragment",
     "LlmPredictionStats": "lmstudio_llm.results:LlmPredictionStats",
     "LlmPromptTemplate": "lmstudio_llm.config_types:LlmPromptTemplate",
@@ -219,4 +219,5 @@ __all__ = [
     "UserMessageDict",
 ]
 
-__getattr__, __dir__ = official_names(__name__, _HOMES)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = official_names(__name__, _HOMES)

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from lmstudio_embed.config import EmbeddingLoadModelConfigDict as EmbeddingLoadModelConfigDict
     from lmstudio_llm.config import LlmLoadModelConfig as LlmLoadModelConfig
     from lmstudio_llm.config import LlmPredictionConfig as LlmPredictionConfig
-    from lmstudio_llm.config_types import LlmLoadModelConfigDict as LlmLoadModelConfigDict
-    from lmstudio_llm.config_types import LlmPredictionConfigDict as LlmPredictionConfigDict
+    from lmstudio_llm.config_dicts import LlmLoadModelConfigDict as LlmLoadModelConfigDict
+    from lmstudio_llm.config_dicts import LlmPredictionConfigDict as LlmPredictionConfigDict
     from lmstudio_llm.fragments import LlmPredictionFragment as LlmPredictionFragment
     from lmstudio_llm.prediction import PredictionFirstTokenCallback as PredictionFirstTokenCallback
     from lmstudio_llm.prediction import PredictionFragmentCallback as PredictionFragmentCallback
@@ -104,9 +104,9 @@ _HOMES: Final = {
     "LlmInfo": "lmstudio_core.models.infos:LlmInfo",
     "LlmInstanceInfo": "lmstudio_core.models.infos:LlmInstanceInfo",
     "LlmLoadModelConfig": "lmstudio_llm.config:LlmLoadModelConfig",
-    "LlmLoadModelConfigDict": "lmstudio_llm.config_types:LlmLoadModelConfigDict",
+    "LlmLoadModelConfigDict": "lmstudio_llm.config_dicts:LlmLoadModelConfigDict",
     "LlmPredictionConfig": "lmstudio_llm.config:LlmPredictionConfig",
-    "LlmPredictionConfigDict": "lmstudio_llm.config_types:LlmPredictionConfigDict",
+    "LlmPredictionConfigDict": "lmstudio_llm.config_dicts:LlmPredictionConfigDict",
     "LlmPredictionFragment": "lmstudio_llm.fragments:LlmPredictionFragment",
     "LlmPredictionStats": "lmstudio_llm.results:LlmPredictionStats",
     "ModelHandleBase": "lmstudio_core.models.handles:ModelHandleBase",
@@ -197,4 +197,5 @@ __all__ = [
     "UnstructuredPrediction",
 ]
 
-__getattr__, __dir__ = official_names(__name__, _HOMES)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = official_names(__name__, _HOMES)

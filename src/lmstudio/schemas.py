@@ -34,4 +34,5 @@ __all__ = [
     "ValidationError",
 ]
 
-__getattr__, __dir__ = official_names(__name__, _HOMES)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = official_names(__name__, _HOMES)

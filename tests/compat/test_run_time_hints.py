@@ -99,7 +99,7 @@ def test_what_a_missing_package_has_is_anything(monkeypatch):
 
 def test_signatures_read_as_they_are_written():
     parameters = inspect.signature(lms.llm).parameters
-    assert "LlmLoadModelConfig" in parameters["config"].annotation
+    assert "LlmLoadConfigInput" in parameters["config"].annotation
     assert inspect.get_annotations(lms.llm, eval_str=True)["return"] is lms.LLM
     assert dict(lms.llm.__annotations__) == lms.llm.__annotations__.copy()
 

@@ -36,6 +36,7 @@ COMMANDS = (
 """What ``lmstudio_cli`` alone imports, by the group ``lmstudio.commands``, and what uses it."""
 
 TYPED_UPWARDS = {
+    "lmstudio_core",
     # What a client and a model have once a further package is installed; editors know it from here.
     "lmstudio_core.client.aio",
     "lmstudio_core.client.sync",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio_core.errors import LMStudioUnknownSettingWarning, LMStudioValueError
-from lmstudio_llm import (
-    LlmLoadModelConfig,
-    LlmLoadModelConfigDict,
-    LlmPredictionConfig,
-    LlmPredictionConfigDict,
-    LlmReasoningParsing,
-)
+from lmstudio_llm import LlmLoadModelConfig, LlmPredictionConfig, LlmReasoningParsing
 
 SCHEMA = Path(__file__).parents[3] / "shared" / "protocol" / "schema"
 needs_schema = pytest.mark.skipif(not SCHEMA.is_dir(), reason="the protocol's schema is not here")
@@ -71,17 +64,6 @@ def test_every_field_of_the_protocol_is_there(cls, definition) -> None:
 def test_every_key_is_one_of_the_protocol(cls) -> None:
     known = json.loads((SCHEMA / "_kv-config.json").read_text())["fields"]
     assert {kv.key for _, kv in cls._keys()} <= set(known)
-
-
-@pytest.mark.parametrize(
-    ("cls", "as_dict"),
-    [
-        (LlmPredictionConfig, LlmPredictionConfigDict),
-        (LlmLoadModelConfig, LlmLoadModelConfigDict),
-    ],
-)
-def test_dict_types_have_the_same_keys(cls, as_dict) -> None:
-    assert set(typing.get_type_hints(as_dict)) == {f.alias for f in cls.model_fields.values()}
 
 
 class TestPrediction:

@@ -40,7 +40,7 @@ def public(cls: type) -> dict[str, Any]:
 
 def plainly(annotation: Any) -> str:
     """A type as text, without what makes it async."""
-    text = re.sub(r"\bAsync(?=[A-Z])", "", str(annotation))
+    text = re.sub(r"\bA?[Ss]ync(?=[A-Z])", "", str(annotation))
     return re.sub(r"Iterator|Iterable", "Iter", text)
 
 

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from lmstudio_core.halves import sendable
 
-from lmstudio_core.protocol.frames import Prepared, encode_frame
+from lmstudio_core.protocol.frames import Prepared
 from lmstudio_core.protocol.mux import Mux
 from lmstudio_core.protocol.operations import Endpoint
 from lmstudio_llm.chat import Chat
@@ -31,7 +32,7 @@ def grown(rounds: int = 3) -> Chat:
 def check(written: WrittenChat, chat: Chat) -> None:
     given = written.of(chat)
     assert given == chat.to_dict()
-    assert json.loads(given.text) == chat.to_dict()
+    assert json.loads(given.text) == sendable(chat.to_dict(), [])
 
 
 @pytest.mark.parametrize("private", [True, False])
@@ -99,7 +100,7 @@ def test_a_prepared_parameter_is_sent_as_any(data: dict[str, Any]) -> None:
     endpoint, value = Endpoint("llm", "predict", "channel"), {"messages": ["\ud83d", "é"]}
     whole = {**data, "history": value}
     _, plain = Mux().open_channel(endpoint, whole)
-    _, prepared = Mux().open_channel(endpoint, Prepared(whole, "history", encode_frame(value)))
+    _, prepared = Mux().open_channel(endpoint, Prepared(whole, "history", Prepared.text_of(value)))
     assert json.loads(prepared) == json.loads(plain)
 
 

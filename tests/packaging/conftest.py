@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -227,3 +228,18 @@ def fresh(tmp_path: Path, wheels: list[Path]) -> MakeEnvironment:
 def installed(tmp_path_factory: pytest.TempPathFactory, wheels: list[Path]) -> MakeEnvironment:
     """``fresh`` for tests that leave the environment as it was: they share one for each part."""
     return SharedEnvironments(tmp_path_factory.mktemp("installed"), wheels)
+
+
+@pytest.fixture(scope="session")
+def without_needs(built: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """All packages from wheels; whatever they need is that of the environment of the tests.
+
+    So everything optional is there, too, and nothing is downloaded. For what reads packages: in the
+    environment of the tests itself they are editable, which pyright takes for no packages.
+    """
+    wheels = [one.wheel.parent for one in built.values()]
+    environment = MakeEnvironment(tmp_path_factory.mktemp("types"), wheels)("--no-deps", *built)
+    (packages,) = environment.folder.glob("**/site-packages")
+    # A path file is not read where another one leads, so the editable packages stay out.
+    (packages / "needs.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return environment

@@ -47,7 +47,7 @@ def test_async(server: FakeServer) -> None:
 
 def test_it_is_found_once_it_is_installed(server: FakeServer) -> None:
     with Client(server.api_host) as client:
-        assert client.sample.overview("embedding").size_bytes == 46_000_000
+        assert client.capability("sample").overview("embedding").size_bytes == 46_000_000
 
 
 def test_errors(server: FakeServer) -> None:

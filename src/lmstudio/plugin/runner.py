@@ -50,4 +50,5 @@ __all__ = [
     "run_plugin_async",
 ]
 
-__getattr__, __dir__ = official_names(__name__, _HOMES)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = official_names(__name__, _HOMES)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from lmstudio_core.protocol.operations import Invoke, Op
 
 __all__ = ["called", "notify"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 def called(function: Callable[..., Any], *args: Any) -> Op[Any]:

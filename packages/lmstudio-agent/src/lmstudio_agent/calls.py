@@ -62,7 +62,9 @@ class PendingCall:
         self.request = request
         self.tool = tool
         self.timeout = timeout
-        self.context = ToolCallContext(request.name, request.id, round_index, run_id)
+        self.context: ToolCallContext = ToolCallContext(
+            request.name, request.id, round_index, run_id
+        )
         self.error: Exception | None = None
         self.outcome: ToolCallOutcome = "ok"
         self.started: float | None = None

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from lmstudio_core.errors import LMStudioRuntimeError
 from lmstudio_llm.callables import is_call_context
@@ -17,7 +17,7 @@ from lmstudio_llm.tools import Tool, ToolDefinition, ToolFunctionDef, defined_to
 
 __all__ = ["ToolCallContext", "taking_context"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 class ToolCallContext:  # public
@@ -64,12 +64,20 @@ class ToolCallContext:  # public
         return context
 
     def status(self, text: str) -> None:
-        """Report what the tool is doing; it is logged and kept in the call's record."""
+        """Report what the tool is doing; it is logged and kept in the call's record.
+
+        Args:
+            text: What to say.
+        """
         self.reports.append(("status", text))
         logger.info("%s: %s", self.tool_name, text)
 
     def warn(self, text: str) -> None:
-        """Report that something is not as it should be, though the tool goes on."""
+        """Report that something is not as it should be, though the tool goes on.
+
+        Args:
+            text: What to say.
+        """
         self.reports.append(("warning", text))
         logger.warning("%s: %s", self.tool_name, text)
 

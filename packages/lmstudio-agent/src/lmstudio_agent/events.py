@@ -31,7 +31,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class ActRoundStart:  # public
-    """A round begins: a prediction, and the tools that it asks for."""
+    """A round begins: a prediction, and the tools that it asks for.
+
+    Example:
+        >>> for event in model.act_stream("What is 6 times 7?", [multiply]):
+        ...     if isinstance(event, ActRoundStart):
+        ...         print(event.round_index)
+        0
+        1
+    """
 
     round_index: int
 
@@ -45,6 +53,12 @@ class ActToolCall:  # public
         arguments: What it is called with: the model's arguments, or those of ``guard_tool_call``.
         call_id: What the server calls the request, if it gave it an id.
         round_index: The round that asked for it.
+
+    Example:
+        >>> for event in model.act_stream("What is 6 times 7?", [multiply]):
+        ...     if isinstance(event, ActToolCall):
+        ...         print(event.name, event.arguments)
+        multiply {'a': 6, 'b': 7}
     """
 
     name: str
@@ -55,14 +69,29 @@ class ActToolCall:  # public
 
 @dataclass(frozen=True)
 class ActToolResult:  # public
-    """A call has its result or its error."""
+    """A call has its result or its error.
+
+    Example:
+        >>> for event in model.act_stream("What is 6 times 7?", [multiply]):
+        ...     if isinstance(event, ActToolResult):
+        ...         print(event.record.content, event.record.outcome)
+        42 ok
+    """
 
     record: ToolCallRecord
 
 
 @dataclass(frozen=True)
 class ActRoundEnd:  # public
-    """A round's prediction and its tools are done."""
+    """A round's prediction and its tools are done.
+
+    Example:
+        >>> for event in model.act_stream("What is 6 times 7?", [multiply]):
+        ...     if isinstance(event, ActRoundEnd):
+        ...         print(event.round_index, event.prediction.stats.stop_reason)
+        0 toolCalls
+        1 eosFound
+    """
 
     round_index: int
     prediction: PredictionRoundResult[Any]

@@ -29,7 +29,7 @@ from .mcp_wire import innermost
 
 __all__ = ["Connect", "Link"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 R = TypeVar("R")
 Connect = Callable[[TextIO], Any]

@@ -12,7 +12,7 @@ from .mcp_wire import is_closed, plain_answer
 
 __all__ = ["Lost", "Session", "in_time", "look_at"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 R = TypeVar("R")
 _CHANGED: Final = "notifications/tools/list_changed"
@@ -65,9 +65,9 @@ class Session:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.session: Any = None
-        self.ended = asyncio.Event()
-        self.has_news = False
-        self.listing = asyncio.Lock()
+        self.ended: asyncio.Event = asyncio.Event()
+        self.has_news: bool = False
+        self.listing: asyncio.Lock = asyncio.Lock()
         self._changed = changed
         self._notes = Notes()
         self._is_retired = False

@@ -44,7 +44,7 @@ def mcp_tools(
     start_timeout: float = 30.0,
 ) -> list[McpToolset]: ...
 @short
-def mcp_tools(
+def mcp_tools(  # noqa: D417 - its options are those of the overloads
     server: str | Sequence[str] | None = None,
     *,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -81,9 +81,10 @@ def mcp_tools(
         LMStudioOSError: The file cannot be read.
 
     Example:
-        >>> with mcp_tools("python weather_server.py") as weather:
+        >>> with mcp_tools("python weather_server.py") as weather:  # doctest: +SKIP
         ...     model.act("Do I need an umbrella in Bergen?", [weather])
-        >>> model.act("What is new?", mcp_tools(config="~/.lmstudio/mcp.json", servers=["news"]))
+        >>> news = mcp_tools(config="~/.lmstudio/mcp.json", servers=["news"])  # doctest: +SKIP
+        >>> model.act("What is new?", news)  # doctest: +SKIP
     """
     if (server is None) == (config is None):
         raise LMStudioValueError("mcp_tools takes a server, or config= with a file; give one.")
@@ -159,6 +160,10 @@ class McpToolset(Toolset):  # public
         only: The names of the tools to take.
         start_timeout: How many seconds it may take to start.
         otherwise: Transports to try where a server refuses the first as those do that do not know it.
+
+    Example:
+        >>> with mcp_tools("python weather_server.py") as weather:  # doctest: +SKIP
+        ...     print(weather.name)
     """
 
     def __init__(
@@ -187,7 +192,14 @@ class McpToolset(Toolset):  # public
         return self._link.is_open
 
     def for_run(self, client: Any) -> Toolset:
-        """Another one with a server of its own."""
+        """Another one with a server of its own.
+
+        Args:
+            client: The client of the run's model.
+
+        Returns:
+            The toolset of that run.
+        """
         del client
         return McpToolset(
             self.name,

@@ -71,6 +71,7 @@ def stdio(
     cwd: str | os.PathLike[str] | None,
     log: TextIO,
 ) -> Any:
+    """Speak with a server that is started for it, over its standard input and output."""
     from mcp import StdioServerParameters, stdio_client
 
     parameters = StdioServerParameters(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Unpack
@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from lmstudio_core.client.namespace import AsyncNamespace, SyncNamespace
 from lmstudio_core.models.handles import AsyncModelHandle, SyncModelHandle
 from lmstudio_llm.chat import ChatInput
-from lmstudio_llm.config import LlmPredictionConfig
+from lmstudio_llm.config_dicts import PredictionConfigInput
 from lmstudio_llm.schemas import DataFormat, GbnfGrammar, ResponseSchema, TypedFormat
 
 from .operations import start
@@ -21,7 +21,7 @@ from .streams_aio import AsyncActStream
 from .toolsets import ToolInput, Toolset
 
 T = TypeVar("T")
-Config = LlmPredictionConfig | Mapping[str, Any] | None
+Config = PredictionConfigInput | None
 Toolsets = Iterable[Toolset | str]
 
 
@@ -30,7 +30,9 @@ class AgentNamespace(SyncNamespace):  # public
     """Agents of a ``Client``; ``LLM.act`` and ``LLM.act_stream`` lead here.
 
     Example:
-        ``client.agent.act(model, "What is 6 times 7?", [multiply])``
+        >>> result = client.agent.act(model, "What is 6 times 7?", [multiply])
+        >>> print(result.rounds)
+        2
     """
 
     server_namespace: ClassVar[str] = "llm"
@@ -172,7 +174,15 @@ class AgentNamespace(SyncNamespace):  # public
     ) -> ActStream[Any]:
         """The same as ``act``, as a stream of everything that happens.
 
-        Args: see ``act``.
+        Args:
+            model: The model's handle.
+            chat: The conversation so far; it is not changed.
+            tools: Functions, tool definitions, toolsets; see ``LLM.act``.
+            response_format: What the final answer has to be; see ``LLM.act``.
+            toolsets: Toolsets, or the names of toolsets that plugins offer.
+            config: How to predict: a config object or a dict.
+            preset: The name of a preset of the server.
+            **options: Limits and callbacks; see ``LLM.act``.
 
         Returns:
             A stream of events; after its end it has the result that ``act`` gives.
@@ -201,7 +211,11 @@ class AsyncAgentNamespace(AsyncNamespace):  # public
     """Agents of an ``AsyncClient``; ``AsyncLLM.act`` and ``AsyncLLM.act_stream`` lead here.
 
     Example:
-        ``await client.agent.act(model, "What is 6 times 7?", [multiply])``
+        >>> async def main() -> None:
+        ...     result = await client.agent.act(model, "What is 6 times 7?", [multiply])
+        ...     print(result.rounds)
+        >>> asyncio.run(main())
+        2
     """
 
     server_namespace: ClassVar[str] = "llm"
@@ -343,7 +357,15 @@ class AsyncAgentNamespace(AsyncNamespace):  # public
     ) -> AsyncActStream[Any]:
         """The same as ``act``, as a stream of everything that happens.
 
-        Args: see ``act``.
+        Args:
+            model: The model's handle.
+            chat: The conversation so far; it is not changed.
+            tools: Functions, tool definitions, toolsets; see ``LLM.act``.
+            response_format: What the final answer has to be; see ``LLM.act``.
+            toolsets: Toolsets, or the names of toolsets that plugins offer.
+            config: How to predict: a config object or a dict.
+            preset: The name of a preset of the server.
+            **options: Limits and callbacks; see ``LLM.act``.
 
         Returns:
             A stream of events; after its end it has the result that ``act`` gives.

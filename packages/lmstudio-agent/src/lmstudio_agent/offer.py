@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.lenient import error_text
@@ -18,7 +18,7 @@ from .toolsets import Toolset, contained
 
 __all__ = ["Offer", "ready_tools"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 class Offer:

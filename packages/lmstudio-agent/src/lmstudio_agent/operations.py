@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from lmstudio_core.errors import LMStudioValueError
 from lmstudio_core.files.handles import FileHandle
@@ -37,7 +37,7 @@ from .toolsets import ToolInput, Toolset, toolsets_of
 __all__ = ["ModelPredictor", "ready_tools", "start"]
 
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +158,7 @@ class ModelPredictor:
     def __call__(
         self, chat: Chat, round_index: int, tools: Sequence[Tool], *, structured: bool = False
     ) -> Channel[Any, PredictionResult[Any]]:
+        """The prediction of a round: the chat so far, and the tools that the model may call in it."""
         settings = self._settings
         forced = not tools and settings.config.tool_choice is not None
         prediction = respond(

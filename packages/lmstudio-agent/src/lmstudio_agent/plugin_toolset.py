@@ -38,7 +38,8 @@ def plugin_tools(
         LMStudioValueError: The identifier is not of that form.
 
     Example:
-        >>> model.act("Roll two dice.", [plugin_tools("lmstudio/dice")])
+        >>> dice = plugin_tools("lmstudio/dice")
+        >>> model.act("Roll two dice.", [dice])  # doctest: +SKIP
     """
     owner, _, name = str(plugin_identifier).partition("/")
     if not owner or not name:
@@ -54,6 +55,10 @@ class PluginToolset(Toolset):  # public
         config: Its settings.
         working_directory: Where it may work.
         client: The client of the run; without one it cannot be opened.
+
+    Example:
+        >>> with plugin_tools("lmstudio/dice") as dice:  # doctest: +SKIP
+        ...     print(dice.name)
     """
 
     def __init__(
@@ -75,7 +80,14 @@ class PluginToolset(Toolset):  # public
         return self._session is not None
 
     def for_run(self, client: Any) -> Toolset:
-        """Another one with a session of its own."""
+        """Another one with a session of its own.
+
+        Args:
+            client: The client of the run's model.
+
+        Returns:
+            The toolset of that run.
+        """
         return PluginToolset(self.name, self._config, self._working_directory, client)
 
     def opening(self) -> Invoke[Any]:

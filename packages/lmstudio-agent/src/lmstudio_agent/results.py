@@ -51,6 +51,11 @@ class ToolCallRecord:  # public
         changed_arguments: What ``guard_tool_call`` put in the place of the arguments, if it did.
         duration_seconds: How long the tool ran; 0.0 if it did not.
         reports: What the tool reported meanwhile: pairs of ``"status"`` or ``"warning"`` and text.
+
+    Example:
+        >>> record = model.act("What is 6 times 7?", [multiply]).tool_calls[0]
+        >>> record.name, record.arguments, record.result
+        ('multiply', {'a': 6, 'b': 7}, 42)
     """
 
     name: str
@@ -87,7 +92,13 @@ class ToolCallRecord:  # public
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:  # public
-    """Tokens of all rounds together. The prompt of every round counts anew."""
+    """Tokens of all rounds together. The prompt of every round counts anew.
+
+    Example:
+        >>> usage = model.act("What is 6 times 7?", [multiply]).usage
+        >>> usage.prompt_tokens > usage.predicted_tokens > 0
+        True
+    """
 
     prompt_tokens: int = 0
     predicted_tokens: int = 0
@@ -115,6 +126,11 @@ class ActResult(Generic[T]):  # public
         pending: Calls of tools without an implementation, which the program has to answer:
             ``act(result.answered({call_id: value}), tools)`` goes on.
         given_messages: How many messages of the transcript were there before the run.
+
+    Example:
+        >>> result = model.act("What is 6 times 7?", [multiply])
+        >>> result.rounds, [call.name for call in result.tool_calls]
+        (2, ['multiply'])
     """
 
     rounds: int

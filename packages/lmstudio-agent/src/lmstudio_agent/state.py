@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter, deque
 from collections.abc import Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 from lmstudio_core.errors import LMStudioPredictionError, LMStudioValueError
@@ -53,8 +53,8 @@ class Run:
         events: deque[ActEvent] | None = None,
     ) -> None:
         self.chat = chat
-        self.given_messages = len(self.chat)
-        self.offer = Offer(tools)
+        self.given_messages: int = len(self.chat)
+        self.offer: Offer = Offer(tools)
         self.options = options
         self.structured = structured
         self.has_answer = False
@@ -63,7 +63,7 @@ class Run:
         self.calls: list[PendingCall] = []
         self.pending: list[ToolCallRequest] = []
         self.observation: ActObservation | None = None
-        self.context = copy_context()
+        self.context: Context = copy_context()
         self._counts: Counter[str] = Counter()
 
     @property

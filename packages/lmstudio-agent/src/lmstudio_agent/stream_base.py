@@ -46,7 +46,7 @@ class ActStreamBase(Short, Generic[T]):
         self._result: ActResult[T] | None = None
         self._limits: Limits | None = None
         self._failure: Exception | None = None
-        self.over = False
+        self.over: bool = False
         run.events = self._events
 
     @property

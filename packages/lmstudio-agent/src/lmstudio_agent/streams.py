@@ -35,7 +35,7 @@ class ActStream(ActStreamBase[T]):  # public
         ...     for event in stream:
         ...         print(event)
         >>> stream.result().final
-        'It is 42.'
+        'The product of 6 and 7 is 42.'
     """
 
     def __init__(self, client: SyncRunner, run: Run, op: ActOp[ActResult[T]]) -> None:
@@ -76,7 +76,7 @@ class ActStream(ActStreamBase[T]):  # public
     def close(self) -> None:
         """End the run, if it has not ended: the server is told to stop, no tool is waited for."""
         if not self.over:
-            self.over = True
+            self.over: bool = True
             if (source := self._source) is not None:
                 source.close()
             self.abandon()

@@ -86,7 +86,7 @@ class AsyncActStream(ActStreamBase[T]):  # public
     async def aclose(self) -> None:
         """End the run, if it has not ended: the server is told to stop, the tools are cancelled."""
         if not self.over:
-            self.over = True
+            self.over: bool = True
             source, tasks = self._source, self._tasks
             self.abandon()
             if source is not None:

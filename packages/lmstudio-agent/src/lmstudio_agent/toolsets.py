@@ -63,7 +63,14 @@ class Toolset(Short):  # public
         """Let go of what ``open`` got."""
 
     def for_run(self, client: Any) -> Toolset:
-        """The toolset to open for one run through ``client``; runs at the same time share nothing."""
+        """The toolset to open for one run through ``client``; runs at the same time share nothing.
+
+        Args:
+            client: The client of the run's model.
+
+        Returns:
+            The toolset of that run.
+        """
         del client
         return self
 
@@ -165,7 +172,12 @@ def _picked(toolsets: Any) -> list[Toolset]:
 
 
 def toolset_names() -> list[str]:  # public
-    """The names of the toolsets that installed plugins offer."""
+    """The names of the toolsets that installed plugins offer.
+
+    Example:
+        >>> toolset_names()
+        []
+    """
     return sorted(plugins.toolsets()[0])
 
 

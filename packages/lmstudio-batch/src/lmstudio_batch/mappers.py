@@ -108,7 +108,10 @@ def partition_mapper(
     A lazy result that is used twice asks twice: ``persist()`` it, or write it to a file.
 
     Args:
-        spec, hosts, share, **options: As of ``RowMapper``.
+        spec: What to ask of each row.
+        hosts: The hosts, as of ``RowMapper``.
+        share: How many mappers work at a time, which divide the hosts' slots.
+        **options: As of ``Pool``.
 
     Example:
         ``ddf.map_partitions(partition_mapper(spec, hosts), meta=partition_meta(ddf, spec))``

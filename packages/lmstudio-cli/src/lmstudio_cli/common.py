@@ -69,7 +69,7 @@ def exit_code(error: BaseException) -> int:
     return EXIT_ERROR
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def network_options(command: _F) -> _F:  # public

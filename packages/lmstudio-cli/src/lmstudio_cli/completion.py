@@ -16,13 +16,14 @@ from .common import new_client, starting_none
 
 if TYPE_CHECKING:
     from lmstudio_core.client import Client
+    from lmstudio_core.models.specifiers import ModelDomain
 
 __all__ = ["LoadedModel", "ModelKey", "completing", "give_types"]
 
 _SECONDS: Final = 2.0
 """Nobody waits longer for a list that is only a help."""
 
-_KINDS: Final = {
+_KINDS: Final[dict[str, ModelDomain]] = {
     "agent": "llm",
     "chat": "llm",
     "complete": "llm",
@@ -39,8 +40,8 @@ class ModelKey(StringParamType):
         kind: ``"llm"`` or ``"embedding"`` to offer only those.
     """
 
-    def __init__(self, kind: str | None = None) -> None:
-        self._kind = kind
+    def __init__(self, kind: ModelDomain | None = None) -> None:
+        self._kind: ModelDomain | None = kind
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

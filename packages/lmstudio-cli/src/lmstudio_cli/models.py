@@ -19,6 +19,7 @@ from .completion import LoadedModel, ModelKey
 
 if TYPE_CHECKING:
     from lmstudio_core.client import Client
+    from lmstudio_core.models.specifiers import ModelDomain
 
 __all__ = ["list_command", "load_command", "ps_command", "unload_command"]
 
@@ -31,7 +32,11 @@ _DEVICE = click.option("--device", help='The LM Link device; "local" for the ser
 @_KIND
 @server_options
 def list_command(
-    model: str | None, kind: str | None, host: str | None, api_token: str | None, as_json: bool
+    model: str | None,
+    kind: ModelDomain | None,
+    host: str | None,
+    api_token: str | None,
+    as_json: bool,
 ) -> None:
     """List the downloaded models, or the variants of MODEL."""
     with connected(host, api_token) as client:

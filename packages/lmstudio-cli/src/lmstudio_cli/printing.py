@@ -181,7 +181,7 @@ class AnswerPrinter:  # public
         self._wrapping = Wrapping(_columns) if wraps else None
         self._return = ""
         self._style: dict[str, Any] = {}
-        self.in_line = False
+        self.in_line: bool = False
         """Whether what was printed last has not ended its line."""
 
     def write(self, text: str, **style: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -31,7 +31,7 @@ class _Group(Group):
         return super().resolve_command(ctx, args)
 
 
-server_command = _Group("server", help="Show the server that runs.")
+server_command: Final = _Group("server", help="Show the server that runs.")
 
 
 @server_command.command("status")

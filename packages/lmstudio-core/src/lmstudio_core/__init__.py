@@ -14,6 +14,11 @@ from .plugins.exports import family_names
 from .plugins.family import __version__ as __version__
 
 if TYPE_CHECKING:
+    from lmstudio_agent import *  # noqa: F403
+    from lmstudio_batch import *  # noqa: F403
+    from lmstudio_embed import *  # noqa: F403
+    from lmstudio_llm import *  # noqa: F403
+
     from .client.aio import AsyncClient as AsyncClient
     from .client.convenience import list_downloaded_models as list_downloaded_models
     from .client.convenience import list_loaded_models as list_loaded_models
@@ -353,4 +358,5 @@ _ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
 }
 """Names of packages that may be missing, for the message that says which."""
 
-__getattr__, __dir__ = family_names(__name__, _PATHS, _ELSEWHERE)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = family_names(__name__, _PATHS, _ELSEWHERE)

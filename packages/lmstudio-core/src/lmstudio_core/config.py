@@ -109,6 +109,10 @@ class ConfigModel(InputStruct):  # api
     """The base of all configs and of the structured values in them.
 
     Made of keyword arguments, a dict in either spelling, or itself.
+
+    Example:
+        >>> LlmLoadModelConfig.parse({"contextLength": 512})
+        LlmLoadModelConfig(context_length=512)
     """
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -128,6 +132,12 @@ class ConfigModel(InputStruct):  # api
         Programs share such dicts among versions and kinds of models, so a key that is unknown
         here is left out with an ``LMStudioUnknownSettingWarning``; the class itself takes none.
 
+        Args:
+            data: The keys and values; it is not changed.
+
+        Returns:
+            The config.
+
         Raises:
             ValidationError: A value is not of the field's type, or a key is given twice.
         """
@@ -146,6 +156,12 @@ class ConfigModel(InputStruct):  # api
     @classmethod
     def parse(cls, config: Self | Mapping[str, Any] | None) -> Self:
         """The config object of whatever a caller passed; ``None`` is an empty config.
+
+        Args:
+            config: A config object, a mapping with keys in either spelling, or ``None``.
+
+        Returns:
+            The config; the same object if it is one already.
 
         Raises:
             LMStudioValueError: A value is wrong, or ``config`` is of a wrong type.
@@ -170,7 +186,14 @@ class ConfigModel(InputStruct):  # api
 
     @classmethod
     def from_kv(cls, values: Mapping[str, Any]) -> Self:
-        """The config that a server's values describe; unknown keys and values are skipped."""
+        """The config that a server's values describe; unknown keys and values are skipped.
+
+        Args:
+            values: The server's keys and their values.
+
+        Returns:
+            The config.
+        """
         return cls.lenient(cls._decoded(values))
 
     @classmethod
@@ -185,7 +208,14 @@ class ConfigModel(InputStruct):  # api
 
     @classmethod
     def lenient(cls, found: dict[str, Any]) -> Self:
-        """A config of what is valid in ``found``; the rest is left out."""
+        """A config of what is valid in ``found``; the rest is left out.
+
+        Args:
+            found: Values by the names of fields.
+
+        Returns:
+            The config.
+        """
         while True:
             try:
                 return cls.model_validate(found)

@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, get_args
 
 import pydantic
 from pydantic import ConfigDict, ValidationInfo, field_validator
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 Number: TypeAlias = int | float
 """A number of the protocol, which knows one kind of them: a whole one stays an ``int``."""
@@ -66,13 +66,25 @@ class SameOnServer:
 
 
 class BaseModel(pydantic.BaseModel):  # public
-    """A base for classes that describe structured output; any pydantic model serves as well."""
+    """A base for classes that describe structured output; any pydantic model serves as well.
+
+    Example:
+        >>> class Book(BaseModel):
+        ...     title: str
+        >>> type(model.respond("Name a book.", response_format=Book).value).__name__
+        'Book'
+    """
 
 
 class Struct(pydantic.BaseModel):
-    """Data of the wire protocol: snake_case attributes here, camelCase keys there."""
+    """Data of the wire protocol: snake_case attributes here, camelCase keys there.
 
-    model_config = ConfigDict(
+    Example:
+        >>> ModelQuery(domain="llm").to_dict()
+        {'domain': 'llm'}
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         protected_namespaces=(),
@@ -84,7 +96,8 @@ class Struct(pydantic.BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         # ``help()`` and editors show the names to write in Python, not those of the wire.
-        cls.__signature__ = inspect.Signature(
+        # By the type: an assignment would be to checkers a type of its own for each subclass.
+        signature = inspect.Signature(
             [
                 inspect.Parameter(
                     name,
@@ -95,10 +108,18 @@ class Struct(pydantic.BaseModel):
                 for name, field in cls.model_fields.items()
             ]
         )
+        type.__setattr__(cls, "__signature__", signature)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make one from a dict with camelCase (or snake_case) keys."""
+        """Make one from a dict with camelCase (or snake_case) keys.
+
+        Args:
+            data: The keys and values; it is not changed.
+
+        Returns:
+            An object of the class.
+        """
         return cls.model_validate(data)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +151,7 @@ class ServerStruct(Struct):  # api
     back to its default and a required one keeps the value as it came.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", frozen=True)
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -148,7 +169,9 @@ class ServerStruct(Struct):  # api
 class InputStruct(Struct):  # api
     """Data that people write: unknown keys and wrong values are errors that say what to do."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", validate_assignment=True, allow_inf_nan=False
+    )
 
     if not TYPE_CHECKING:  # checkers know the fields as keyword arguments
 
@@ -180,6 +203,12 @@ class InputStruct(Struct):  # api
     @short
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make one from a dict with camelCase or snake_case keys.
+
+        Args:
+            data: The keys and values; it is not changed.
+
+        Returns:
+            An object of the class.
 
         Raises:
             ValidationError: A key is unknown (the nearest known one is named) or a value is

@@ -61,6 +61,13 @@ class LMStudioError(Exception):  # public, api
 
     ``partial`` is what a call that does many things had done before one failed; ``None`` for others.
     ``str()`` of it is never empty: one made without a message says what its class stands for.
+
+    Example:
+        >>> try:
+        ...     model = client.llm.model("no-such-model")
+        ... except LMStudioError as error:
+        ...     print(type(error).__name__)
+        LMStudioModelNotFoundError
     """
 
     partial: Any = None
@@ -76,13 +83,25 @@ class LMStudioError(Exception):  # public, api
 
 
 class LMStudioValueError(ValueError, LMStudioError):  # public, api
-    """An argument cannot be right; nothing was sent to the server."""
+    """An argument cannot be right; nothing was sent to the server.
+
+    Example:
+        >>> model.respond([])
+        Traceback (most recent call last):
+        LMStudioValueError: The chat is empty; add a message with chat.add_user_message().
+    """
 
     _unsaid = "An argument is not valid."
 
 
 class ValidationError(LMStudioValueError):  # public, api
-    """Data does not fit the class it is made into; the message names each field, value and reason."""
+    """Data does not fit the class it is made into; the message names each field, value and reason.
+
+    Example:
+        >>> LlmPredictionConfig(temperature="hot")
+        Traceback (most recent call last):
+        ValidationError: ...
+    """
 
     _unsaid = "Data does not fit the class it was to become."
 
@@ -92,11 +111,22 @@ class FieldNameError(ValidationError, TypeError, AttributeError):  # public
 
     It is a ``TypeError`` as for any other call with wrong keywords, and an ``AttributeError`` as for
     any other assignment to an attribute that is not there.
+
+    Example:
+        >>> LlmPredictionConfig(temprature=0.5)
+        Traceback (most recent call last):
+        FieldNameError: ... did you mean 'temperature'?
     """
 
 
 class LMStudioRuntimeError(RuntimeError, LMStudioError):  # public, api
-    """What was asked is not possible in the present state."""
+    """What was asked is not possible in the present state.
+
+    Example:
+        >>> Chat().pop()
+        Traceback (most recent call last):
+        LMStudioRuntimeError: The chat is empty: there is no message to remove.
+    """
 
     _unsaid = "This is not possible in the present state."
 
@@ -105,6 +135,11 @@ class CapabilityNotInstalledError(LMStudioRuntimeError):  # public, api
     """A capability was used whose package is not installed.
 
     ``capability`` is its name and ``package`` what to install, if that is known.
+
+    Example:
+        >>> client.capability("toys")
+        Traceback (most recent call last):
+        CapabilityNotInstalledError: No installed package provides 'toys'.
     """
 
     _unsaid = "A package of the family is not installed."
@@ -122,6 +157,12 @@ class FrozenProgramError(LMStudioRuntimeError):  # public, api
 
     That is so in programs that are frozen (PyInstaller, Nuitka, cx_Freeze and the like) or embed
     Python. ``purpose`` says what the process was for.
+
+    Example:
+        >>> try:
+        ...     model = lmstudio.llm("pocket")
+        ... except FrozenProgramError as error:
+        ...     print("no server runs, and this program can start none:", error.purpose)
     """
 
     def __init__(self, message: str = "", *, purpose: str = "") -> None:
@@ -133,6 +174,12 @@ class PluginLoadError(LMStudioRuntimeError):  # public, api
     """An installed plugin or capability could not be used.
 
     ``plugin`` is the entry point's name and ``distribution`` the package it came with.
+
+    Example:
+        >>> try:
+        ...     names = dir(client)
+        ... except PluginLoadError as error:
+        ...     print(error.plugin, error.distribution)
     """
 
     _unsaid = "An installed plugin cannot be used."
@@ -146,7 +193,13 @@ class PluginLoadError(LMStudioRuntimeError):  # public, api
 
 
 class LMStudioOSError(LMStudioError, OSError):  # public, api
-    """A file, process or socket of this machine did not work."""
+    """A file, process or socket of this machine did not work.
+
+    Example:
+        >>> client.prepare_image("no-such-picture.png")
+        Traceback (most recent call last):
+        LMStudioOSError: ...
+    """
 
     _unsaid = "A file, process or socket of this machine did not work."
 
@@ -155,6 +208,12 @@ class LMStudioTimeoutError(LMStudioError, TimeoutError):  # public, api
     """Nothing arrived for a call in the time allowed.
 
     ``seconds`` is the limit and ``endpoint`` names the call, where they are known.
+
+    Example:
+        >>> try:
+        ...     result = model.respond("Tell me a long story.", timeout=60)
+        ... except LMStudioTimeoutError as error:
+        ...     print("took longer than", error.seconds, "s")
     """
 
     _unsaid = "Nothing arrived in the time allowed."
@@ -173,6 +232,13 @@ class LMStudioServerError(LMStudioError):  # public, api
     ``server_error`` holds its title, cause, suggestion and display data; ``endpoint`` names what
     was asked. Without a message of its own, it says these. Details given as a dict, as the server
     sends them, are added to the message.
+
+    Example:
+        >>> try:
+        ...     client.llm.unload("no-such-model")
+        ... except LMStudioServerError as error:
+        ...     print(error.endpoint)
+        llm.unloadModel
     """
 
     _unsaid = "The server answered with an error and gave no reason."
@@ -234,6 +300,13 @@ class LMStudioModelNotFoundError(LMStudioServerError):  # public, api
     """No model matches the key, identifier or query.
 
     ``close_matches`` lists downloaded models whose keys are much like the one asked for.
+
+    Example:
+        >>> try:
+        ...     model = client.llm.model("pockt")
+        ... except LMStudioModelNotFoundError as error:
+        ...     print("pocket" in error.close_matches)
+        True
     """
 
     _unsaid = "No such model was found."
@@ -242,13 +315,26 @@ class LMStudioModelNotFoundError(LMStudioServerError):  # public, api
 
 
 class LMStudioAmbiguousModelError(LMStudioModelNotFoundError):  # public, api
-    """Several downloaded models match the key; ``close_matches`` lists their whole keys."""
+    """Several downloaded models match the key; ``close_matches`` lists their whole keys.
+
+    Example:
+        >>> try:
+        ...     found = client.models.find_downloaded("pocket")
+        ... except LMStudioAmbiguousModelError as error:
+        ...     print("one of:", error.close_matches)
+    """
 
     _unsaid = "Several models match."
 
 
 class LMStudioModelDomainError(LMStudioServerError):  # public, api
-    """A model of one kind was asked for as one of another, such as an LLM for embeddings."""
+    """A model of one kind was asked for as one of another, such as an LLM for embeddings.
+
+    Example:
+        >>> client.embedding.model("pocket")
+        Traceback (most recent call last):
+        LMStudioModelDomainError: ...
+    """
 
     _unsaid = "The model is of another kind than was asked for."
 
@@ -264,25 +350,51 @@ class LMStudioModelDomainError(LMStudioServerError):  # public, api
 
 
 class LMStudioIdentifierInUseError(LMStudioServerError):  # public, api
-    """Another model is loaded under the identifier that a new instance was to get."""
+    """Another model is loaded under the identifier that a new instance was to get.
+
+    Example:
+        >>> client.llm.load_new_instance("pocket", "pocket")
+        Traceback (most recent call last):
+        LMStudioIdentifierInUseError: ...
+    """
 
     _unsaid = "Another model is loaded under that identifier."
 
 
 class LMStudioPresetNotFoundError(LMStudioServerError):  # public, api
-    """No preset matches the name."""
+    """No preset matches the name.
+
+    Example:
+        >>> model.respond("Hello", preset="no-such-preset")
+        Traceback (most recent call last):
+        LMStudioPresetNotFoundError: ...
+    """
 
     _unsaid = "No such preset was found."
 
 
 class LMStudioPredictionError(LMStudioServerError):  # public, api
-    """A prediction could not be finished, or its output is not what was asked for."""
+    """A prediction could not be finished, or its output is not what was asked for.
+
+    Example:
+        >>> try:
+        ...     result = model.respond("Hello", timeout=60)
+        ... except LMStudioPredictionError as error:
+        ...     print(error.server_error)
+    """
 
     _unsaid = "The prediction could not be finished or read."
 
 
 class LMStudioChannelClosedError(LMStudioServerError):  # public, api
-    """The server closed a channel before its last packet."""
+    """The server closed a channel before its last packet.
+
+    Example:
+        >>> try:
+        ...     result = model.respond("Hello")
+        ... except LMStudioChannelClosedError as error:
+        ...     print("not finished:", error.endpoint)
+    """
 
     _unsaid = "The server closed the channel before its last packet."
 
@@ -291,6 +403,11 @@ class LMStudioRequestRejectedError(LMStudioServerError):  # public, api
     """The server does not know the endpoint or does not accept the request's shape.
 
     Servers answer such a request with a warning only; ``kind`` is that warning's kind.
+
+    Example:
+        >>> client.llm.remote_call("noSuchEndpoint", {})
+        Traceback (most recent call last):
+        LMStudioRequestRejectedError: ...
     """
 
     _unsaid = "The server does not accept the request."
@@ -303,35 +420,73 @@ class LMStudioRequestRejectedError(LMStudioServerError):  # public, api
 
 
 class LMStudioClientError(LMStudioError):  # public, api
-    """Something on this side of the connection."""
+    """Something on this side of the connection.
+
+    Example:
+        >>> issubclass(LMStudioWebsocketError, LMStudioClientError)
+        True
+    """
 
     _unsaid = "Something failed on this side of the connection."
 
 
 class LMStudioCancelledError(LMStudioClientError):  # public, api
-    """The program itself cancelled what it was waiting for."""
+    """The program itself cancelled what it was waiting for.
+
+    Example:
+        >>> try:
+        ...     result = model.respond("Hello")
+        ... except LMStudioCancelledError:
+        ...     print("stopped")
+    """
 
     _unsaid = "This was cancelled by the program itself."
 
 
 class LMStudioHostError(LMStudioValueError, LMStudioClientError):  # public
-    """What was given as the server's host is not of the form of one; nobody was asked."""
+    """What was given as the server's host is not of the form of one; nobody was asked.
+
+    Example:
+        >>> Client("http//localhost")
+        Traceback (most recent call last):
+        LMStudioHostError: ...
+    """
 
 
 class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):  # noqa: N818 - the official name  # public, api
-    """The server sent something this version does not know; it was ignored."""
+    """The server sent something this version does not know; it was ignored.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore", LMStudioUnknownMessageWarning)
+    """
 
     _unsaid = "The server sent something unknown; it was ignored."
 
 
 class LMStudioUnknownSettingWarning(LMStudioClientError, UserWarning):  # noqa: N818 - as above  # public
-    """A config dict has a key that this version does not know; the setting was left out."""
+    """A config dict has a key that this version does not know; the setting was left out.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     config = LlmPredictionConfig.from_dict({"temprature": 0.5})
+        >>> caught[0].category.__name__
+        'LMStudioUnknownSettingWarning'
+    """
 
 
 class LMStudioWebsocketError(LMStudioClientError):  # public, api
     """The connection to the server failed.
 
     ``status`` is the HTTP status with which it, or a proxy on the way, refused to open one.
+
+    Example:
+        >>> try:
+        ...     version = client.system.version()
+        ... except LMStudioWebsocketError as error:
+        ...     print("status", error.status)
     """
 
     def __init__(self, message: str = "", *, status: int | None = None) -> None:
@@ -342,7 +497,14 @@ class LMStudioWebsocketError(LMStudioClientError):  # public, api
 
 
 class LMStudioClosedError(LMStudioRuntimeError, LMStudioWebsocketError):  # public
-    """The program closed the client, or this namespace of it, and then used it or still waits."""
+    """The program closed the client, or this namespace of it, and then used it or still waits.
+
+    Example:
+        >>> client.close()
+        >>> client.system.version()
+        Traceback (most recent call last):
+        LMStudioClosedError: This client is closed; make a new one.
+    """
 
     def __init__(self, message: str = "This client is closed; make a new one.") -> None:
         super().__init__(message)
@@ -352,6 +514,11 @@ class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):  # publi
     """No server could be reached, or the connection to it was lost.
 
     ``tried`` lists the addresses tried, in order.
+
+    Example:
+        >>> Client("127.0.0.1:9", proxy=False).system.version()
+        Traceback (most recent call last):
+        LMStudioConnectionError: ...
     """
 
     _unsaid = "No server was reached, or the connection was lost."
@@ -360,10 +527,17 @@ class LMStudioConnectionError(LMStudioWebsocketError, ConnectionError):  # publi
         self, message: str = "", *, tried: Sequence[str] = (), status: int | None = None
     ) -> None:
         super().__init__(message, status=status)
-        self.tried = tuple(tried)
+        self.tried: tuple[str, ...] = tuple(tried)
 
 
 class LMStudioAuthenticationError(LMStudioWebsocketError):  # public, api
-    """The server refused this client's credentials."""
+    """The server refused this client's credentials.
+
+    Example:
+        >>> try:
+        ...     version = client.system.version()
+        ... except LMStudioAuthenticationError as error:
+        ...     print("set LM_API_TOKEN:", error)
+    """
 
     _unsaid = "The server refused this client's credentials."

@@ -38,7 +38,7 @@ __all__ = [
     "sendable",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:  # api

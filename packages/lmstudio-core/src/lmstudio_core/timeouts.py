@@ -30,7 +30,7 @@ __all__ = [
     "using",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 DEFAULT_SYNC_TIMEOUT: Final = 60.0
 
@@ -57,6 +57,11 @@ def get_sync_api_timeout() -> float | None:  # public
 
     >>> get_sync_api_timeout()
     60.0
+
+    Example:
+        >>> set_sync_api_timeout(None)
+        >>> get_sync_api_timeout() is None
+        True
     """
     return _timeout
 
@@ -72,6 +77,11 @@ def set_sync_api_timeout(timeout: float | None) -> None:  # public
 
     Raises:
         LMStudioValueError: ``timeout`` is not such a number.
+
+    Example:
+        >>> set_sync_api_timeout(30)
+        >>> get_sync_api_timeout()
+        30.0
     """
     global _timeout
     given: Any = timeout  # what the caller wrote, whatever the annotation says

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_core.errors import LMStudioRuntimeError, LMStudioServerError
 
@@ -21,12 +21,18 @@ __all__ = ["FloatArray", "Rows", "load_numpy", "normalized", "row"]
 
 _FIRST_ROWS: Final = 256
 
-FloatArray: TypeAlias = Any
-"""An ``NDArray[numpy.float32]`` in the signature of a method that can give lists as well.
+if TYPE_CHECKING:
 
-It is not called that there: where numpy is not installed a type checker would not know the type,
-and a strict one would object to every use of the method.
-"""
+    class FloatArray(np.ndarray[Any, np.dtype[np.float32]]):
+        """An ``NDArray[numpy.float32]`` in the signature of a method that can give lists as well.
+
+        A class of its own to checkers alone: where numpy is not installed they do not know the base
+        but know the class, while an unknown type would make a strict one object to every use of the
+        method.
+        """
+
+else:
+    FloatArray = Any
 
 
 def load_numpy() -> Any:

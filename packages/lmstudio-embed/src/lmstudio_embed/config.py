@@ -34,7 +34,9 @@ class EmbeddingLoadModelConfig(ConfigModel):  # public
             unknown or a value is wrong.
 
     Example:
-        ``client.embedding.model("all-minilm-l6-v2", config={"contextLength": 512})``
+        >>> config = EmbeddingLoadModelConfig(context_length=512)
+        >>> client.embedding.model("pocket-embedding", config=config).identifier
+        'pocket-embedding'
     """
 
     gpu: GpuSetting | None = None
@@ -56,18 +58,40 @@ class EmbeddingLoadModelConfig(ConfigModel):  # public
 
     @classmethod
     def from_kv(cls, values: Mapping[str, Any]) -> Self:
-        """The config that a server's values describe; unknown keys and values are skipped."""
+        """The config that a server's values describe; unknown keys and values are skipped.
+
+        Args:
+            values: The server's keys and their values.
+
+        Returns:
+            The config.
+        """
         config = super().from_kv(values)
         found = gpu_from_kv(values, ratio_key=_RATIO_KEY)
         return config if found is None else config.model_copy(update={"gpu": GpuSetting(**found)})
 
 
 class EmbeddingLoadModelConfigDict(TypedDict, total=False):  # public
-    """``EmbeddingLoadModelConfig`` as a dict with the server's keys."""
+    """``EmbeddingLoadModelConfig`` as a dict, with keys in either spelling.
+
+    Example:
+        >>> config: EmbeddingLoadModelConfigDict = {"contextLength": 512}
+        >>> EmbeddingLoadModelConfig.from_dict(config)
+        EmbeddingLoadModelConfig(context_length=512)
+    """
 
     gpu: GpuSetting | GpuSettingDict | None
+    context_length: int | None
     contextLength: int | None
+    rope_frequency_base: float | Literal[False] | None
     ropeFrequencyBase: float | Literal[False] | None
+    rope_frequency_scale: float | Literal[False] | None
     ropeFrequencyScale: float | Literal[False] | None
+    keep_model_in_memory: bool | None
     keepModelInMemory: bool | None
+    try_mmap: bool | None
     tryMmap: bool | None
+
+
+EmbeddingLoadConfigInput = EmbeddingLoadModelConfig | EmbeddingLoadModelConfigDict
+"""Whatever says how an embedding model is loaded: an object, or a dict in either spelling."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import Unpack
 
@@ -13,8 +12,10 @@ from lmstudio_core.program.tracebacks import short
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from .config import EmbeddingLoadModelConfig
+    from .config import EmbeddingLoadConfigInput
     from .models import EmbeddingModel
+
+_HINTS: Final = {"EmbeddingLoadConfigInput": "lmstudio_embed.config:EmbeddingLoadConfigInput"}
 
 
 @short
@@ -23,7 +24,7 @@ def embedding_model(
     /,
     *,
     ttl: int | None = DEFAULT_TTL,
-    config: EmbeddingLoadModelConfig | Mapping[str, Any] | None = None,
+    config: EmbeddingLoadConfigInput | None = None,
     on_load_progress: LoadProgressCallback | None = None,
     device: str | None = None,
     **limits: Unpack[CallLimits],
@@ -48,7 +49,8 @@ def embedding_model(
         LMStudioConnectionError: No server was found.
 
     Example:
-        ``vector = lmstudio.embedding_model("all-minilm-l6-v2").embed("Hello, world!")``
+        >>> len(embedding_model("pocket-embedding").embed("Hello, world!"))
+        128
     """
     return get_default_client().embedding.model(
         model_key,

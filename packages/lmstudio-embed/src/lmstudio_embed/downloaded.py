@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Unpack
 
@@ -11,10 +10,10 @@ from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedMode
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from lmstudio_core.config import ConfigModel
     from lmstudio_core.models.infos import EmbeddingModelInfo
     from lmstudio_core.models.operations import LoadProgressCallback
 
+    from .config import EmbeddingLoadConfigInput
     from .models import AsyncEmbeddingModel, EmbeddingModel
 
 
@@ -23,7 +22,8 @@ class DownloadedEmbeddingModel(DownloadedModel):  # public
     """An embedding model on the server's disk.
 
     Example:
-        ``client.embedding.list_downloaded()[0].model().embed("Hello")``
+        >>> found = client.embedding.list_downloaded()
+        >>> print(found[0].model().embed("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "embedding"
@@ -31,22 +31,22 @@ class DownloadedEmbeddingModel(DownloadedModel):  # public
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> EmbeddingModelInfo: ...
-        def load_new_instance(
+        def info(self) -> EmbeddingModelInfo: ...  # noqa: D102
+        def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> EmbeddingModel: ...
-        def model(
+        def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -60,7 +60,9 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):  # public
     """An embedding model on the server's disk, for asyncio.
 
     Example:
-        ``await (await (await client.embedding.list_downloaded())[0].model()).embed("Hello")``
+        >>> async def main() -> None:
+        ...     found = await client.embedding.list_downloaded()
+        ...     print(await (await found[0].model()).embed("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "embedding"
@@ -68,22 +70,22 @@ class AsyncDownloadedEmbeddingModel(AsyncDownloadedModel):  # public
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> EmbeddingModelInfo: ...
-        async def load_new_instance(
+        def info(self) -> EmbeddingModelInfo: ...  # noqa: D102
+        async def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> AsyncEmbeddingModel: ...
-        async def model(
+        async def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: EmbeddingLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],

@@ -15,6 +15,11 @@ class TextTooLongError(LMStudioServerError, LMStudioValueError):  # public
         position: Which of the texts it is, counted from 0.
         tokens: How many tokens it has.
         context_length: How many the model takes.
+
+    Example:
+        >>> embedder.embed("a cat " * 5000)
+        Traceback (most recent call last):
+        TextTooLongError: ...
     """
 
     def __init__(

@@ -59,7 +59,7 @@ class Slot:
     __slots__ = ("done", "result")
 
     def __init__(self) -> None:
-        self.done = False
+        self.done: bool = False
         self.result: Any = None
 
     def finish(self, result: Any) -> None:
@@ -84,8 +84,8 @@ class EmbeddingFold:
     def __init__(
         self, model: Any, texts: Iterable[str], options: EmbedOptions, limit: ContextLimit
     ) -> None:
-        self.identifier = getattr(model, "identifier", model)
-        self.specifier = specifier_of(model)
+        self.identifier: Any = getattr(model, "identifier", model)
+        self.specifier: dict[str, Any] = specifier_of(model)
         self.options = options
         self.limit = limit
         self._texts = iter(texts)

@@ -26,7 +26,12 @@ _BLOCK_ROWS: Final = 16_384
 
 
 class EmbeddingMatch(NamedTuple):  # public
-    """One of the nearest vectors: its row, and its cosine similarity to the query."""
+    """One of the nearest vectors: its row, and its cosine similarity to the query.
+
+    Example:
+        >>> EmbeddingMatch(position=3, score=0.9).position
+        3
+    """
 
     position: int
     score: float
@@ -49,7 +54,9 @@ def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:  # public
         LMStudioRuntimeError: numpy is not installed.
 
     Example:
-        ``similarity(*model.embed(["a cat", "a kitten"], as_array=True))``
+        >>> cat, kitten = embedder.embed(["a cat", "a kitten"], as_array=True)
+        >>> bool(-1 <= similarity(cat, kitten) <= 1)
+        True
     """
     left, right = _vectors(a, "a"), _vectors(b, "b")
     _check_lengths(left, right)
@@ -82,7 +89,10 @@ def search(query: Any, vectors: Any, k: int = 10) -> Any:  # public
         LMStudioRuntimeError: numpy is not installed.
 
     Example:
-        ``for n, score in search(model.embed("felines"), vectors, k=3): print(texts[n], score)``
+        >>> texts = ["a cat", "a loaf of bread"]
+        >>> vectors = embedder.embed(texts, as_array=True)
+        >>> [texts[found.position] for found in search(embedder.embed("a cat"), vectors, k=1)]
+        ['a cat']
     """
     if not is_count(k, least=1):
         raise LMStudioValueError(f"k is a positive whole number, not {k!r}.")

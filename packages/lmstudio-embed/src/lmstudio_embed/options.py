@@ -47,7 +47,9 @@ class Chunking:  # public
             embeds the beginning of the text and leaves the rest out.
 
     Example:
-        ``model.embed(book, chunk=Chunking(size=256, overlap=32))``
+        >>> book = "It was a dark and stormy night. " * 1000
+        >>> len(embedder.embed(book, chunk=Chunking(size=256, overlap=32)))
+        128
     """
 
     size: int | None = None
@@ -70,7 +72,14 @@ class Chunking:  # public
             raise LMStudioValueError(f"pool is one of {known}, not {self.pool!r}.")
 
     def overlap_of(self, size: int) -> int:
-        """The overlap for parts of ``size`` tokens."""
+        """The overlap for parts of ``size`` tokens.
+
+        Args:
+            size: The tokens of a part.
+
+        Returns:
+            Tokens.
+        """
         if self.overlap is None:
             return size // 8
         if self.overlap > size // 2:

@@ -154,6 +154,10 @@ class EmbeddingStream(_EmbeddingStream, Generic[V]):  # public
     Attributes:
         failed: The texts that the server could not embed so far: their positions in the input,
             counted from 0, and the errors. It stays empty if errors are raised.
+
+    Example:
+        >>> [len(vector) for vector in embedder.embed_stream(["a cat", "a dog"])]
+        [128, 128]
     """
 
     def __init__(
@@ -221,6 +225,11 @@ class AsyncEmbeddingStream(_EmbeddingStream, Generic[V]):  # public
     Attributes:
         failed: The texts that the server could not embed so far: their positions in the input,
             counted from 0, and the errors. It stays empty if errors are raised.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async for vector in embedder.embed_stream(["a cat", "a dog"]):
+        ...         print(len(vector))
     """
 
     def __init__(

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from .chat import Chat as Chat
     from .config import LlmLoadModelConfig as LlmLoadModelConfig
     from .config import LlmPredictionConfig as LlmPredictionConfig
+    from .config_dicts import LlmLoadModelConfigDict as LlmLoadModelConfigDict
+    from .config_dicts import LlmPredictionConfigDict as LlmPredictionConfigDict
     from .config_types import LlmContextOverflowPolicy as LlmContextOverflowPolicy
     from .config_types import LlmJinjaPromptTemplate as LlmJinjaPromptTemplate
     from .config_types import LlmLlamaCacheQuantizationType as LlmLlamaCacheQuantizationType
     from .config_types import LlmLlamaCppArgument as LlmLlamaCppArgument
     from .config_types import LlmLlamaCppArgumentsOverride as LlmLlamaCppArgumentsOverride
-    from .config_types import LlmLoadModelConfigDict as LlmLoadModelConfigDict
     from .config_types import LlmLoadPromptTemplate as LlmLoadPromptTemplate
     from .config_types import LlmManualPromptTemplate as LlmManualPromptTemplate
     from .config_types import LlmMlxKvCacheQuantization as LlmMlxKvCacheQuantization
-    from .config_types import LlmPredictionConfigDict as LlmPredictionConfigDict
     from .config_types import LlmPromptTemplate as LlmPromptTemplate
     from .config_types import LlmReasoningParsing as LlmReasoningParsing
     from .config_types import LlmStructuredPredictionSetting as LlmStructuredPredictionSetting
@@ -186,17 +186,19 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LlmLoadModelConfig",
         "LlmPredictionConfig",
     ),
+    "config_dicts": (
+        "LlmLoadModelConfigDict",
+        "LlmPredictionConfigDict",
+    ),
     "config_types": (
         "LlmContextOverflowPolicy",
         "LlmJinjaPromptTemplate",
         "LlmLlamaCacheQuantizationType",
         "LlmLlamaCppArgument",
         "LlmLlamaCppArgumentsOverride",
-        "LlmLoadModelConfigDict",
         "LlmLoadPromptTemplate",
         "LlmManualPromptTemplate",
         "LlmMlxKvCacheQuantization",
-        "LlmPredictionConfigDict",
         "LlmPromptTemplate",
         "LlmReasoningParsing",
         "LlmStructuredPredictionSetting",
@@ -289,4 +291,5 @@ __version__: Final = "2.0.0"
 
 _PATHS: Final = {n: f"{__name__}.{home}:{n}" for n, home in HOME_OF.items()}
 
-__getattr__, __dir__ = lazy_names(__name__, _PATHS)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(__name__, _PATHS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Union, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, overload
 
 from typing_extensions import Self
 
@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 __all__ = ["Chat", "ChatInput", "history_data"]
 
 _HINTS: Final = {"PredictionResult": "lmstudio_llm.results:PredictionResult"}
+
+ChatRole = Literal["user", "system", "assistant", "tool", "developer"]
+"""Who says a message, or what it is."""
 
 UserInput = str | TextData | TextDataDict | FileHandleInput
 ResponseInput = Union[
@@ -172,6 +175,12 @@ class Chat(Short):  # public
     def from_json(cls, text: str | bytes) -> Self:
         """The chat that ``to_json`` wrote.
 
+        Args:
+            text: The JSON text.
+
+        Returns:
+            The chat.
+
         Raises:
             LMStudioValueError: The text is not JSON, or no chat.
         """
@@ -262,6 +271,12 @@ class Chat(Short):  # public
     def add_system_prompt(self, prompt: str | TextData | TextDataDict) -> SystemPrompt:
         """Add instructions for the model.
 
+        Args:
+            prompt: Text, or a part that holds text.
+
+        Returns:
+            The new message.
+
         Raises:
             LMStudioValueError: It is not text.
             LMStudioRuntimeError: The last message is a system prompt already.
@@ -293,7 +308,14 @@ class Chat(Short):  # public
     def add_tool_results(
         self, results: Iterable[ToolCallResultData | ToolCallResultDataDict]
     ) -> ToolResultMessage:
-        """Add results of tools; they join the last message if that holds results as well."""
+        """Add results of tools; they join the last message if that holds results as well.
+
+        Args:
+            results: The results, each with the id of its call if that has one.
+
+        Returns:
+            The message that now holds them.
+        """
         message = make_message(ToolResultMessage, list(results))
         if not message.content:
             raise LMStudioValueError("There is no tool result to add.")
@@ -302,13 +324,25 @@ class Chat(Short):  # public
     def add_tool_result(
         self, result: ToolCallResultData | ToolCallResultDataDict
     ) -> ToolResultMessage:
-        """Add the result of one tool; see ``add_tool_results``."""
+        """Add the result of one tool; see ``add_tool_results``.
+
+        Args:
+            result: The result, with the id of the call if it has one.
+
+        Returns:
+            The message that now holds it.
+        """
         return self.add_tool_results([result])
 
-    def append(
-        self, message: AnyChatMessage | AnyChatMessageDict | Mapping[str, Any]
-    ) -> AnyChatMessage:
-        """Add a whole message, as ``on_message=chat.append`` does; the chat keeps a copy."""
+    def append(self, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
+        """Add a whole message, as ``on_message=chat.append`` does; the chat keeps a copy.
+
+        Args:
+            message: A message, or a dict with its ``role`` and ``content``.
+
+        Returns:
+            The message that now holds the content.
+        """
         given = message_of(message)
         if isinstance(given, UserMessage):
             return self.add_user_message(given.content)
@@ -318,8 +352,16 @@ class Chat(Short):  # public
             return self._push(given)
         return self._push(given)
 
-    def add_entry(self, role: str, content: Any) -> AnyChatMessage:
-        """Add a message by role: ``user``, ``system``, ``assistant`` or ``tool``."""
+    def add_entry(self, role: ChatRole, content: Any) -> AnyChatMessage:
+        """Add a message by role: ``user``, ``system``, ``assistant`` or ``tool``.
+
+        Args:
+            role: Who says it; ``developer`` counts as ``system``.
+            content: Text, or the parts of such a message.
+
+        Returns:
+            The message that now holds the content.
+        """
         if role == "system":
             return self.add_system_prompt(content)
         return self.append(parse_message({"role": role, "content": content}))
@@ -327,31 +369,70 @@ class Chat(Short):  # public
     def add_entries(
         self, entries: Iterable[AnyChatMessage | Mapping[str, Any] | tuple[str, Any]]
     ) -> Sequence[AnyChatMessage]:
-        """Add several messages: whole ones, dicts, or pairs of role and content."""
+        """Add several messages: whole ones, dicts, or pairs of role and content.
+
+        Args:
+            entries: Messages, dicts with ``role`` and ``content``, or pairs ``(role, content)``.
+
+        Returns:
+            The messages that now hold them.
+        """
         return [
-            self.add_entry(*pair) if (pair := pair_of(entry)) else self.append(cast("Any", entry))
+            self.add_entry(*cast("Any", pair))
+            if (pair := pair_of(entry))
+            else self.append(cast("Any", entry))
             for entry in entries
         ]
 
     def pop(self, index: int = -1) -> AnyChatMessage:
-        """Remove a message (the last one) and return it."""
+        """Remove a message (the last one) and return it.
+
+        Args:
+            index: Which message, counted from 0; negative from the end.
+
+        Returns:
+            The message.
+        """
         if not self._messages:
             raise LMStudioRuntimeError("The chat is empty: there is no message to remove.")
         return self._messages.pop(index)
 
-    def insert(self, index: int, message: AnyChatMessage | Mapping[str, Any]) -> AnyChatMessage:
-        """Put a message before the one at ``index``."""
+    def insert(self, index: int, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
+        """Put a message before the one at ``index``.
+
+        Args:
+            index: Which message, counted from 0; negative from the end.
+            message: A message, or a dict with its ``role`` and ``content``.
+
+        Returns:
+            The chat's copy of the message.
+        """
         given = message_of(message)
         self._messages.insert(index, given)
         return given
 
-    def replace(self, index: int, message: AnyChatMessage | Mapping[str, Any]) -> AnyChatMessage:
-        """Put a message in the place of the one at ``index``."""
+    def replace(self, index: int, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
+        """Put a message in the place of the one at ``index``.
+
+        Args:
+            index: Which message, counted from 0; negative from the end.
+            message: A message, or a dict with its ``role`` and ``content``.
+
+        Returns:
+            The chat's copy of the message.
+        """
         self._messages[index] = given = message_of(message)
         return given
 
     def filter(self, keep: Callable[[AnyChatMessage], object]) -> Self:
-        """A new chat of the messages for which ``keep`` is true."""
+        """A new chat of the messages for which ``keep`` is true.
+
+        Args:
+            keep: Called with each message.
+
+        Returns:
+            The new chat.
+        """
         return self._of(message for message in self._messages if keep(message))
 
     def _push(self, message: MessageType) -> MessageType:
@@ -380,11 +461,15 @@ class Chat(Short):  # public
 ChatInput = (
     Chat
     | str
+    | ChatHistoryData
     | ChatHistoryDataDict
-    | Mapping[str, Any]
     | Sequence[AnyChatMessage | Mapping[str, Any]]
 )
-"""What is taken wherever a chat is: a chat, text, a list of messages, or a dict with one."""
+"""What is taken wherever a chat is: a chat, text, a list of messages, or a dict with one.
+
+The messages of a list may be dicts of any type: checkers take a list in a variable for
+``list[dict[str, str]]``, which would be no list of ``AnyChatMessageDict``.
+"""
 
 
 def history_data(history: ChatInput) -> dict[str, Any]:

@@ -209,12 +209,12 @@ class LlmLoadModelConfig(ConfigModel):  # public
         mlx_disk_cache, mlx_kv_cache_quantization: The same matters for MLX.
 
     Example:
-        >>> LlmLoadModelConfig(context_length=8192, gpu={"ratio": 0.5}).gpu.ratio
-        0.5
+        >>> LlmLoadModelConfig(context_length=8192, gpu=GpuSetting(ratio=0.5))
+        LlmLoadModelConfig(gpu=GpuSetting(ratio=0.5), context_length=8192)
     """
 
     # Not ``Field(alias=…)``: type checkers would then want the alias as the keyword.
-    model_config = ConfigDict(alias_generator=_wire_name)
+    model_config: ClassVar[ConfigDict] = ConfigDict(alias_generator=_wire_name)
 
     _ratio_keys: ClassVar[Mapping[str, str]] = {
         "ratio_key": _L + "llama.acceleration.offloadRatio",
@@ -348,6 +348,12 @@ class LlmLoadModelConfig(ConfigModel):  # public
 
         Where the server fitted the model itself, the placement it was given is meaningless and
         left out.
+
+        Args:
+            values: The server's keys and their values.
+
+        Returns:
+            The config.
         """
         found = dict(values)
         fitted = [found[key] for key in _AUTO_FIT_KEYS if key in found]

@@ -1,16 +1,14 @@
-"""The structured values inside prediction and load configs, and the dict forms of all of them."""
+"""The structured values inside prediction and load configs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
-from typing_extensions import TypedDict
 
 from lmstudio_core.config import ConfigModel
-from lmstudio_core.models.gpu import GpuSetting, GpuSettingDict
 
 _T = TypeVar("_T")
 
@@ -46,7 +44,7 @@ def _no_switch(value: Any) -> Any:
     return value
 
 
-NoSwitch = BeforeValidator(_no_switch)
+NoSwitch: Final = BeforeValidator(_no_switch)
 """``True`` and ``False`` are no numbers; without this they would count as 1 and 0."""
 
 NumberFromZero = Annotated[float, NoSwitch, Field(ge=0)]
@@ -63,7 +61,12 @@ LlmLlamaCacheQuantizationType = Literal[
 
 
 class LlmStructuredPredictionSetting(ConfigModel):  # public
-    """How the output is constrained: not at all, by a JSON schema, or by a GBNF grammar."""
+    """How the output is constrained: not at all, by a JSON schema, or by a GBNF grammar.
+
+    Example:
+        >>> setting = LlmStructuredPredictionSetting(type="json", json_schema={"type": "object"})
+        >>> model.respond("Hello", response_format=setting).parsed
+    """
 
     type: Literal["none", "json", "gbnf"]
     json_schema: Any = None
@@ -71,7 +74,12 @@ class LlmStructuredPredictionSetting(ConfigModel):  # public
 
 
 class LlmToolUseSetting(ConfigModel):  # public
-    """The tools that the model is told of, in the server's form; ``force`` makes it call one."""
+    """The tools that the model is told of, in the server's form; ``force`` makes it call one.
+
+    Example:
+        >>> LlmPredictionConfig(raw_tools=LlmToolUseSetting(type="none")).to_dict()
+        {'rawTools': {'type': 'none'}}
+    """
 
     type: Literal["none", "toolArray"]
     tools: Sequence[Mapping[str, Any]] | None = None
@@ -79,14 +87,24 @@ class LlmToolUseSetting(ConfigModel):  # public
 
 
 class LlmToolChoice(ConfigModel):  # public
-    """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools."""
+    """Whether the model may (``auto``), must (``required``) or must not (``none``) call tools.
+
+    Example:
+        >>> LlmPredictionConfig(tool_choice=LlmToolChoice(mode="required")).to_dict()
+        {'toolChoice': {'type': 'generic', 'mode': 'required'}}
+    """
 
     type: Literal["generic"] = "generic"
     mode: Literal["none", "auto", "required"]
 
 
 class LlmReasoningParsing(ConfigModel):  # public
-    """Whether reasoning is told apart from the answer, and the tags by which it is found."""
+    """Whether reasoning is told apart from the answer, and the tags by which it is found.
+
+    Example:
+        >>> LlmReasoningParsing(enabled=True, start_string="<r>", end_string="</r>").enabled
+        True
+    """
 
     enabled: bool
     start_string: str = "<think>"
@@ -94,13 +112,23 @@ class LlmReasoningParsing(ConfigModel):  # public
 
 
 class LlmJinjaPromptTemplate(ConfigModel):  # public
-    """A chat template in Jinja."""
+    """A chat template in Jinja.
+
+    Example:
+        >>> LlmJinjaPromptTemplate(template="{{ messages[0].content }}").template
+        '{{ messages[0].content }}'
+    """
 
     template: str
 
 
 class LlmManualPromptTemplate(ConfigModel):  # public
-    """A chat template made of what stands before and after each role's text."""
+    """A chat template made of what stands before and after each role's text.
+
+    Example:
+        >>> LlmManualPromptTemplate(before_user="User: ", after_user="\\n").before_user
+        'User: '
+    """
 
     before_system: str = ""
     after_system: str = ""
@@ -111,7 +139,13 @@ class LlmManualPromptTemplate(ConfigModel):  # public
 
 
 class LlmPromptTemplate(ConfigModel):  # public
-    """The chat template of a prediction."""
+    """The chat template of a prediction.
+
+    Example:
+        >>> jinja = LlmJinjaPromptTemplate(template="{{ messages[0].content }}")
+        >>> LlmPromptTemplate(type="jinja", jinja_prompt_template=jinja).stop_strings
+        ()
+    """
 
     type: Literal["manual", "jinja"]
     manual_prompt_template: LlmManualPromptTemplate | None = None
@@ -120,21 +154,40 @@ class LlmPromptTemplate(ConfigModel):  # public
 
 
 class LlmLoadPromptTemplate(ConfigModel):  # public
-    """The chat template that a model is loaded with."""
+    """The chat template that a model is loaded with.
+
+    Example:
+        >>> template = LlmJinjaPromptTemplate(template="{{ messages[0].content }}")
+        >>> LlmLoadPromptTemplate(jinja_prompt_template=template).type
+        'jinja'
+    """
 
     type: Literal["jinja"] = "jinja"
     jinja_prompt_template: LlmJinjaPromptTemplate
 
 
 class LlmLlamaCppArgument(ConfigModel):  # public
-    """One argument of llama.cpp's, such as ``--foo`` and ``1``."""
+    """One argument of llama.cpp's, such as ``--foo`` and ``1``.
+
+    Example:
+        >>> LlmLlamaCppArgument(key="--threads", value="4").to_dict()
+        {'key': '--threads', 'value': '4'}
+    """
 
     key: str
     value: str
 
 
 class LlmLlamaCppArgumentsOverride(ConfigModel):  # public
-    """Arguments passed to llama.cpp as they are, in place of the config's."""
+    """Arguments passed to llama.cpp as they are, in place of the config's.
+
+    Example:
+        >>> threads = LlmLlamaCppArgument(key="--threads", value="4")
+        >>> override = LlmLlamaCppArgumentsOverride(override_parameters=[threads])
+        >>> config = LlmLoadModelConfig(llama_cpp_arguments_override=override)
+        >>> override.enabled
+        True
+    """
 
     enabled: bool = True
     disabled_parameters: Sequence[str] = ()
@@ -143,82 +196,14 @@ class LlmLlamaCppArgumentsOverride(ConfigModel):  # public
 
 
 class LlmMlxKvCacheQuantization(ConfigModel):  # public
-    """How MLX stores the KV cache: bits per value, group size, tokens before it begins."""
+    """How MLX stores the KV cache: bits per value, group size, tokens before it begins.
+
+    Example:
+        >>> LlmMlxKvCacheQuantization(bits=4).group_size
+        64
+    """
 
     enabled: bool = True
     bits: Literal[8, 6, 4, 3, 2] = 8
     group_size: Literal[32, 64, 128] = 64
     quantized_start: CountFromZero = 5000
-
-
-class LlmPredictionConfigDict(TypedDict, total=False):  # public
-    """``LlmPredictionConfig`` as a dict; snake_case keys work as well."""
-
-    maxTokens: int | Literal[False] | None
-    temperature: float | None
-    stopStrings: Sequence[str] | None
-    toolCallStopStrings: Sequence[str] | None
-    contextOverflowPolicy: LlmContextOverflowPolicy | None
-    structured: Any
-    rawTools: Any
-    toolChoice: Any
-    toolNaming: LlmToolNaming | None
-    topKSampling: float | None
-    repeatPenalty: float | Literal[False] | None
-    presencePenalty: float | Literal[False] | None
-    frequencyPenalty: float | Literal[False] | None
-    minPSampling: float | Literal[False] | None
-    topPSampling: float | Literal[False] | None
-    xtcProbability: float | Literal[False] | None
-    xtcThreshold: float | Literal[False] | None
-    logProbs: int | Literal[False] | None
-    seed: int | Literal[False] | None
-    cpuThreads: int | None
-    promptTemplate: Any
-    draftModel: str | None
-    speculativeDecodingNumDraftTokensExact: int | None
-    speculativeDecodingMinDraftLengthToConsider: int | None
-    speculativeDecodingMinContinueDraftingProbability: float | None
-    enableThinking: bool | None
-    reasoningBudget: int | Literal[False] | None
-    reasoningParsing: Any
-    userMaxImageDimensionPixels: int | Literal[False] | None
-    ignoreModelPreferredMaxImageDimension: bool | None
-    raw: Any
-
-
-class LlmLoadModelConfigDict(TypedDict, total=False):  # public
-    """``LlmLoadModelConfig`` as a dict; snake_case keys work as well."""
-
-    autoFit: bool | None
-    gpu: GpuSetting | GpuSettingDict | None
-    gpuStrictVramCap: bool | None
-    offloadKVCacheToGpu: bool | None
-    contextLength: int | None
-    maxParallelPredictions: int | None
-    useUnifiedKvCache: bool | None
-    promptTemplate: Any
-    ropeFrequencyBase: float | Literal[False] | None
-    ropeFrequencyScale: float | Literal[False] | None
-    evalBatchSize: int | None
-    physicalBatchSize: int | None
-    flashAttention: bool | None
-    contextCheckpoints: int | None
-    reasoningBudgetMessage: str | None
-    speculativeDraftMtp: bool | None
-    speculativeDraftSimple: bool | None
-    speculativeDraftModel: str | None
-    speculativeDraftMaxTokens: int | None
-    speculativeDraftMinTokens: int | None
-    speculativeDraftMinContinueProbability: float | None
-    keepModelInMemory: bool | None
-    seed: int | Literal[False] | None
-    useFp16ForKVCache: bool | None
-    tryMmap: bool | None
-    tryDirectIO: bool | None
-    llamaCppArgumentsOverride: Any
-    numExperts: int | None
-    llamaKCacheQuantizationType: LlmLlamaCacheQuantizationType | Literal[False] | None
-    llamaVCacheQuantizationType: LlmLlamaCacheQuantizationType | Literal[False] | None
-    mlxDiskCache: bool | None
-    mlxKvCacheQuantization: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import Unpack
 
@@ -12,11 +12,10 @@ from lmstudio_core.program.tracebacks import short
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .config import LlmLoadModelConfig
-    from .config_types import LlmLoadModelConfigDict
+    from .config_dicts import LlmLoadConfigInput
     from .models import LLM
+
+_HINTS: Final = {"LlmLoadConfigInput": "lmstudio_llm.config_dicts:LlmLoadConfigInput"}
 
 
 @short
@@ -25,7 +24,7 @@ def llm(
     /,
     *,
     ttl: int | None = DEFAULT_TTL,
-    config: LlmLoadModelConfig | LlmLoadModelConfigDict | Mapping[str, Any] | None = None,
+    config: LlmLoadConfigInput | None = None,
     on_load_progress: LoadProgressCallback | None = None,
     device: str | None = None,
     **limits: Unpack[CallLimits],

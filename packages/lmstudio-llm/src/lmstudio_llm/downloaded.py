@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import Unpack
 
@@ -10,12 +10,10 @@ from lmstudio_core.models.downloaded import AsyncDownloadedModel, DownloadedMode
 from lmstudio_core.timeouts import CallLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lmstudio_core.config import ConfigModel
     from lmstudio_core.models.infos import LlmInfo
     from lmstudio_core.models.operations import LoadProgressCallback
 
+    from .config_dicts import LlmLoadConfigInput
     from .models import LLM, AsyncLLM
 
 
@@ -27,7 +25,8 @@ class DownloadedLlm(DownloadedModel):  # public
     """A language model on the server's disk.
 
     Example:
-        ``client.llm.list_downloaded()[0].model().respond("Hello")``
+        >>> found = client.llm.list_downloaded()
+        >>> print(found[0].model().respond("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "llm"
@@ -36,22 +35,22 @@ class DownloadedLlm(DownloadedModel):  # public
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> LlmInfo: ...
-        def load_new_instance(
+        def info(self) -> LlmInfo: ...  # noqa: D102
+        def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> LLM: ...
-        def model(
+        def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
@@ -65,7 +64,9 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):  # public
     """A language model on the server's disk, for asyncio.
 
     Example:
-        ``await (await (await client.llm.list_downloaded())[0].model()).respond("Hello")``
+        >>> async def main() -> None:
+        ...     found = await client.llm.list_downloaded()
+        ...     print(await (await found[0].model()).respond("Hello"))
     """
 
     _namespace: ClassVar[str | None] = "llm"
@@ -74,22 +75,22 @@ class AsyncDownloadedLlm(AsyncDownloadedModel):  # public
     if TYPE_CHECKING:
 
         @property
-        def info(self) -> LlmInfo: ...
-        async def load_new_instance(
+        def info(self) -> LlmInfo: ...  # noqa: D102
+        async def load_new_instance(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
             instance_identifier: str | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],
         ) -> AsyncLLM: ...
-        async def model(
+        async def model(  # noqa: D102
             self,
             *,
             ttl: int | None = ...,
-            config: ConfigModel | Mapping[str, Any] | None = ...,
+            config: LlmLoadConfigInput | None = ...,
             on_load_progress: LoadProgressCallback | None = ...,
             device: str | None = ...,
             **limits: Unpack[CallLimits],

@@ -51,6 +51,11 @@ class LlmPredictionFragment:  # public
             ``"reasoningStartTag"`` and ``"reasoningEndTag"`` for what encloses these.
         is_structural: Whether it is a marker of the model's own format, and no text to show.
         tokens: Per token ``{"text", "id", "logProb", "candidates"}``, if ``log_probs`` was set.
+
+    Example:
+        >>> for fragment in model.respond_stream("What is the capital of France?"):
+        ...     print(fragment.content, end="")
+        The capital of France is Paris.
     """
 
     __slots__ = (
@@ -71,16 +76,23 @@ class LlmPredictionFragment:  # public
         is_structural: bool = False,
         tokens: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self.content = content
-        self.tokens_count = tokens_count
-        self.contains_drafted = contains_drafted
-        self.reasoning_type = reasoning_type
-        self.is_structural = is_structural
-        self.tokens = tokens
+        self.content: str = content
+        self.tokens_count: int = tokens_count
+        self.contains_drafted: bool = contains_drafted
+        self.reasoning_type: str = reasoning_type
+        self.is_structural: bool = is_structural
+        self.tokens: Sequence[Mapping[str, Any]] | None = tokens
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make one from a dict with camelCase or snake_case keys; what is missing gets a default."""
+        """Make one from a dict with camelCase or snake_case keys; what is missing gets a default.
+
+        Args:
+            data: The keys and values; it is not changed.
+
+        Returns:
+            The fragment.
+        """
         found: dict[str, Any] = {name: data.get(key, data.get(name)) for name, key in _WIRE}
         given = {name: value for name, value in found.items() if value is not None}
         given.setdefault("content", "")
@@ -96,7 +108,14 @@ class LlmPredictionFragment:  # public
         return {key: value for key, value in pairs if value is not None}
 
     def retyped(self, reasoning_type: str) -> LlmPredictionFragment:
-        """The same fragment with another ``reasoning_type``."""
+        """The same fragment with another ``reasoning_type``.
+
+        Args:
+            reasoning_type: Such as ``"none"`` or ``"reasoning"``.
+
+        Returns:
+            A new fragment.
+        """
         return LlmPredictionFragment(
             self.content,
             self.tokens_count,
@@ -138,7 +157,12 @@ def fragment_from_wire(raw: Mapping[str, Any]) -> LlmPredictionFragment:
 
 
 class PromptProcessingDetails(ServerStruct):  # public
-    """How far the prompt is read, in tokens."""
+    """How far the prompt is read, in tokens.
+
+    Example:
+        >>> PromptProcessingDetails(processed_prompt_token_count=5, total_prompt_token_count=20).to_dict()
+        {'cachedTokenCount': 0, 'totalPromptTokenCount': 20, 'processedPromptTokenCount': 5, 'unprocessedPromptTokenCount': 0}
+    """
 
     cached_token_count: int = 0
     total_prompt_token_count: int = 0
@@ -148,7 +172,14 @@ class PromptProcessingDetails(ServerStruct):  # public
 
 @dataclass(frozen=True)
 class PromptProcessingProgress:  # public
-    """The prompt is being read: ``progress`` from 0.0 to 1.0; newer servers tell ``details``."""
+    """The prompt is being read: ``progress`` from 0.0 to 1.0; newer servers tell ``details``.
+
+    Example:
+        >>> for event in model.respond_stream("Hello").events():
+        ...     if isinstance(event, PromptProcessingProgress) and event.progress == 1:
+        ...         print("read")
+        read
+    """
 
     progress: float
     details: PromptProcessingDetails | None = None
@@ -156,28 +187,55 @@ class PromptProcessingProgress:  # public
 
 @dataclass(frozen=True)
 class ToolCallGenerationStart:  # public
-    """The model begins to write a tool call."""
+    """The model begins to write a tool call.
+
+    Example:
+        >>> for event in model.respond_stream("What is 6 times 7?", tools=[multiply]).events():
+        ...     if isinstance(event, ToolCallGenerationStart):
+        ...         print("a call begins")
+        a call begins
+    """
 
     tool_call_id: str | None = None
 
 
 @dataclass(frozen=True)
 class ToolCallNameReceived:  # public
-    """The name of the tool is known; not every server tells."""
+    """The name of the tool is known; not every server tells.
+
+    Example:
+        >>> for event in model.respond_stream("What is 6 times 7?", tools=[multiply]).events():
+        ...     if isinstance(event, ToolCallNameReceived):
+        ...         print(event.name)
+        multiply
+    """
 
     name: str
 
 
 @dataclass(frozen=True)
 class ToolCallArgumentsFragment:  # public
-    """A piece of the call's arguments as the model writes them; not necessarily JSON."""
+    """A piece of the call's arguments as the model writes them; not necessarily JSON.
+
+    Example:
+        >>> stream = model.respond_stream("What is 6 times 7?", tools=[multiply])
+        >>> "".join(e.content for e in stream.events() if isinstance(e, ToolCallArgumentsFragment))
+        '{"a": 6, "b": 7}'
+    """
 
     content: str
 
 
 @dataclass(frozen=True)
 class ToolCallGenerationEnd:  # public
-    """The tool call is complete; ``raw_content`` is the model's own text for it, if told."""
+    """The tool call is complete; ``raw_content`` is the model's own text for it, if told.
+
+    Example:
+        >>> for event in model.respond_stream("What is 6 times 7?", tools=[multiply]).events():
+        ...     if isinstance(event, ToolCallGenerationEnd):
+        ...         print(event.request.name, event.request.arguments)
+        multiply {'a': 6, 'b': 7}
+    """
 
     request: ToolCallRequest
     raw_content: str | None = None
@@ -185,7 +243,13 @@ class ToolCallGenerationEnd:  # public
 
 @dataclass(frozen=True)
 class ToolCallGenerationFailed:  # public
-    """The model wrote something that is no tool call."""
+    """The model wrote something that is no tool call.
+
+    Example:
+        >>> for event in model.respond_stream("What is 6 times 7?", tools=[multiply]).events():
+        ...     if isinstance(event, ToolCallGenerationFailed):
+        ...         print(event.error.title)
+    """
 
     error: SerializedLMSExtendedError
     raw_content: str | None = None

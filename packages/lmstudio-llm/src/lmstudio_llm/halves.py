@@ -33,7 +33,7 @@ class FragmentJoiner:
     def __init__(self) -> None:
         self._text = HalfJoiner()
         self._last: LlmPredictionFragment | None = None
-        self.holds = False
+        self.holds: bool = False
 
     def feed(self, fragment: LlmPredictionFragment) -> Sequence[LlmPredictionFragment]:
         """Take a fragment; what is whole by now. Each keeps its tokens, though its text may move."""

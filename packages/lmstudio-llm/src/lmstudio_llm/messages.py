@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import pydantic
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -61,14 +61,19 @@ _set: Final = object.__setattr__  # past validation: what is set has been valida
 class ChatStruct(InputStruct):
     """The base of messages and their parts."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
     def __str__(self) -> str:
         return repr(self)
 
 
 class TextData(ChatStruct):  # public
-    """A piece of text in a message."""
+    """A piece of text in a message.
+
+    Example:
+        >>> Chat().add_user_message(TextData(text="Hello"))
+        UserMessage(content=[TextData(text='Hello')])
+    """
 
     type: Literal["text"] = Field(default="text", repr=False)
     text: str
@@ -83,6 +88,11 @@ class ToolCallRequest(ChatStruct):  # public
         arguments: The arguments by name, as plain data.
         raw_content: The text that the model generated for the call, where the server tells it;
             it is not sent back.
+
+    Example:
+        >>> result = model.respond("What is 6 times 7?", tools=[multiply])
+        >>> [(call.name, call.arguments) for call in result.tool_calls]
+        [('multiply', {'a': 6, 'b': 7})]
     """
 
     type: Literal["function"] = Field(default="function", repr=False)
@@ -93,14 +103,25 @@ class ToolCallRequest(ChatStruct):  # public
 
 
 class ToolCallRequestData(ChatStruct):  # public
-    """The part of an assistant's message that holds a tool call request."""
+    """The part of an assistant's message that holds a tool call request.
+
+    Example:
+        >>> call = ToolCallRequest(name="multiply", arguments={"a": 6, "b": 7})
+        >>> ToolCallRequestData(tool_call_request=call).tool_call_request.name
+        'multiply'
+    """
 
     type: Literal["toolCallRequest"] = Field(default="toolCallRequest", repr=False)
     tool_call_request: ToolCallRequest
 
 
 class ToolCallResultData(ChatStruct):  # public
-    """What a tool gave: ``content`` is text, by convention the JSON of the returned value."""
+    """What a tool gave: ``content`` is text, by convention the JSON of the returned value.
+
+    Example:
+        >>> Chat().add_tool_result(ToolCallResultData(content="42", tool_call_id="1")).role
+        'tool'
+    """
 
     type: Literal["toolCallResult"] = Field(default="toolCallResult", repr=False)
     content: str
@@ -121,21 +142,38 @@ class _Message(ChatStruct):
 
 
 class UserMessage(_Message):  # public
-    """What the user says: text and files."""
+    """What the user says: text and files.
+
+    Example:
+        >>> Chat().add_user_message("Hello")
+        UserMessage(content=[TextData(text='Hello')])
+    """
 
     role: Literal["user"] = Field(default="user", repr=False)
     content: list[UserMessageContent]
 
 
 class SystemPrompt(_Message):  # public
-    """Instructions that come before the conversation."""
+    """Instructions that come before the conversation.
+
+    Example:
+        >>> Chat("Be brief.").messages[0]
+        SystemPrompt(content=[TextData(text='Be brief.')])
+    """
 
     role: Literal["system"] = Field(default="system", repr=False)
     content: list[UserMessageContent]
 
 
 class AssistantResponse(_Message):  # public
-    """What the model said, and which tools it asked for."""
+    """What the model said, and which tools it asked for.
+
+    Example:
+        >>> chat.add_user_message("Hello")
+        UserMessage(content=[TextData(text='Hello')])
+        >>> chat.add_assistant_response("Good day!")
+        AssistantResponse(content=[TextData(text='Good day!')])
+    """
 
     role: Literal["assistant"] = Field(default="assistant", repr=False)
     content: list[AssistantResponseContent]
@@ -158,7 +196,12 @@ class AssistantResponse(_Message):  # public
 
 
 class ToolResultMessage(_Message):  # public
-    """The results of the tools that the assistant's message before asked for."""
+    """The results of the tools that the assistant's message before asked for.
+
+    Example:
+        >>> ToolResultMessage(content=[ToolCallResultData(content="42")]).role
+        'tool'
+    """
 
     role: Literal["tool"] = Field(default="tool", repr=False)
     content: list[ToolCallResultData]
@@ -168,20 +211,38 @@ AnyChatMessage = UserMessage | SystemPrompt | AssistantResponse | ToolResultMess
 
 
 class ChatHistoryData(ChatStruct):  # public
-    """A whole conversation in the server's form."""
+    """A whole conversation in the server's form.
+
+    Example:
+        >>> message = UserMessage(content=[TextData(text="Hello")])
+        >>> len(Chat.from_history(ChatHistoryData(messages=[message])))
+        1
+    """
 
     messages: list[AnyChatMessage] = Field(default_factory=list[AnyChatMessage])
 
 
 class TextDataDict(TypedDict):  # public
-    """``TextData`` as a dict."""
+    """``TextData`` as a dict.
+
+    Example:
+        >>> part: TextDataDict = {"type": "text", "text": "Hello"}
+        >>> Chat().add_user_message(part)
+        UserMessage(content=[TextData(text='Hello')])
+    """
 
     type: Literal["text"]
     text: str
 
 
 class ToolCallRequestDict(TypedDict):  # public
-    """``ToolCallRequest`` as a dict."""
+    """``ToolCallRequest`` as a dict.
+
+    Example:
+        >>> call: ToolCallRequestDict = {"type": "function", "name": "now", "arguments": {}}
+        >>> ToolCallRequest.from_dict(call).name
+        'now'
+    """
 
     type: Literal["function"]
     name: str
@@ -190,14 +251,28 @@ class ToolCallRequestDict(TypedDict):  # public
 
 
 class ToolCallRequestDataDict(TypedDict):  # public
-    """``ToolCallRequestData`` as a dict."""
+    """``ToolCallRequestData`` as a dict.
+
+    Example:
+        >>> part: ToolCallRequestDataDict = {
+        ...     "type": "toolCallRequest", "toolCallRequest": {"type": "function", "name": "now"}
+        ... }
+        >>> len(Chat().append({"role": "assistant", "content": [part]}).content)
+        1
+    """
 
     type: Literal["toolCallRequest"]
     toolCallRequest: ToolCallRequestDict
 
 
 class ToolCallResultDataDict(TypedDict):  # public
-    """``ToolCallResultData`` as a dict."""
+    """``ToolCallResultData`` as a dict.
+
+    Example:
+        >>> result: ToolCallResultDataDict = {"type": "toolCallResult", "content": "42"}
+        >>> Chat().add_tool_result(result).role
+        'tool'
+    """
 
     type: Literal["toolCallResult"]
     content: str
@@ -206,31 +281,68 @@ class ToolCallResultDataDict(TypedDict):  # public
 
 
 class UserMessageDict(TypedDict):  # public
-    """``UserMessage`` as a dict; plain text serves as content too."""
+    """``UserMessage`` as a dict; plain text serves as content too.
+
+    Example:
+        >>> message: UserMessageDict = {"role": "user", "content": "Hello"}
+        >>> Chat().append(message)
+        UserMessage(content=[TextData(text='Hello')])
+    """
 
     role: Literal["user"]
-    content: str | Sequence[TextDataDict | FileHandleDict]
+    content: str | Sequence[TextData | TextDataDict | FileHandle | FileHandleDict]
 
 
 class SystemPromptDict(TypedDict):  # public
-    """``SystemPrompt`` as a dict; plain text serves as content too."""
+    """``SystemPrompt`` as a dict; plain text serves as content too.
 
-    role: Literal["system"]
-    content: str | Sequence[TextDataDict | FileHandleDict]
+    Example:
+        >>> message: SystemPromptDict = {"role": "system", "content": "Be brief."}
+        >>> Chat().append(message)
+        SystemPrompt(content=[TextData(text='Be brief.')])
+    """
+
+    role: Literal["system", "developer"]
+    content: str | Sequence[TextData | TextDataDict]
 
 
 class AssistantResponseDict(TypedDict):  # public
-    """``AssistantResponse`` as a dict; plain text serves as content too."""
+    """``AssistantResponse`` as a dict; plain text and OpenAI's ``tool_calls`` serve too.
+
+    Example:
+        >>> message: AssistantResponseDict = {"role": "assistant", "content": "Good day!"}
+        >>> print(Chat().append(message).content[0])
+        TextData(text='Good day!')
+    """
 
     role: Literal["assistant"]
-    content: str | Sequence[TextDataDict | FileHandleDict | ToolCallRequestDataDict]
+    content: NotRequired[
+        str
+        | Sequence[
+            TextData
+            | TextDataDict
+            | FileHandle
+            | FileHandleDict
+            | ToolCallRequestData
+            | ToolCallRequestDataDict
+        ]
+        | None
+    ]
+    tool_calls: NotRequired[Sequence[Mapping[str, Any]] | None]
 
 
 class ToolResultMessageDict(TypedDict):  # public
-    """``ToolResultMessage`` as a dict."""
+    """``ToolResultMessage`` as a dict; text with OpenAI's ``tool_call_id`` serves too.
+
+    Example:
+        >>> message: ToolResultMessageDict = {"role": "tool", "content": "42", "tool_call_id": "1"}
+        >>> Chat().append(message).role
+        'tool'
+    """
 
     role: Literal["tool"]
-    content: Sequence[ToolCallResultDataDict]
+    content: str | Sequence[ToolCallResultData | ToolCallResultDataDict]
+    tool_call_id: NotRequired[str]
 
 
 AnyChatMessageDict = (
@@ -239,9 +351,15 @@ AnyChatMessageDict = (
 
 
 class ChatHistoryDataDict(TypedDict):  # public
-    """``ChatHistoryData`` as a dict."""
+    """``ChatHistoryData`` as a dict.
 
-    messages: Sequence[AnyChatMessageDict]
+    Example:
+        >>> history: ChatHistoryDataDict = {"messages": [{"role": "user", "content": "Hello"}]}
+        >>> len(Chat.from_history(history))
+        1
+    """
+
+    messages: Sequence[AnyChatMessage | AnyChatMessageDict]
 
 
 _MESSAGES: Mapping[str, type[AnyChatMessage]] = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lmstudio_core.errors import LMStudioPredictionError
 from lmstudio_core.timeouts import CallLimits
 
-from .config import LlmPredictionConfig
-from .config_types import LlmPredictionConfigDict
+from .config_dicts import PredictionConfigInput
 from .messages import ToolCallRequest
 from .operations import ToolChoice
 from .prediction import (
@@ -28,9 +27,6 @@ __all__ = [
     "RespondOptions",
     "RespondStreamOptions",
 ]
-
-PredictionConfigInput = LlmPredictionConfig | LlmPredictionConfigDict | Mapping[str, Any]
-"""Whatever stands for a prediction config: an object, or a dict in either spelling."""
 
 InvalidToolRequestHandler = Callable[[LMStudioPredictionError, ToolCallRequest | None], Any]
 """Called by ``act()`` with what is wrong with a tool call, and the call if it could be read."""

@@ -64,7 +64,7 @@ __all__ = [
     "check_callback",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 T = TypeVar("T")
 _NOTHING: Final[Sequence[Any]] = ()
@@ -127,13 +127,13 @@ class PredictionChannel(Channel[PredictionEvent, PredictionResult[T]]):
         callbacks: PredictionCallbacks | None = None,
         tags: Sequence[tuple[str, str]] = DEFAULT_TAGS,
     ) -> None:
-        self.endpoint = Endpoint("llm", endpoint, "channel")
+        self.endpoint: Endpoint = Endpoint("llm", endpoint, "channel")
         self.parameter = parameter
         self._format = output_format
         self._callbacks = callbacks or PredictionCallbacks()
         self._on_fragment = self._callbacks.on_prediction_fragment
         self.more_attempts = self.continues = self._telling = False
-        self.validates = output_format is not None and output_format.by_schema
+        self.validates: bool = output_format is not None and output_format.by_schema
         self._splitter = ReasoningSplitter(tags)
         self._halves, self._arguments = FragmentJoiner(), ArgumentsJoiner()
         self._begun = self._cancelled = self._dropped = False

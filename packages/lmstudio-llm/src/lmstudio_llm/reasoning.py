@@ -94,7 +94,7 @@ class ReasoningSplitter:
         self._place = _Place.START if tags else _Place.ANSWER
         self._end = ""
         self._held: list[LlmPredictionFragment] = []
-        self.answer_begins = False
+        self.answer_begins: bool = False
 
     def passes(self, content: str) -> bool:
         """Whether a fragment of that text goes through as it is; then it is not to be fed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
@@ -52,6 +52,11 @@ class LlmPredictionStats(ServerStruct):  # public
         prompt_tokens_count, predicted_tokens_count, total_tokens_count: In tokens.
         used_draft_model_key: The draft model of speculative decoding, and after it how many tokens
             it proposed and what became of them.
+
+    Example:
+        >>> stats = model.respond("What is the capital of France?").stats
+        >>> stats.stop_reason, stats.predicted_tokens_count
+        ('eosFound', 14)
     """
 
     stop_reason: str = ""
@@ -77,6 +82,10 @@ class ContextUsage:  # public
     Attributes:
         tokens: What the chat takes, with all that the model's template adds.
         context_length: What the model was loaded with.
+
+    Example:
+        >>> model.get_context_usage("Hello")
+        ContextUsage(tokens=11, context_length=2048)
     """
 
     tokens: int
@@ -100,12 +109,19 @@ class StructuredOutputError(LMStudioPredictionError):  # public
         text: The output as it came.
         stop_reason: Why the prediction ended; most often it was cut off.
         problems: What is wrong, one line each.
+
+    Example:
+        >>> class Book(BaseModel):
+        ...     title: str
+        >>> model.respond("Name a book.", response_format=Book, strict=True, config={"maxTokens": 1})
+        Traceback (most recent call last):
+        StructuredOutputError: ...
     """
 
     def __init__(self, text: str, stop_reason: str, problems: Sequence[str]) -> None:
         self.text = text
         self.stop_reason = stop_reason
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         super().__init__(
             f"The output is not in the format asked for: {'; '.join(self.problems)}. The "
             f"prediction ended with {stop_reason or 'no stop reason'!r}{_advice(stop_reason)}. "
@@ -150,6 +166,11 @@ class PredictionResult(Generic[T]):  # public
         structured: Whether ``parsed`` is data.
         tool_calls: The tools that the model asked for.
         failed_tool_calls: What it wrote instead of a tool call, with the server's error.
+
+    Example:
+        >>> result = model.respond("What is the capital of France?")
+        >>> result.content, result.stats.stop_reason
+        ('The capital of France is Paris.', 'eosFound')
     """
 
     __slots__ = (
@@ -185,19 +206,19 @@ class PredictionResult(Generic[T]):  # public
         tool_calls: Sequence[ToolCallRequest] = (),
         failed_tool_calls: Sequence[ToolCallGenerationFailed] = (),
     ) -> None:
-        self.content = content
+        self.content: str = content
         self._parsed = parsed
         self._value = parsed if value is _SAME else value
         self._problems = tuple(problems)
-        self.stats = stats
+        self.stats: LlmPredictionStats = stats
         self._model_info = model_info
         self._load_config = load_config
         self._prediction_config = prediction_config
-        self.structured = not isinstance(parsed, str) if structured is None else structured
-        self.reasoning = reasoning
-        self.raw_content = content if raw_content is None else raw_content
-        self.tool_calls = list(tool_calls)
-        self.failed_tool_calls = list(failed_tool_calls)
+        self.structured: bool = not isinstance(parsed, str) if structured is None else structured
+        self.reasoning: str = reasoning
+        self.raw_content: str = content if raw_content is None else raw_content
+        self.tool_calls: list[ToolCallRequest] = list(tool_calls)
+        self.failed_tool_calls: list[ToolCallGenerationFailed] = list(failed_tool_calls)
 
     @property
     def model_info(self) -> LlmInstanceInfo:
@@ -281,7 +302,14 @@ class PredictionResult(Generic[T]):  # public
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The result that ``to_dict`` gave: ``parsed`` and ``value`` are plain data."""
+        """The result that ``to_dict`` gave: ``parsed`` and ``value`` are plain data.
+
+        Args:
+            data: What ``to_dict`` gave, as it is or read from JSON.
+
+        Returns:
+            The result, with its statistics and configs as objects again.
+        """
         text: str = data["content"]
         parsed = data.get("parsed")
         more = {} if "roundIndex" not in data else {"round_index": data["roundIndex"]}
@@ -335,7 +363,7 @@ class PredictionResult(Generic[T]):  # public
             return NotImplemented
         return self._all_read() == cast("PredictionResult[Any]", other)._all_read()
 
-    __hash__ = None  # type: ignore[assignment]  # it holds lists
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it holds lists
 
     def __str__(self) -> str:
         """The content; structured output as indented JSON."""
@@ -359,7 +387,13 @@ class PredictionResult(Generic[T]):  # public
 
 
 class PredictionRoundResult(PredictionResult[T]):  # public
-    """The result of one round of ``act()``; ``round_index`` counts from 0."""
+    """The result of one round of ``act()``; ``round_index`` counts from 0.
+
+    Example:
+        >>> result = model.act("What is 6 times 7?", [multiply])
+        >>> [prediction.round_index for prediction in result.predictions]
+        [0, 1]
+    """
 
     __slots__ = ("round_index",)
 
@@ -384,11 +418,19 @@ class PredictionRoundResult(PredictionResult[T]):  # public
             prediction_config=prediction_config,
             **more,
         )
-        self.round_index = round_index
+        self.round_index: int = round_index
 
     @classmethod
     def from_result(cls, result: PredictionResult[T], round_index: int) -> Self:
-        """The same result, with the number of its round."""
+        """The same result, with the number of its round.
+
+        Args:
+            result: The result of the round's prediction.
+            round_index: The number of the round, counted from 0.
+
+        Returns:
+            The result with its number.
+        """
         fields: dict[str, Any] = {**result._fields(), "round_index": round_index}
         return cls(**fields)
 

@@ -43,7 +43,16 @@ DictSchema = dict[str, Any]  # public
 
 @runtime_checkable
 class ModelSchema(Protocol):  # public
-    """Anything that tells its JSON schema as pydantic's models do."""
+    """Anything that tells its JSON schema as pydantic's models do.
+
+    Example:
+        >>> class Answer:
+        ...     @classmethod
+        ...     def model_json_schema(cls) -> dict:
+        ...         return {"type": "object", "properties": {"yes": {"type": "boolean"}}}
+        >>> isinstance(Answer, ModelSchema)
+        True
+    """
 
     @classmethod
     def model_json_schema(cls) -> DictSchema:
@@ -58,7 +67,9 @@ class GbnfGrammar:  # public
     The result's ``value`` is the text; ``parsed`` is a dict if the text is a JSON object.
 
     Example:
-        ``GbnfGrammar('root ::= "yes" | "no"')``
+        >>> grammar = GbnfGrammar('root ::= "yes" | "no"')
+        >>> model.respond("Is Paris in France?", response_format=grammar).value in ("yes", "no")
+        True
     """
 
     grammar: str

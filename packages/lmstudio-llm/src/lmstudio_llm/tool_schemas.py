@@ -18,7 +18,7 @@ from lmstudio_core.lenient import error_text
 
 __all__ = ["NO_DEFAULT", "defaults_of", "described_by_pydantic", "plain_schema"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 NO_DEFAULT: Final[Any] = inspect.Parameter.empty
 

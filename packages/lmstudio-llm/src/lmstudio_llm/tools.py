@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -41,11 +41,20 @@ __all__ = [
     "tools_setting",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 class ToolParameterDict(TypedDict):  # public
-    """A parameter with a default or a description: ``{"type": int, "default": 3}``."""
+    """A parameter with a default or a description: ``{"type": int, "default": 3}``.
+
+    Example:
+        >>> parameter: ToolParameterDict = {"type": int, "default": 3, "description": "How many."}
+        >>> tool = ToolFunctionDef(
+        ...     name="roll", description="", parameters={"dice": parameter}, implementation=print
+        ... )
+        >>> tool.name
+        'roll'
+    """
 
     type: Any
     default: NotRequired[Any]
@@ -53,7 +62,18 @@ class ToolParameterDict(TypedDict):  # public
 
 
 class ToolFunctionDefDict(TypedDict):  # public
-    """``ToolFunctionDef`` as a dict."""
+    """``ToolFunctionDef`` as a dict.
+
+    Example:
+        >>> tool: ToolFunctionDefDict = {
+        ...     "name": "multiply",
+        ...     "description": "Multiply two whole numbers.",
+        ...     "parameters": {"a": int, "b": int},
+        ...     "implementation": lambda a, b: a * b,
+        ... }
+        >>> model.act("What is 6 times 7?", [tool]).tool_calls[0].result
+        42
+    """
 
     name: str
     description: str

@@ -22,6 +22,12 @@ class LMStudioVisionError(LMStudioPredictionError):  # public
     """A chat with images was given to a model that cannot see.
 
     ``server_error`` is what the server said, if it was the server who noticed.
+
+    Example:
+        >>> try:
+        ...     result = model.respond("Hello")
+        ... except LMStudioVisionError:
+        ...     print("take a model that can see")
     """
 
 

@@ -190,4 +190,5 @@ __version__: Final = "2.0.0"
 
 _PATHS: Final = {n: f"{__name__}.{home}:{n}" for n, home in HOME_OF.items()}
 
-__getattr__, __dir__ = lazy_names(__name__, _PATHS)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(__name__, _PATHS)

@@ -30,16 +30,17 @@ __all__ = [
 class DevelopmentChannel(Channel[PluginCredentials, None]):
     """A registration; its one event is who the plugin's process is to be."""
 
-    endpoint = Endpoint("plugins", "registerDevelopmentPlugin", "channel")
-    cancel_message = {"type": "end"}  # noqa: RUF012 - never mutated
+    endpoint: Endpoint = Endpoint("plugins", "registerDevelopmentPlugin", "channel")
+    cancel_message: Mapping[str, Any] | None = {"type": "end"}
 
     def __init__(self, manifest: PluginManifest | Mapping[str, Any]) -> None:
         given = manifest if isinstance(manifest, PluginManifest) else None
-        self.manifest = given or PluginManifest.from_dict(as_mapping(manifest))
-        self.parameter = {"manifest": self.manifest.to_dict()}
+        self.manifest: PluginManifest = given or PluginManifest.from_dict(as_mapping(manifest))
+        self.parameter: Any = {"manifest": self.manifest.to_dict()}
         self.credentials: PluginCredentials | None = None
 
     def feed(self, message: Any) -> Sequence[PluginCredentials]:
+        """Take one packet; see ``Channel.feed``."""
         packet = as_mapping(message)
         if packet.get("type") != "ready":
             return ()
@@ -52,9 +53,10 @@ class DevelopmentChannel(Channel[PluginCredentials, None]):
         return (self.credentials,)
 
     def result(self) -> None:
-        return None
+        """What it came to; see ``Channel.result``."""
 
     def on_close(self) -> None:
+        """The server closed the channel; see ``Channel.on_close``."""
         if self.credentials is None:
             super().on_close()
 

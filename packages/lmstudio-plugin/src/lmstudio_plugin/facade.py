@@ -70,7 +70,9 @@ class PluginsNamespace(SyncNamespace):  # public
             LMStudioServerError: There is no such plugin, or it does not start.
 
         Example:
-            >>> with client.plugins.start_tool_use_session("owner/name") as session:
+            >>> with client.plugins.start_tool_use_session(  # doctest: +SKIP
+            ...     "owner/name"
+            ... ) as session:
             ...     model.act("What is new?", tools=session.tools)
         """
         specifier = ops.config_specifier(config, working_directory, process)
@@ -252,7 +254,9 @@ class AsyncPluginsNamespace(AsyncNamespace):  # public
             LMStudioServerError: There is no such plugin, or it does not start.
 
         Example:
-            >>> async with await client.plugins.start_tool_use_session("owner/name") as session:
+            >>> async with await client.plugins.start_tool_use_session(  # doctest: +SKIP
+            ...     "owner/name"
+            ... ) as session:
             ...     await model.act("What is new?", tools=session.tools)
         """
         specifier = ops.config_specifier(config, working_directory, process)

@@ -37,7 +37,7 @@ _STEPS: Mapping[object, str] = {
 class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
     """One text of a generator: its pieces as events, the whole as the result."""
 
-    endpoint = Endpoint("plugins", "generateWithGenerator", "channel")
+    endpoint: Endpoint = Endpoint("plugins", "generateWithGenerator", "channel")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         specifier: Mapping[str, Any],
         on_fragment: Callable[[GeneratorFragment], object] | None,
     ) -> None:
-        self.parameter = {
+        self.parameter: Any = {
             "pluginIdentifier": plugin_text("plugin_identifier", plugin_identifier),
             "pluginConfigSpecifier": specifier,
             "tools": [dict(tool) for tool in tools],
@@ -59,6 +59,7 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         self._rising = Rising()
 
     def feed(self, message: Any) -> Sequence[GeneratorEvent]:
+        """Take one packet; see ``Channel.feed``."""
         packet = as_mapping(message)
         kind = packet.get("type")
         if kind == "fragment":
@@ -88,6 +89,7 @@ class GeneratorChannel(Channel[GeneratorEvent, GeneratorResult]):
         )
 
     def result(self) -> GeneratorResult:
+        """What it came to; see ``Channel.result``."""
         return GeneratorResult(
             content="".join(f.content for f in self._fragments),
             reasoning_content=self._joined("reasoning"),

@@ -130,20 +130,21 @@ def report_error(
 class HookChannel(Channel[HookRequest, None]):
     """What the server asks of a plugin, as long as both sides like."""
 
-    cancel_message = None  # the server knows no such packet
+    cancel_message: Mapping[str, Any] | None = None  # the server knows no such packet
     patient = True  # nobody may want anything for days
 
     def __init__(self, hook: str) -> None:
         if hook not in HOOKS:
             raise LMStudioValueError(f"hook is one of {', '.join(HOOKS)}, not {hook!r}.")
-        self.endpoint = HOOKS[hook]
+        self.endpoint: Endpoint = HOOKS[hook]
 
     def feed(self, message: Any) -> Sequence[HookRequest]:
+        """Take one packet; see ``Channel.feed``."""
         packet = as_mapping(message)
         return (HookRequest.from_dict(packet),) if packet.get("type") else ()
 
     def result(self) -> None:
-        return None
+        """What it came to; see ``Channel.result``."""
 
     def on_close(self) -> None:
         """The server needs the plugin no longer; that is no error."""

@@ -39,12 +39,12 @@ class PendingCall:
         on_status: TextCallback | None,
         on_warning: TextCallback | None,
     ) -> None:
-        self.id = identifier
-        self.name = name
-        self.on_status = on_status
-        self.on_warning = on_warning
-        self.done = False
-        self.packets = 0
+        self.id: int = identifier
+        self.name: str = name
+        self.on_status: TextCallback | None = on_status
+        self.on_warning: TextCallback | None = on_warning
+        self.done: bool = False
+        self.packets: int = 0
         self.result: Any = None
         self.error: LMStudioServerError | None = None
 
@@ -63,21 +63,22 @@ class PendingCall:
 class ToolSessionChannel(Channel[str, None]):
     """A session: files what comes with the call it belongs to; its events are packet types."""
 
-    endpoint = Endpoint("plugins", "startToolUseSession", "channel")
-    cancel_message = {"type": "discardSession"}  # noqa: RUF012 - never mutated
+    endpoint: Endpoint = Endpoint("plugins", "startToolUseSession", "channel")
+    cancel_message: Mapping[str, Any] | None = {"type": "discardSession"}
 
     def __init__(self, plugin_identifier: str, specifier: Mapping[str, Any]) -> None:
-        self.plugin_identifier = plugin_text("plugin_identifier", plugin_identifier)
-        self.parameter = {
+        self.plugin_identifier: str = plugin_text("plugin_identifier", plugin_identifier)
+        self.parameter: Any = {
             "pluginIdentifier": self.plugin_identifier,
             "pluginConfigSpecifier": specifier,
         }
-        self.ready = False
+        self.ready: bool = False
         self.tools: Sequence[PluginTool] = ()
         self._calls: dict[int, PendingCall] = {}
         self._ids = itertools.count()
 
     def feed(self, message: Any) -> Sequence[str]:
+        """Take one packet; see ``Channel.feed``."""
         packet = as_mapping(message)
         kind = str(packet.get("type"))
         if kind == "sessionReady":
@@ -145,7 +146,7 @@ class ToolSessionChannel(Channel[str, None]):
         )
 
     def result(self) -> None:
-        return None
+        """What it came to; see ``Channel.result``."""
 
 
 def _number(value: object) -> int:
@@ -159,6 +160,8 @@ def _tool(definition: Mapping[str, Any]) -> PluginTool:
 
 
 def definitions(tools: Sequence[PluginTool], call: Callable[..., Any]) -> list[dict[str, Any]]:
+    """The plugin's tools as definitions whose calls go to ``call``."""
+
     def implementation(name: str) -> Callable[..., Any]:
         def tool(**arguments: Any) -> Any:
             return call(name, arguments)

@@ -85,7 +85,13 @@ def access_options(command: F) -> F:
 
 
 def tokens_of(given: Sequence[str], file: Path | None, *, make: bool) -> tuple[str, ...]:
-    """The API tokens of all places; where there is none and it is to be so, one that is made and kept."""
+    """The API tokens of all places; where there is none and it is to be so, one that is made and kept.
+
+    Args:
+        given: The tokens of the command line and the environment.
+        file: A file with one token a line; ``None`` for none.
+        make: Whether to make one where there is none.
+    """
     from .wire.auth import parse_token
 
     tokens = [*given, *tokens_of_file(click.get_current_context())]
@@ -101,7 +107,13 @@ def tokens_of(given: Sequence[str], file: Path | None, *, make: bool) -> tuple[s
 
 
 def refuse_open(host: str, tokens: tuple[str, ...], insecure: bool) -> None:
-    """Start no server that everybody can use, unless that is meant."""
+    """Start no server that everybody can use, unless that is meant.
+
+    Args:
+        host: The address to listen on.
+        tokens: The API tokens.
+        insecure: Whether everybody is to be let in.
+    """
     if not is_loopback(host) and not tokens and not insecure:
         raise click.ClickException(
             f"Everyone who can reach {host} could use this server, read its log and end it. Give it a "

@@ -37,7 +37,8 @@ def is_loopback(host: str) -> bool:
 
 def is_own_name(name: str) -> bool:
     """Whether a host name is this machine's, as far as it knows, or an address, which nobody can make
-    point elsewhere."""
+    point elsewhere.
+    """
     bare = name.lower().removesuffix(".")
     own = socket.gethostname().lower()
     short = own.partition(".")[0]

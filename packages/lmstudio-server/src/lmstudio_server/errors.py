@@ -87,7 +87,13 @@ def close_matches_text(matches: Sequence[str], otherwise: str) -> str:
 
 
 def model_not_found(key: str, keys: Sequence[str], matches: Sequence[str]) -> WireError:
-    """No model file has this key."""
+    """No model file has this key.
+
+    Args:
+        key: The key.
+        keys: The keys that there are.
+        matches: Those that are much like it.
+    """
     listed = ", ".join(keys[:SAMPLE_SIZE]) or "none"
     return WireError(
         f'No model with the key "{key}" is downloaded.',
@@ -107,7 +113,14 @@ def model_not_found(key: str, keys: Sequence[str], matches: Sequence[str]) -> Wi
 def no_loaded_model(
     kind: str, query: Mapping[str, Any], loaded: Sequence[str], matches: Sequence[str] = ()
 ) -> WireError:
-    """No loaded model of that kind (``"llm"`` or ``"embedding"``) answers the query."""
+    """No loaded model of that kind (``"llm"`` or ``"embedding"``) answers the query.
+
+    Args:
+        kind: ``"llm"`` or ``"embedding"``.
+        query: What was asked for.
+        loaded: The identifiers of the loaded models.
+        matches: Those that are much like it.
+    """
     model = "model" if kind == "llm" else f"{kind} model"
     wanted = " and ".join(
         _asked_for(key, value) for key, value in query.items() if value is not None
@@ -145,7 +158,13 @@ def specific_model_unloaded(reference: str) -> WireError:
 
 
 def domain_mismatch(key: str, actual: str, expected: str) -> WireError:
-    """A model of one kind was asked for as the other."""
+    """A model of one kind was asked for as the other.
+
+    Args:
+        key: The model's key.
+        actual: Its kind.
+        expected: The kind asked for.
+    """
     return WireError(
         f'The model "{key}" is {_DOMAIN_WORDS[actual]}, not {_DOMAIN_WORDS[expected]}.',
         suggestion=f"Use it through `client.{actual}`, or choose another key.",

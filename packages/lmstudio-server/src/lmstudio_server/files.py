@@ -45,7 +45,8 @@ _PLAIN: Final = frozenset({"", ".txt", ".text"})
 
 def owner_of(folder: Path) -> tuple[int, str] | None:
     """The process (its number and start) whose uploads a folder holds; ``None`` if it is not such a
-    folder of this user's, whoever may have put it there."""
+    folder of this user's, whoever may have put it there.
+    """
     try:
         info = folder.lstat()
         if not stat.S_ISDIR(info.st_mode) or (
@@ -134,11 +135,23 @@ class FileStore:
         self._uploads: dict[str, dict[str, Upload]] = {}
 
     def add(self, client: str, name: str, content_base64: str) -> Upload:
-        """Keep a file and give it a new identifier."""
+        """Keep a file and give it a new identifier.
+
+        Args:
+            client: Whose file it is.
+            name: Its name.
+            content_base64: Its content in base64.
+        """
         return self._file(client, _write(self._place(), name, content_base64))
 
     async def receive(self, client: str, name: str, content_base64: str) -> Upload:
-        """The same without holding up the event loop: files may be large."""
+        """The same without holding up the event loop: files may be large.
+
+        Args:
+            client: Whose file it is.
+            name: Its name.
+            content_base64: Its content in base64.
+        """
         place = self._place()
         writing = asyncio.ensure_future(asyncio.to_thread(_write, place, name, content_base64))
         try:

@@ -63,6 +63,12 @@ class Loads:
         ``progress`` is told rising values from 0.0 to 1.0. When the last caller gives up, the
         load itself is cancelled.
 
+        Args:
+            key: What makes two loads the same; ``None`` for one that nobody joins.
+            start: Begins the load; called if there is none under way.
+            progress: Called with 0.0 to 1.0.
+            cancelled: Set when the client gives up.
+
         Raises:
             ShuttingDownError: The server ends.
         """

@@ -43,14 +43,16 @@ _UNWATCHED: Final = "lmstudio_server.websockets"
 
 def hush_http_client() -> None:
     """Keep the requests to other servers out of the log, whatever its level: their addresses and the
-    headers of their answers may be signed, and each request would be many lines."""
+    headers of their answers may be signed, and each request would be many lines.
+    """
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class LineFormatter(logging.Formatter):
     """One event is one line, and its traceback is indented: nobody who chooses a name, a path or an error's
-    words can write a line of our log, clear a terminal, or keep a line from being written."""
+    words can write a line of our log, clear a terminal, or keep a line from being written.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own
         """The line without a traceback."""

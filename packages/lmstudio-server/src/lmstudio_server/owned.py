@@ -1,5 +1,6 @@
 """What is this user's own: files that no link leads away from, and processes, whose numbers are given to
-others when they have ended."""
+others when they have ended.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Presence:
         self._idle_timeout = idle_timeout
         self._on_idle = on_idle
         self._timer: asyncio.TimerHandle | None = None
-        self.sockets = 0
+        self.sockets: int = 0
 
     def start(self) -> None:
         """Begin to wait for the first client."""

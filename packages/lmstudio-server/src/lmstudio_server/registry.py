@@ -135,7 +135,17 @@ class ModelRegistry:
         on_demand: bool = False,
         on_progress: Callable[[float], None],
     ) -> Instance:
-        """Load a new instance. Cancelling the caller ends the load and leaves nothing behind."""
+        """Load a new instance. Cancelling the caller ends the load and leaves nothing behind.
+
+        Args:
+            file: The model's file.
+            request: What the engine is asked for.
+            load_config: How it is loaded, by the server's keys.
+            identifier: What to call the instance.
+            ttl_ms: Milliseconds without use after which it is unloaded; ``None`` keeps it.
+            on_demand: Whether it was loaded for a request, and may make room for others.
+            on_progress: Called with 0.0 to 1.0.
+        """
         self._check_open()
         name = self._reserve(identifier, file.key)
         try:

@@ -97,7 +97,13 @@ class Services:
 
     @classmethod
     def create(cls, config: ServerConfig, engine: Engine, library: ModelLibrary) -> Services:
-        """Put a server's parts together."""
+        """Put a server's parts together.
+
+        Args:
+            config: Where and how to serve.
+            engine: What loads models.
+            library: The models on the disk.
+        """
         registry = ModelRegistry(engine)
         shutdown = asyncio.Event()
 

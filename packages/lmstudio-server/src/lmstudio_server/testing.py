@@ -112,10 +112,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def __getattr__(name: str) -> object:
-    # The server itself is not needed by tests that only talk to one.
-    if name == "serve":
-        from .serving.server import serve
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
 
-        return serve
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        # The server itself is not needed by tests that only talk to one.
+        if name == "serve":
+            from .serving.server import serve
+
+            return serve
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

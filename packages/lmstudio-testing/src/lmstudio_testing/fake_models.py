@@ -108,14 +108,14 @@ class FakeModel:
 class FakeLlm(FakeModel, ModelScript):  # public
     """A scripted language model; see ``ModelScript`` for what it can be made to say."""
 
-    kind = "llm"
+    kind: Literal["llm", "embedding"] = "llm"
 
     def __init__(
         self, server: FakeServer, key: str, *, loaded: bool, info: Mapping[str, Any]
     ) -> None:
         FakeModel.__init__(self, server, key, loaded=loaded, info=info)
         self.queue: list[Scripted] = []
-        self.call_ids = itertools.count(1)
+        self.call_ids: itertools.count[int] = itertools.count(1)
         ModelScript.__init__(self, self.queue)
 
 
@@ -128,7 +128,7 @@ class FakeEmbeddingModel(FakeModel):  # public
         vectors: Vectors that were set by hand.
     """
 
-    kind = "embedding"
+    kind: Literal["llm", "embedding"] = "embedding"
 
     def __init__(
         self,

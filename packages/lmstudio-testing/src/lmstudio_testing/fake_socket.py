@@ -49,7 +49,7 @@ class ServerFailure(Exception):  # noqa: N818 - the server's failure, not one of
 
     def __init__(self, title: str, **fields: Any) -> None:
         super().__init__(title)
-        self.error = {"title": title, **fields}
+        self.error: dict[str, Any] = {"title": title, **fields}
 
 
 def error_object(error: ServerFailure | Mapping[str, Any] | str) -> Any:
@@ -71,7 +71,7 @@ class FakeSocket:  # public
         self.namespace = namespace
         self.auth: Mapping[str, Any] = {}
         self.closed = False
-        self.warnings_sent = 0
+        self.warnings_sent: int = 0
         self.channels: dict[int, FakeChannel] = {}
         self._connection = connection
         self._loop = asyncio.get_running_loop()
@@ -237,7 +237,7 @@ class FakeChannel(FakeRequest):  # public
     def __init__(self, socket: FakeSocket, identifier: int, endpoint: str, parameter: Any) -> None:
         super().__init__(socket, identifier, endpoint, parameter)
         self.messages: list[Any] = []
-        self.finished = False
+        self.finished: bool = False
         self._taken = 0
         self._arrived = asyncio.Event()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,13 +78,18 @@ class LiveModel:
         """Nothing: the model decides."""
         return self
 
-    when = call_tool = answer = vector = respond
+    when: Callable[..., Self] = respond
+    call_tool: Callable[..., Self] = respond
+    answer: Callable[..., Self] = respond
+    vector: Callable[..., Self] = respond
 
     def fail(self, *_args: Any, **_options: Any) -> Self:
         """Skip the test: a real model does not fail when it is told to."""
         pytest.skip("a real server cannot be told to fail")
 
-    drop = break_tool_call = fail_to_load = fail
+    drop: Callable[..., Self] = fail
+    break_tool_call: Callable[..., Self] = fail
+    fail_to_load: Callable[..., Self] = fail
 
 
 class LiveServer(RecordingProxy):

@@ -41,7 +41,7 @@ class LocalServer(Recorder):
             "/lms-status": (200, {"package": "fake", "version": "0.0.0"}),
         }
         self.failures: list[BaseException] = []
-        self.port = 0
+        self.port: int = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None

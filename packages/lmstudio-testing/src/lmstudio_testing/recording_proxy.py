@@ -75,7 +75,7 @@ class RecordingProxy(LocalServer):  # public
     ) -> None:
         super().__init__()
         self._address = Network().to(parse_api_host(target), written=True)
-        self.target = str(self._address)  # without the password that it may hold
+        self.target: str = str(self._address)  # without the password that it may hold
         self._path = path
         hidden = (*secrets, *self._address.secrets)
         self._scrubber = Scrubber(hidden, keep_timings=keep_timings)

@@ -135,6 +135,7 @@ class ModelScript:  # public
             This script, for the next answer.
 
         Example:
+            >>> from lmstudio_testing import Reasoning
             >>> with FakeServer() as server:
             ...     _ = server.llm().respond("Hello").respond(Reasoning("Hm."), "Hello again")
         """

@@ -71,4 +71,5 @@ __all__ = [
     "run_tools_provider",
 ]
 
-__getattr__, __dir__ = official_names(__name__, _HOMES)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = official_names(__name__, _HOMES)

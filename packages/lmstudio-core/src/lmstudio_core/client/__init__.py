@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient", "Client"]
 
 # A synchronous program does not pay for asyncio.
-__getattr__, __dir__ = lazy_names(
-    __name__, {"AsyncClient": f"{__name__}.aio:AsyncClient", "Client": f"{__name__}.sync:Client"}
-)
+
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {"AsyncClient": f"{__name__}.aio:AsyncClient", "Client": f"{__name__}.sync:Client"},
+    )

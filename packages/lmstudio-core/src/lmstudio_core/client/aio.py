@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from ..manage.repository import AsyncRepositoryNamespace
     from ..manage.runtime import AsyncRuntimeNamespace
     from ..manage.system import AsyncSystemNamespace
+    from ..models.downloaded import AsyncDownloadedModel
+    from ..models.handles import AsyncModelHandle
+    from ..models.specifiers import ModelDomain
 
 
 _HINTS: Final = {
@@ -64,6 +67,7 @@ _HINTS: Final = {
     "AsyncBatchStream": "lmstudio_core.drivers.batches:AsyncBatchStream",
     "AsyncChannelStream": "lmstudio_core.drivers.aio_stream:AsyncChannelStream",
     "AsyncDriver": "lmstudio_core.drivers.aio:AsyncDriver",
+    "ModelDomain": "lmstudio_core.models.specifiers:ModelDomain",
 }
 
 R = TypeVar("R")
@@ -206,6 +210,12 @@ class AsyncClient(ClientBase):  # public, api
         """Whether an LM Studio server answers at ``api_host`` (``"host:port"``).
 
         Headers, certificates and proxies are those of the environment.
+
+        Args:
+            api_host: Where to ask, as ``"host:port"``.
+
+        Returns:
+            Whether one answers.
         """
         return bool(await _run_alone(is_valid(api_host)))
 
@@ -252,23 +262,54 @@ class AsyncClient(ClientBase):  # public, api
     def open(
         self, channel: Channel[E, R], **limits: Unpack[CallLimits]
     ) -> AsyncChannelStream[E, R]:
-        """The stream of a channel's events; it starts when it is first used."""
+        """The stream of a channel's events; it starts when it is first used.
+
+        Args:
+            channel: What is to be run.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The stream.
+        """
         return self._driver.open(channel, limits_of(limits))
 
     def stream(self, batch: Batch[R], **limits: Unpack[CallLimits]) -> AsyncBatchStream[R]:
-        """The results of a batch, in order, as they come; its calls are asked for as needed."""
+        """The results of a batch, in order, as they come; its calls are asked for as needed.
+
+        Args:
+            batch: The calls.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The stream.
+        """
         return self._driver.stream(batch, limits_of(limits))
 
     def is_connected(self, namespace: str) -> bool:
-        """Whether the socket of a server namespace is open."""
+        """Whether the socket of a server namespace is open.
+
+        Args:
+            namespace: A namespace of the server, such as ``"llm"`` or ``"system"``.
+
+        Returns:
+            Whether it is open.
+        """
         return self._driver.is_connected(namespace)
 
     async def connect(self, namespace: str) -> None:
-        """Open the socket of a server namespace now."""
+        """Open the socket of a server namespace now.
+
+        Args:
+            namespace: A namespace of the server, such as ``"llm"`` or ``"system"``.
+        """
         await (await self._ready_driver()).connection(namespace)
 
     async def disconnect(self, namespace: str) -> None:
-        """Close the socket of a server namespace; the next call opens it again."""
+        """Close the socket of a server namespace; the next call opens it again.
+
+        Args:
+            namespace: A namespace of the server, such as ``"llm"`` or ``"system"``.
+        """
         await self._driver.disconnect(namespace)
 
     # -- namespaces ------------------------------------------------------------------------------
@@ -279,6 +320,13 @@ class AsyncClient(ClientBase):  # public, api
     def capability(self, capability: str) -> Any: ...
     def capability(self, capability: Capability[Any, Any] | str) -> Any:
         """The namespace of a capability, by its name or (typed) by its ``Capability``.
+
+        Args:
+            capability: The name of a capability, or its ``Capability``, by which type checkers know
+                the namespace.
+
+        Returns:
+            The namespace, the same one each time.
 
         Raises:
             CapabilityNotInstalledError: No installed package provides it.
@@ -351,12 +399,20 @@ class AsyncClient(ClientBase):  # public, api
     ) -> list[AsyncDownloadedEmbeddingModel]: ...
     @overload
     async def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[AsyncDownloadedModel]: ...
     async def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
-        """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
+        """All downloaded models, or those of ``"llm"`` or ``"embedding"``.
+
+        Args:
+            namespace: ``"llm"`` or ``"embedding"`` for only those; ``None`` for all.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The models, which can be loaded from here.
+        """
         return await self.models.list_downloaded(namespace, **limits)
 
     @overload
@@ -369,22 +425,40 @@ class AsyncClient(ClientBase):  # public, api
     ) -> list[AsyncEmbeddingModel]: ...
     @overload
     async def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[AsyncModelHandle]: ...
     async def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
-        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
+        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``.
+
+        Args:
+            namespace: ``"llm"`` or ``"embedding"`` for only those; ``None`` for all.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handles.
+        """
         return await self.models.list_loaded(namespace, **limits)
 
     async def prepare_image(
         self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
     ) -> FileHandle:
-        """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
+        """Send an image to the server, for use in chats; see ``client.files.prepare_image``.
+
+        Args:
+            src: A path, the image's bytes, or a binary file object. JPEG, PNG or WebP.
+            name: What to call it; by default the file's name.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handle to attach to messages.
+        """
         return await self.files.prepare_image(src, name, **limits)
 
 
 async def no_address_async(_refused: Address | None = None) -> Address:
+    """As ``no_address``, for asyncio."""
     return no_address()
 
 

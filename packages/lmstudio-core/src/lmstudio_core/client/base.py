@@ -38,12 +38,15 @@ __all__ = [
 
 
 # What makes a client must be light: it is imported in the event loop of asyncio programs.
-__getattr__, __dir__ = lazy_names(__name__, {"plugins": "lmstudio_core.plugins.registry:plugins"})
+_late, _names = lazy_names(__name__, {"plugins": "lmstudio_core.plugins.registry:plugins"})
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _late, _names
 
 
 def installed_plugins() -> Plugins:
     """The plugins of this process; nothing is looked for before something is asked of them."""
-    return cast("Plugins", globals().get("plugins") or __getattr__("plugins"))
+    return cast("Plugins", globals().get("plugins") or _late("plugins"))
 
 
 def preload() -> None:
@@ -58,6 +61,7 @@ def ask_plugins(tried: tuple[str, ...]) -> str | None:
 
 
 def find_server() -> Op[Address]:
+    """Where the server is, looked for everywhere; see ``discovery``."""
     from . import discovery
 
     return discovery.find_server(os.environ, home_folder(), ask_plugins)
@@ -69,6 +73,7 @@ def has_ended(address: Address) -> bool:
 
 
 def find_local_host() -> Op[str | None]:
+    """``host:port`` of an LM Studio that runs on this machine, or ``None``."""
     from . import discovery
 
     found = yield from discovery.find_local_server(os.environ, home_folder(), [])
@@ -76,6 +81,7 @@ def find_local_host() -> Op[str | None]:
 
 
 def is_valid(api_host: str) -> Op[bool]:
+    """Whether a server answers at ``host:port``."""
     from . import discovery
 
     try:
@@ -88,6 +94,7 @@ def is_valid(api_host: str) -> Op[bool]:
 
 
 def no_address(_refused: Address | None = None) -> Address:
+    """For drivers whose operations need no server: there is no address."""
     raise LMStudioRuntimeError("This operation needs no server.")
 
 
@@ -184,12 +191,14 @@ class ClientBase(Short):
         """The namespace of a capability; the clients say more."""
         raise NotImplementedError
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in installed_plugins().capability_names():
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}.{self._like(name)}"
-            )
-        return self.capability(name)
+    if not TYPE_CHECKING:  # checkers know the family's namespaces, ``capability`` gives others
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or name not in installed_plugins().capability_names():
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}.{self._like(name)}"
+                )
+            return self.capability(name)
 
     def _like(self, name: str) -> str:
         from ..data import nearest  # which is heavy, and for mistakes alone

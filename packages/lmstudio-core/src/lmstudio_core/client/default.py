@@ -60,6 +60,11 @@ def configure_default_client(
     Raises:
         LMStudioClientError: The default client exists already.
         LMStudioValueError: An argument is not of the form of one.
+
+    Example:
+        >>> configure_default_client(client.api_host)
+        >>> get_default_client().api_host == client.api_host
+        True
     """
     global _settings
     with _lock:
@@ -93,6 +98,10 @@ def get_default_client(api_host: str | None = None) -> Client:  # public, api
     Raises:
         LMStudioClientError: ``api_host`` is given and the default client exists already, or no
             server answers where it is looked for.
+
+    Example:
+        >>> get_default_client().llm.model("pocket").identifier
+        'pocket'
     """
     global _client
     if api_host is not None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from ..manage.repository import RepositoryNamespace
     from ..manage.runtime import RuntimeNamespace
     from ..manage.system import SystemNamespace
+    from ..models.downloaded import DownloadedModel
+    from ..models.handles import SyncModelHandle
+    from ..models.specifiers import ModelDomain
 
 
 _HINTS: Final = {
@@ -45,6 +48,7 @@ _HINTS: Final = {
         for name in ("Diagnostics", "Models", "Repository", "Runtime", "System")
     },
     "FilesNamespace": "lmstudio_core.files:FilesNamespace",
+    "ModelDomain": "lmstudio_core.models.specifiers:ModelDomain",
     "PluginsNamespace": "lmstudio_plugin:PluginsNamespace",
 }
 
@@ -160,6 +164,12 @@ class Client(ClientBase):  # public, api
         """Whether an LM Studio server answers at ``api_host`` (``"host:port"``).
 
         Headers, certificates and proxies are those of the environment.
+
+        Args:
+            api_host: Where to ask, as ``"host:port"``.
+
+        Returns:
+            Whether one answers.
         """
         return bool(_run_alone(is_valid(api_host)))
 
@@ -200,23 +210,54 @@ class Client(ClientBase):  # public, api
         return self._driver.run(operation, limits_of(limits, get_sync_api_timeout))
 
     def open(self, channel: Channel[E, R], **limits: Unpack[CallLimits]) -> SyncChannelStream[E, R]:
-        """Start a channel and hand over its stream of events."""
+        """Start a channel and hand over its stream of events.
+
+        Args:
+            channel: What is to be run.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The stream.
+        """
         return self._driver.open(channel, limits_of(limits, get_sync_api_timeout))
 
     def stream(self, batch: Batch[R], **limits: Unpack[CallLimits]) -> SyncBatchStream[R]:
-        """The results of a batch, in order, as they come; its calls are asked for as needed."""
+        """The results of a batch, in order, as they come; its calls are asked for as needed.
+
+        Args:
+            batch: The calls.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The stream.
+        """
         return self._driver.stream(batch, limits_of(limits, get_sync_api_timeout))
 
     def is_connected(self, namespace: str) -> bool:
-        """Whether the socket of a server namespace is open."""
+        """Whether the socket of a server namespace is open.
+
+        Args:
+            namespace: A namespace of the server, such as ``"llm"`` or ``"system"``.
+
+        Returns:
+            Whether it is open.
+        """
         return self._driver.is_connected(namespace)
 
     def connect(self, namespace: str) -> None:
-        """Open the socket of a server namespace now."""
+        """Open the socket of a server namespace now.
+
+        Args:
+            namespace: A namespace of the server, such as ``"llm"`` or ``"system"``.
+        """
         self._driver.connection(namespace)
 
     def disconnect(self, namespace: str) -> None:
-        """Close the socket of a server namespace; the next call opens it again."""
+        """Close the socket of a server namespace; the next call opens it again.
+
+        Args:
+            namespace: A namespace of the server, such as ``"llm"`` or ``"system"``.
+        """
         self._driver.disconnect(namespace)
 
     # -- namespaces ------------------------------------------------------------------------------
@@ -227,6 +268,13 @@ class Client(ClientBase):  # public, api
     def capability(self, capability: str) -> Any: ...
     def capability(self, capability: Capability[Any, Any] | str) -> Any:
         """The namespace of a capability, by its name or (typed) by its ``Capability``.
+
+        Args:
+            capability: The name of a capability, or its ``Capability``, by which type checkers know
+                the namespace.
+
+        Returns:
+            The namespace, the same one each time.
 
         Raises:
             CapabilityNotInstalledError: No installed package provides it.
@@ -299,12 +347,20 @@ class Client(ClientBase):  # public, api
     ) -> list[DownloadedEmbeddingModel]: ...
     @overload
     def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[DownloadedModel]: ...
     def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
-        """All downloaded models, or those of ``"llm"`` or ``"embedding"``."""
+        """All downloaded models, or those of ``"llm"`` or ``"embedding"``.
+
+        Args:
+            namespace: ``"llm"`` or ``"embedding"`` for only those; ``None`` for all.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The models, which can be loaded from here.
+        """
         return self.models.list_downloaded(namespace, **limits)
 
     @overload
@@ -317,18 +373,35 @@ class Client(ClientBase):  # public, api
     ) -> list[EmbeddingModel]: ...
     @overload
     def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]: ...
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> list[SyncModelHandle]: ...
     def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
     ) -> list[Any]:
-        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``."""
+        """Handles of all loaded models, or of those of ``"llm"`` or ``"embedding"``.
+
+        Args:
+            namespace: ``"llm"`` or ``"embedding"`` for only those; ``None`` for all.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handles.
+        """
         return self.models.list_loaded(namespace, **limits)
 
     def prepare_image(
         self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
     ) -> FileHandle:
-        """Send an image to the server, for use in chats; see ``client.files.prepare_image``."""
+        """Send an image to the server, for use in chats; see ``client.files.prepare_image``.
+
+        Args:
+            src: A path, the image's bytes, or a binary file object. JPEG, PNG or WebP.
+            name: What to call it; by default the file's name.
+            **limits: ``timeout`` and ``idle_timeout``, in seconds.
+
+        Returns:
+            The handle to attach to messages.
+        """
         return self.files.prepare_image(src, name, **limits)
 
 

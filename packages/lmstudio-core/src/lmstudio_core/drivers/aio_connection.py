@@ -19,7 +19,7 @@ from .loops import in_time
 __all__ = ["Connection"]
 
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 _EXPIRED: Final = object()
 

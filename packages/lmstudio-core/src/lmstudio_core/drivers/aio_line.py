@@ -23,7 +23,7 @@ from .wire import Wire
 __all__ = ["Line"]
 
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 _STILL_SECONDS: Final = 0.01
 """A loop that has read nothing for so long, although something has come, stood still."""
@@ -40,8 +40,8 @@ class Line(asyncio.Protocol):
     def __init__(
         self, address: Address, namespace: str, creds: Credentials, pings: Pings | None = None
     ) -> None:
-        self.loop = running_loop()
-        self.reads = 0
+        self.loop: asyncio.AbstractEventLoop = running_loop()
+        self.reads: int = 0
         self._seen = 0
         self._written = 0
         self._pings = pings or Pings()

@@ -29,7 +29,7 @@ class _Process:
         self.note()
 
     def note(self) -> None:
-        self.id = os.getpid()
+        self.id: int = os.getpid()
 
 
 process: Final = _Process()

@@ -65,7 +65,7 @@ class Line:
         self._reading = False  # the leader has taken bytes that are not filed yet
         self._released = False
         self._written = 0
-        self.reads = 0
+        self.reads: int = 0
         self._pings = pings or Pings()
         self._alive = Liveness(self._pings, clock())
         limits = sync_limits()

@@ -36,11 +36,11 @@ class Wire:
     def __init__(self, address: Address, namespace: str, creds: Credentials) -> None:
         self.address = address
         self.namespace = namespace
-        self.mux = Mux()
+        self.mux: Mux = Mux()
         self.failure: LMStudioError | None = None
-        self.closed = False
+        self.closed: bool = False
         """Whether the connection is over; ``failure`` says why, unless this side closed it."""
-        self.pongs = 0
+        self.pongs: int = 0
         self._creds = credentials_for(address, creds)
         self._stage: _Stage = "handshake"
         # One frame may hold a whole file, so there is no limit to a message's size.

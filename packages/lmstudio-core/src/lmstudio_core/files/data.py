@@ -19,14 +19,24 @@ __all__ = [
 
 
 class DocumentParsingLibrary(ServerStruct):  # public
-    """A library of the server that turns documents into text: its name and version."""
+    """A library of the server that turns documents into text: its name and version.
+
+    Example:
+        >>> DocumentParsingLibrary(library="pypdf", version="6.1").library
+        'pypdf'
+    """
 
     library: str = ""
     version: str = ""
 
 
 class ParsedDocument(ServerStruct):  # public
-    """A document's text, and the library that extracted it."""
+    """A document's text, and the library that extracted it.
+
+    Example:
+        >>> ParsedDocument(content="Hello").content
+        'Hello'
+    """
 
     content: str = ""
     parser: DocumentParsingLibrary = DocumentParsingLibrary()
@@ -50,6 +60,10 @@ class RetrievalResultEntry:  # public
         source_index: That file's place among the files that were asked for, from 0.
         page_number: Its page, or first and last page, where the server tells.
         line_number: Its line, or first and last line, where the server tells.
+
+    Example:
+        >>> RetrievalResultEntry("Paris is in France.", 0.9, None, source_index=0).score
+        0.9
     """
 
     content: str
@@ -62,7 +76,12 @@ class RetrievalResultEntry:  # public
 
 @dataclass(frozen=True)
 class RetrievalResult:  # public
-    """The passages that fit the query, as the server ranked them."""
+    """The passages that fit the query, as the server ranked them.
+
+    Example:
+        >>> RetrievalResult().entries
+        ()
+    """
 
     entries: tuple[RetrievalResultEntry, ...] = ()
 
@@ -90,6 +109,10 @@ class RetrievalEvent:  # public
         file: The file that a ``file_…`` or ``step_…`` event is about.
         step: ``"loading"``, ``"chunking"`` or ``"embedding"``; set for ``step_…`` events.
         progress: With ``"step_progress"``, how much of the step is done, 0.0 to 1.0.
+
+    Example:
+        >>> RetrievalEvent("file_start", progress=0.5).progress
+        0.5
     """
 
     type: RetrievalEventType

@@ -31,6 +31,11 @@ class FileHandle(InputStruct):  # public, api
 
     ``prepare_image`` makes one. ``identifier`` is the server's own and means nothing elsewhere;
     ``size_bytes`` is the size of the file as uploaded.
+
+    Example:
+        >>> handle = FileHandle(name="cat.png", identifier="f1", size_bytes=9, file_type="image")
+        >>> len(chat.add_user_message(["What is this?", handle]).content)
+        2
     """
 
     type: Literal["file"] = Field(default="file", repr=False)
@@ -41,7 +46,15 @@ class FileHandle(InputStruct):  # public, api
 
 
 class FileHandleDict(TypedDict):  # public, api
-    """``FileHandle`` as a dict."""
+    """``FileHandle`` as a dict.
+
+    Example:
+        >>> handle: FileHandleDict = {
+        ...     "name": "cat.png", "identifier": "f1", "sizeBytes": 9, "fileType": "image"
+        ... }
+        >>> len(chat.add_user_message(["What is this?", handle]).content)
+        2
+    """
 
     type: NotRequired[Literal["file"]]
     name: str

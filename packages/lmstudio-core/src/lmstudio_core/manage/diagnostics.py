@@ -194,7 +194,7 @@ class DiagnosticsNamespace(SyncNamespace):
         """The server's log from now on: its own lines, its engines', and every prediction.
 
         Example:
-            >>> with client.diagnostics.stream_logs() as log:
+            >>> with client.diagnostics.stream_logs() as log:  # doctest: +SKIP
             ...     for event in log:
             ...         print(event.time, event.type, event.text)
         """
@@ -213,7 +213,7 @@ class AsyncDiagnosticsNamespace(AsyncNamespace):
         """The server's log from now on: its own lines, its engines', and every prediction.
 
         Example:
-            >>> async with client.diagnostics.stream_logs() as log:
+            >>> async with client.diagnostics.stream_logs() as log:  # doctest: +SKIP
             ...     async for event in log:
             ...         print(event.time, event.type, event.text)
         """

@@ -12,10 +12,12 @@ from ..errors import CapabilityNotInstalledError, LMStudioModelNotFoundError, LM
 from ..models import operations as ops
 from ..models.downloaded import AsyncDownloadedModel, DownloadedModel
 from ..models.generic import GENERIC_KINDS, AsyncModelHandleOfKind, ModelHandleOfKind
+from ..models.handles import AsyncModelHandle, SyncModelHandle
 from ..models.infos import ModelInfoBase
 from ..models.kind import ModelKind
 from ..models.loading import LOCAL_DEVICE
 from ..models.matching import close_matches
+from ..models.specifiers import ModelDomain
 from ..plugins.capability import Capability
 from ..plugins.registry import plugins
 from ..program.notebook import ModelList
@@ -94,7 +96,9 @@ class ModelsNamespace(SyncNamespace):
 
     server_namespace = "system"
 
-    def list_loaded(self, namespace: str | None = None, **limits: Unpack[CallLimits]) -> list[Any]:
+    def list_loaded(
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
+    ) -> list[SyncModelHandle]:
         """Handles of all loaded models.
 
         Args:
@@ -105,9 +109,9 @@ class ModelsNamespace(SyncNamespace):
             self._handle(*found) for found in self._client.run(_loaded(namespace), **limits)
         )
 
-    def _handle(self, domain: str, info: Any) -> Any:
+    def _handle(self, domain: str, info: Any) -> SyncModelHandle:
         kind, installed = _kind(domain)
-        handle: Any
+        handle: SyncModelHandle
         if installed:
             handle = kind.class_of(kind.handle)(info.identifier, self._client)
         else:
@@ -116,8 +120,8 @@ class ModelsNamespace(SyncNamespace):
         return handle
 
     def list_downloaded(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]:
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
+    ) -> list[DownloadedModel]:
         """All downloaded models.
 
         Args:
@@ -128,13 +132,16 @@ class ModelsNamespace(SyncNamespace):
             self._downloaded(info) for info in self._client.run(_downloaded(namespace), **limits)
         )
 
-    def _downloaded(self, info: ModelInfoBase) -> Any:
+    def _downloaded(self, info: ModelInfoBase) -> DownloadedModel:
         if info.type not in GENERIC_KINDS:
             return DownloadedModel(info, self._client)
         kind, _ = _kind(info.type)
-        return kind.class_of(kind.downloaded)(info, self._client)
+        found: DownloadedModel = kind.class_of(kind.downloaded)(info, self._client)
+        return found
 
-    def list_downloaded_variants(self, model_key: str, **limits: Unpack[CallLimits]) -> list[Any]:
+    def list_downloaded_variants(
+        self, model_key: str, **limits: Unpack[CallLimits]
+    ) -> list[DownloadedModel]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
@@ -143,7 +150,7 @@ class ModelsNamespace(SyncNamespace):
         infos = self._client.run(ops.list_downloaded_variants(model_key), **limits)
         return ModelList(self._downloaded(info) for info in infos)
 
-    def find_downloaded(self, model_key: str, **limits: Unpack[CallLimits]) -> Any:
+    def find_downloaded(self, model_key: str, **limits: Unpack[CallLimits]) -> DownloadedModel:
         """The downloaded model that a key means: a whole key, a path, or a name alone.
 
         Args:
@@ -181,8 +188,8 @@ class AsyncModelsNamespace(AsyncNamespace):
     server_namespace = "system"
 
     async def list_loaded(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]:
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
+    ) -> list[AsyncModelHandle]:
         """Handles of all loaded models.
 
         Args:
@@ -193,9 +200,9 @@ class AsyncModelsNamespace(AsyncNamespace):
             self._handle(*found) for found in await self._client.run(_loaded(namespace), **limits)
         )
 
-    def _handle(self, domain: str, info: Any) -> Any:
+    def _handle(self, domain: str, info: Any) -> AsyncModelHandle:
         kind, installed = _kind(domain)
-        handle: Any
+        handle: AsyncModelHandle
         if installed:
             handle = kind.class_of(kind.async_handle)(info.identifier, self._client)
         else:
@@ -204,8 +211,8 @@ class AsyncModelsNamespace(AsyncNamespace):
         return handle
 
     async def list_downloaded(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
-    ) -> list[Any]:
+        self, namespace: ModelDomain | None = None, **limits: Unpack[CallLimits]
+    ) -> list[AsyncDownloadedModel]:
         """All downloaded models.
 
         Args:
@@ -217,15 +224,16 @@ class AsyncModelsNamespace(AsyncNamespace):
             for info in await self._client.run(_downloaded(namespace), **limits)
         )
 
-    def _downloaded(self, info: ModelInfoBase) -> Any:
+    def _downloaded(self, info: ModelInfoBase) -> AsyncDownloadedModel:
         if info.type not in GENERIC_KINDS:
             return AsyncDownloadedModel(info, self._client)
         kind, _ = _kind(info.type)
-        return kind.class_of(kind.async_downloaded)(info, self._client)
+        found: AsyncDownloadedModel = kind.class_of(kind.async_downloaded)(info, self._client)
+        return found
 
     async def list_downloaded_variants(
         self, model_key: str, **limits: Unpack[CallLimits]
-    ) -> list[Any]:
+    ) -> list[AsyncDownloadedModel]:
         """The downloaded variants (quantizations, formats) of a model; each has its own key.
 
         Raises:
@@ -234,7 +242,9 @@ class AsyncModelsNamespace(AsyncNamespace):
         infos = await self._client.run(ops.list_downloaded_variants(model_key), **limits)
         return ModelList(self._downloaded(info) for info in infos)
 
-    async def find_downloaded(self, model_key: str, **limits: Unpack[CallLimits]) -> Any:
+    async def find_downloaded(
+        self, model_key: str, **limits: Unpack[CallLimits]
+    ) -> AsyncDownloadedModel:
         """The downloaded model that a key means: a whole key, a path, or a name alone.
 
         Args:

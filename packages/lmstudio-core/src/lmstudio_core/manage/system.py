@@ -12,6 +12,7 @@ from ..client.namespace import AsyncNamespace, SyncNamespace
 from ..data import ServerStruct
 from ..errors import LMStudioConnectionError, LMStudioValueError
 from ..lenient import as_list
+from ..models.downloaded import AsyncDownloadedModel, DownloadedModel
 from ..models.infos import ModelInfoBase
 from ..models.operations import list_downloaded_variants
 from ..plugins.capability import Capability
@@ -151,10 +152,10 @@ class SystemNamespace(SyncNamespace):
 
     server_namespace = "system"
 
-    def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
+    def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[DownloadedModel]:
         """All downloaded models, of every kind."""
         models = self._client.capability("models")
-        found: list[Any] = models.list_downloaded(**limits)
+        found: list[DownloadedModel] = models.list_downloaded(**limits)
         return found
 
     def list_downloaded_model_variants(
@@ -245,10 +246,12 @@ class AsyncSystemNamespace(AsyncNamespace):
 
     server_namespace = "system"
 
-    async def list_downloaded_models(self, **limits: Unpack[CallLimits]) -> list[Any]:
+    async def list_downloaded_models(
+        self, **limits: Unpack[CallLimits]
+    ) -> list[AsyncDownloadedModel]:
         """All downloaded models, of every kind."""
         models = self._client.capability("models")
-        found: list[Any] = await models.list_downloaded(**limits)
+        found: list[AsyncDownloadedModel] = await models.list_downloaded(**limits)
         return found
 
     async def list_downloaded_model_variants(

@@ -37,7 +37,9 @@ class GpuSetting(ConfigModel):  # public, api
         disabled_gpus: The indices of the GPUs that are not to be used.
 
     Example:
-        ``GpuSetting(ratio=0.5, main_gpu=1, split_strategy="favorMainGpu")``
+        >>> gpu = GpuSetting(ratio=0.5, main_gpu=1, split_strategy="favorMainGpu")
+        >>> gpu.to_dict()
+        {'ratio': 0.5, 'mainGpu': 1, 'splitStrategy': 'favorMainGpu'}
     """
 
     ratio: OffloadRatio | None = None
@@ -48,12 +50,22 @@ class GpuSetting(ConfigModel):  # public, api
 
 
 class GpuSettingDict(TypedDict, total=False):  # public, api
-    """``GpuSetting`` as a dict with the server's keys."""
+    """``GpuSetting`` as a dict, with keys in either spelling.
+
+    Example:
+        >>> setting: GpuSettingDict = {"ratio": 0.5, "mainGpu": 1}
+        >>> GpuSetting.from_dict(setting)
+        GpuSetting(ratio=0.5, main_gpu=1)
+    """
 
     ratio: float | Literal["max", "off"] | None
+    num_cpu_expert_layers_ratio: float | Literal["max", "off"] | None
     numCpuExpertLayersRatio: float | Literal["max", "off"] | None
+    main_gpu: int | None
     mainGpu: int | None
+    split_strategy: Literal["evenly", "favorMainGpu"] | None
     splitStrategy: Literal["evenly", "favorMainGpu"] | None
+    disabled_gpus: Sequence[int] | None
     disabledGpus: Sequence[int] | None
 
 

@@ -61,7 +61,13 @@ class ModelInfoBase(ServerStruct):
 
 
 class LlmInfo(ModelInfoBase):  # public, api
-    """A downloaded language model. ``max_context_length`` is in tokens."""
+    """A downloaded language model. ``max_context_length`` is in tokens.
+
+    Example:
+        >>> info = client.llm.list_downloaded()[0].info
+        >>> info.model_key, info.vision
+        ('pocket', False)
+    """
 
     type: str = "llm"
     vision: bool = False
@@ -69,7 +75,12 @@ class LlmInfo(ModelInfoBase):  # public, api
 
 
 class EmbeddingModelInfo(ModelInfoBase):  # public, api
-    """A downloaded embedding model. ``max_context_length`` is in tokens."""
+    """A downloaded embedding model. ``max_context_length`` is in tokens.
+
+    Example:
+        >>> client.embedding.list_downloaded()[0].info.max_context_length
+        2048
+    """
 
     type: str = "embedding"
 
@@ -83,11 +94,21 @@ class _InstanceFields(ServerStruct):
 
 
 class LlmInstanceInfo(_InstanceFields, LlmInfo):  # public, api
-    """A loaded language model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds."""
+    """A loaded language model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds.
+
+    Example:
+        >>> model.get_info().context_length
+        2048
+    """
 
 
 class EmbeddingModelInstanceInfo(_InstanceFields, EmbeddingModelInfo):  # public, api
-    """A loaded embedding model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds."""
+    """A loaded embedding model. ``context_length`` is in tokens, ``ttl_ms`` in milliseconds.
+
+    Example:
+        >>> embedder.get_info().context_length
+        2048
+    """
 
 
 ModelInfo = LlmInfo | EmbeddingModelInfo  # public, api
@@ -103,7 +124,12 @@ def parse_model_info(raw: object) -> ModelInfoBase:
 
 
 class ModelQuery(InputStruct):  # public
-    """Which loaded model is meant; every field that is set has to match."""
+    """Which loaded model is meant; every field that is set has to match.
+
+    Example:
+        >>> client.llm.get_model_info(ModelQuery(domain="llm", vision=False)).identifier
+        'pocket'
+    """
 
     domain: str | None = None
     identifier: str | None = None
@@ -113,7 +139,12 @@ class ModelQuery(InputStruct):  # public
 
 
 class ModelLoadResult(ServerStruct):  # public
-    """What a load gave: the instance's identifier and reference, and the model's path."""
+    """What a load gave: the instance's identifier and reference, and the model's path.
+
+    Example:
+        >>> ModelLoadResult(identifier="pocket").identifier
+        'pocket'
+    """
 
     identifier: str
     instance_reference: str = ""
@@ -124,6 +155,11 @@ class ModelProcessingState(ServerStruct):  # public
     """What a loaded model is doing, and how many requests wait for it.
 
     ``status`` is ``"idle"``, ``"processingPrompt"``, ``"generating"`` or ``"computingEmbedding"``.
+
+    Example:
+        >>> state = model.processing_state()
+        >>> state.status, state.queued
+        ('idle', 0)
     """
 
     status: str = "idle"
@@ -134,6 +170,11 @@ class EstimatedMemory(ServerStruct):  # public
     """The memory that a model would take, in bytes; ``confidence`` is ``"high"`` or ``"low"``.
 
     ``total_bytes`` is all of it, ``total_vram_bytes`` what of that is on graphics cards.
+
+    Example:
+        >>> memory = client.llm.estimate_resources("pocket").memory
+        >>> memory.total_bytes >= memory.model_bytes > 0
+        True
     """
 
     confidence: str = "low"
@@ -146,7 +187,12 @@ class EstimatedMemory(ServerStruct):  # public
 
 
 class EstimatedResources(ServerStruct):  # public
-    """What a model would take, and whether the server's guardrails would let it load."""
+    """What a model would take, and whether the server's guardrails would let it load.
+
+    Example:
+        >>> client.llm.estimate_resources("pocket").passes_guardrails
+        True
+    """
 
     memory: EstimatedMemory = EstimatedMemory()
     passes_guardrails: bool = True

@@ -37,7 +37,7 @@ __all__ = [
     "model_key_text",
 ]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 DEFAULT_TTL: Final = 3600  # api
 """Seconds without use after which a model that this client loaded is unloaded."""
@@ -45,7 +45,7 @@ DEFAULT_TTL: Final = 3600  # api
 LOCAL_DEVICE: Final = "local"
 """As ``device=``: the server's own machine, and no other that LM Link connects it to."""
 
-LoadProgressCallback = Callable[[float], None]  # api
+LoadProgressCallback = Callable[[float], object]  # api
 
 
 # -- arguments -----------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class LoadChannel(Channel[float, ServerStruct]):
         on_progress: LoadProgressCallback | None,
         wanted_context: int | None = None,
     ) -> None:
-        self.endpoint = Endpoint(kind.namespace, endpoint, "channel")
+        self.endpoint: Endpoint = Endpoint(kind.namespace, endpoint, "channel")
         self.parameter = parameter
         self._kind = kind
         self._on_progress = on_progress
@@ -116,6 +116,7 @@ class LoadChannel(Channel[float, ServerStruct]):
         self._info: ServerStruct | None = None
 
     def feed(self, message: Any) -> Sequence[float]:
+        """Take one packet; see ``Channel.feed``."""
         packet = as_mapping(message)
         match packet.get("type"):
             case "startLoading":
@@ -184,11 +185,13 @@ class LoadChannel(Channel[float, ServerStruct]):
         return (ratio,)
 
     def result(self) -> ServerStruct:
+        """What it came to; see ``Channel.result``."""
         if self._info is None:
             raise LMStudioRuntimeError("There is no result yet: the model is still being loaded.")
         return self._info
 
     def error(self, raw: Any) -> LMStudioServerError:
+        """The exception for an error of the server; see ``Channel.error``."""
         # The protocol has no code for this one; its words are the same in every version.
         taken = "identifier" in self.parameter and "already exists" in str(raw)
         default = LMStudioIdentifierInUseError if taken else LMStudioServerError

@@ -11,6 +11,7 @@ from .infos import ModelQuery
 
 __all__ = [
     "AnyModelSpecifier",
+    "ModelDomain",
     "ModelInstanceSpecifier",
     "ModelInstanceSpecifierDict",
     "ModelQueryDict",
@@ -22,12 +23,19 @@ __all__ = [
 
 
 class ModelQueryDict(TypedDict, total=False):  # public
-    """``ModelQuery`` as a dict."""
+    """``ModelQuery`` as a dict, with keys in either spelling.
+
+    Example:
+        >>> query: ModelQueryDict = {"domain": "llm", "vision": True}
+        >>> ModelQuery.from_dict(query).vision
+        True
+    """
 
     domain: str | None
     identifier: str | None
     path: str | None
     vision: bool | None
+    device_identifier: str | None
     deviceIdentifier: str | None
 
 
@@ -61,6 +69,9 @@ class ModelInstanceSpecifierDict(TypedDict):
 
 ModelSpecifier = ModelQuerySpecifier | ModelInstanceSpecifier  # public
 ModelSpecifierDict = ModelQuerySpecifierDict | ModelInstanceSpecifierDict  # public
+
+ModelDomain = Literal["llm", "embedding"]
+"""The kinds of models that servers have, by the names of their namespaces."""
 
 AnyModelSpecifier = (
     str | ModelSpecifier | ModelQuery | ModelSpecifierDict | ModelQueryDict

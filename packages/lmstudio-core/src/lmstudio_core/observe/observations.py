@@ -224,6 +224,7 @@ def add_observer(observer: object) -> None:  # api
         LMStudioValueError: It implements no hook, or one that does not exist, or is added already.
 
     Example:
+        >>> from lmstudio_core.plugins.api import hookimpl
         >>> class Slow:
         ...     @hookimpl
         ...     def lmstudio_prediction_finished(self, prediction):

@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from ..models.handles import AsyncDraftingHandle as AsyncDraftingHandle
     from ..models.handles import AsyncModelHandle as AsyncModelHandle
     from ..models.handles import DraftingHandle as DraftingHandle
+    from ..models.handles import ModelSpecifierInput as ModelSpecifierInput
     from ..models.handles import SyncModelHandle as SyncModelHandle
     from ..models.infos import EmbeddingModelInfo as EmbeddingModelInfo
     from ..models.infos import EmbeddingModelInstanceInfo as EmbeddingModelInstanceInfo
@@ -228,6 +229,7 @@ __all__ = [
     "ModelInfo",
     "ModelInstanceInfo",
     "ModelKind",
+    "ModelSpecifierInput",
     "Observation",
     "Op",
     "PluginLoadError",
@@ -380,6 +382,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AsyncDraftingHandle",
         "AsyncModelHandle",
         "DraftingHandle",
+        "ModelSpecifierInput",
         "SyncModelHandle",
     ),
     "models.infos": (
@@ -489,6 +492,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
 }
 HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
-__getattr__, __dir__ = api_names(
-    __name__, {n: f"lmstudio_core.{home}:{n}" for n, home in HOME_OF.items()}
-)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = api_names(
+        __name__, {n: f"lmstudio_core.{home}:{n}" for n, home in HOME_OF.items()}
+    )

@@ -30,8 +30,8 @@ COMMAND_GROUP: Final = "lmstudio.commands"
 ENGINE_GROUP: Final = "lmstudio.engines"  # api
 """What the bundled server loads models with; see ``lmstudio_server.engines``."""
 
-hookspec = pluggy.HookspecMarker(PROJECT_NAME)
-hookimpl = pluggy.HookimplMarker(PROJECT_NAME)  # api
+hookspec: Final = pluggy.HookspecMarker(PROJECT_NAME)
+hookimpl: Final = pluggy.HookimplMarker(PROJECT_NAME)  # api
 
 
 @hookspec(firstresult=True)

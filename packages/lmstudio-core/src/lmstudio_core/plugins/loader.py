@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SLOW_IMPORT", "PluginLoader"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 _T = TypeVar("_T")
 

@@ -77,7 +77,7 @@ class Plugins(Capabilities):
         self._manager: pluggy.PluginManager | None = None
         self.aside: Callable[[], AbstractContextManager[object]] = nullcontext
         """Entered around each hook: the command has what plugins print go to standard error."""
-        self.preloaded = False
+        self.preloaded: bool = False
         """Whether ``preload`` is done."""
 
     def preload(self) -> None:
@@ -347,5 +347,5 @@ class Plugins(Capabilities):
         return {r.entry.group for r in self._records or [] if r.entry.group not in known}
 
 
-plugins = Plugins()  # api
+plugins: Plugins = Plugins()  # api
 """The plugins of this process."""

@@ -91,7 +91,8 @@ def credentials(
 
 def credentials_for(address: Address, creds: Credentials) -> Credentials:
     """Who a client is to a server: a token that came with its address is meant for it alone, as one of
-    the environment is for another."""
+    the environment is for another.
+    """
     found = address.found
     if found is None or creds.from_plugin or creds.is_pair or not found.is_alive:
         return creds

@@ -21,10 +21,10 @@ class Conversation:
     __slots__ = ("closed", "endpoint", "failure", "id", "raw_error", "started", "waiter")
 
     def __init__(self, identifier: int, endpoint: Endpoint) -> None:
-        self.id = identifier
-        self.endpoint = endpoint
-        self.started = False
-        self.closed = False
+        self.id: int = identifier
+        self.endpoint: Endpoint = endpoint
+        self.started: bool = False
+        self.closed: bool = False
         self.raw_error: Any = VOID
         self.failure: LMStudioError | None = None
         self.waiter: Any = None
@@ -56,8 +56,8 @@ class ChannelState(Conversation):
     def __init__(self, identifier: int, endpoint: Endpoint) -> None:
         super().__init__(identifier, endpoint)
         self.inbox: deque[Any] = deque()
-        self.abandoned = False
-        self.raw = endpoint.serialization == "raw"
+        self.abandoned: bool = False
+        self.raw: bool = endpoint.serialization == "raw"
 
     @property
     def ready(self) -> bool:

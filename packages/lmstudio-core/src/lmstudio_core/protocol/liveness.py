@@ -201,7 +201,7 @@ class Liveness:
     def heard(self, now: float) -> None:
         """A wait ended with something received."""
         self._heard_at = now
-        self.fresh_until = now + (self._pings.interval or 0.0)
+        self.fresh_until: float = now + (self._pings.interval or 0.0)
         """Until then there is no doubt, so that a call need not ask ``doubtful``."""
 
     def doubt(self, reads: int) -> None:

@@ -33,7 +33,7 @@ from .operations import VOID, Endpoint
 
 __all__ = ["Mux"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 WARNING_LIMIT: Final = 5
 """A server that has sent this many warnings on a socket says nothing more of bad requests."""
@@ -68,7 +68,7 @@ class Mux:
             b"callId": self._calls,
             b"channelId": self._channels,
         }
-        self.warnings = 0
+        self.warnings: int = 0
         self._told: set[str] = set()
 
     # -- what goes out ---------------------------------------------------------------------------

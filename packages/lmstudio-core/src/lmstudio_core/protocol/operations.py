@@ -27,6 +27,7 @@ class VoidType:  # api
     _instance: ClassVar[VoidType | None] = None
 
     def __new__(cls) -> Self:
+        """The one value there is."""
         if cls._instance is None:
             cls._instance = super().__new__(cls)
         return cast("Self", cls._instance)

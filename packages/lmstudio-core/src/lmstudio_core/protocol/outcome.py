@@ -52,9 +52,9 @@ class ChannelReader(Generic[E, R]):
     __slots__ = ("channel", "finished", "more", "state")
 
     def __init__(self, channel: Channel[E, R], state: ChannelState) -> None:
-        self.channel = channel
-        self.state = state
-        self.finished = False
+        self.channel: Channel[E, R] = channel
+        self.state: ChannelState = state
+        self.finished: bool = False
         self.more: deque[E] = deque()
 
     def take(self) -> tuple[E] | None:

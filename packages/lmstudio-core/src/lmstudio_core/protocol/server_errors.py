@@ -35,7 +35,15 @@ _Words = Annotated[str, AfterValidator(_said)]
 
 
 class SerializedLMSExtendedError(ServerStruct):  # public, api
-    """An error as the server describes it: what happened, why, and what to do about it."""
+    """An error as the server describes it: what happened, why, and what to do about it.
+
+    Example:
+        >>> try:
+        ...     client.llm.model("no-such-model")
+        ... except LMStudioServerError as error:
+        ...     print(type(error.server_error).__name__)
+        SerializedLMSExtendedError
+    """
 
     title: _Words = _UNKNOWN
     cause: _Words | None = None
@@ -47,7 +55,14 @@ class SerializedLMSExtendedError(ServerStruct):  # public, api
 
     @classmethod
     def read(cls, raw: Any) -> Self:
-        """An error as it came: an object, or text, which is its title; all else says nothing."""
+        """An error as it came: an object, or text, which is its title; all else says nothing.
+
+        Args:
+            raw: What the server sent as an error.
+
+        Returns:
+            The error.
+        """
         return cls.from_dict({"title": raw} if isinstance(raw, str) else as_mapping(raw))
 
     def __str__(self) -> str:

@@ -55,11 +55,11 @@ class Journal:
 
     def __init__(self, path: Path, how: Mapping[str, Any]) -> None:
         self.path = path
-        self.how = dict(how)
+        self.how: dict[str, Any] = dict(how)
         self.begun_with: dict[str, Any] = self.how
         """How the vectors that are done were made."""
-        self.count = 0
-        self.failed = 0
+        self.count: int = 0
+        self.failed: int = 0
         self.width: int | None = None
         """The bytes of a vector, as soon as one is known."""
         self._stream: BinaryIO | None = None

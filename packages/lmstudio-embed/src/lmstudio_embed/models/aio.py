@@ -37,15 +37,20 @@ class AsyncEmbeddingModel(AsyncModelHandle):  # public
         client: The client that it is reached through.
 
     Example:
-        ``await model.embed(["a cat", "a dog"])`` gives two lists of floats of the same length.
+        >>> async def main() -> None:
+        ...     model = await client.embedding.model("pocket-embedding")
+        ...     cat, dog = await model.embed(["a cat", "a dog"])
+        ...     print(len(cat), len(dog))
+        >>> asyncio.run(main())
+        128 128
     """
 
     _kind: ClassVar[ModelKind] = EMBEDDING_KIND
 
     if TYPE_CHECKING:
 
-        async def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...
-        async def get_load_config(
+        async def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...  # noqa: D102
+        async def get_load_config(  # noqa: D102
             self, **limits: Unpack[CallLimits]
         ) -> EmbeddingLoadModelConfig: ...
 

@@ -37,15 +37,20 @@ class EmbeddingModel(SyncModelHandle):  # public
         client: The client that it is reached through.
 
     Example:
-        ``model.embed(["a cat", "a dog"])`` gives two lists of floats of the same length.
+        >>> model = client.embedding.model("pocket-embedding")
+        >>> cat, dog = model.embed(["a cat", "a dog"])
+        >>> print(len(cat), len(dog))
+        128 128
     """
 
     _kind: ClassVar[ModelKind] = EMBEDDING_KIND
 
     if TYPE_CHECKING:
 
-        def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...
-        def get_load_config(self, **limits: Unpack[CallLimits]) -> EmbeddingLoadModelConfig: ...
+        def get_info(self, **limits: Unpack[CallLimits]) -> EmbeddingModelInstanceInfo: ...  # noqa: D102
+        def get_load_config(  # noqa: D102
+            self, **limits: Unpack[CallLimits]
+        ) -> EmbeddingLoadModelConfig: ...
 
     def __init__(self, model_identifier: str, client: SyncRunner) -> None:
         super().__init__(model_identifier, client)

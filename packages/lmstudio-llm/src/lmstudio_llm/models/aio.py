@@ -35,7 +35,7 @@ from .contexts import AsyncContextHandle
 if TYPE_CHECKING:
     from lmstudio_core.models.infos import LlmInstanceInfo
 
-    from ..config import LlmLoadModelConfig
+    from ..config import LlmLoadModelConfig, LlmPredictionConfig
     from ..results import PredictionResult
 
 
@@ -61,8 +61,11 @@ class AsyncLLM(AsyncContextHandle):  # public
 
     if TYPE_CHECKING:
 
-        async def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...
-        async def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...
+        async def get_info(self, **limits: Unpack[CallLimits]) -> LlmInstanceInfo: ...  # noqa: D102
+        async def get_load_config(self, **limits: Unpack[CallLimits]) -> LlmLoadModelConfig: ...  # noqa: D102
+        async def base_prediction_config(  # noqa: D102
+            self, *, ignore_server_session_config: bool = False, **limits: Unpack[CallLimits]
+        ) -> LlmPredictionConfig: ...
 
     @overload
     async def respond(
@@ -203,7 +206,19 @@ class AsyncLLM(AsyncContextHandle):  # public
     ) -> AsyncPredictionStream[Any]:
         """Let the model answer, piece by piece.
 
-        Args: see ``respond``.
+        Args:
+            history: A ``Chat``, a string (one user message), or a dict with ``messages``.
+            response_format: What the output has to be; see ``respond``.
+            config: Settings: an ``LlmPredictionConfig``, or a dict in either spelling.
+            preset: The name of one of the server's presets.
+            on_message: Called with the whole output at the end, as a message.
+            on_first_token: Called when the first fragment comes.
+            on_prediction_fragment: Called with each fragment.
+            on_prompt_processing_progress: Called with how much of the prompt is read, 0.0 to 1.0.
+            tools: What the model may call; see ``respond``.
+            tool_choice: ``"auto"``, ``"required"`` or ``"none"``.
+            strict: Whether output that does not satisfy ``response_format`` is an error at once.
+            **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
 
         Returns:
             A stream: iterate over it for the fragments (``stream.events()`` gives tool calls in
@@ -351,6 +366,21 @@ class AsyncLLM(AsyncContextHandle):  # public
         **limits: Unpack[CallLimits],
     ) -> AsyncPredictionStream[Any]:
         """Let the model continue a text, piece by piece; see ``complete`` and ``respond_stream``.
+
+        Args:
+            prompt: The text.
+            response_format: What the output has to be; see ``respond``.
+            config: Settings: an ``LlmPredictionConfig``, or a dict in either spelling.
+            preset: The name of one of the server's presets.
+            on_message: Called with the whole output at the end, as a message.
+            on_first_token: Called when the first fragment comes.
+            on_prediction_fragment: Called with each fragment.
+            on_prompt_processing_progress: Called with how much of the prompt is read, 0.0 to 1.0.
+            strict: Whether output that does not satisfy ``response_format`` is an error at once.
+            **limits: ``timeout`` for the whole call and ``idle_timeout`` for silence, in seconds.
+
+        Returns:
+            A stream of the fragments; its ``result()`` is what ``complete`` gives.
 
         Example:
             >>> async def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lmstudio_core.config import kv_values
 from lmstudio_llm.chat import Chat
@@ -23,6 +23,9 @@ from .common import (
 )
 from .tool_sets import EnabledTools
 from .updates import Updates
+
+if TYPE_CHECKING:
+    from lmstudio_llm.messages import ChatHistoryDataDict
 
 __all__ = ["ProcessingController"]
 
@@ -166,7 +169,7 @@ class ProcessingController(
         """The chat so far; for a loop with the user's newest message, for a preprocessor without."""
         await self.flush()  # what it has shown may be a part of the chat
         history = await self._calls.pull_history(include_current=self._with_current)
-        return Chat.from_history(history)
+        return Chat.from_history(cast("ChatHistoryDataDict", history))
 
     async def has_status(self) -> bool:
         """Whether a status is shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Final
 
 from lmstudio_server.errors import WireError
 
@@ -14,7 +14,7 @@ __all__ = ["namespace"]
 
 _log = logging.getLogger(__name__)
 
-namespace = Namespace("diagnostics")
+namespace: Final = Namespace("diagnostics")
 
 
 @namespace.channel("streamLogs", messages=("stop",))

@@ -25,7 +25,8 @@ __all__ = ["DownloadPlan", "chosen"]
 
 def chosen(offers: Offers, options: p.PlanOptions | None) -> Offer | None:
     """The offer that is taken unless the client chooses: what it prefers, else what is
-    recommended, else the smallest."""
+    recommended, else the smallest.
+    """
     preferences = (options and options.resolution_preference) or []
     for preference in preferences:
         for offer in offers.offers:

@@ -55,6 +55,11 @@ async def find_draft(
 ) -> Draft | None:
     """The draft model that a configuration asks for, if it asks for one.
 
+    Args:
+        call: The request that it is for.
+        wish: Which draft model, and how it drafts; ``None`` for none.
+        require_model: Finds the file of a model key.
+
     Raises:
         WireError: there is no such model, or it is no LLM.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_server.kv.stack import fields
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["namespace"]
 
-namespace = model_endpoints("embedding")
+namespace: Final = model_endpoints("embedding")
 
 
 @namespace.rpc("embedString", p.EmbedString)

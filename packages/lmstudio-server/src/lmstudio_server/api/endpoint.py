@@ -141,7 +141,13 @@ class Namespace:
     def rpc(
         self, name: str, parameter: type[BaseModel] | None = None, *, optional: bool = False
     ) -> Callable[[RpcHandler], RpcHandler]:
-        """Register the function below as the rpc endpoint ``name``."""
+        """Register the function below as the rpc endpoint ``name``.
+
+        Args:
+            name: The endpoint's name on the wire.
+            parameter: The class of its parameter; ``None`` if it takes none.
+            optional: Whether clients may leave the parameter out.
+        """
 
         def register(handler: RpcHandler) -> RpcHandler:
             self.endpoints[name] = Endpoint(name, "rpc", handler, parameter, optional=optional)
@@ -157,7 +163,14 @@ class Namespace:
         *,
         tells_misfits: bool = False,
     ) -> Callable[[ChannelHandler], ChannelHandler]:
-        """Register the function below as the channel endpoint ``name``."""
+        """Register the function below as the channel endpoint ``name``.
+
+        Args:
+            name: The endpoint's name on the wire.
+            parameter: The class of its parameter.
+            messages: The types of the messages that clients may send, or their classes by type.
+            tells_misfits: Whether the handler hears of messages that fit none of the classes.
+        """
         taken: Mapping[str, type[BaseModel] | None] = (
             dict.fromkeys(messages) if isinstance(messages, tuple) else messages
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_server.documents.reader import library_for
 from lmstudio_server.errors import WireError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["namespace", "read_documents"]
 
-namespace = Namespace("files")
+namespace: Final = Namespace("files")
 
 
 @namespace.rpc("uploadFileBase64", p.UploadFile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_server.convert.history import joined_text, to_messages
 from lmstudio_server.convert.packets import PredictionFold
@@ -37,7 +37,7 @@ __all__ = ["namespace"]
 
 _log = logging.getLogger(__name__)
 
-namespace = model_endpoints("llm")
+namespace: Final = model_endpoints("llm")
 
 
 class _Plan:

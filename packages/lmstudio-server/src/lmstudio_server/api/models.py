@@ -128,7 +128,13 @@ async def _model_or_loaded_other(call: Call, name: str) -> ModelFile:
 
 
 async def run_engine(call: Call, instance: Instance, awaitable: Awaitable[T]) -> T:
-    """Await something of an instance's engine; its errors become errors for the client."""
+    """Await something of an instance's engine; its errors become errors for the client.
+
+    Args:
+        call: The request that it is for.
+        instance: The loaded model.
+        awaitable: What its engine is to do.
+    """
     call.services.registry.touch(instance)
     try:
         return await awaitable
@@ -276,7 +282,13 @@ async def _get_or_load(channel: Channel, parameter: p.GetOrLoad) -> None:
 
 
 async def ensure_loaded(channel: Channel, name: str, ttl_ms: int) -> Instance | None:
-    """The loaded instance of a name, loaded if need be; ``None`` if the client gave up."""
+    """The loaded instance of a name, loaded if need be; ``None`` if the client gave up.
+
+    Args:
+        channel: Where the client hears of the progress.
+        name: An identifier or a model key.
+        ttl_ms: Milliseconds without use after which it is unloaded; ``None`` keeps it.
+    """
     registry = channel.services.registry
     loaded = registry.find(channel.kind, name)
     if loaded is None:

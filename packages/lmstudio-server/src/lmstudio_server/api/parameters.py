@@ -6,7 +6,7 @@ the protocol says so (``Nullable``).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -61,7 +61,7 @@ def given(value: Any) -> Any:
 class Parameter(BaseModel):
     """Base of all parameters: camelCase on the wire, no conversions, unknown keys dropped."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=to_camel,
         strict=True,
         extra="ignore",
@@ -172,7 +172,7 @@ class History(Parameter):
 
 
 class ToolParameters(Parameter):
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
     type: Literal["object"]
     properties: dict[str, Any]
     required: Annotated[list[str] | None, BeforeValidator(given)] = None

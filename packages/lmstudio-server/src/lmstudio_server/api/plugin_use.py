@@ -50,7 +50,13 @@ def relayed(error: Mapping[str, Any], plugin: str) -> WireError:
 async def converse(
     channel: Channel, name: HookName, parameter: pp.StartSession
 ) -> tuple[Conversation, dict[str, Any]]:
-    """Begin a conversation with the plugin that a client means; and the settings that it has there."""
+    """Begin a conversation with the plugin that a client means; and the settings that it has there.
+
+    Args:
+        channel: The client's channel.
+        name: Which of the plugin's hooks.
+        parameter: Which plugin is meant, and its settings.
+    """
     plugin = channel.services.plugins.find(parameter.plugin_identifier)
     given = _settings(channel, plugin, parameter)
     hook = await plugin.hook(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_core.protocol.setting_kinds import value_problem
 from lmstudio_server.bridge.hook import Hook, HookName
@@ -23,7 +23,7 @@ __all__ = ["namespace"]
 
 _log = logging.getLogger(__name__)
 
-namespace = Namespace("plugins")
+namespace: Final = Namespace("plugins")
 
 
 # -- any program ---------------------------------------------------------------------------------

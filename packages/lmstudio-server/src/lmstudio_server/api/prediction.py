@@ -236,7 +236,13 @@ def answer_room(sampling: Sampling, context: int) -> int:
 
 
 def shorten(request: Request, policy: OverflowPolicy, keep: float) -> Request | None:
-    """The request with about ``keep`` (0 to 1) of its text; ``None`` if it cannot be shortened."""
+    """The request with about ``keep`` (0 to 1) of its text; ``None`` if it cannot be shortened.
+
+    Args:
+        request: The chat or text, as the engine would get it.
+        policy: The client's word for how texts are shortened.
+        keep: The share of the text to keep, 0.0 to 1.0.
+    """
     if policy == "stopAtLimit":
         return None
     # Tokens are not spread evenly over the text: a little more has to go than it seems.

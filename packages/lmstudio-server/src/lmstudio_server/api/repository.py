@@ -19,7 +19,7 @@ from .endpoint import ABSENT, Call, Channel, Namespace
 
 __all__ = ["namespace"]
 
-namespace = Namespace("repository")
+namespace: Final = Namespace("repository")
 
 _DEFAULT_LIMIT: Final = 10
 _FILES_LIMIT: Final = 10_000

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["namespace"]
 
-namespace = Namespace("runtime")
+namespace: Final = Namespace("runtime")
 
 _FORMATS: Final = {"gguf": "GGUF", "ggml": "GGML", "mlx": "MLX", "pt": "PT", "pte": "PTE"}
 """What the protocol calls formats here, by what it calls them elsewhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lmstudio_core.lenient import error_text
 from lmstudio_server._version import __version__
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 BUILD = 1
 
-namespace = Namespace("system")
+namespace: Final = Namespace("system")
 
 
 @namespace.rpc("listDownloadedModels")

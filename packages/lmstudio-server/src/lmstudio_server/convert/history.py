@@ -52,6 +52,14 @@ def to_messages(
 
     ``system_prompt`` comes first where the history has no system message of its own. Tool calls
     without an id are numbered, and results without one take the ids of the calls before them.
+
+    Args:
+        history: The chat in the wire's form.
+        names: The names that tools have on the wire, and to the model.
+        find_file: Gives the content of an attached file.
+        system_prompt: What to put before it; ``None`` for nothing.
+        vision: Whether the model can see.
+        model: The model's key, for errors.
     """
     converter = _Converter(names, find_file, vision, model)
     messages = [out for message in history.messages for out in converter.convert(message)]

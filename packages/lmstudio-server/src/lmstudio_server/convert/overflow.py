@@ -26,6 +26,11 @@ def shorten_messages(
     ``truncateMiddle`` keeps the first turn too and drops those after it. Of a last turn that is too long
     alone, as an agent's may be, the oldest rounds of tools are dropped. When that is not enough, the longest
     text is cut. ``None`` when nothing is left to drop.
+
+    Args:
+        messages: The chat, oldest message first.
+        policy: ``"rollingWindow"`` or ``"truncateMiddle"``.
+        keep: The share of the text to keep, 0.0 to 1.0.
     """
     budget = sum(map(_size, messages)) * keep
     head = [message for message in messages if message["role"] == "system"]
@@ -47,7 +52,13 @@ def shorten_messages(
 
 
 def shorten_text(text: str, policy: Policy, keep: float) -> str | None:
-    """Keep about ``keep`` of a text: its two ends, or its end; ``None`` if nothing would be left."""
+    """Keep about ``keep`` of a text: its two ends, or its end; ``None`` if nothing would be left.
+
+    Args:
+        text: The text.
+        policy: ``"rollingWindow"`` or ``"truncateMiddle"``.
+        keep: The share of the text to keep, 0.0 to 1.0.
+    """
     budget = int(len(text) * keep)
     if budget < 1 or budget >= len(text):
         return None

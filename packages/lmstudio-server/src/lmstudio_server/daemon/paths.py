@@ -69,7 +69,8 @@ def _candidates() -> list[Path]:
 
 def _check_owner(path: Path) -> None:
     """A folder that somebody named must be its user's own: who may write there could put a server of
-    his own in the place of ours, and get what its clients send."""
+    his own in the place of ours, and get what its clients send.
+    """
     if sys.platform == "win32":
         return
     info = path.stat()

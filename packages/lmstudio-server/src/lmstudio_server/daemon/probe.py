@@ -13,7 +13,13 @@ _LIMIT = 256 * 1024
 
 
 def is_listening(host: str, port: int, *, timeout: float = 1.0) -> bool:
-    """Whether anything takes connections there, whatever it does with them."""
+    """Whether anything takes connections there, whatever it does with them.
+
+    Args:
+        host: The address.
+        port: The port.
+        timeout: Seconds to wait.
+    """
     try:
         socket.create_connection((host, port), timeout).close()
     except OSError:
@@ -23,7 +29,8 @@ def is_listening(host: str, port: int, *, timeout: float = 1.0) -> bool:
 
 def unchecked() -> ssl.SSLContext:
     """For a server on this machine, whose state file says that it is ours: its certificate is for the
-    names by which others know it."""
+    names by which others know it.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -50,7 +57,16 @@ def fetch_status(
     token: str = "",
     tls: bool = False,
 ) -> dict[str, Any] | None:
-    """What ``/lms-status`` answers at an address; ``None`` when nothing useful does."""
+    """What ``/lms-status`` answers at an address; ``None`` when nothing useful does.
+
+    Args:
+        host: The address.
+        port: The port.
+        timeout: Seconds to wait.
+        claim: Whether to keep it from ending for idleness just now.
+        token: An API token; empty for none.
+        tls: Whether to ask by HTTPS.
+    """
     query = "?claim" if claim else ""
     name = f"[{host}]" if ":" in host else host
     request = f"GET /lms-status{query} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n"

@@ -47,8 +47,16 @@ def run(
     engine: Engine | None = None,
     library: ModelLibrary | None = None,
 ) -> int:
-    """Serve until a signal, a client or idleness ends it; returns the exit code."""
+    """Serve until a signal, a client or idleness ends it; returns the exit code.
 
+    Args:
+        config: Where and how to serve.
+        kind: How it was started, as its state file says it.
+        on_ready: Called with the server once it listens.
+        log_file: The file of its log, if there is one.
+        engine: What loads models; by default all installed engines.
+        library: The models; by default those of the folders of ``config``.
+    """
     raise_descriptor_limit()
 
     async def main() -> int:

@@ -40,7 +40,8 @@ class StartError(RuntimeError):
 @dataclass(frozen=True)
 class Settings:
     """How a background server is to run. Travels on its standard input, where no process list
-    shows it."""
+    shows it.
+    """
 
     kind: Literal["embedded", "standalone"]
     host: str = "127.0.0.1"

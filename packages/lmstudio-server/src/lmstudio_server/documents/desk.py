@@ -39,6 +39,12 @@ class SearchDesk:
     async def cut(self, document: Document, size: int, overlap: int, most: int) -> list[Passage]:
         """The passages of a document.
 
+        Args:
+            document: The document, page by page.
+            size: The most characters of a passage.
+            overlap: Characters that a passage repeats of the one before.
+            most: The most passages.
+
         Raises:
             WireError: They are more than ``most``, or the server ends.
         """
@@ -63,7 +69,13 @@ class SearchDesk:
     async def rank(
         self, query: Sequence[float], sources: Iterable[tuple[int, Sequence[Passage]]], limit: int
     ) -> list[dict[str, Any]]:
-        """The best passages; see ``passages.rank``."""
+        """The best passages; see ``passages.rank``.
+
+        Args:
+            query: The vector of the query.
+            sources: Pairs of a document's number and its passages with their vectors.
+            limit: How many passages.
+        """
         watched = [(number, self._while_open(passages)) for number, passages in sources]
         return await self._run(lambda: rank(query, watched, limit))
 

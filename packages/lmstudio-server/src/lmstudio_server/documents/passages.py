@@ -47,6 +47,11 @@ def cut(text: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     begins with up to ``overlap`` characters of the one before it, as far as whole pieces fit. With an
     overlap of more than half, passages could begin anew at each word, so that is the most there is.
     Only the pieces of one passage are held at a time: a text may have millions.
+
+    Args:
+        text: The text.
+        size: The most characters of a passage.
+        overlap: Characters that a passage repeats of the one before.
     """
     overlap = min(overlap, size // 2)
     held: deque[tuple[int, int]] = deque()
@@ -82,7 +87,13 @@ def _pieces(
 
 
 def passages_of(document: Document, size: int, overlap: int) -> Iterator[Passage | None]:
-    """A document's passages, in order; ``None`` for each that is only white space."""
+    """A document's passages, in order; ``None`` for each that is only white space.
+
+    Args:
+        document: The document, page by page.
+        size: The most characters of a passage.
+        overlap: Characters that a passage repeats of the one before.
+    """
     for number, page in enumerate(document.pages, 1):
         line, counted = 1, 0
         for start, end in cut(page, size, overlap):
@@ -110,7 +121,13 @@ def unit_vector(vector: Sequence[float]) -> array[float]:
 def rank(
     query: Sequence[float], sources: Iterable[tuple[int, Iterable[Passage]]], limit: int
 ) -> list[dict[str, Any]]:
-    """The ``limit`` passages nearest to the query by the cosine, the best first."""
+    """The ``limit`` passages nearest to the query by the cosine, the best first.
+
+    Args:
+        query: The vector of the query.
+        sources: Pairs of a document's number and its passages with their vectors.
+        limit: How many passages.
+    """
     wanted = unit_vector(query)
     scored = [
         (sum(map(mul, wanted, passage.vector)), source, passage)

@@ -46,7 +46,8 @@ def application(services: Services) -> ASGIApp:
 
 class _OnePath:
     """Gives everything one path, however it was asked for: with the whole URL (then the host in it
-    has to be right, too), or with a slash at the end."""
+    has to be right, too), or with a slash at the end.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -110,7 +111,13 @@ class HttpDoor:
     def connect(
         self, transport: asyncio.Transport, received: bytes, on_lost: Callable[[], None]
     ) -> None:
-        """Go on with a connection on which ``received`` has come in."""
+        """Go on with a connection on which ``received`` has come in.
+
+        Args:
+            transport: The connection.
+            received: The bytes that were read already.
+            on_lost: Called when the connection ends.
+        """
         protocol = HttpConnection(on_lost, self._config, self._state)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -28,7 +28,9 @@ __all__ = [
 class Body(BaseModel):
     """Base of all bodies: no conversions, null means "not given", unknown keys are dropped."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, extra="ignore", protected_namespaces=()
+    )
 
 
 def _whole(value: Any) -> Any:

@@ -56,7 +56,13 @@ class Caller:
         self.services.files.release(self._client)
 
     async def call(self, namespace: str, endpoint: str, parameter: Mapping[str, Any]) -> Any:
-        """The answer of an rpc endpoint."""
+        """The answer of an rpc endpoint.
+
+        Args:
+            namespace: The server's namespace.
+            endpoint: The endpoint's name.
+            parameter: Its parameter in the wire's form.
+        """
         entry = NAMESPACES[namespace].endpoints[endpoint]
         call = Call(self.services, namespace, self._client, trusted=False)
         return await entry.handler(cast("Any", call), entry.read_parameter(parameter))
@@ -64,7 +70,13 @@ class Caller:
     async def packets(
         self, namespace: str, endpoint: str, parameter: Mapping[str, Any]
     ) -> AsyncGenerator[Packet, None]:
-        """The packets of a channel endpoint. Closing the generator ends the work."""
+        """The packets of a channel endpoint. Closing the generator ends the work.
+
+        Args:
+            namespace: The server's namespace.
+            endpoint: The endpoint's name.
+            parameter: Its parameter in the wire's form.
+        """
         async with aclosing(self.talk(namespace, endpoint, parameter)) as packets:
             async for packet, _ in packets:
                 yield packet
@@ -120,7 +132,14 @@ class Caller:
         ttl: float | None = None,
         load_config: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Packet, None]:
-        """The packets of getting a model into memory; just one if it is there already."""
+        """The packets of getting a model into memory; just one if it is there already.
+
+        Args:
+            kind: ``"llm"`` or ``"embedding"``.
+            name: An identifier or a model key.
+            ttl: Seconds without use after which it is unloaded; ``None`` keeps it.
+            load_config: How to load it, by the server's keys.
+        """
         seconds = self.services.config.jit_ttl if ttl is None else ttl
         parameter: dict[str, Any] = {
             "identifier": self._name(kind, name),
@@ -145,7 +164,14 @@ class Caller:
         ttl: float | None = None,
         load_config: Mapping[str, Any] | None = None,
     ) -> Instance:
-        """The model that a request names, loaded if it is not yet in memory."""
+        """The model that a request names, loaded if it is not yet in memory.
+
+        Args:
+            kind: ``"llm"`` or ``"embedding"``.
+            name: An identifier or a model key.
+            ttl: Seconds without use after which it is unloaded; ``None`` keeps it.
+            load_config: How to load it, by the server's keys.
+        """
         return self.instance(await last(self.loading(kind, name, ttl=ttl, load_config=load_config)))
 
     async def file(self, name: str) -> ModelFile:
@@ -169,7 +195,13 @@ class Caller:
     def predict(
         self, instance: Instance, history: Mapping[str, Any], fields: Mapping[str, Any]
     ) -> AsyncGenerator[Packet, None]:
-        """The packets of a chat's continuation."""
+        """The packets of a chat's continuation.
+
+        Args:
+            instance: The loaded model.
+            history: The chat in the wire's form.
+            fields: The settings by the server's keys.
+        """
         return self.packets(
             "llm", "predict", {"history": history, **self._prediction(instance, fields)}
         )
@@ -177,7 +209,13 @@ class Caller:
     def complete(
         self, instance: Instance, prompt: str, fields: Mapping[str, Any]
     ) -> AsyncGenerator[Packet, None]:
-        """The packets of a text's continuation."""
+        """The packets of a text's continuation.
+
+        Args:
+            instance: The loaded model.
+            prompt: The text.
+            fields: The settings by the server's keys.
+        """
         return self.packets(
             "llm", "completeRawText", {"rawPrompt": prompt, **self._prediction(instance, fields)}
         )

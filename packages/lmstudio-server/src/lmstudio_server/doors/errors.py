@@ -46,7 +46,13 @@ class DoorError(Exception):
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> DoorError:
-    """A request that makes no sense here."""
+    """A request that makes no sense here.
+
+    Args:
+        message: What is wrong, for people.
+        param: The field that is wrong; ``None`` if it is none.
+        code: OpenAI's word for it.
+    """
     return DoorError(400, message, code, param)
 
 

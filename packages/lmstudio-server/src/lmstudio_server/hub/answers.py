@@ -101,6 +101,11 @@ async def checked(
 ) -> AsyncGenerator[bytes, None]:
     """The blocks of an answer, with what proxies have compressed undone.
 
+    Args:
+        response: The answer.
+        file: The file that was asked for.
+        start: At which byte of it the answer begins.
+
     Raises:
         HubError: It is no model, or compressed in a way that cannot be undone.
     """

@@ -129,6 +129,14 @@ class Downloads:
         ``send`` is given the packets ``downloadProgress`` and ``startFinalizing``. When the last
         client leaves, the download stops; what has arrived is kept.
 
+        Args:
+            hub: Where from.
+            offer: Which files.
+            commit: Of which version of the repository.
+            folder: Where to.
+            send: Called with the progress.
+            cancelled: Set when the client gives up.
+
         Raises:
             HubError: The download failed.
         """

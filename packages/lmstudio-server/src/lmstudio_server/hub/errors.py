@@ -47,7 +47,13 @@ def not_installed(error: ImportError) -> HubError:
 
 
 def unreachable(endpoint: str, words: str, *, kept: str | None = None) -> HubError:
-    """Nobody answers at the hub's address, or the connection broke."""
+    """Nobody answers at the hub's address, or the connection broke.
+
+    Args:
+        endpoint: The hub's address.
+        words: What the system says.
+        kept: What a later download goes on from, in words; ``None`` if there is nothing.
+    """
     suggestion = (
         "Check the server machine's network, its proxy settings, and HF_ENDPOINT if it is set."
     )
@@ -61,7 +67,14 @@ def unreachable(endpoint: str, words: str, *, kept: str | None = None) -> HubErr
 
 
 def busy(endpoint: str, words: str, seconds: float, kept: str) -> HubError:
-    """The hub asks to be left alone for a while."""
+    """The hub asks to be left alone for a while.
+
+    Args:
+        endpoint: The hub's address.
+        words: What it said.
+        seconds: For how long.
+        kept: What has arrived and stays, in words.
+    """
     return HubError(
         f"{endpoint} is asked too much at the moment.",
         cause=words,
@@ -70,7 +83,13 @@ def busy(endpoint: str, words: str, seconds: float, kept: str) -> HubError:
 
 
 def damaged(name: str, expected: str, actual: str) -> HubError:
-    """What arrived is not what the hub says it has."""
+    """What arrived is not what the hub says it has.
+
+    Args:
+        name: The file.
+        expected: The digest that the hub tells.
+        actual: That of what arrived.
+    """
     return HubError(
         f"The download of {name} is damaged and was removed.",
         cause=f"Its checksum is {actual}, and the hub's is {expected}.",
@@ -100,7 +119,14 @@ def not_the_file(name: str, cause: str) -> HubError:
 
 
 def disk_full(name: str, folder: str, needed: int, free: int) -> HubError:
-    """There is no room."""
+    """There is no room.
+
+    Args:
+        name: The file.
+        folder: Where it was to go.
+        needed: Bytes that it takes.
+        free: Bytes that there are.
+    """
     return HubError(
         f"There is no room for {name}.",
         cause=f"{size_text(needed)} are needed in {folder}, and {size_text(free)} are free.",

@@ -58,7 +58,7 @@ class Hub:
     """One hub, as the environment names it at the moment."""
 
     def __init__(self) -> None:
-        self.endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        self.endpoint: str = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
     async def search(self, term: str, limit: int) -> list[str]:
         """Return the repositories with GGUF files that match, the most downloaded first."""
@@ -89,6 +89,12 @@ class Hub:
         self, repository: str, commit: str, file: RemoteFile, offset: int
     ) -> AsyncGenerator[tuple[int, AsyncGenerator[bytes, None]], None]:
         """Open a file at ``offset``; gives where it really starts, and the blocks.
+
+        Args:
+            repository: The repository.
+            commit: Its version.
+            file: The file in it.
+            offset: The byte to begin at.
 
         Raises:
             InterruptedTransferError: The connection broke, now or later between two blocks.

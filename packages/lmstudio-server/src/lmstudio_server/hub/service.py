@@ -57,7 +57,7 @@ class HubService:
 
     def __init__(self, folder: Path, library: ModelLibrary, surveys: Surveys) -> None:
         self.folder = folder
-        self.downloads = Downloads()
+        self.downloads: Downloads = Downloads()
         self._library = library
         self._surveys = surveys
 
@@ -114,6 +114,12 @@ class HubService:
         self, offer: Offer, commit: str, *, send: Send, cancelled: asyncio.Event
     ) -> str | None:
         """Download an offer and return the key of its model; ``None`` if ``cancelled`` was set.
+
+        Args:
+            offer: Which files.
+            commit: Of which version of the repository.
+            send: Called with the progress.
+            cancelled: Set when the client gives up.
 
         Raises:
             HubError: The download failed, or what was downloaded cannot be used.

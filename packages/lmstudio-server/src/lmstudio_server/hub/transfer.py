@@ -61,7 +61,8 @@ class Piece:
     @property
     def partial(self) -> Path:
         """What has arrived so far. Hidden, so that it is not taken for a model; its name holds the
-        digest, so that another version of the file is not continued from it."""
+        digest, so that another version of the file is not continued from it.
+        """
         return self.target.with_name(f".{self.target.name}.{self.file.digest[:12]}.part")
 
     def partial_bytes(self) -> int:
@@ -329,7 +330,13 @@ async def _finished(work: Coroutine[Any, Any, None]) -> None:
 
 
 def digest_of(file: RemoteFile, path: Path, abandoned: threading.Event) -> str:
-    """The SHA-256 of a file, or git's digest where the hub has only that."""
+    """The SHA-256 of a file, or git's digest where the hub has only that.
+
+    Args:
+        file: What the hub tells of the file.
+        path: The file on the disk.
+        abandoned: Tells whether to stop.
+    """
     digest = hashlib.sha256() if file.sha256 else hashlib.sha1(usedforsecurity=False)
     if not file.sha256:
         digest.update(b"blob %d\0" % path.stat().st_size)

@@ -27,6 +27,11 @@ def effective_load_config(kind: Kind, client: Config, max_context: int) -> dict[
     """The defaults with the client's wishes over them, as ``getLoadConfig`` reports it.
 
     A context length that the model was not made for is lowered to the largest it knows.
+
+    Args:
+        kind: ``"llm"`` or ``"embedding"``.
+        client: The client's wishes by key.
+        max_context: The longest context that the model is made for, in tokens.
     """
     prefix = f"{kind}.load."
     merged = dict(LLM_LOAD_DEFAULTS if kind == "llm" else EMBEDDING_LOAD_DEFAULTS)
@@ -46,7 +51,15 @@ def load_request(
     *,
     draft: Draft | None = None,
 ) -> LoadRequest:
-    """What the engine is asked for, from an effective load configuration."""
+    """What the engine is asked for, from an effective load configuration.
+
+    Args:
+        kind: ``"llm"`` or ``"embedding"``.
+        config: The effective load configuration by key.
+        path: The model's file.
+        mmproj: The file by which it sees; ``None`` if it cannot.
+        draft: The draft model, if there is one.
+    """
     prefix = f"{kind}.load."
 
     def value(key: str) -> Any:

@@ -71,6 +71,11 @@ def prediction_settings(
 
     ``client`` is the part that the caller gave. The template that ``load_config`` names is the one
     of the instance, where the caller has none of their own.
+
+    Args:
+        config: The effective configuration by key.
+        client: The part of it that the caller gave.
+        load_config: How the instance was loaded, by key.
     """
     template = read_template(config.get(_PREFIX + "promptTemplate"))
     if template is None and load_config is not None:

@@ -49,14 +49,26 @@ def fields(config: Config) -> dict[str, Any]:
 
 
 def number(value: Any, low: float = -math.inf, high: float = math.inf) -> float | None:
-    """``value`` if it is a finite number in the range."""
+    """``value`` if it is a finite number in the range.
+
+    Args:
+        value: What a client sent.
+        low: The least.
+        high: The most.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if math.isfinite(value) and low <= value <= high else None
 
 
 def integer(value: Any, low: float = -math.inf, high: float = math.inf) -> int | None:
-    """``value`` if it is a whole number in the range."""
+    """``value`` if it is a whole number in the range.
+
+    Args:
+        value: What a client sent.
+        low: The least.
+        high: The most.
+    """
     found = number(value, low, high)
     return int(found) if found is not None and float(found).is_integer() else None
 

@@ -128,6 +128,7 @@ def read_header(path: Path, *, whole: frozenset[str] = frozenset()) -> GgufHeade
     Args:
         path: The file.
         whole: Keys of arrays to keep however long they are.
+
     Raises:
         GgufError: the file is empty, no GGUF, damaged, or cut off.
         OSError: it cannot be read at all, or is no regular file.

@@ -292,7 +292,8 @@ class Library:
 
 def _with_keys(found: Iterable[_Found]) -> list[ModelFile]:
     """Name the models: by repository; by quantization too where it has several; by publisher too
-    where two have the same repository."""
+    where two have the same repository.
+    """
     found = list(found)
     models = [_describe(item) for item in found]
     variants = Counter(str(item.path.parent / item.repository) for item in found)

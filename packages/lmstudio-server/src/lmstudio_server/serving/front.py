@@ -70,7 +70,13 @@ class Front:
         self._services.connections.leave(peer)
 
     def to_http(self, transport: asyncio.Transport, received: bytes, peer: str) -> None:
-        """Hand a connection over."""
+        """Hand a connection over.
+
+        Args:
+            transport: The connection.
+            received: The bytes that were read already.
+            peer: Who is at the other end.
+        """
         if self._door is None:
             from lmstudio_server.doors.app import HttpDoor
 

@@ -42,7 +42,8 @@ _HOST: Final = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
 
 def split_target(target: str) -> tuple[str | None, str, str]:
     """The host, the path and the query that a request is for; the host where the target is a whole URL,
-    as some clients send it. Whatever it is, it has a path: nothing here can fail."""
+    as some clients send it. Whatever it is, it has a path: nothing here can fail.
+    """
     host = _HOST.match(target)
     path, _, query = target[host.end() if host else 0 :].partition("?")
     return host[1] if host else None, path, query
@@ -75,7 +76,14 @@ def answer(services: Services, request: Request) -> Response | None:
 def introduction(
     services: Services, path: str, query: str, bearer: str | None
 ) -> dict[str, Any] | None:
-    """What the paths by which clients find a server answer, to one with this ``Authorization``."""
+    """What the paths by which clients find a server answer, to one with this ``Authorization``.
+
+    Args:
+        services: The server's parts.
+        path: The request's path.
+        query: Its query.
+        bearer: The token of its ``Authorization``; ``None`` without.
+    """
     if path == GREETING_PATH:
         return {"lmstudio": True}
     if path == STATUS_PATH:
@@ -91,6 +99,11 @@ def refusal(config: ServerConfig, hosts: Sequence[str], origins: Sequence[str]) 
 
     A web page can make a browser connect to this machine. Browsers tell the page's origin, and a
     page whose own host name was made to point at this machine shows that name as the host.
+
+    Args:
+        config: How the server is run.
+        hosts: The values of the header ``Host``.
+        origins: Those of ``Origin``.
     """
     for host in hosts:
         name = _host_name(f"//{host}")

@@ -46,6 +46,11 @@ class SecondPort:
 
         The server's own port is open anyway.
 
+        Args:
+            port: The port; ``None`` for 1234.
+            host: The address; ``None`` for 127.0.0.1.
+            cors: Whether pages of any origin may ask.
+
         Raises:
             OSError: It cannot be listened on.
         """

@@ -126,6 +126,11 @@ async def serve(
 ) -> AsyncGenerator[RunningServer, None]:
     """Listen and serve until the block ends; then every model is unloaded.
 
+    Args:
+        config: Where and how to serve.
+        engine: What loads models; by default all installed engines.
+        library: The models; by default those of the folders of ``config``.
+
     Raises:
         ListenError: The port is not free, or the address is none of this machine.
     """

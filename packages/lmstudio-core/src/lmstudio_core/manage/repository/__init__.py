@@ -93,10 +93,11 @@ __all__ = [
     "StaffPick",
 ]
 
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
 
-def __getattr__(name: str) -> Any:
-    # The capability is looked at by every facade lookup: the classes wait until they are needed.
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f".{home}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # The capability is looked at by every facade lookup: the classes wait until they are needed.
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(importlib.import_module(f".{home}", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -157,8 +157,11 @@ class AsyncRepositoryNamespace(AsyncNamespace):
 
         Args:
             user: Whose it is there.
-            repo: The repository's name. The other arguments are those of
-                ``create_artifact_download_planner``.
+            repo: The repository's name.
+            prefer_files: File names to take where several would do; the first that is there.
+            prefer_quantizations: The same by quantization, such as ``"Q4_K_M"``.
+            compatibility_types: The same by format, such as ``"gguf"``.
+            on_plan_updated: Called with the plan whenever it changes.
         """
         channel = plans.plan_channel(
             plans.model_target(user, repo),

@@ -24,17 +24,23 @@ __all__ = [
 
 
 class DownloadProgressUpdate(ServerStruct):  # public
-    """How far a download is."""
+    """How far a download is.
+
+    Example:
+        >>> update = DownloadProgressUpdate(downloaded_bytes=50, total_bytes=200)
+        >>> f"{update.downloaded_bytes / update.total_bytes:.0%}"
+        '25%'
+    """
 
     downloaded_bytes: int = 0
     total_bytes: int = 0
     speed_bytes_per_second: float = 0.0
 
 
-DownloadProgressCallback = Callable[[DownloadProgressUpdate], None]  # public
+DownloadProgressCallback = Callable[[DownloadProgressUpdate], object]  # public
 """Called again and again while a download runs."""
 
-DownloadFinalizedCallback = Callable[[], None]  # public
+DownloadFinalizedCallback = Callable[[], object]  # public
 """Called once when everything is downloaded and the server starts to put it in its place."""
 
 

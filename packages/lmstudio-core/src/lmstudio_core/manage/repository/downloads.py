@@ -39,13 +39,14 @@ class DownloadChannel(Channel[DownloadProgressUpdate, str]):
         on_progress: DownloadProgressCallback | None,
         on_finalize: DownloadFinalizedCallback | None,
     ) -> None:
-        self.endpoint = Endpoint("repository", endpoint, "channel")
+        self.endpoint: Endpoint = Endpoint("repository", endpoint, "channel")
         self.parameter = parameter
         self._on_progress = on_progress
         self._on_finalize = on_finalize
         self._identifier = ""
 
     def feed(self, message: Any) -> Sequence[DownloadProgressUpdate]:
+        """Take one packet; see ``Channel.feed``."""
         packet = as_mapping(message)
         match packet.get("type"):
             case "downloadProgress":
@@ -62,6 +63,7 @@ class DownloadChannel(Channel[DownloadProgressUpdate, str]):
         return ()
 
     def result(self) -> str:
+        """What it came to; see ``Channel.result``."""
         return self._identifier
 
 

@@ -50,7 +50,8 @@ class DownloadPlanner(_PlannerBase):
     and stops the download. The server keeps what it has, and a new plan goes on from there.
 
     Example:
-        >>> with client.repository.create_model_download_planner("user", "repo") as planner:
+        >>> planning = client.repository.create_model_download_planner  # doctest: +SKIP
+        >>> with planning("user", "repo") as planner:  # doctest: +SKIP
         ...     print(planner.wait_ready().download_size_bytes)
         ...     planner.download()
     """

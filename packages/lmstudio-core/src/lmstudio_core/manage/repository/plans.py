@@ -96,17 +96,17 @@ PlanEvent = DownloadPlan | DownloadProgressUpdate
 class PlanChannel(Channel[PlanEvent, DownloadPlan]):
     """A plan in the making, then its download; ``plan`` is the newest version."""
 
-    endpoint = Endpoint("repository", "createDownloadPlan", "channel")
+    endpoint: Endpoint = Endpoint("repository", "createDownloadPlan", "channel")
 
     def __init__(
         self,
         parameter: Mapping[str, Any],
         on_plan_updated: Callable[[DownloadPlan], object] | None,
     ) -> None:
-        self.parameter = parameter
-        self.cancel_message = {"type": "cancelPlan"}
-        self.plan = DownloadPlan()
-        self.committed = False
+        self.parameter: Any = parameter
+        self.cancel_message: Mapping[str, Any] | None = {"type": "cancelPlan"}
+        self.plan: DownloadPlan = DownloadPlan()
+        self.committed: bool = False
         self._on_plan_updated = on_plan_updated
         self._on_progress: DownloadProgressCallback | None = None
         self._on_finalize: DownloadFinalizedCallback | None = None
@@ -119,6 +119,7 @@ class PlanChannel(Channel[PlanEvent, DownloadPlan]):
         return self._seen_ready and self.plan.version >= self._requested
 
     def feed(self, message: Any) -> Sequence[PlanEvent]:
+        """Take one packet; see ``Channel.feed``."""
         packet = as_mapping(message)
         match packet.get("type"):
             case "planUpdated" | "planReady" as kind:
@@ -139,6 +140,7 @@ class PlanChannel(Channel[PlanEvent, DownloadPlan]):
         return ()
 
     def result(self) -> DownloadPlan:
+        """What it came to; see ``Channel.result``."""
         return self.plan
 
     def select(self, node_index: int, option_index: int | None) -> Mapping[str, Any]:

@@ -33,15 +33,16 @@ __all__ = [
     "SurveyedEngine",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "AsyncRuntimeNamespace": f"{__name__}.facade:AsyncRuntimeNamespace",
-        "HardwareSurvey": f"{__name__}.data:HardwareSurvey",
-        "RuntimeEngine": f"{__name__}.data:RuntimeEngine",
-        "RuntimeEngineSpecifier": f"{__name__}.data:RuntimeEngineSpecifier",
-        "RuntimeExtension": f"{__name__}.data:RuntimeExtension",
-        "RuntimeNamespace": f"{__name__}.facade:RuntimeNamespace",
-        "SurveyedEngine": f"{__name__}.data:SurveyedEngine",
-    },
-)
+if not TYPE_CHECKING:  # to checkers, a name that is not listed is a mistake
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "AsyncRuntimeNamespace": f"{__name__}.facade:AsyncRuntimeNamespace",
+            "HardwareSurvey": f"{__name__}.data:HardwareSurvey",
+            "RuntimeEngine": f"{__name__}.data:RuntimeEngine",
+            "RuntimeEngineSpecifier": f"{__name__}.data:RuntimeEngineSpecifier",
+            "RuntimeExtension": f"{__name__}.data:RuntimeExtension",
+            "RuntimeNamespace": f"{__name__}.facade:RuntimeNamespace",
+            "SurveyedEngine": f"{__name__}.data:SurveyedEngine",
+        },
+    )

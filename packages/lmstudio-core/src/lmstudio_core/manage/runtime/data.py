@@ -79,7 +79,7 @@ class RuntimeExtension(RuntimeEngineSpecifier):
 
 
 class SurveyOutcome(ServerStruct):
-    """How a part of the survey went: ``code`` is ``"success"``, ``"noDevicesFound"``, …"""
+    """How a part of the survey went: ``code`` is ``"success"``, ``"noDevicesFound"`` and the like."""
 
     code: str = "unset"
     message: str = ""

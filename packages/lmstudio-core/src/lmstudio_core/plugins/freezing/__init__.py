@@ -23,7 +23,7 @@ from ..registry import plugins
 
 __all__ = ["collected", "collected_plugins", "hook_dirs", "modules_of_plugins"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 _FOR_TESTS: Final = "testing"
 """Packages that need pytest; a program that uses one names it by an import."""

@@ -131,7 +131,13 @@ class Answer:
     def next(
         self, generation: Generation, packet: Mapping[str, Any], index: int = 0
     ) -> Iterator[Json]:
-        """The chunks that a packet becomes."""
+        """The chunks that a packet becomes.
+
+        Args:
+            generation: The generation that it is of.
+            packet: A packet of the WebSocket endpoint.
+            index: Which of the choices it is.
+        """
         before = len(generation.tokens)
         delta = generation.feed(packet)
         tokens = generation.tokens[before:]
@@ -241,7 +247,14 @@ def _logprob(token: Mapping[str, Any]) -> Json:
 def embedding_answer(
     vectors: Sequence[Sequence[float]], model: str, tokens: int, *, as_base64: bool
 ) -> Json:
-    """The answer to ``POST /v1/embeddings``."""
+    """The answer to ``POST /v1/embeddings``.
+
+    Args:
+        vectors: A vector for each text.
+        model: The model's name, as the request has it.
+        tokens: Tokens of all texts.
+        as_base64: Whether vectors are written as base64 of float32.
+    """
     data = [
         {
             "object": "embedding",

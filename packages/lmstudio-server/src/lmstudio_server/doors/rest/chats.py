@@ -47,7 +47,13 @@ class Chats:
         return f"resp_{secrets.token_hex(24)}"
 
     def keep(self, response_id: str, messages: Messages, added: int) -> None:
-        """Remember a conversation; ``added``: the characters that are new in it."""
+        """Remember a conversation; ``added``: the characters that are new in it.
+
+        Args:
+            response_id: By which clients continue it.
+            messages: The whole conversation.
+            added: The characters that are new in it.
+        """
         self._chats[response_id] = (messages, added)
         self._characters += added
         while len(self._chats) > self._max_chats or (

@@ -128,7 +128,8 @@ class _Downloads:
 
     async def _offer(self, found: Offers, file: str | None, quantization: str | None) -> Offer:
         """The model to download: the one that is asked for, else one that is here, else what is
-        recommended."""
+        recommended.
+        """
         offers, name = found.offers, found.repository.id
         if not offers:
             raise invalid(f'"{name}" has no GGUF model that this server could run.', "model")

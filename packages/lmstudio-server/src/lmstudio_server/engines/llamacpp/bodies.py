@@ -109,11 +109,15 @@ def chat_body(
 ) -> dict[str, Any]:
     """Return the body for ``/v1/chat/completions``.
 
-    ``plain``: of the tools' parameters, say only that they are there. ``constrained``: an answer of the same
-    conversation that is held to a schema may follow.
-
     Stop strings are not in it: that endpoint does not say which one ended the text, so they are
     looked for on our side (see ``stops``).
+
+    Args:
+        request: What is asked of the engine.
+        default_seed: The seed where the request has none.
+        context_length: The model's context in tokens; 0 if it is not known.
+        plain: Of the tools' parameters, say only that they are there.
+        constrained: An answer of the same conversation that is held to a schema may follow.
     """
     sampling = request.sampling
     body = template_body(request, constrained=constrained)
@@ -183,7 +187,12 @@ def call_holds(
 
 
 def tagged_schema(schema: Mapping[str, Any], tag: str | None) -> dict[str, Any]:
-    """Return ``schema`` for llama.cpp: plain separators, ``tag`` as its comment."""
+    """Return ``schema`` for llama.cpp: plain separators, ``tag`` as its comment.
+
+    Args:
+        schema: The JSON schema.
+        tag: The comment, by which its grammar is known again.
+    """
     comment = {} if tag is None else {"$comment": tag}
     # The tag comes first, so that a long schema's error shows it too.
     return comment | _NATURAL_JSON | {k: v for k, v in schema.items() if k != "$comment"}
@@ -206,7 +215,13 @@ def images_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:
 def prompt_with_images(
     prompt: str, images: Sequence[str], media_marker: str
 ) -> str | dict[str, Any]:
-    """Return what ``/completion`` takes for ``prompt`` and the images its markers stand for."""
+    """Return what ``/completion`` takes for ``prompt`` and the images its markers stand for.
+
+    Args:
+        prompt: The text, with a marker for each image.
+        images: The images in base64, in order.
+        media_marker: The marker.
+    """
     if not images:
         return prompt
     if prompt.endswith(media_marker):

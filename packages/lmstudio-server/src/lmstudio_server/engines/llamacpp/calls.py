@@ -30,7 +30,14 @@ def new_call_id() -> str:
 
 
 def finished_call(call_id: str, name: str, arguments: str, raw: str) -> EngineEvent:
-    """Return the last event of a call whose arguments are the JSON text ``arguments``."""
+    """Return the last event of a call whose arguments are the JSON text ``arguments``.
+
+    Args:
+        call_id: The call's id.
+        name: The tool's name.
+        arguments: The arguments as JSON text.
+        raw: The model's own text for the call.
+    """
     try:
         value: Any = json.loads(arguments or "{}")
     except ValueError as error:

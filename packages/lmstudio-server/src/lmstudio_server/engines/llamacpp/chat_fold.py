@@ -101,8 +101,8 @@ class ChatFold:
         self._finish_reason: str | None = None
         self._counted = 0
         self._told = False
-        self.prompt_tokens = 0
-        self.predicted_tokens = 0
+        self.prompt_tokens: int = 0
+        self.predicted_tokens: int = 0
 
     def feed(self, chunk: Mapping[str, Any]) -> list[EngineEvent]:
         """Return the events in one chunk."""

@@ -29,19 +29,19 @@ class CompletionFold:
         log_probs: int | None = None,
         draft: str | None = None,
     ) -> None:
-        self.timings = Timings(draft)
+        self.timings: Timings = Timings(draft)
         self._max_tokens = max_tokens
         self._log_probs = log_probs
         self._counted = 0
         self._tokens: tuple[Token, ...] = ()
         self._stop_type = "none"
         self._stop_string = ""
-        self.text = ""
+        self.text: str = ""
         """All the text so far."""
-        self.told = False
+        self.told: bool = False
         """Whether anybody has been told some of it."""
-        self.prompt_tokens = 0
-        self.predicted_tokens = 0
+        self.prompt_tokens: int = 0
+        self.predicted_tokens: int = 0
 
     def feed(self, chunk: Mapping[str, Any]) -> list[EngineEvent]:
         """Return the events in one chunk."""

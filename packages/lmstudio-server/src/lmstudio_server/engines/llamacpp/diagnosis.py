@@ -157,7 +157,14 @@ def empty_text_error() -> EngineError:
 def response_error(
     status: int, payload: Mapping[str, Any], lines: Iterable[str], context_length: int = 0
 ) -> EngineError:
-    """Return the error for a request that llama.cpp refused with ``status`` and ``payload``."""
+    """Return the error for a request that llama.cpp refused with ``status`` and ``payload``.
+
+    Args:
+        status: The HTTP status.
+        payload: The body, read as JSON.
+        lines: The last lines of the engine's log.
+        context_length: The model's context in tokens.
+    """
     error: Mapping[str, Any] = payload.get("error") or {}
     message = str(error.get("message") or f"HTTP status {status}")
     if error.get("type") == "exceed_context_size_error":

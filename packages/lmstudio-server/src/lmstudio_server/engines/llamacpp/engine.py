@@ -20,7 +20,7 @@ class LlamaCppEngine:
 
     def __init__(self) -> None:
         self.name = "llama.cpp"
-        self.version = version_of_distribution("xllamacpp") or "not installed"
+        self.version: str = version_of_distribution("xllamacpp") or "not installed"
 
     @property
     def formats(self) -> frozenset[str]:
@@ -41,6 +41,7 @@ class LlamaCppEngine:
                 the longest text it embeds, in tokens.
             on_progress: Called with 0.0 to 1.0, never going back; with ``use_mmap`` there is little
                 between, as the system reads the file only when it is needed.
+
         Raises:
             EngineError: the file is missing, damaged or not supported (``cause`` has llama.cpp's
                 words), or llama.cpp itself cannot start.

@@ -74,7 +74,7 @@ class Generator:
         self.client = client
         self.request = request
         """How its model was loaded."""
-        self.context_length = int(properties["default_generation_settings"]["n_ctx"])
+        self.context_length: int = int(properties["default_generation_settings"]["n_ctx"])
         """How many tokens a prompt and its answer may have together."""
         self._special_tokens = {
             name: str(properties.get(name) or "") for name in ("bos_token", "eos_token")
@@ -101,6 +101,11 @@ class Generator:
         """Return ``prompt`` with or without the model's tokens for the start and the end of a text.
 
         None is added but a start token that llama.cpp adds itself.
+
+        Args:
+            prompt: The text.
+            start: Whether the tokens for the start of a text are wanted.
+            end: The same for the end.
         """
         bos, eos = self._special_tokens["bos_token"], self._special_tokens["eos_token"]
         if eos and not end:
@@ -230,7 +235,12 @@ class Generator:
     ) -> AsyncGenerator[EngineEvent, None]:
         """Continue ``prompt``; ``fold`` knows afterwards how it ended.
 
-        ``holds``: what to hold the text to; the next one, if llama.cpp refuses the one before.
+        Args:
+            prompt: What to go on from, as the model reads it.
+            sampling: How to choose tokens, and when to stop.
+            fold: What gathers the text.
+            images: What the prompt's image marks stand for, base64.
+            holds: What to hold the text to; the next one, if llama.cpp refuses the one before.
         """
         refused: SchemaRefusedError | None = None
         for held in holds or (None,):
@@ -308,6 +318,7 @@ class Generator:
             raise ignored_schema_error(self.worker.stderr_lines, tag)
 
     def fold(self, sampling: Sampling) -> CompletionFold:
+        """What gathers the completion that is asked for with ``sampling``."""
         return CompletionFold(
             max_tokens=sampling.max_tokens, log_probs=sampling.log_probs, draft=self.draft_name
         )

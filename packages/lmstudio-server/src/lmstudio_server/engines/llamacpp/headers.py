@@ -20,6 +20,7 @@ def header_of(path: Path, *, whole: frozenset[str] = frozenset()) -> GgufHeader:
     Args:
         path: The file.
         whole: Keys of arrays to keep however long they are.
+
     Raises:
         EngineError: the file is not there, or damaged. (llama.cpp would say so too, but only in its
             log, the end of which is lost now and then when its process ends.)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lmstudio_server.engines.base import EngineEvent, Text, Token
 
@@ -16,7 +16,7 @@ from .calls import CallParser
 from .stops import held_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 THINKING_TAGS = (
     ("<think>", "</think>"),
@@ -25,7 +25,7 @@ THINKING_TAGS = (
     ("[THINK]", "[/THINK]"),
 )
 CALL_START, CALL_END = "<tool_call>", "</tool_call>"
-CALL_PROBE = (
+CALL_PROBE: Final[tuple[Mapping[str, Any], ...]] = (
     {"role": "user", "content": "?"},
     {
         "role": "assistant",
@@ -82,7 +82,7 @@ class MarkupSplitter:
         self._count = 0
         self._tokens: list[Token] = []
         self._skip_space = False
-        self.calls = 0
+        self.calls: int = 0
         """How many tool calls have been found."""
         self._opened = opened
 

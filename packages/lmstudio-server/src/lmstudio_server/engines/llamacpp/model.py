@@ -112,7 +112,13 @@ class LlamaCppModel:
             return await self._generator.prompt(request, constrained=False)
 
     async def framed(self, prompt: str, *, start: bool, end: bool) -> str:
-        """Return ``prompt`` with or without the tokens for the start and the end of a text."""
+        """Return ``prompt`` with or without the tokens for the start and the end of a text.
+
+        Args:
+            prompt: The text.
+            start: Whether the tokens for the start of a text are wanted.
+            end: The same for the end.
+        """
         async with self._explained(self._generator.worker):
             return await self._generator.framed(prompt, start=start, end=end)
 

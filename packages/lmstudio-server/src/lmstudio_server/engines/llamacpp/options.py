@@ -53,6 +53,11 @@ def choose_threads(request: LoadRequest, model_bytes: int, cores: int) -> int:
     """Return how many threads compute: what was asked for, one for a tiny model, else all cores.
 
     More than there are processors would wait for each other nearly all of the time.
+
+    Args:
+        request: How the model is to be loaded.
+        model_bytes: The size of its file.
+        cores: The physical cores of the machine.
     """
     if request.threads is not None:
         return max(1, min(request.threads, len(usable_processors())))
@@ -168,6 +173,7 @@ def parse_address(address: str) -> tuple[str | None, int]:
 
     Returns:
         ``(path, 0)`` for a unix socket, ``(None, port)`` for TCP.
+
     Raises:
         ValueError: the address is neither.
     """

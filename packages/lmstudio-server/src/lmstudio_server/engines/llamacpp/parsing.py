@@ -37,6 +37,11 @@ async def parsed_answer(
 
     Where it can make nothing of what the model wrote, it does not tell it either. The model then answers once
     more, ``as_text``: with the tools in its prompt, and nobody who looks for calls.
+
+    Args:
+        generator: What asks llama.cpp.
+        request: What is asked of the engine.
+        as_text: Answers a request without llama.cpp's reading.
     """
     sampling = request.sampling
     fold = ChatFold(

@@ -60,6 +60,7 @@ def for_compiler(
         schema: The schema of the answer.
         context_length: How many tokens an answer has at most (0: unknown).
         plain: Leave out all but types, fixed values and structure: what the compiler always takes.
+
     Raises:
         EngineError: It refers to more of its parts than the compiler can follow.
     """
@@ -75,7 +76,13 @@ def for_compiler(
 def forced_call_schema(
     tools: Sequence[Mapping[str, Any]], context_length: int = 0, *, plain: bool = False
 ) -> dict[str, Any]:
-    """Return the schema of a call of one of ``tools``, as ``<tool_call>`` encloses it."""
+    """Return the schema of a call of one of ``tools``, as ``<tool_call>`` encloses it.
+
+    Args:
+        tools: The tools, in OpenAI's format.
+        context_length: How many tokens a call has at most (0: unknown).
+        plain: Leave out all but types, fixed values and structure: what the compiler always takes.
+    """
     copier = SchemaCopier(Bounds(tokens=context_length), plain=plain)
     calls: list[dict[str, Any]] = []
     definitions: dict[str, Any] = {}

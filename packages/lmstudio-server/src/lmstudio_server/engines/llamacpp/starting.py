@@ -22,6 +22,7 @@ def fitted(request: LoadRequest) -> LoadRequest:
 
     An embedding model has one vector per position, and none for positions it was not trained with;
     how many layers a share of them is, the file says, too.
+
     Raises:
         EngineError: the file is not there, or damaged.
     """

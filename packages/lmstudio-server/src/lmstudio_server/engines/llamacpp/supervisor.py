@@ -44,10 +44,10 @@ class _WorkerProtocol(asyncio.SubprocessProtocol):
     def __init__(self, on_progress: Callable[[float], None]) -> None:
         # The address the worker listens on, or ``None`` if it ended before it had one.
         self.ready: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self.gone = asyncio.Event()
+        self.gone: asyncio.Event = asyncio.Event()
         self.stderr_lines: deque[str] = deque(maxlen=200)
-        self.stderr_count = 0
-        self.stderr_grew = asyncio.Event()
+        self.stderr_count: int = 0
+        self.stderr_grew: asyncio.Event = asyncio.Event()
         self.failure: Mapping[str, Any] | None = None
         self.on_gone: Callable[[], None] = lambda: None
         self._on_progress = on_progress
@@ -137,6 +137,7 @@ class Worker:
             own_pooling: Whether the model's file says how its embeddings are pooled.
             blocks: How many blocks of layers the model has, where its file says so.
             over_tcp: Listen on 127.0.0.1 with a key, for systems where sockets are no files.
+
         Raises:
             EngineError: the model cannot be loaded, or the engine cannot start.
         """
@@ -205,6 +206,11 @@ class Worker:
 
         llama.cpp writes its log in a thread of its own, so a message may come after the answer that
         it is about.
+
+        Args:
+            text: What to look for.
+            seconds: How long to wait.
+            start: How many lines of the log do not count.
         """
         protocol = self._protocol
 

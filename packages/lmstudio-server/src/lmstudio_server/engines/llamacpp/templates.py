@@ -46,6 +46,7 @@ class Templates:
             request: The conversation.
             template: Jinja source.
             constrained: Whether a schema or grammar holds from the first token on.
+
         Raises:
             EngineError: the template is wrong, refused the conversation, or takes too much.
         """
@@ -73,7 +74,13 @@ class Templates:
 
 
 def variables_of(request: ChatRequest, media_marker: str, *, constrained: bool) -> dict[str, Any]:
-    """Return what a template gets to see of ``request``."""
+    """Return what a template gets to see of ``request``.
+
+    Args:
+        request: The chat.
+        media_marker: What stands for an image in the prompt.
+        constrained: Whether the output has to follow a grammar.
+    """
     variables: dict[str, Any] = {
         "messages": _marked(arguments_as_objects(flattened(request.messages, media_marker))),
         "add_generation_prompt": _wants_answer(request.messages),

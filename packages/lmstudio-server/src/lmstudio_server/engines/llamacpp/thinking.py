@@ -37,7 +37,7 @@ class Thinking:
         self._message = message
         self._limit: int | None = None
         self.prompt_before = prompt
-        self.tags = open_thinking(prompt)
+        self.tags: tuple[str, str] | None = open_thinking(prompt)
         """The pair of tags if the prompt ends inside thinking, otherwise ``None``."""
         self.fold: CompletionFold | None = None
         """What the model thought, once it did."""

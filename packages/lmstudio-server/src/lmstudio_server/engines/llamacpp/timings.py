@@ -22,7 +22,7 @@ class Timings:
         self._proposed = 0
         self._accepted = 0
         self._coming = 0
-        self.predicted_tokens = 0
+        self.predicted_tokens: int = 0
         self.generation_time: float | None = None
         """Seconds from the first token to the last, by the engine's clock."""
 

@@ -109,7 +109,13 @@ def set_exposure(params: Any, options: dict[str, Any]) -> None:
 
 
 def set_model(params: Any, options: dict[str, Any], library: Any) -> None:
-    """Set the model's file and how to read and run it."""
+    """Set the model's file and how to read and run it.
+
+    Args:
+        params: The library's parameters, which are changed.
+        options: What the parent process asked for.
+        library: The ``xllamacpp`` module.
+    """
     params.model.path = options["model"]
     if options["mmproj"] is not None:
         params.mmproj.path = options["mmproj"]
@@ -129,7 +135,13 @@ def set_model(params: Any, options: dict[str, Any], library: Any) -> None:
 
 
 def set_cache(params: Any, options: dict[str, Any], library: Any) -> None:
-    """Set how and where the attention cache is kept, and where the experts are."""
+    """Set how and where the attention cache is kept, and where the experts are.
+
+    Args:
+        params: The library's parameters, which are changed.
+        options: What the parent process asked for.
+        library: The ``xllamacpp`` module.
+    """
     types = library.ggml_type
     params.cache_type_k = getattr(types, "GGML_TYPE_" + options["cache_type_k"].upper())
     params.cache_type_v = getattr(types, "GGML_TYPE_" + options["cache_type_v"].upper())
@@ -139,7 +151,13 @@ def set_cache(params: Any, options: dict[str, Any], library: Any) -> None:
 
 
 def set_draft(params: Any, options: dict[str, Any], library: Any) -> None:
-    """Set the draft model, if there is one."""
+    """Set the draft model, if there is one.
+
+    Args:
+        params: The library's parameters, which are changed.
+        options: What the parent process asked for.
+        library: The ``xllamacpp`` module.
+    """
     draft = options["draft"]
     if draft is None:
         return

@@ -26,6 +26,11 @@ def chat_body(model: str, request: ChatRequest, dialect: Dialect) -> dict[str, A
 
     Stop strings are not in it: OpenAI's API does not say which of them ended the text, so they are
     looked for on our side.
+
+    Args:
+        model: The model's name on that server.
+        request: What is asked of the engine.
+        dialect: What the server understands beyond OpenAI's API.
     """
     body = _common(model, request.sampling, dialect)
     body["messages"] = [dict(message) for message in request.messages]
@@ -56,7 +61,13 @@ def chat_body(model: str, request: ChatRequest, dialect: Dialect) -> dict[str, A
 
 
 def completion_body(model: str, request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
-    """Return the body for ``/v1/completions``; without stop strings, as ``chat_body``."""
+    """Return the body for ``/v1/completions``; without stop strings, as ``chat_body``.
+
+    Args:
+        model: The model's name on that server.
+        request: What is asked of the engine.
+        dialect: What the server understands beyond OpenAI's API.
+    """
     body = _common(model, request.sampling, dialect)
     body["prompt"] = request.prompt
     if request.sampling.max_tokens is None:

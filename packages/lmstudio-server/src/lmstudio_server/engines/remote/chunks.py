@@ -40,7 +40,7 @@ class RemoteFold:
         self._call_index = -1
         self._call_id: str | None = None
         self._counts = False
-        self.finished = False
+        self.finished: bool = False
         """Whether the server said how the text ended."""
 
     def feed(self, chunk: Mapping[str, Any]) -> list[EngineEvent]:

@@ -61,7 +61,7 @@ class RemoteEngine:
                 'Install it with: pip install "httpx2>=2"'
             )
             servers = []
-        self.servers = {server.name: server for server in servers}
+        self.servers: dict[str, RemoteServer] = {server.name: server for server in servers}
         self._lists: dict[str, tuple[float, list[ModelFile]]] = {}
         self._silent: set[str] = set()
         self._lock = threading.Lock()

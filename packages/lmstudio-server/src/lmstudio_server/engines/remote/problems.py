@@ -66,7 +66,13 @@ def not_openai(server: RemoteServer, what: str) -> EngineError:
 
 
 def status_problem(server: RemoteServer, status: int, payload: Any) -> EngineError:
-    """The server answered with an error status; ``payload`` is the JSON or text that it sent."""
+    """The server answered with an error status; ``payload`` is the JSON or text that it sent.
+
+    Args:
+        server: The server.
+        status: The HTTP status.
+        payload: The JSON or text that it sent.
+    """
     overflow = overflow_of(payload)
     if overflow is not None:
         return overflow
@@ -100,7 +106,13 @@ def status_problem(server: RemoteServer, status: int, payload: Any) -> EngineErr
 
 
 def unknown_model(server: RemoteServer, model: str, listed: list[str]) -> EngineError:
-    """The server does not have the model."""
+    """The server does not have the model.
+
+    Args:
+        server: The server.
+        model: The model's name.
+        listed: The models that it has.
+    """
     return EngineError(
         f"The model {model!r} is not on {_where(server)}",
         cause=f"It has: {', '.join(listed[:10]) or 'none'}.",
@@ -109,7 +121,13 @@ def unknown_model(server: RemoteServer, model: str, listed: list[str]) -> Engine
 
 
 def lacks(server: RemoteServer, feature: str, suggestion: str) -> EngineError:
-    """OpenAI's API has no such thing, and the server none of its own."""
+    """OpenAI's API has no such thing, and the server none of its own.
+
+    Args:
+        server: The server.
+        feature: What it lacks, in words.
+        suggestion: What to do instead.
+    """
     return EngineError(
         f"{feature} is not offered by {_where(server)}",
         cause="OpenAI's API has nothing for it; llama.cpp's server and vLLM have additions.",
