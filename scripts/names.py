@@ -132,7 +132,8 @@ def version() -> str:
     found = re.search(
         r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE
     )
-    assert found is not None
+    if found is None:
+        raise SystemExit("pyproject.toml has no version.")
     return found[1]
 
 

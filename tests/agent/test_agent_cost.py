@@ -33,7 +33,7 @@ RECEIVED = 3
 """Framing, filing, decoding."""
 READ = {"sync": 7, "async": 8}
 """Two iterations, then: the fold, the fragment (twice), the splitter (twice)."""
-CALL = 76
+CALL = 77
 ROUND = 250
 
 FRAGMENT = {

@@ -44,7 +44,7 @@ def cluster():
         n_workers=2,
         threads_per_worker=2,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None would take port 8787 on all addresses
         host="127.0.0.1",
     ) as cluster:
         yield cluster

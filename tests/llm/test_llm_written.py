@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from lmstudio_core.halves import sendable
 
+from lmstudio_core.lenient import sendable
 from lmstudio_core.protocol.frames import Prepared
 from lmstudio_core.protocol.mux import Mux
 from lmstudio_core.protocol.operations import Endpoint

@@ -74,7 +74,7 @@ class DaskEngine:
             n_workers=workers,
             threads_per_worker=_IN_FLIGHT,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None would take port 8787 on all addresses
             host="127.0.0.1",
         )
 

@@ -170,7 +170,10 @@ class Scheduler:
         """Work that a server had an error for goes to another host, if there is one."""
         self._drop_ended(self._again)
         for place, job in enumerate(self._again):
-            others = {m.index for m in self.members if m.is_up and m.index not in job.tried}
+            untried = [m for m in self.members if m.index not in job.tried]
+            others = {m.index for m in untried if m.is_up}
+            if not others and any(m.health == "new" for m in untried):
+                continue  # one that is being looked at may be well: the first is not asked twice
             if not job.ended and (member := self._best(others or None)) is not None:
                 del self._again[place]
                 return self._lease(member, job, now)

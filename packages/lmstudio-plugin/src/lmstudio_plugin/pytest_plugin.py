@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from . import TestedPlugin
+    from .testing import TestedPlugin
 
 __all__ = ["lmstudio_plugin"]
 
@@ -20,7 +20,7 @@ def lmstudio_plugin(lmstudio_server: Any) -> Iterator[Callable[..., TestedPlugin
 
     A scripted app asks it; with ``--lmstudio=embedded`` the bundled server does.
     """
-    from . import TestedPlugin
+    from .testing import TestedPlugin
 
     with ExitStack() as stack:
 
