@@ -53,7 +53,7 @@ class ServedPlugin:
         LMStudioError: It cannot be registered, or cannot start.
 
     Example:
-        >>> with ServedPlugin(plugin, "127.0.0.1:1234", "acme/dice"):
+        >>> with ServedPlugin(plugin, "127.0.0.1:1234", "acme/dice"):  # doctest: +SKIP
         ...     client.plugins.start_tool_use_session("acme/dice")
     """
 

@@ -118,7 +118,9 @@ class PluginConfig(pydantic.BaseModel, metaclass=_Checked):  # public
 
     Example:
         >>> class Settings(PluginConfig):
-        ...     sides: Annotated[int, Setting("Sides", slider=(4, 100, 1)), Field(ge=2)] = 6
+        ...     sides: int = 6  # or Annotated[int, Setting("Sides", slider=(4, 100, 1))]
+        >>> Settings().sides
+        6
     """
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=(), frozen=True)

@@ -40,7 +40,7 @@ class Generator(Short):  # public
     a generator gets the tools alone.
 
     Example:
-        >>> client.plugins.generator("owner/name").respond("Hello!")
+        >>> client.plugins.generator("owner/name").respond("Hello!")  # doctest: +SKIP
     """
 
     def __init__(self, source: PluginGenerator, client: SyncRunner) -> None:
@@ -75,7 +75,7 @@ class AsyncGenerator(Short):  # public
     a generator gets the tools alone.
 
     Example:
-        >>> await client.plugins.generator("owner/name").respond("Hello!")
+        >>> await client.plugins.generator("owner/name").respond("Hello!")  # doctest: +SKIP
     """
 
     def __init__(self, source: PluginGenerator, client: AsyncRunner) -> None:

@@ -126,7 +126,7 @@ class StatusBlockController:
         """Show ``message`` if the block below is cancelled, as an abort by the user does.
 
         Example:
-            >>> async with status.notify_aborted("Stopped"):
+            >>> async with status.notify_aborted("Stopped"):  # doctest: +SKIP
             ...     await work()
         """
         try:

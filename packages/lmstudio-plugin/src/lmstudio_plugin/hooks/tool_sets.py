@@ -18,7 +18,7 @@ class EnabledTools:
     """The tools of all plugins that are enabled in a chat.
 
     Example:
-        >>> async with ctl.tools() as tools:
+        >>> async with ctl.tools() as tools:  # doctest: +SKIP
         ...     await model.act(chat, tools)
     """
 

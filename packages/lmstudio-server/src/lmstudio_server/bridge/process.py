@@ -236,6 +236,11 @@ class Processes:
     def find(self, plugin: Plugin, pci: str, token: str) -> PredictionProcess:
         """The process that a plugin names.
 
+        Args:
+            plugin: The plugin that asks.
+            pci: The process's id, as the plugin was told it.
+            token: The secret that came with the id.
+
         Raises:
             WireError: There is none, or it is not this plugin's to work on.
         """

@@ -84,7 +84,13 @@ class Caller:
     async def talk(
         self, namespace: str, endpoint: str, parameter: Mapping[str, Any]
     ) -> AsyncGenerator[tuple[Packet, Answer], None]:
-        """The same, each packet with what sends an answer."""
+        """The same, each packet with what sends an answer.
+
+        Args:
+            namespace: The server's namespace.
+            endpoint: The endpoint's name.
+            parameter: Its parameter in the wire's form.
+        """
         entry = NAMESPACES[namespace].endpoints[endpoint]
         checked = entry.read_parameter(parameter)
         queue: asyncio.Queue[Packet | Exception | None] = asyncio.Queue(_AHEAD)

@@ -79,6 +79,13 @@ async def predict(
 
     Nobody can be asked here: a tool's call is allowed, since whoever asked has named the plugin; a text is
     not to be had.
+
+    Args:
+        caller: Who asked.
+        instance: The model that predicts.
+        history: The chat in the wire's form.
+        config: The settings of the prediction.
+        plugins: The plugins that work on it, each with its settings.
     """
     parameter = {
         "source": instance.identifier,
