@@ -28,7 +28,7 @@ from lmstudio_testing import FakeServer
 
 PACKAGES = (
     *("lmstudio_core", "lmstudio_llm", "lmstudio_embed", "lmstudio_agent", "lmstudio_server"),
-    *("lmstudio_cli", "lmstudio_plugin", "lmstudio_testing"),
+    *("lmstudio_batch", "lmstudio_cli", "lmstudio_plugin", "lmstudio_testing"),
 )
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 RUN_MAIN = "asyncio.run(main())\n"

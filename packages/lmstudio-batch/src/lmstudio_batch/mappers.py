@@ -44,7 +44,12 @@ class RowMapper:  # public
         NoHostError: No host takes work.
 
     Example:
-        ``ds.map_batches(RowMapper(spec, hosts), batch_size=256, **RowMapper.ray_options())``
+        >>> spec = BatchSpec("pocket", prompt="Summarise: {text}", config={"maxTokens": 8})
+        >>> mapper = RowMapper(spec, [client.api_host])
+        >>> found = mapper({"text": ["Cats sleep.", "Dogs bark."]})
+        >>> print(list(found), found["error"])
+        ['text', 'output', 'error', 'host', 'attempts', 'tokens'] [None, None]
+        >>> ds.map_batches(mapper, batch_size=256, **mapper.ray_options())  # doctest: +SKIP
     """
 
     def __init__(
@@ -56,7 +61,10 @@ class RowMapper:  # public
         self._key = uuid.uuid4().hex
 
     def __call__(self, batch: Any) -> Any:
-        """Answer the rows of a batch: a dict of columns, or a pandas data frame.
+        """Answer the rows of a batch.
+
+        Args:
+            batch: A dict of columns, or a pandas data frame.
 
         Returns:
             The same with the columns ``output``, ``error``, ``host``, ``attempts`` and ``tokens``.
@@ -113,8 +121,13 @@ def partition_mapper(
         share: How many mappers work at a time, which divide the hosts' slots.
         **options: As of ``Pool``.
 
+    Returns:
+        The function.
+
     Example:
-        ``ddf.map_partitions(partition_mapper(spec, hosts), meta=partition_meta(ddf, spec))``
+        >>> spec = BatchSpec("pocket", prompt="Summarise: {text}")
+        >>> mapper = partition_mapper(spec, [client.api_host])
+        >>> ddf.map_partitions(mapper, meta=partition_meta(ddf, spec))  # doctest: +SKIP
     """
     return RowMapper(spec, hosts, share=share, **options)
 
@@ -125,6 +138,16 @@ def partition_meta(frame: Any, spec: BatchSpec) -> Any:  # public
     Args:
         frame: The Dask (or pandas) data frame.
         spec: What is asked.
+
+    Returns:
+        A pandas data frame without rows.
+
+    Example:
+        >>> spec = BatchSpec("pocket", prompt="Summarise: {text}")
+        >>> import pandas  # doctest: +SKIP
+        >>> frame = pandas.DataFrame({"text": ["Cats sleep."]})  # doctest: +SKIP
+        >>> list(partition_meta(frame, spec))  # doctest: +SKIP
+        ['text', 'output', 'error', 'host', 'attempts', 'tokens']
     """
     del spec  # every task gives the same columns
     pandas = importlib.import_module("pandas")

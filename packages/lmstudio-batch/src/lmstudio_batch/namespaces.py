@@ -128,8 +128,11 @@ class BatchNamespace(SyncNamespace):  # public
     """Batches: many rows, answered by one host or by many.
 
     Example:
-        >>> spec = BatchSpec("qwen3-4b", prompt="Summarise: {text}")
-        >>> report = client.batch.run("in.jsonl", "out.jsonl", spec)
+        >>> spec = BatchSpec("pocket", prompt="Summarise: {text}", config={"maxTokens": 8})
+        >>> rows = [{"text": "Cats sleep."}, {"text": "Dogs bark."}]  # or "in.jsonl"
+        >>> report = client.batch.run(rows, "out.jsonl", spec)
+        >>> report.rows
+        2
     """
 
     server_namespace: ClassVar[str] = "llm"
@@ -210,7 +213,16 @@ class BatchNamespace(SyncNamespace):  # public
 
 
 class AsyncBatchNamespace(AsyncNamespace):  # public
-    """Batches, for asyncio; see ``BatchNamespace``."""
+    """Batches, for asyncio; see ``BatchNamespace``.
+
+    Example:
+        >>> async def main() -> None:
+        ...     spec = BatchSpec("pocket", prompt="Summarise: {text}", config={"maxTokens": 8})
+        ...     report = await client.batch.run([{"text": "Cats sleep."}], "out.jsonl", spec)
+        ...     print(report.rows)
+        >>> asyncio.run(main())
+        1
+    """
 
     server_namespace: ClassVar[str] = "llm"
 
@@ -226,6 +238,21 @@ class AsyncBatchNamespace(AsyncNamespace):  # public
         """Answer every row of an input into an output file, in a thread; see ``BatchNamespace.run``.
 
         When it is cancelled, what is done is kept in the journal.
+
+        Args:
+            source: A .jsonl, .csv, .txt or .parquet file, a data frame, an Arrow table, or an iterable.
+            out: A .jsonl or .parquet file.
+            spec: What is asked.
+            hosts: ``"host:port"`` texts or ``Member`` objects; by default this client's host.
+            **settings: Those of ``BatchNamespace.run``.
+
+        Returns:
+            How it went.
+
+        Raises:
+            BatchInputError: The input or a setting cannot be right; nothing was sent.
+            JournalError: The journal is another's, or in use.
+            BatchStoppedError: It ended early; the message says how to go on.
         """
         given, stop = await self._hosts(hosts), threading.Event()
         work = asyncio.ensure_future(
@@ -248,7 +275,17 @@ class AsyncBatchNamespace(AsyncNamespace):  # public
         hosts: Hosts | None = None,
         **settings: Unpack[StreamOptions],
     ) -> AsyncGenerator[BatchRow, None]:
-        """Answer rows as they come, and yield them as they end; see ``BatchNamespace.stream``."""
+        """Answer rows as they come, and yield them as they end; see ``BatchNamespace.stream``.
+
+        Args:
+            rows: What ``run`` takes as ``source``, or an async iterable.
+            spec: What is asked.
+            hosts: As of ``run``.
+            **settings: Those of ``run`` that are about hosts, engines, ``id`` and ``limit``.
+
+        Returns:
+            An async iterator over ``BatchRow``, in the order in which rows end. Leaving it cancels the rest.
+        """
         given, stop = await self._hosts(hosts), threading.Event()
         loop = asyncio.get_running_loop()
         source = _pulled(rows, loop) if isinstance(rows, AsyncIterable) else rows

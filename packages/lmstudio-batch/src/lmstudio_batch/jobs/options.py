@@ -32,6 +32,12 @@ class BatchReport:  # public
         out: The output; ``None`` if it was not written.
         errors: The list of the rows with an error; ``None`` if there is none.
         hosts: How each host did, where the engine knows it.
+
+    Example:
+        >>> spec = BatchSpec("pocket", config={"maxTokens": 8})
+        >>> report = client.batch.run(["Hello", "Goodbye"], "out.jsonl", spec)
+        >>> print(report.rows, report.failed, report.out)
+        2 0 out.jsonl
     """
 
     rows: int

@@ -55,6 +55,11 @@ class BatchRow:  # public
         error: Why there is no result.
         host: Who answered.
         attempts: How often it was asked.
+
+    Example:
+        >>> spec = BatchSpec("pocket", config={"maxTokens": 8})
+        >>> for row in client.batch.stream(["Hello", "Goodbye"], spec):
+        ...     print(row.position, row.error or row.result)
     """
 
     position: int

@@ -44,7 +44,10 @@ class BatchSpec:  # public
         BatchInputError: A setting cannot be right.
 
     Example:
-        ``BatchSpec("qwen3-4b", prompt="Summarise: {text}", config={"maxTokens": 100})``
+        >>> spec = BatchSpec("pocket", prompt="Summarise: {text}", config={"maxTokens": 8})
+        >>> report = client.batch.run([{"text": "Cats sleep."}], "out.jsonl", spec)
+        >>> report.rows
+        1
     """
 
     model: str | None = None
@@ -95,6 +98,12 @@ class BatchSpec:  # public
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> BatchSpec:
         """The spec of a dict, such as one read from a file.
+
+        Args:
+            data: The settings by their names, those of ``BatchSpec``.
+
+        Returns:
+            The spec.
 
         Raises:
             BatchInputError: A key is unknown; the nearest is named.

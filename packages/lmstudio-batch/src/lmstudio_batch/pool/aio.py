@@ -45,8 +45,14 @@ class AsyncPool(Short):  # public
         BatchInputError: An argument cannot be right.
 
     Example:
-        >>> async with AsyncPool(["gpu1:1234", "gpu2:1234"], model="qwen3-4b") as pool:
-        ...     answers = await asyncio.gather(*(pool.respond(text) for text in texts))
+        >>> async def main() -> None:
+        ...     hosts = [client.api_host]  # or ["gpu1:1234", "gpu2:1234"]
+        ...     async with AsyncPool(hosts, model="pocket") as pool:
+        ...         questions = ["What is life?", "What is a cat?"]
+        ...         answers = await asyncio.gather(*map(pool.respond, questions))
+        ...     print(len(answers))
+        >>> asyncio.run(main())
+        2
     """
 
     def __init__(
@@ -71,7 +77,12 @@ class AsyncPool(Short):  # public
 
     @classmethod
     def of(cls, hosts: Iterable[str | Member | dict[str, Any]], settings: PoolSettings) -> Self:
-        """The pool that settings mean."""
+        """The pool that settings mean.
+
+        Args:
+            hosts: ``"host:port"`` texts or ``Member`` objects.
+            settings: All that ``AsyncPool`` takes besides.
+        """
         pool = cls(hosts)
         pool.settings = settings
         return pool
@@ -113,7 +124,19 @@ class AsyncPool(Short):  # public
         return found
 
     async def complete(self, prompt: str, **options: Any) -> PredictionResult[Any]:
-        """Let the model continue a text; see ``AsyncLLM.complete`` and ``respond``."""
+        """Let the model continue a text; see ``AsyncLLM.complete`` and ``respond``.
+
+        Args:
+            prompt: The text to continue.
+            **options: Those of ``AsyncLLM.complete``: ``response_format``, ``config``, and so on.
+
+        Returns:
+            The result.
+
+        Raises:
+            NoHostError: No host takes work; a reason for each.
+            LMStudioError: What the host's model raised.
+        """
         limited = self._limited(options)
         found: PredictionResult[Any] = await self._one(
             "llm", lambda model: model.complete(prompt, **limited)

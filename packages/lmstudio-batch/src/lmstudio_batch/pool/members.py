@@ -26,7 +26,8 @@ class Member:  # public
         api_token: Its token; by default that of the environment.
 
     Example:
-        ``Member("gpu1:1234", model="qwen3-4b:2", slots=8)``
+        >>> Member("gpu1:1234", model="qwen3-4b:2", slots=8).name
+        'gpu1:1234 (qwen3-4b:2)'
     """
 
     host: str
@@ -67,6 +68,13 @@ class MemberStatus:  # public
         p50, p95: Seconds that half, and 95 %, of the latest work took; ``None`` if there was none.
         tokens: Tokens that its answers took, prompts included.
         wasted: Those of answers that came second.
+
+    Example:
+        >>> with Pool([client.api_host], model="pocket") as pool:
+        ...     answer = pool.respond("Hello", config={"maxTokens": 8})
+        ...     status = pool.status()[0]
+        >>> print(status.state, status.done, status.failed)
+        up 1 0
     """
 
     name: str

@@ -71,7 +71,8 @@ class Pool(Short):  # public
         BatchInputError: An argument cannot be right.
 
     Example:
-        >>> with Pool(["gpu1:1234", "gpu2:1234"], model="qwen3-4b") as pool:
+        >>> hosts = [client.api_host]  # or ["gpu1:1234", "gpu2:1234"]
+        >>> with Pool(hosts, model="pocket") as pool:
         ...     print(pool.respond("What is the capital of France?"))
     """
 
@@ -107,15 +108,47 @@ class Pool(Short):  # public
         return repr(self._pool).replace("AsyncPool", "Pool")
 
     def respond(self, history: Any, **options: Any) -> PredictionResult[Any]:
-        """Let the model answer; see ``LLM.respond`` and ``AsyncPool.respond``."""
+        """Let the model answer; see ``LLM.respond`` and ``AsyncPool.respond``.
+
+        Args:
+            history: A ``Chat``, a string or a dict with ``messages``.
+            **options: Those of ``LLM.respond``: ``response_format``, ``config``, and so on.
+
+        Returns:
+            The result.
+
+        Raises:
+            NoHostError: No host takes work; a reason for each.
+            LMStudioError: What the host's model raised.
+        """
         return self._run(self._pool.respond(history, **options))
 
     def complete(self, prompt: str, **options: Any) -> PredictionResult[Any]:
-        """Let the model continue a text; see ``LLM.complete``."""
+        """Let the model continue a text; see ``LLM.complete`` and ``respond``.
+
+        Args:
+            prompt: The text to continue.
+            **options: Those of ``LLM.complete``: ``response_format``, ``config``, and so on.
+
+        Returns:
+            The result.
+
+        Raises:
+            NoHostError: No host takes work; a reason for each.
+            LMStudioError: What the host's model raised.
+        """
         return self._run(self._pool.complete(prompt, **options))
 
     def embed(self, input: str | Iterable[str], **options: Any) -> Any:  # noqa: A002
-        """The embedding of one text, or of each of several; see ``EmbeddingModel.embed``."""
+        """The embedding of one text, or of each of several; see ``EmbeddingModel.embed``.
+
+        Args:
+            input: A string, or an iterable of strings, which are spread over the hosts.
+            **options: ``normalize``, ``chunk`` and limits.
+
+        Returns:
+            A vector, or a list of vectors in the order of the texts.
+        """
         return self._run(self._pool.embed(input, **options))
 
     def status(self) -> list[MemberStatus]:
