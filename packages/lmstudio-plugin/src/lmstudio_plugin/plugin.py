@@ -41,8 +41,8 @@ class Plugin:  # public
     """
 
     def __init__(self, config: Any = None, global_config: Any = None) -> None:
-        self.config = checked_schema("config", config)
-        self.global_config = checked_schema("global_config", global_config)
+        self.config: Any = checked_schema("config", config)
+        self.global_config: Any = checked_schema("global_config", global_config)
         self._tools: list[ToolFunctionDef | Tool] = []
         self._hooks: dict[Hook, Callable[..., Any]] = {}
 

@@ -36,7 +36,7 @@ __all__ = [
     "serve",
 ]
 
-logger = logging.getLogger("lmstudio.plugin")
+logger: Final = logging.getLogger("lmstudio.plugin")
 
 ENV_CLIENT_ID: Final = "LMS_PLUGIN_CLIENT_IDENTIFIER"
 ENV_CLIENT_KEY: Final = "LMS_PLUGIN_CLIENT_PASSKEY"
@@ -176,7 +176,8 @@ class PluginClient(AsyncClient):
     ) -> None:
         self._project = read_project(Path(plugin_dir))
         self._plugin_path = self._project.folder
-        self.owner, self.name = self._project.owner, self._project.name
+        self.owner: str = self._project.owner
+        self.name: str = self._project.name
         pair = {"client_identifier": client_id, "client_passkey": client_key}
         super().__init__(
             os.environ.get(ENV_BASE_URL) if client_id else None,

@@ -65,6 +65,7 @@ class ServedPlugin:
         *,
         defaults: Mapping[str, Any] | None = None,
     ) -> None:
+        self.identifier: str
         self._definition, self.identifier = definition_and_name(plugin, name)
         self._api_host = api_host
         self._defaults = defaults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from lmstudio_core.config import kv_values
 from lmstudio_core.errors import ValidationError
@@ -14,7 +14,7 @@ from .data import ConfigSchematicsField
 
 __all__ = ["checked_values", "plain_config"]
 
-logger = logging.getLogger("lmstudio")
+logger: Final = logging.getLogger("lmstudio")
 
 
 def plain_config(config: Any) -> Any:

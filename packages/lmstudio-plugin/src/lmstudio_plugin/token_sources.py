@@ -44,7 +44,7 @@ class Generator(Short):  # public
     """
 
     def __init__(self, source: PluginGenerator, client: SyncRunner) -> None:
-        self.plugin_identifier = source.plugin_identifier
+        self.plugin_identifier: str = source.plugin_identifier
         self._model = LLM(source.plugin_identifier, client)
         give_source(self._model, source)
 
@@ -79,7 +79,7 @@ class AsyncGenerator(Short):  # public
     """
 
     def __init__(self, source: PluginGenerator, client: AsyncRunner) -> None:
-        self.plugin_identifier = source.plugin_identifier
+        self.plugin_identifier: str = source.plugin_identifier
         self._model = AsyncLLM(source.plugin_identifier, client)
         give_source(self._model, source)
 

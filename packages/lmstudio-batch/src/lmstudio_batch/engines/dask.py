@@ -39,8 +39,8 @@ class DaskEngine:
 
     def __init__(self) -> None:
         self._module = _distributed()
-        self.chunk_rows = 32
-        self.window = 256
+        self.chunk_rows: int = 32
+        self.window: int = 256
         self._client: Any = None
         self._cluster: Any = None
         self._key = uuid.uuid4().hex

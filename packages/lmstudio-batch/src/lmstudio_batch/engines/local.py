@@ -23,8 +23,8 @@ class LocalEngine:
     """Part of ``Engine``."""
 
     def __init__(self) -> None:
-        self.chunk_rows = 16
-        self.window = 64
+        self.chunk_rows: int = 16
+        self.window: int = 64
         self._worker: Worker | None = None
         self._thread: LoopThread | None = None
         self._out: queue.SimpleQueue[list[Outcome] | Exception] = queue.SimpleQueue()

@@ -67,8 +67,8 @@ class RayEngine:
 
     def __init__(self) -> None:
         self._ray = load_ray()
-        self.chunk_rows = 32
-        self.window = 256
+        self.chunk_rows: int = 32
+        self.window: int = 256
         self._key = uuid.uuid4().hex
         self._actors: list[Any] = []
         self._busy: dict[Any, Any] = {}

@@ -29,7 +29,7 @@ class Worker:
 
     def __init__(self, worker: WorkerSpec) -> None:
         self.spec = worker
-        self.pool = AsyncPool.of(worker.hosts, worker.settings)
+        self.pool: AsyncPool = AsyncPool.of(worker.hosts, worker.settings)
 
     async def process(self, rows: Sequence[Row], emit: Emit) -> None:
         """Answer rows; ``emit`` is told of their outcomes as they come.

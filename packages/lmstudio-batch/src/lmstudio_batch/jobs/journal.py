@@ -68,10 +68,10 @@ class Journal:
 
     def __init__(self, path: Path, decides: Mapping[str, Any]) -> None:
         self.path = path
-        self.count = 0
-        self.failed = 0
-        self.tokens = 0
-        self.end = 0
+        self.count: int = 0
+        self.failed: int = 0
+        self.tokens: int = 0
+        self.end: int = 0
         self._decides = dict(decides)
         self._bitmap = bytearray()
         self._errors = bytearray()

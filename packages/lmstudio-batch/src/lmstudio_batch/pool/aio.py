@@ -68,8 +68,8 @@ class AsyncPool(Short):  # public
         missing: Missing = "load",
         patience: float = 300.0,
     ) -> None:
-        self.members = members_of(hosts)
-        self.settings = PoolSettings(
+        self.members: list[Member] = members_of(hosts)
+        self.settings: PoolSettings = PoolSettings(
             model, kind, retries, row_timeout, idle_timeout, hedge, missing, patience
         )
         self._made: Running | None = None

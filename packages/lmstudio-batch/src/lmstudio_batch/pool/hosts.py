@@ -47,11 +47,11 @@ class Host:
         self, member: Member, kind: Kind, model: str | None, missing: Missing, share: int
     ) -> None:
         self.member = member
-        self.client = AsyncClient(member.host, member.api_token)
+        self.client: AsyncClient = AsyncClient(member.host, member.api_token)
         self.handle: Any = None
         self.model: Model | None = None
-        self.tokens = 0
-        self.wasted = 0
+        self.tokens: int = 0
+        self.wasted: int = 0
         self._kind = kind
         self._key = member.model or model
         self._missing = missing

@@ -48,9 +48,9 @@ class Running:
     def __init__(
         self, hosts: Sequence[Host], policy: Policy, row_timeout: float | None, missing: Missing
     ) -> None:
-        self.hosts = list(hosts)
+        self.hosts: list[Host] = list(hosts)
         states = [MemberState(i, h.member.name, h.member.slots or 4) for i, h in enumerate(hosts)]
-        self.scheduler = Scheduler(states, policy)
+        self.scheduler: Scheduler = Scheduler(states, policy)
         self.agreed: Model | None = None
         self._agreed_on = ""
         self._dimension: int | None = None

@@ -27,7 +27,7 @@ class LoopThread:
     """An event loop in a thread of its own, which ends with ``close``."""
 
     def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
         # A daemon: a program that forgets to close it shall end nevertheless.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()

@@ -71,7 +71,7 @@ class Texts:
 
     def __init__(self, number: int, options: dict[str, Any], limits: dict[str, Any]) -> None:
         self.results: list[Any] = [None] * number
-        self.left = number
+        self.left: int = number
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._options = {**options, **limits}
 

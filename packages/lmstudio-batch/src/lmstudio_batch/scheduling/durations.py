@@ -25,7 +25,7 @@ class Durations:
         self._last: deque[float] = deque(maxlen=_KEPT)
         self._sorted: list[float] = []
         self._sorted_at = 0
-        self.count = 0
+        self.count: int = 0
 
     def add(self, seconds: float) -> None:
         """One more."""

@@ -51,16 +51,16 @@ class MemberState:
         self.name = name
         self.slots = slots
         self.health: Health = "new"
-        self.why = ""
+        self.why: str = ""
         self.busy = 0
         self.done = 0
         self.failed = 0
         self.lost = 0
-        self.heard = float("-inf")
+        self.heard: float = float("-inf")
         self.due: float | None = float("-inf")
-        self.checking = False
-        self.pause = 0.0
-        self.durations = Durations()
+        self.checking: bool = False
+        self.pause: float = 0.0
+        self.durations: Durations = Durations()
 
     @property
     def is_up(self) -> bool:

@@ -58,11 +58,11 @@ class Scheduler:
     def __init__(
         self, members: Sequence[MemberState], policy: Policy | None = None, seed: int | None = None
     ) -> None:
-        self.members = list(members)
-        self.policy = policy or Policy()
-        self.durations = Durations()
-        self.started = 0
-        self.copies = 0
+        self.members: list[MemberState] = list(members)
+        self.policy: Policy = policy or Policy()
+        self.durations: Durations = Durations()
+        self.started: int = 0
+        self.copies: int = 0
         self._jitter = random.Random(seed)  # noqa: S311 - nothing secret
         self._fresh: deque[Job] = deque()
         self._again: deque[Job] = deque()
@@ -71,7 +71,7 @@ class Scheduler:
         self._reserved: MemberState | None = None
         self._running: dict[Lease, None] = {}  # a set that keeps its order
         self._none_since: float | None = None
-        self.was_up = False
+        self.was_up: bool = False
 
     # -- what goes in ----------------------------------------------------------------------------
 

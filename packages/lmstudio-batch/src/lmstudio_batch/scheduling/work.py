@@ -38,13 +38,13 @@ class Job:
     )
 
     def __init__(self, rows: Sequence[Any], task: Any = None) -> None:
-        self.rows = rows
-        self.task = task
-        self.attempts = 0
-        self.missed = 0
-        self.suspect = False
-        self.hedged = False
-        self.ended = False
+        self.rows: Sequence[Any] = rows
+        self.task: Any = task
+        self.attempts: int = 0
+        self.missed: int = 0
+        self.suspect: bool = False
+        self.hedged: bool = False
+        self.ended: bool = False
         self.tried: set[int] = set()
         self.leases: list[Lease] = []
 
@@ -69,11 +69,11 @@ class Lease:
     def __init__(
         self, member: MemberState, job: Job, now: float, *, alone: bool, copy: bool
     ) -> None:
-        self.member = member
-        self.job = job
-        self.started = now
-        self.alone = alone
-        self.copy = copy
+        self.member: MemberState = member
+        self.job: Job = job
+        self.started: float = now
+        self.alone: bool = alone
+        self.copy: bool = copy
         self._held = True
         member.busy += 1
         job.leases.append(self)

@@ -223,7 +223,8 @@ class ToolStatus:
     """What users see of a tool call."""
 
     def __init__(self, block_id: str, put: Put, status: Mapping[str, Any]) -> None:
-        self._id = self.block_id = block_id
+        self.block_id: str = block_id
+        self._id = block_id
         self._put = put
         self._status = status
         self._text = ""

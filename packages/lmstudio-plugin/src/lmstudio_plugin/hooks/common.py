@@ -70,7 +70,7 @@ class HookController(Generic[TPluginRequest, TPluginConfigSchema, TGlobalConfigS
         self.plugin_config = self._parse_config(request.plugin_config, plugin_config_schema)
         self.global_config = self._parse_config(request.global_plugin_config, global_config_schema)
         folder = request.working_directory_path
-        self.working_path = Path(folder) if folder else None
+        self.working_path: Path | None = Path(folder) if folder else None
 
     @property
     def client(self) -> Any:

@@ -56,7 +56,9 @@ class ProcessingController(
         process = request.process
         if process is None:
             raise LMStudioPluginRuntimeError("The server named no prediction to work on.")
-        self.task_id, self.pci, self.token = request.task_id, process.pci, process.token
+        self.task_id: str | None = request.task_id
+        self.pci: str = process.pci
+        self.token: str = process.token
         self._process: PredictionProcess = process
         self._updates = Updates(session, process)
 

@@ -19,7 +19,7 @@ from .blocking import Blocking
 
 __all__ = ["MAX_RUNNING", "HookServer", "SendMessage", "TaskServer", "called", "wire_error"]
 
-logger = logging.getLogger("lmstudio.plugin")
+logger: Final = logging.getLogger("lmstudio.plugin")
 
 SendMessage = Callable[[Mapping[str, Any]], Awaitable[Any]]
 MAX_RUNNING: Final = 64

@@ -137,7 +137,8 @@ class ToolCall(Generic[C]):  # public
         self._context = context
         self.config = config
         self.global_config = global_config
-        self.session_id, self.call_id = context.session_id, context.call_id
+        self.session_id: str = context.session_id
+        self.call_id: str = context.call_id
         self.working_path = working_path
         self._is_over = is_over
         self._told: set[asyncio.Future[Any]] = set()

@@ -25,8 +25,8 @@ __all__ = ["collected", "collected_plugins", "hook_dirs", "modules_of_plugins"]
 
 logger: Final = logging.getLogger("lmstudio")
 
-_FOR_TESTS: Final = "testing"
-"""Packages that need pytest; a program that uses one names it by an import."""
+_FOR_TESTS: Final = {"testing", "testing.py", "pytest_plugin.py"}
+"""What needs pytest; a program that uses one names it by an import."""
 
 _NEVER: Final = ("PyInstaller", "distributed", "pandas", "pyarrow", "ray", "xllamacpp")
 """Large, and of no use there: see ``collected``; a program that uses ``pyarrow`` or a cluster says so."""
@@ -52,7 +52,7 @@ def collected(distribution: str) -> Collected:
     for folder in _folders(package):
         for path in sorted(folder.rglob("*")):
             parts = (package, *path.relative_to(folder).parts)
-            if not path.is_file() or {"__pycache__", _FOR_TESTS, f"{_FOR_TESTS}.py"} & set(parts):
+            if not path.is_file() or {"__pycache__", *_FOR_TESTS} & set(parts):
                 continue
             module = _module_name(parts)
             if module is None:
