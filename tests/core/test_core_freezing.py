@@ -37,10 +37,9 @@ def run_hook(package):
 def modules(package):
     root = Path(sys.modules[package].__file__ or "").parent
     for path in root.rglob("*.py"):
-        if (
-            path.stem.isidentifier()
-            and "testing" not in path.relative_to(root).with_suffix("").parts
-        ):
+        if path.stem.isidentifier() and not {"testing", "pytest_plugin"} & {
+            *path.relative_to(root).with_suffix("").parts
+        }:
             parts = path.relative_to(root).with_suffix("").parts
             yield ".".join((package, *parts)).removesuffix(".__init__")
 
