@@ -63,7 +63,7 @@ def test_a_fragment_that_is_received() -> None:
     for _ in range(MANY):
         server.send_text(json.dumps(frame).encode())
     data = b"".join(server.data_to_send())
-    assert calls_of(lambda: wire.receive(data), *FAMILY) <= MANY * RECEIVED + 50
+    assert calls_of(lambda: wire.receive(data), *FAMILY) <= MANY * RECEIVED + 100
     assert len(state.inbox) == MANY
 
 
