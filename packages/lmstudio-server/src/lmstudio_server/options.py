@@ -17,10 +17,8 @@ import click
 from click import types
 from click.core import ParameterSource
 
-from lmstudio_core.lenient import error_text
+from lmstudio_core.lenient import error_text, is_list
 from lmstudio_core.program.places import expanded
-
-from .kv.stack import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -194,11 +194,6 @@ class PredictionProcess:
             case _:
                 return
 
-    def role_of(self, block_id: str) -> str | None:
-        """Whose message a content block is."""
-        block = self._blocks.get(block_id)
-        return None if block is None else block.role
-
     def added(self) -> list[dict[str, Any]]:
         """The messages that plugins have added to the chat."""
         blocks = (block.message() for block in self._blocks.values() if block.in_context)

@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from lmstudio_core.lenient import error_text
-from lmstudio_server.kv.stack import is_list
+from lmstudio_core.lenient import error_text, is_list
 from lmstudio_server.wire.frames import MAX_VALUES, has_too_many_values
 
 from .bodies import is_object

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from lmstudio_core.lenient import is_list
 from lmstudio_server.engines.base import ContextOverflow, Sampling
 
 from . import stack
@@ -168,8 +169,8 @@ def _mirostat(value: Any) -> tuple[int, float, float] | None:
 def _logit_bias(value: Any) -> tuple[tuple[int, float], ...]:
     """Pairs of a token and a number; ``"-inf"`` is minus infinity."""
     pairs: list[tuple[int, float]] = []
-    for item in value if stack.is_list(value) else ():
-        if not stack.is_list(item) or len(item) != 2:
+    for item in value if is_list(value) else ():
+        if not is_list(item) or len(item) != 2:
             continue
         token = stack.integer(item[0], 0)
         bias = -math.inf if item[1] == "-inf" else stack.number(item[1])
@@ -202,7 +203,7 @@ def _tools(value: Any) -> list[Mapping[str, Any]]:
         return []
     given = cast("dict[str, Any]", value)
     tools = given.get("tools")
-    if given.get("type") != "toolArray" or not stack.is_list(tools):
+    if given.get("type") != "toolArray" or not is_list(tools):
         return []
     return [tool for tool in tools if _is_tool(tool)]
 

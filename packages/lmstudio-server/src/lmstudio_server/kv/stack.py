@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeGuard, cast
+from typing import Any, Protocol, TypeAlias, cast
+
+from lmstudio_core.lenient import is_list
 
 __all__ = [
     "Config",
@@ -17,7 +19,6 @@ __all__ = [
     "collapse",
     "fields",
     "integer",
-    "is_list",
     "number",
     "strings",
 ]
@@ -76,11 +77,6 @@ def integer(value: Any, low: float = -math.inf, high: float = math.inf) -> int |
 def boolean(value: Any) -> bool | None:
     """``value`` if it is a boolean."""
     return value if isinstance(value, bool) else None
-
-
-def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether a value is a list (of anything)."""
-    return isinstance(value, list)
 
 
 def strings(value: Any) -> list[str]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from lmstudio_core.lenient import is_list
+
 from . import stack
 from .templates import read_template
 
@@ -62,8 +64,8 @@ _PREDICTION: Final[Mapping[str, _Check]] = {
     "temperature": _number(0),
     "contextOverflowPolicy": _one_of("stopAtLimit", "truncateMiddle", "rollingWindow"),
     "maxPredictedTokens": _if_on(_whole(1)),
-    "stopStrings": stack.is_list,
-    "toolCallStopStrings": stack.is_list,
+    "stopStrings": is_list,
+    "toolCallStopStrings": is_list,
     "tools": _is(dict),
     "toolChoice": _is(dict),
     "toolNaming": _one_of("passThrough", "removeSpecial", "snakeCase", "camelCase"),
@@ -84,7 +86,7 @@ _PREDICTION: Final[Mapping[str, _Check]] = {
     "llama.xtcThreshold": _if_on(_number(0, 1)),
     "llama.locallyTypicalSampling": _if_on(_number(0, 1)),
     "llama.mirostatSampling": _is(dict),
-    "llama.logitBias": stack.is_list,
+    "llama.logitBias": is_list,
     _DRAFT + "draftModel": _is(str),
     _DRAFT + "minDraftLengthToConsider": _whole(0),
     _DRAFT + "minContinueDraftingProbability": _number(0, 1),

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from lmstudio_core.lenient import escaped
+from lmstudio_core.lenient import escaped, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -247,13 +247,9 @@ def _read_channel_send(frame: Mapping[str, Any]) -> ClientFrame:
     return ChannelSend(_integer(frame, "channelId"), frame.get("message", ABSENT))
 
 
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
 def _read_update(frame: Mapping[str, Any]) -> ClientFrame:
     tags, patches = frame.get("tags"), frame.get("patches")
-    if not _is_list(patches) or not _is_list(tags) or not all(isinstance(t, str) for t in tags):
+    if not is_list(patches) or not is_list(tags) or not all(isinstance(t, str) for t in tags):
         raise _BadFrame
     return SignalUpdate(_integer(frame, "subscribeId"))
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from lmstudio_core.lenient import is_list
 from lmstudio_server.doors.bodies import (
     Body,
     Bool,
@@ -22,7 +23,6 @@ from lmstudio_server.doors.bodies import (
 )
 from lmstudio_server.doors.errors import invalid, not_implemented
 from lmstudio_server.doors.sampling import PREDICTION, SamplingBody, checked, sampling_fields
-from lmstudio_server.kv.stack import is_list
 
 __all__ = ["ChatBody", "CompletionBody", "EmbeddingBody", "prediction_fields", "prompts", "texts"]
 

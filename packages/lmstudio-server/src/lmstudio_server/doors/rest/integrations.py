@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from lmstudio_core.lenient import is_list
 from lmstudio_server.api.chats import EnabledPlugin
 from lmstudio_server.doors.bodies import is_object
 from lmstudio_server.doors.errors import invalid, not_implemented
-from lmstudio_server.kv.stack import fields, is_list
+from lmstudio_server.kv.stack import fields
 
 if TYPE_CHECKING:
     from lmstudio_server.doors.calls import Caller

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lmstudio_core.lenient import is_list
 from lmstudio_server.doors.bodies import Body, Bool, Count, Positive, Seconds, Text, is_object
 from lmstudio_server.doors.errors import invalid
 from lmstudio_server.doors.sampling import PREDICTION, SamplingBody, checked, sampling_fields
-from lmstudio_server.kv.stack import is_list
 
 __all__ = [
     "ChatBody",
